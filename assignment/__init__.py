@@ -1,0 +1,1 @@
+"""The assignment: what students fill in, and the data, checks and pictures it needs."""

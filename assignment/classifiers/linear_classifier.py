@@ -1,0 +1,235 @@
+"""A linear classifier trained with stochastic gradient descent, and the softmax one.
+
+`LinearClassifier` draws batches, updates the weights, predicts, saves and loads; what makes it a
+softmax classifier is only the loss, which `Softmax` fills in.
+"""
+
+import json
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from tqdm import tqdm
+
+from assignment.array_types import FloatArray, IntArray
+from assignment.classifiers.softmax import softmax_loss_vectorized
+
+# Small weights give nearly equal scores, so that training starts near the loss of pure chance.
+INITIAL_WEIGHT_SCALE = 1e-4
+
+
+class LinearClassifier:
+    """Scores are ``X @ W``; a subclass says with `loss` how good they are.
+
+    Attributes
+    ----------
+    W : (D, C) float array, or None before training
+        Weights, a column a class, of the dtype of the pictures it was trained on.
+    hyperparameters : dict
+        How `W` was trained: learning_rate, reg, num_iters, batch_size, seed.
+    """
+
+    def __init__(self) -> None:
+        self.W: FloatArray | None = None
+        self.hyperparameters: dict[str, Any] = {}
+
+    def loss(self, X_batch: FloatArray, y_batch: IntArray, reg: float) -> tuple[float, FloatArray]:
+        """Loss on a minibatch and its gradient with respect to `W`; a subclass computes them."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss; use a subclass: Softmax")
+
+    def train(
+        self,
+        X: FloatArray,
+        y: IntArray,
+        learning_rate: float = 1e-3,
+        reg: float = 1e-5,
+        num_iters: int = 100,
+        batch_size: int = 200,
+        verbose: bool = True,
+        seed: int | None = None,
+    ) -> list[float]:
+        """Train with stochastic gradient descent; a second call goes on from where `W` is.
+
+        Parameters
+        ----------
+        X : (N, D) float array
+            Training samples. Their dtype is the one that training runs in.
+        y : (N,) integer array
+            Right classes, 0 <= y[i] < C. C is the largest label + 1 when `W` is first made.
+        learning_rate, reg : float
+            Step size, and regularisation strength.
+        num_iters, batch_size : int
+            How many steps, and how many samples each of them looks at.
+        verbose : bool
+            Show a progress bar.
+        seed : int, optional
+            Makes the first weights and the batches the same in every run.
+
+        Returns
+        -------
+        loss_history : list of num_iters floats
+            The loss on each step's batch. Shorter when the loss became nan or inf: training
+            then stops, with a RuntimeWarning that says what to try.
+
+        Raises
+        ------
+        ValueError
+            The shapes of X, y and W do not fit each other, or there is nothing to train on.
+        """
+        _require_fitting_shapes(X, y, self.W)
+        num_train, dim = X.shape
+        rng = np.random.default_rng(seed)
+        if self.W is None:
+            num_classes = int(np.max(y)) + 1
+            W = INITIAL_WEIGHT_SCALE * rng.standard_normal((dim, num_classes))
+            self.W = W.astype(X.dtype if X.dtype.kind == "f" else np.float64)
+        self.hyperparameters = {
+            "learning_rate": learning_rate,
+            "reg": reg,
+            "num_iters": num_iters,
+            "batch_size": batch_size,
+            "seed": seed,
+        }
+
+        loss_history: list[float] = []
+        bar = tqdm(range(num_iters), desc="training", disable=not verbose, mininterval=0.5)
+        for it in bar:
+            ############################################################################
+            # TODO: Draw batch_size samples from the training set, with their labels:
+            # X_batch of shape (batch_size, D), y_batch of shape (batch_size,).
+            # Use the generator `rng`. Drawing with replacement is faster, and good
+            # enough: a sample that comes twice in a batch does no harm.
+            ############################################################################
+            ### BEGIN SOLUTION train_batch
+            drawn = rng.integers(num_train, size=batch_size)
+            X_batch = X[drawn]
+            y_batch = y[drawn]
+            ### END SOLUTION
+
+            loss, dW = self.loss(X_batch, y_batch, reg)
+            loss_history.append(float(loss))
+            if not np.isfinite(loss):
+                bar.close()
+                advice = _divergence_advice(it, loss, learning_rate, reg)
+                warnings.warn(advice, RuntimeWarning, stacklevel=2)
+                break
+            if it % 100 == 0:
+                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+
+            ############################################################################
+            # TODO: Update the weights self.W: one step of size learning_rate in the
+            # direction in which the loss falls.
+            ############################################################################
+            ### BEGIN SOLUTION train_update
+            self.W -= learning_rate * dW
+            ### END SOLUTION
+
+        return loss_history
+
+    def predict(self, X: FloatArray) -> IntArray:
+        """Predict the class of each sample.
+
+        Parameters
+        ----------
+        X : (N, D) float array
+
+        Returns
+        -------
+        y_pred : (N,) integer array
+            For each sample the class with the highest score.
+        """
+        if self.W is None:
+            raise ValueError("This classifier has no weights yet: call train() or load() first.")
+
+        ################################################################################
+        # TODO: Compute the scores of all samples, and from them the predicted labels,
+        # in y_pred.
+        ################################################################################
+        ### BEGIN SOLUTION predict
+        y_pred = np.argmax(X @ self.W, axis=1)
+        ### END SOLUTION
+
+        return y_pred
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write weights and hyperparameters to a plain ``.npz`` file, and return its path.
+
+        The file holds arrays and text only, no pickles, so that it is safe to load from anyone.
+        """
+        if self.W is None:
+            raise ValueError("This classifier has no weights to save: call train() first.")
+        path = Path(path)
+        about = {"classifier": type(self).__name__, "hyperparameters": self.hyperparameters}
+        with path.open("wb") as file:  # given a name, np.savez would add .npz to it unasked
+            np.savez(file, W=self.W, about=np.array(json.dumps(about)))
+        return path
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read a classifier that `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            The file is not what `save` writes, or holds another kind of classifier.
+        """
+        try:
+            with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                W, about = file["W"], json.loads(str(file["about"]))
+            kind, hyperparameters = about["classifier"], dict(about["hyperparameters"])
+            if W.ndim != 2 or W.dtype.kind != "f":
+                raise ValueError(f"its weights are {W.dtype} of shape {W.shape}, not (D, C) floats")
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # a damaged or hostile file makes zip and numpy raise anything
+            raise ValueError(
+                f"{path} is not a saved classifier ({error}). Save one with .save(path)."
+            ) from error
+        if kind != cls.__name__:
+            raise ValueError(f"{path} holds a {kind}: load it with {kind}.load(path).")
+        model = cls()
+        model.W, model.hyperparameters = W, hyperparameters
+        return model
+
+
+class Softmax(LinearClassifier):
+    """A linear classifier with the softmax loss."""
+
+    def loss(self, X_batch: FloatArray, y_batch: IntArray, reg: float) -> tuple[float, FloatArray]:
+        assert self.W is not None
+        return softmax_loss_vectorized(self.W, X_batch, y_batch, reg)
+
+
+def _require_fitting_shapes(X: FloatArray, y: IntArray, W: FloatArray | None) -> None:
+    if X.ndim != 2 or len(X) == 0:
+        raise ValueError(
+            f"X has shape {X.shape}, but train() wants (N, D): a row a sample, at least one. "
+            "Pictures are flattened by X.reshape(len(X), -1)."
+        )
+    if y.shape != (len(X),):
+        raise ValueError(
+            f"y has shape {y.shape}, but X has {len(X)} samples: y must be ({len(X)},)."
+        )
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"y holds {y.dtype}, but labels are integers from 0 on.")
+    if W is not None and W.shape[0] != X.shape[1]:
+        raise ValueError(
+            f"W was made for samples of {W.shape[0]} numbers, but X has {X.shape[1]} a sample. "
+            "Train a new classifier, or use the same preprocessing (is the bias column there?)."
+        )
+
+
+def _divergence_advice(it: int, loss: float, learning_rate: float, reg: float) -> str:
+    advice = (
+        f"Training stopped at step {it + 1}: the loss became {float(loss)}. The steps are too "
+        f"large. Try a learning rate ten times smaller than {learning_rate:g}"
+    )
+    if learning_rate * reg >= 1:  # the step from regularisation alone overshoots 0
+        advice += f", or reg below {reg:g}: learning_rate * reg must stay well below 1"
+    return (
+        advice + ". If it is the first step, look for exp() of large scores or log(0) in the loss."
+    )

@@ -1,0 +1,110 @@
+"""The softmax loss and its gradient, once with loops and once without.
+
+A linear classifier scores picture x_i for class c as s_c = x_i . W[:, c]. Softmax turns the scores
+into probabilities, p_c = exp(s_c) / sum_k exp(s_k), and the loss of the picture is -log(p_y) for
+its right class y. Both functions below compute the same two things:
+
+    loss = mean over pictures of -log(p_y)  +  0.5 * reg * sum(W * W)
+    dW   = gradient of that loss with respect to W
+
+The 0.5 makes the gradient of the regularisation exactly reg * W. Write the loops first: they are
+slow and easy to get right, and what they return is what the vectorized version is compared with.
+"""
+
+import numpy as np
+
+from assignment.array_types import FloatArray, IntArray
+
+
+def softmax_loss_naive(
+    W: FloatArray, X: FloatArray, y: IntArray, reg: float
+) -> tuple[float, FloatArray]:
+    """Softmax loss and gradient, with loops over the samples and the classes.
+
+    Parameters
+    ----------
+    W : (D, C) float array
+        Weights, a column a class.
+    X : (N, D) float array
+        A minibatch, a row a sample.
+    y : (N,) integer array
+        Right classes, 0 <= y[i] < C.
+    reg : float
+        Regularisation strength.
+
+    Returns
+    -------
+    loss : float
+        Mean data loss plus ``0.5 * reg * sum(W * W)``.
+    dW : (D, C) array of W's dtype
+        Gradient of ``loss`` with respect to ``W``; that of the regularisation is ``reg * W``.
+    """
+    loss = 0.0
+    dW = np.zeros_like(W)
+
+    ################################################################################
+    # TODO: Compute the loss and its gradient with explicit loops, over the samples
+    # and over the classes. Put the loss into `loss`, the gradient into `dW`.
+    #
+    # Careful: exp() overflows for large scores, so shift the scores of a sample
+    # before you take it. And do not forget the regularisation, in both of the two.
+    ################################################################################
+    ### BEGIN SOLUTION softmax_naive
+    num_train = X.shape[0]
+    num_classes = W.shape[1]
+    for i in range(num_train):
+        scores = X[i] @ W
+        scores = scores - np.max(scores)  # the probabilities stay the same, exp() stays finite
+        sum_exp = 0.0
+        for c in range(num_classes):
+            sum_exp += np.exp(scores[c])
+        # -log(exp(s_y) / sum) without the quotient, which may underflow to 0 and has no log then
+        loss += np.log(sum_exp) - scores[y[i]]
+        for c in range(num_classes):
+            p = np.exp(scores[c]) / sum_exp
+            dW[:, c] += (p - (c == y[i])) * X[i]
+    loss = loss / num_train + 0.5 * reg * np.sum(W * W)
+    dW = dW / num_train + reg * W
+    ### END SOLUTION
+
+    return loss, dW
+
+
+def softmax_loss_vectorized(
+    W: FloatArray, X: FloatArray, y: IntArray, reg: float
+) -> tuple[float, FloatArray]:
+    """Softmax loss and gradient, without a Python loop.
+
+    Same parameters and results as :func:`softmax_loss_naive`. Neither W nor X nor y is changed,
+    and loss and gradient come in W's dtype, so that float32 training stays float32.
+    """
+    loss = 0.0
+    dW = np.zeros_like(W)
+
+    ################################################################################
+    # TODO: Compute the same loss and gradient with whole-array operations, no loops.
+    # Put the loss into `loss`, the gradient into `dW`.
+    #
+    # Careful: shift the scores again, and take the log of the sum of exponentials,
+    # not of the probabilities, since a probability may have underflowed to 0. And
+    # do not forget the regularisation.
+    ################################################################################
+    ### BEGIN SOLUTION softmax_vectorized
+    X = X.astype(W.dtype, copy=False)
+    samples = np.arange(X.shape[0])
+
+    scores = X @ W
+    scores -= scores.max(axis=1, keepdims=True)
+    exp_scores = np.exp(scores)
+    sum_exp = exp_scores.sum(axis=1, keepdims=True)
+    # log(sum exp s) - s_y is -log(p_y), and stays finite where p_y underflows to 0
+    loss = np.mean(np.log(sum_exp[:, 0]) - scores[samples, y])
+    loss += 0.5 * reg * np.sum(W * W)
+
+    dscores = exp_scores / sum_exp
+    dscores[samples, y] -= 1
+    dscores /= len(samples)
+    dW = X.T @ dscores + reg * W
+    ### END SOLUTION
+
+    return loss, dW
