@@ -1,0 +1,110 @@
+"""The commands of the assignment: `python -m assignment COMMAND`.
+
+A command is a subparser and a function of its arguments that returns the exit status: 0 for
+success, 1 for a failure that it has explained on stderr, 2 for wrong usage. Each imports what it
+needs when it runs, so that one works where the packages of another are not installed.
+"""
+
+import argparse
+import io
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PACKAGES = ("numpy", "tqdm")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does: show any path, and each line at once, to a pipe or a notebook, too.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        return int(options.run(options))
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGES:
+            raise
+        print(
+            f"{error.name} is not installed: run `pip install -r requirements.txt` in the "
+            "project's folder, with its environment active.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. What was downloaded is kept; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m assignment", description="The assignment's tools."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_data(commands.add_parser("data", help="fetch CIFAR-10, or draw a stand-in for it"))
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Download CIFAR-10 (170 MB) into datasets/ and verify it. A download that breaks off is "
+        "resumed by the next run; a folder that is complete is left alone."
+    )
+    parser.epilog = (
+        "CIFAR10_MIRRORS, an environment variable, lists addresses (http or https, separated by "
+        "blanks) to download from instead of the published one, in order."
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--from", dest="source", metavar="FILE", type=Path, help="install a local archive"
+    )
+    source.add_argument(
+        "--synthetic",
+        action="store_true",
+        help="draw a stand-in, not CIFAR-10 but with its layout; needs no network",
+    )
+    parser.add_argument(
+        "--accept-checksum",
+        metavar="SHA256",
+        type=_sha256,
+        help="install the archive with this SHA-256, a re-encoded copy, not the published one",
+    )
+    parser.set_defaults(run=_data, usage_error=parser.error)
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a SHA-256: that is 64 digits 0-9, a-f")
+    return text.lower()
+
+
+def _data(options: argparse.Namespace) -> int:
+    from assignment.archive import PUBLISHED, Archive, DataError
+    from assignment.install import install_cifar10, install_synthetic
+
+    if options.synthetic and options.accept_checksum:
+        options.usage_error("--synthetic draws its files; no checksum can be given for them")
+    archive = PUBLISHED
+    if options.accept_checksum:
+        archive = Archive(options.accept_checksum)
+    try:
+        if options.synthetic:
+            install_synthetic()
+        else:
+            install_cifar10(archive=archive, source=options.source)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

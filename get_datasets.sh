@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Fetch CIFAR-10 into datasets/: a door to `python -m assignment data` from any working directory.
+# Arguments and exit status are passed through; see `get_datasets.sh --help`.
+set -u
+
+project=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
+
+if [ -x "$project/.venv/bin/python" ]; then
+    python=$project/.venv/bin/python
+elif [ -n "${PYTHON:-}" ]; then
+    python=$PYTHON
+elif command -v python3 >/dev/null; then
+    python=python3
+else
+    python=python
+fi
+
+if ! command -v "$python" >/dev/null; then
+    echo "There is no Python here ($python). Install Python 3.11 or newer, or name one in PYTHON." >&2
+    exit 1
+fi
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "$python is older than Python 3.11. Install a newer one, or name one in PYTHON." >&2
+    exit 1
+fi
+
+# The working directory stays, so that a relative path after --from means what it says; a package
+# of the same name there must not be taken for this one (PYTHONSAFEPATH).
+export PYTHONSAFEPATH=1 PYTHONPATH="$project${PYTHONPATH:+:$PYTHONPATH}"
+exec "$python" -m assignment data "$@"
