@@ -28,6 +28,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from assignment.batch_pickle import Picklable, write_pickle
+
 __all__ = ["CLASS_NAMES", "DEFAULT_SEED", "draw_pictures", "write_batches"]
 
 DEFAULT_SEED: int = 231
@@ -712,53 +714,6 @@ def draw_pictures(num: int, seed: int) -> tuple[Pictures, Labels]:
 
 
 # ----- files -------------------------------------------------------------------------------------
-
-# numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), "b"): an array that is yet to be filled.
-EMPTY_ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-# numpy.dtype("u1", 0, 1), with its own state: version 3, no byte order, no fields, flags 0.
-BYTE_TYPE = (
-    b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-)
-Picklable = int | bytes | list["Picklable"] | dict[bytes, "Picklable"] | Pictures
-
-
-def pickled_integer(value: int) -> bytes:
-    if 0 <= value < 1 << 8:
-        return b"K" + value.to_bytes(1, "little")
-    if 0 <= value < 1 << 16:
-        return b"M" + value.to_bytes(2, "little")
-    if -(1 << 31) <= value < 1 << 31:
-        return b"J" + value.to_bytes(4, "little", signed=True)
-    size = value.bit_length() // 8 + 1  # with room for the sign
-    return b"\x8a" + size.to_bytes(1, "little") + value.to_bytes(size, "little", signed=True)
-
-
-def pickled(value: Picklable) -> bytes:
-    """The opcodes that leave the value on the stack, as Python 2 wrote them.
-
-    Python 3's pickle module has no opcode for the byte strings of Python 2, and what it writes
-    for an array depends on the version of numpy. Numbers for a memo are left out, as nothing
-    here refers back to anything.
-    """
-    if isinstance(value, int):
-        return pickled_integer(value)
-    if isinstance(value, bytes):
-        if len(value) < 256:
-            return b"U" + len(value).to_bytes(1, "little") + value
-        return b"T" + len(value).to_bytes(4, "little") + value
-    if isinstance(value, list):
-        return b"](" + b"".join(pickled(item) for item in value) + b"e"
-    if isinstance(value, dict):
-        items = (pickled(key) + pickled(item) for key, item in value.items())
-        return b"}(" + b"".join(items) + b"u"
-    # An array's state: version 1, two lengths, type, "not in Fortran's order", bytes.
-    shape = b"".join(pickled_integer(length) for length in value.shape)
-    header = b"(K\x01" + shape + b"\x86" + BYTE_TYPE + b"\x89"
-    return EMPTY_ARRAY + header + pickled(value.tobytes()) + b"tb"
-
-
-def write_pickle(path: Path, value: Picklable) -> None:
-    path.write_bytes(b"\x80\x02" + pickled(value) + b".")  # protocol 2, ..., stop
 
 
 def write_batch(path: Path, title: str, pictures: Pictures, labels: Labels) -> None:

@@ -1,0 +1,333 @@
+"""CIFAR-10 in, arrays out.
+
+    batches on disk -> load_CIFAR10: pictures as bytes -> get_CIFAR10_data: splits ready to train on
+
+What the batches hold is kept beside them as plain `.npy` files, which later loads map into memory
+instead of reading the batches again.
+"""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assignment.archive import CIFAR10_FOLDER, DataError
+from assignment.array_types import FloatArray
+from assignment.batch_pickle import REPAIR, ByteArray, read_pickle
+from assignment.install import DATASETS, install_synthetic
+
+TRAIN_BATCHES = tuple(f"data_batch_{k}" for k in range(1, 6))
+TEST_BATCH = "test_batch"
+META = "batches.meta"
+PICTURE_SHAPE = (32, 32, 3)
+NUM_CLASSES = 10
+
+Pictures = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CIFAR10Data:
+    """What `get_CIFAR10_data` returns: four splits, flattened, the mean subtracted, bias appended.
+
+    Each X is (N, 3073): 32 * 32 * 3 numbers a picture, in the order row, column, colour, less the
+    mean picture of the training split, and a last column of ones, which is the bias. X_train,
+    X_val and X_test are float32, X_dev (drawn from the training split) is float64 for gradient
+    checks. Each y is (N,) int64.
+    """
+
+    X_train: NDArray[np.float32]
+    y_train: Labels
+    X_val: NDArray[np.float32]
+    y_val: Labels
+    X_test: NDArray[np.float32]
+    y_test: Labels
+    X_dev: NDArray[np.float64]
+    y_dev: Labels
+    mean_image: NDArray[np.float64]  # (32, 32, 3), 0 to 255
+    class_names: tuple[str, ...]
+    source: str  # "CIFAR-10", or which stand-in
+
+    def __repr__(self) -> str:
+        lines = [self.source]
+        for split in ("train", "val", "test", "dev"):
+            X, y = getattr(self, f"X_{split}"), getattr(self, f"y_{split}")
+            lines.append(f"  X_{split:5s} {X.shape!s:14s} {X.dtype!s:8s}  y_{split:5s} {y.shape}")
+        return "\n".join(lines)
+
+
+def cifar10_root(datasets: Path = DATASETS) -> Path:
+    """The folder of the downloaded CIFAR-10, or, where there is none, of the stand-in.
+
+    The stand-in is drawn on first use, which takes seconds and needs no network.
+
+    Raises
+    ------
+    DataError
+        The stand-in could not be written.
+    """
+    real = datasets / CIFAR10_FOLDER
+    return real if real.exists() else install_synthetic(datasets)
+
+
+def load_CIFAR10(
+    root: str | PathLike[str],
+) -> tuple[Pictures, Labels, Pictures, Labels]:
+    """Load all pictures and labels of a CIFAR-10 folder.
+
+    Parameters
+    ----------
+    root : path
+        The folder with ``data_batch_1`` to ``5``, ``test_batch`` and ``batches.meta``.
+
+    Returns
+    -------
+    X_train, y_train, X_test, y_test
+        Pictures (N, 32, 32, 3) uint8, read-only, mapped from disk where possible; labels (N,)
+        int64. 50,000 and 10,000 of them in the published set.
+
+    Raises
+    ------
+    DataError
+        A file is missing, damaged, or holds something else than CIFAR-10's arrays.
+    """
+    root = Path(root)
+    _require_complete(root)
+    decoded = root / f"decoded-{_fingerprint(root)}"
+    try:
+        return _open_decoded(decoded)
+    except (OSError, ValueError, EOFError):
+        pass  # not there yet, or damaged: the batches are what counts
+
+    train = [load_CIFAR_batch(root / name) for name in TRAIN_BATCHES]
+    X_train = np.concatenate([X for X, _ in train])
+    y_train = np.concatenate([y for _, y in train])
+    X_test, y_test = load_CIFAR_batch(root / TEST_BATCH)
+    del train
+    arrays = {"X_train": X_train, "y_train": y_train, "X_test": X_test, "y_test": y_test}
+    try:
+        _write_decoded(decoded, arrays)
+        return _open_decoded(decoded)
+    except OSError:  # a folder that is read-only, or a full disk: then without the faster copy
+        for array in arrays.values():
+            array.flags.writeable = False
+        return X_train, y_train, X_test, y_test
+
+
+def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Pictures, Labels]:
+    """Load one batch file: pictures (N, 32, 32, 3) uint8 and labels (N,) int64.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read as a batch, or tries to run code.
+    """
+    path = Path(path)
+    batch = read_pickle(path)
+    try:
+        rows, labels = batch[b"data"], np.array(batch[b"labels"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{path} holds no data and labels, as a CIFAR-10 batch does. {REPAIR}"
+        ) from None
+    if not isinstance(rows, ByteArray) or rows.array.ndim != 2 or rows.array.shape[1] != 3072:
+        raise DataError(f"{path} holds no (N, 3072) bytes as its pictures. {REPAIR}")
+    rows = rows.array
+    if labels.shape != (len(rows),) or labels.dtype.kind != "i":
+        raise DataError(f"{path} has {len(rows)} pictures, but not as many labels. {REPAIR}")
+    if len(rows) == 0 or labels.min() < 0 or labels.max() >= NUM_CLASSES:
+        raise DataError(f"{path} has labels outside 0 to {NUM_CLASSES - 1}, or none. {REPAIR}")
+    # On disk a row is 1024 reds, then the greens, then the blues.
+    pictures = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return pictures, labels.astype(np.int64)
+
+
+def load_meta(root: str | PathLike[str]) -> tuple[tuple[str, ...], str]:
+    """The ten class names of a CIFAR-10 folder, and what it is: CIFAR-10, or which stand-in.
+
+    Raises
+    ------
+    DataError
+        ``batches.meta`` is missing or does not hold ten names.
+    """
+    path = Path(root) / META
+    meta = read_pickle(path)
+    try:
+        names = tuple(name.decode("ascii") for name in meta[b"label_names"])
+        seed = meta.get(b"synthetic")
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError):
+        names, seed = (), None
+    if len(names) != NUM_CLASSES or not all(name.isprintable() for name in names):
+        raise DataError(f"{path} does not hold {NUM_CLASSES} class names. {REPAIR}")
+    if seed is None:
+        return names, "CIFAR-10"
+    return names, f"synthetic stand-in for CIFAR-10 (drawn from seed {seed}): not the real pictures"
+
+
+def get_CIFAR10_data(
+    root: str | PathLike[str] | None = None,
+    num_training: int | None = None,
+    num_validation: int = 1000,
+    num_test: int = 1000,
+    num_dev: int = 500,
+    seed: int = 0,
+) -> CIFAR10Data:
+    """Split CIFAR-10, subtract the mean picture, append the bias column. Prints what it loaded.
+
+    Parameters
+    ----------
+    root : path, optional
+        A CIFAR-10 folder. Without one: the downloaded set, or the stand-in where there is none.
+    num_training : int, optional
+        The first so many training pictures. Without it all but num_validation:
+        49,000 of the full set.
+    num_validation : int
+        The training pictures that follow those.
+    num_test : int
+        The first so many test pictures.
+    num_dev : int
+        So many, drawn by `seed` from the training split without replacement.
+    seed : int
+        Draws the development split.
+
+    Raises
+    ------
+    DataError
+        The data are missing or damaged, or there are fewer pictures than asked for.
+    """
+    root = cifar10_root() if root is None else Path(root)
+    X, y, X_test, y_test = load_CIFAR10(root)
+    class_names, source = load_meta(root)
+    if num_training is None:
+        num_training = len(X) - num_validation
+    _require_enough(root, len(X), len(X_test), num_training, num_validation, num_test, num_dev)
+
+    last = num_training + num_validation
+    dev = np.sort(np.random.default_rng(seed).choice(num_training, num_dev, replace=False))
+    mean = _mean_picture(X[:num_training])
+
+    def ready(pictures: Pictures, dtype: type[np.floating[Any]] = np.float32) -> Any:
+        return _flatten_center_and_add_bias(pictures, mean, dtype)
+
+    data = CIFAR10Data(
+        X_train=ready(X[:num_training]),
+        y_train=np.array(y[:num_training]),
+        X_val=ready(X[num_training:last]),
+        y_val=np.array(y[num_training:last]),
+        X_test=ready(X_test[:num_test]),
+        y_test=np.array(y_test[:num_test]),
+        X_dev=ready(X[dev], np.float64),
+        y_dev=np.array(y[dev]),
+        mean_image=mean.reshape(PICTURE_SHAPE),
+        class_names=class_names,
+        source=source,
+    )
+    print(f"Loaded {source}, from {root}")
+    return data
+
+
+def _require_complete(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(
+            f"There is no folder {root}. Fetch CIFAR-10 with ./get_datasets.sh, or draw the "
+            "stand-in with ./get_datasets.sh --synthetic."
+        )
+    missing = [n for n in (*TRAIN_BATCHES, TEST_BATCH, META) if not (root / n).is_file()]
+    if missing:
+        raise DataError(f"{root} is incomplete: {', '.join(missing)} is missing. {REPAIR}")
+
+
+def _require_enough(
+    root: Path, num_train_all: int, num_test_all: int, train: int, val: int, test: int, dev: int
+) -> None:
+    if min(train, dev) < 1 or min(val, test) < 0:
+        raise DataError("num_training and num_dev are at least 1, the other sizes at least 0.")
+    if train + val > num_train_all or test > num_test_all or dev > train:
+        raise DataError(
+            f"{root} has {num_train_all} training and {num_test_all} test pictures. That is not "
+            f"enough for num_training={train} + num_validation={val}, num_test={test}, "
+            f"num_dev={dev} (drawn from the training split)."
+        )
+
+
+# --- the decoded copy beside the batches ---------------------------------------------------------
+
+
+def _fingerprint(root: Path) -> str:
+    """Changes whenever one of the batch files does, so that a decoded copy of others is ignored."""
+    stats = [(root / name).stat() for name in (*TRAIN_BATCHES, TEST_BATCH)]
+    text = repr([(stat.st_size, stat.st_mtime_ns) for stat in stats])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _open_decoded(folder: Path) -> tuple[Pictures, Labels, Pictures, Labels]:
+    """Map the decoded copy. Raises OSError, ValueError or EOFError where there is no good one."""
+    X_train, X_test = (
+        np.load(folder / f"X_{split}.npy", mmap_mode="r", allow_pickle=False)
+        for split in ("train", "test")
+    )
+    y_train, y_test = (
+        np.load(folder / f"y_{split}.npy", allow_pickle=False) for split in ("train", "test")
+    )
+    for X, y in ((X_train, y_train), (X_test, y_test)):
+        if X.dtype != np.uint8 or y.dtype != np.int64 or X.shape != (len(y), *PICTURE_SHAPE):
+            raise ValueError(f"{folder} does not hold pictures and labels")
+    return X_train, y_train, X_test, y_test
+
+
+def _write_decoded(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write the decoded copy in one rename, and remove those that have become useless."""
+    for other in folder.parent.glob("decoded-*"):
+        being_written = other.suffix == ".tmp" and time.time() - other.stat().st_mtime < 3600
+        if not being_written:
+            shutil.rmtree(other, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix="decoded-", suffix=".tmp", dir=folder.parent))
+    try:
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would shut out the others of a shared data folder
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, with the same copy
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+# --- from pictures to rows -----------------------------------------------------------------------
+
+# So many pictures a step: 12 MB as float32 rows, which a processor's cache nearly holds, and few
+# enough that float32 adds their bytes without rounding (1000 * 255 < 2**24).
+_BLOCK = 1000
+
+
+def _mean_picture(pictures: Pictures) -> NDArray[np.float64]:
+    """The mean of (N, 32, 32, 3) pictures, flattened to (3072,)."""
+    rows = pictures.reshape(len(pictures), -1)
+    total = np.zeros(rows.shape[1])
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK].astype(np.float32)
+        total += np.ones(len(block), np.float32) @ block
+    return total / len(rows)
+
+
+def _flatten_center_and_add_bias(
+    pictures: Pictures, mean: FloatArray, dtype: type[np.floating[Any]]
+) -> FloatArray:
+    """(N, 32, 32, 3) bytes to (N, 3073) floats: less the mean picture, and a column of ones."""
+    rows = pictures.reshape(len(pictures), -1)
+    X = np.empty((len(rows), rows.shape[1] + 1), dtype)
+    mean = mean.astype(dtype)
+    for start in range(0, len(rows), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        np.subtract(rows[part], mean, out=X[part, :-1])
+    X[:, -1] = 1
+    return X
