@@ -5,6 +5,7 @@ softmax classifier is only the loss, which `Softmax` fills in.
 """
 
 import json
+import sys
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -16,8 +17,9 @@ from tqdm import tqdm
 from assignment.array_types import FloatArray, IntArray
 from assignment.classifiers.softmax import softmax_loss_vectorized
 
-# Small weights give nearly equal scores, so that training starts near the loss of pure chance.
-INITIAL_WEIGHT_SCALE = 1e-4
+# So small that all scores are nearly equal: training starts from the loss of pure chance, and no
+# trace of the first weights is left in the last ones.
+INITIAL_WEIGHT_SCALE = 1e-5
 
 
 class LinearClassifier:
@@ -94,7 +96,10 @@ class LinearClassifier:
         }
 
         loss_history: list[float] = []
-        bar = tqdm(range(num_iters), desc="training", disable=not verbose, mininterval=0.5)
+        # On stdout, since notebooks show what comes on stderr in the red of errors.
+        bar = tqdm(
+            range(num_iters), "training", disable=not verbose, mininterval=0.5, file=sys.stdout
+        )
         for it in bar:
             ############################################################################
             # TODO: Draw batch_size samples from the training set, with their labels:

@@ -1,0 +1,232 @@
+"""Every plot that the notebooks show. Each function returns its Figure; a notebook displays it.
+
+The figures are made without pyplot's global state: nothing is shown twice, and nothing is kept.
+Colours come from viridis and cividis, whose lightness rises evenly, so that they can be read by
+colour-blind readers and in grey; where a number matters, it is written as well.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from assignment.array_types import FloatArray, IntArray
+
+PICTURE_SHAPE = (32, 32, 3)
+LINE, FAINT, ACCENT = "#0072B2", "#9ecae1", "#D55E00"  # blue and vermilion: Okabe and Ito's palette
+
+
+def plot_samples(
+    pictures: NDArray[np.uint8],
+    y: IntArray,
+    class_names: Sequence[str],
+    per_class: int = 6,
+    seed: int = 0,
+) -> Figure:
+    """A grid of pictures, a column a class.
+
+    Parameters
+    ----------
+    pictures : (N, 32, 32, 3) uint8 array
+    y : (N,) integer array
+    class_names : sequence of C str
+    per_class : int
+        How many rows; fewer where a class has fewer pictures.
+    seed : int
+        Draws the pictures.
+    """
+    rng = np.random.default_rng(seed)
+    columns = len(class_names)
+    figure, axes = _grid(per_class, columns, width=0.95 * columns, height=0.95 * per_class + 0.7)
+    for c, name in enumerate(class_names):
+        axes[0, c].set_title(name, fontsize=9)
+        members = np.flatnonzero(y == c)
+        drawn = rng.permutation(members)[:per_class]
+        for row, i in enumerate(drawn):
+            axes[row, c].imshow(pictures[i], interpolation="nearest")
+    figure.suptitle("Training pictures by class (32 × 32 pixels)")
+    return figure
+
+
+def plot_mean_image(mean_image: FloatArray) -> Figure:
+    """The mean picture, (32, 32, 3) from 0 to 255, in colour and as brightness with a scale."""
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    colour, brightness = figure.subplots(1, 2)
+    colour.imshow(mean_image.round().astype(np.uint8))
+    colour.set_title("in colour")
+    shown = brightness.imshow(mean_image.mean(axis=2), cmap="viridis")
+    brightness.set_title("brightness")
+    figure.colorbar(shown, ax=brightness, label="mean of red, green, blue (0 to 255)")
+    for axes in (colour, brightness):
+        axes.set_xlabel("column (pixels)")
+        axes.set_ylabel("row (pixels)")
+    figure.suptitle("Mean training picture")
+    return figure
+
+
+def plot_loss_curve(loss_history: Sequence[float]) -> Figure:
+    """Loss on each step's batch, and its running mean over about a 30th of the training."""
+    losses = np.asarray(loss_history, np.float64)
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(losses, color=FAINT, linewidth=0.8, label="each batch")
+    window = max(1, len(losses) // 30)
+    if window > 1:
+        smooth = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+        steps = np.arange(len(smooth)) + (window - 1) / 2
+        axes.plot(steps, smooth, color=LINE, linewidth=1.8, label=f"mean of {window} steps")
+    axes.set_xlabel("step of SGD")
+    axes.set_ylabel("loss on the batch (nats), with regularisation")
+    axes.set_title("Training loss")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def plot_tuning(val_accuracy: Mapping[tuple[float, float], float]) -> Figure:
+    """Heat map of validation accuracy over learning rate × regularisation, the best one framed.
+
+    Parameters
+    ----------
+    val_accuracy : mapping
+        From (learning rate, regularisation strength) to accuracy, 0 to 1. A pair that is not in
+        it stays white.
+    """
+    if not val_accuracy:
+        raise ValueError("There are no tuning results to plot: fill in the tuning cell first.")
+    learning_rates = sorted({lr for lr, _ in val_accuracy})
+    regs = sorted({reg for _, reg in val_accuracy})
+    table = np.full((len(regs), len(learning_rates)), np.nan)
+    for (lr, reg), accuracy in val_accuracy.items():
+        table[regs.index(reg), learning_rates.index(lr)] = 100 * accuracy
+
+    size = (2.4 + 0.95 * len(learning_rates), 1.6 + 0.6 * len(regs))
+    figure = Figure(figsize=(max(5.0, size[0]), max(3.4, size[1])), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(table, cmap="viridis", aspect="auto", origin="lower")
+    _write_numbers(axes, table, "{:.1f}")
+    best_row, best_column = np.unravel_index(np.nanargmax(table), table.shape)
+    corner = (float(best_column) - 0.5, float(best_row) - 0.5)
+    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=ACCENT, linewidth=3))
+    axes.set_xticks(range(len(learning_rates)), [f"{lr:g}" for lr in learning_rates])
+    axes.set_yticks(range(len(regs)), [f"{reg:g}" for reg in regs])
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("regularisation strength")
+    axes.set_title("Validation accuracy (%), the best framed")
+    figure.colorbar(shown, ax=axes, label="accuracy (%)")
+    return figure
+
+
+def plot_templates(W: FloatArray, class_names: Sequence[str], title: str = "Templates") -> Figure:
+    """What a linear classifier looks for: the weights of each class as a picture.
+
+    Parameters
+    ----------
+    W : (3072, C) or (3073, C) float array
+        Weights; a last row, the bias, is left out.
+    class_names : sequence of C str
+    title : str
+        What stands above them.
+    """
+    pixels = int(np.prod(PICTURE_SHAPE))
+    if W.ndim != 2 or W.shape[0] not in (pixels, pixels + 1) or W.shape[1] != len(class_names):
+        raise ValueError(
+            f"W has shape {W.shape}, but templates of {len(class_names)} classes need "
+            f"({pixels}, {len(class_names)}), or one row more for the bias."
+        )
+    templates = W[:pixels].reshape(*PICTURE_SHAPE, -1)
+    rows = -(-len(class_names) // 5)
+    figure, axes = _grid(rows, 5, width=9, height=2.0 * rows + 0.8)
+    for c, name in enumerate(class_names):
+        template = templates[..., c]
+        # Each on its own scale, its zero in the middle: grey says that a pixel does not matter.
+        largest = np.abs(template).max() or 1.0
+        panel = axes.flat[c]
+        panel.imshow(0.5 + 0.5 * template / largest, interpolation="nearest")
+        panel.set_title(name, fontsize=10)
+    figure.suptitle(f"{title}: the weights of each class (grey: no weight)")
+    return figure
+
+
+def plot_confusion(y_true: IntArray, y_pred: IntArray, class_names: Sequence[str]) -> Figure:
+    """Confusion matrix: of the pictures of each class, how many percent were called what.
+
+    Parameters
+    ----------
+    y_true, y_pred : (N,) integer arrays
+        Right and predicted classes, 0 <= y < C.
+    class_names : sequence of C str
+    """
+    num_classes = len(class_names)
+    counts = np.zeros((num_classes, num_classes))
+    np.add.at(counts, (y_true, y_pred), 1)
+    per_class = counts.sum(axis=1, keepdims=True)
+    percent = 100 * counts / np.maximum(per_class, 1)
+
+    figure = Figure(figsize=(7.4, 6.2), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(percent, cmap="cividis", vmin=0)
+    _write_numbers(axes, percent, "{:.0f}")
+    axes.set_xticks(range(num_classes), class_names, rotation=45, ha="right")
+    axes.set_yticks(range(num_classes), class_names)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("right class")
+    axes.set_title(f"Confusion matrix: % of each row's pictures ({len(y_true)} in all)")
+    figure.colorbar(shown, ax=axes, label="% of the right class's pictures")
+    return figure
+
+
+def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
+    """Error of the numeric gradient against step size, both on logarithmic axes.
+
+    Parameters
+    ----------
+    step_sizes, errors : sequences of the same length, positive
+        Step sizes h, and the relative error of the numeric gradient for each.
+    """
+    h, error = np.asarray(step_sizes, np.float64), np.asarray(errors, np.float64)
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.loglog(h, error, "o-", color=LINE, label="measured")
+    best = int(np.argmin(error))
+    axes.annotate(
+        f"best: h = {h[best]:.0e}",
+        (h[best], error[best]),
+        textcoords="offset points",
+        xytext=(-6, -16),
+        ha="right",
+        color=ACCENT,
+    )
+    # Right of the best step truncation rules; the median passes by the ends, where it does not.
+    law = np.median(error[best:] / h[best:] ** 2) * h**2
+    axes.loglog(h, law, ":", color="0.5", label="truncation: h²")
+    axes.set_ylim(bottom=error.min() / 30, top=max(error.max() * 3, 1e-3))
+    axes.set_xlabel("step size h")
+    axes.set_ylabel("relative error")
+    axes.set_title("Numeric gradient: too small a step rounds, too large a step bends")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    """A figure of panels for pictures, without ticks and frames."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes: NDArray[Any] = figure.subplots(rows, columns, squeeze=False)
+    for panel in axes.flat:
+        panel.set_axis_off()
+    return figure, axes
+
+
+def _write_numbers(axes: Axes, table: FloatArray, form: str) -> None:
+    """Write each cell's number into an image, dark on light and light on dark."""
+    low, high = np.nanmin(table), np.nanmax(table)
+    for (row, column), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            light = value > low + 0.6 * (high - low)
+            text = form.format(value)
+            axes.text(column, row, text, ha="center", va="center", color="k" if light else "w")
