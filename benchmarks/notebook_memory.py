@@ -1,0 +1,34 @@
+"""Peak memory of the whole notebook's kernel.
+
+    python -m benchmarks.notebook_memory [FOLDER]
+
+Without a folder: the downloaded CIFAR-10, or the stand-in. Goal on the full set: under 1.5 GiB.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+
+from gradkit.notebook import NOTEBOOK, printed, run, set_parameters
+
+PROBE = """
+from benchmarks.memory import peak_rss_mib
+print(peak_rss_mib())
+"""
+
+
+def main() -> None:
+    nb = nbformat.read(NOTEBOOK, as_version=4)
+    if len(sys.argv) == 2:
+        set_parameters(nb, DATA=str(Path(sys.argv[1]).resolve()))
+    nb.cells.append(nbformat.v4.new_code_cell(PROBE))
+    run(nb)
+    [mib] = printed(nb.cells[-1])
+    [split] = [cell for cell in nb.cells if cell.id == "split"]
+    print(f"peak resident memory of the kernel: {float(mib) / 1024:.2f} GiB")
+    print("\n".join(printed(split)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The spread that the notebook's thresholds come from.
+
+    python -m benchmarks.thresholds [--seeds 200] [--processes 2] [FOLDER]
+
+Runs the notebook once a seed, without its plots, and takes down the numbers that its checks
+compare. Without a folder a stand-in is drawn from each seed; with one, the seed changes only the
+development set, the first weights and the batches.
+
+A bound at 5.2 sample standard deviations from the mean is passed by 9,999 of 10,000 correct runs,
+with 95% confidence from 20 runs (one-sided normal tolerance bound, Natrella, Experimental
+Statistics, section 2-5.2); from 200 runs 4.1 would do, and 5.2 leaves room for tails that are not
+normal. Errors of gradients spread over orders of magnitude: theirs is the spread of the logarithm.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import nbformat
+import numpy as np
+
+from assignment.synthetic import write_batches
+from gradkit.notebook import NOTEBOOK, printed, role, run, set_parameters
+
+DEVIATIONS = 5.2
+
+# After which cell of the notebook which number is taken down.
+PROBES = {
+    "check-initial-loss": {"initial loss": "loss_naive"},
+    "check-gradient": {
+        "log10 gradient error": "np.log10(max(c.relative_error for c in checks.values()))"
+    },
+    "check-training": {
+        "last losses": "np.mean(loss_history[-100:])",
+        "default validation accuracy": "val_accuracy",
+    },
+    "check-tuning": {"tuned validation accuracy": "best_val"},
+    "check-test": {"tuned test accuracy": "test_accuracy"},
+}
+
+
+def measure(seed: int, folder: Path | None) -> dict[str, float]:
+    """Run the notebook for one seed, and return the numbers of `PROBES`."""
+    nb = nbformat.read(NOTEBOOK, as_version=4)
+    nb.cells = [cell for cell in nb.cells if role(cell) != "display"]
+    for cell in nb.cells:
+        for name, expression in PROBES.get(cell.id, {}).items():
+            cell.source += f"\nprint('PROBE', {name!r}, float({expression}), sep='|')"
+    with tempfile.TemporaryDirectory() as temporary:
+        if folder is None:
+            folder = Path(temporary)
+            write_batches(folder, seed=seed)
+        set_parameters(nb, SEED=seed, DATA=str(folder))
+        run(nb)
+    lines = [line.split("|") for cell in nb.cells for line in printed(cell)]
+    return {line[1]: float(line[2]) for line in lines if line[0] == "PROBE"}
+
+
+def summary(runs: list[dict[str, float]]) -> Iterator[str]:
+    """Mean, spread and the bounds on either side, a line for each number."""
+    yield f"{'':28s}    mean       sd     lowest   highest    mean-5.2sd mean+5.2sd"
+    for name in runs[0]:
+        values = np.array([run[name] for run in runs])
+        mean, sd = values.mean(), values.std(ddof=1)
+        low, high = mean - DEVIATIONS * sd, mean + DEVIATIONS * sd
+        yield (
+            f"{name:28s} {mean:8.4f} {sd:8.4f}  {values.min():8.4f}  {values.max():8.4f}"
+            f"    {low:8.4f}   {high:8.4f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
+    parser.add_argument("--seeds", type=int, default=200, help="how many runs (200)")
+    parser.add_argument("--processes", type=int, default=2, help="how many at once (2)")
+    options = parser.parse_args()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # kernels side by side would fight over the cores
+    folder = options.folder and options.folder.resolve()
+    with ProcessPoolExecutor(options.processes) as pool:
+        runs = []
+        for result in pool.map(partial(measure, folder=folder), range(options.seeds)):
+            runs.append(result)
+            print(json.dumps(result), flush=True)
+    print("\n".join(summary(runs)))
+
+
+if __name__ == "__main__":
+    main()

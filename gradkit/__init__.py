@@ -1,0 +1,1 @@
+"""For instructors and graders: what is never in the students' copy."""

@@ -1,0 +1,133 @@
+"""Run the solved notebook from top to bottom: as a demonstration, or to store its outputs in it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+from assignment.install import DATASETS, install_synthetic
+
+PROJECT = Path(__file__).resolve().parent.parent
+NOTEBOOK = PROJECT / "notebooks" / "softmax.ipynb"
+
+# The slowest cell, tuning, takes half a minute; a machine twenty times as slow still passes.
+CELL_TIMEOUT = 600  # seconds
+
+
+class NotebookFailed(Exception):
+    """The notebook raised, or one of its verdicts says that something is wrong."""
+
+
+def demo() -> None:
+    """Run the notebook on whatever data is there, print its results, write them as a page.
+
+    Raises
+    ------
+    NotebookFailed
+        A cell raised, or a verdict says that something is wrong.
+    """
+    nb = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in nb.cells:  # what is shown is what this run finds, not what was stored before
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    try:
+        run(nb, after_cell=lambda index: _tell(nb.cells, index))
+    finally:
+        page = _write_page(nb)
+    wrong = [line for cell in nb.cells for line in printed(cell) if line.startswith("✗")]
+    if wrong:
+        raise NotebookFailed("the notebook ran, but not all is right:\n" + "\n".join(wrong))
+    print(f"\nEverything passed. The whole notebook with its plots: {page}")
+
+
+def store_outputs() -> None:
+    """Run the notebook on the stand-in, and store in it what every run of it will print again.
+
+    Raises
+    ------
+    NotebookFailed
+        A cell raised; the notebook is left as it was.
+    """
+    nb = nbformat.read(NOTEBOOK, as_version=4)
+    sources = [cell.source for cell in nb.cells]
+    set_parameters(nb, DATA=str(install_synthetic(DATASETS)))
+    run(nb)
+    for cell, source in zip(nb.cells, sources, strict=True):
+        cell.source = source
+
+    nb, _ = CoalesceStreamsPreprocessor().preprocess(nb, {})
+    nb.metadata.language_info = {"name": "python"}  # its version would change with every machine
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output.text = output.text.replace(f"{PROJECT}/", "")
+    nbformat.write(nb, NOTEBOOK)
+    print(f"Stored the outputs in {NOTEBOOK}")
+
+
+def role(cell: Any) -> str | None:
+    """What a cell is there for, as its metadata say: setup, parameters, display, or nothing."""
+    return cell.metadata.get("gradkit", {}).get("role")
+
+
+def set_parameters(nb: Any, **values: Any) -> None:
+    """Give other values to names of the parameters cell, by lines at its end."""
+    [parameters] = [cell for cell in nb.cells if role(cell) == "parameters"]
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    parameters.source = "\n".join([parameters.source, *lines])
+
+
+def run(nb: Any, after_cell: Callable[[int], None] = lambda index: None) -> None:
+    """Execute all cells in a kernel of this Python, and call `after_cell` with each one's index.
+
+    Raises
+    ------
+    NotebookFailed
+        A cell raised or did not end, or the kernel died.
+    """
+    client = NotebookClient(
+        nb,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+        on_cell_executed=lambda cell, cell_index, execute_reply: after_cell(cell_index),
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # what goes wrong comes as a message
+    )
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+        raise NotebookFailed(f"{NOTEBOOK.name} did not run to its end:\n{plain}") from error
+
+
+def _tell(cells: list[Any], index: int) -> None:
+    """Print the heading above a code cell that has just run, and what the cell printed."""
+    before = cells[index - 1] if index else None
+    if before is not None and before.cell_type == "markdown":
+        for heading in re.findall(r"^##? (.+)$", before.source, re.MULTILINE):
+            print(f"\n{heading}")
+    for line in printed(cells[index]):
+        print(f"    {line}", flush=True)
+
+
+def printed(cell: Any) -> list[str]:
+    """The lines that a cell printed to its standard output, as they stand in the end."""
+    streams = [o for o in cell.get("outputs", []) if o.output_type == "stream"]
+    text = "".join(o.text for o in streams if o.name == "stdout")
+    # A progress bar writes over itself: each new state of it follows a carriage return.
+    return [line.rsplit("\r", 1)[-1] for line in text.split("\n") if line]
+
+
+def _write_page(nb: Any) -> Path:
+    page = PROJECT / "demo" / f"{NOTEBOOK.stem}.html"
+    page.parent.mkdir(exist_ok=True)
+    html, _ = HTMLExporter().from_notebook_node(nb, {"metadata": {"name": NOTEBOOK.stem}})
+    page.write_text(html, encoding="utf-8")
+    return page
