@@ -21,13 +21,16 @@ notebook: setup
 
 setup: $(VENV)/installed
 
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python)
+
 $(VENV)/installed: requirements.txt requirements-dev.txt
-	@python=$$(for p in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python); do \
-	    "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
-	  done) || { echo "gradkit needs Python 3.11 or newer, and found none. Install one, or name it:"; \
-	             echo "    make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }; \
-	  echo "Setting up $(VENV) with $$("$$python" --version)"; \
-	  "$$python" -m venv --clear $(VENV)
+	@for p in $(PYTHONS); do \
+	    if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "Setting up $(VENV) with $$("$$p" --version)"; exec "$$p" -m venv --clear $(VENV); \
+	    fi; \
+	done; \
+	echo "gradkit needs Python 3.11 or newer, and none of these is: $(PYTHONS)"; \
+	echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
