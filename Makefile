@@ -9,9 +9,9 @@ demo: setup
 	$(BIN)/python -m gradkit demo
 
 test: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
 
 # Runs the solved notebook and stores its outputs in it. They must be those of the stand-in,

@@ -3,7 +3,15 @@
 # Arguments and exit status are passed through; see `get_datasets.sh --help`.
 set -u
 
-project=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
+script=$0
+while [ -h "$script" ]; do # called by a link: the project is where the script itself is
+    target=$(readlink "$script")
+    case $target in
+    /*) script=$target ;;
+    *) script=$(dirname -- "$script")/$target ;;
+    esac
+done
+project=$(CDPATH='' cd -- "$(dirname -- "$script")" && pwd) || exit 1
 
 if [ -x "$project/.venv/bin/python" ]; then
     python=$project/.venv/bin/python

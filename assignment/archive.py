@@ -49,6 +49,13 @@ class Archive:
 PUBLISHED = Archive("6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", 170_498_071)
 
 
+# What tarfile, gzip and zlib raise for archives that are cut off, damaged or malicious.
+_UNREADABLE = (
+    *(tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError),
+    *(ValueError, OverflowError, RecursionError),
+)
+
+
 def check_source(source: Path, archive: Archive) -> None:
     """Raise DataError unless `source` is a file with the checksum of `archive`."""
     if not source.is_file():
@@ -94,7 +101,7 @@ def unpack(archive: Path, folder: Path) -> None:
                         shutil.copyfileobj(content, file, CHUNK)
             while stream.read(CHUNK):  # the gzip checksum comes at the very end
                 pass
-    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+    except _UNREADABLE as error:
         raise _unusable(archive, f"is truncated or corrupt ({error})") from error
     missing = [name for name in REQUIRED if name in wanted.values()]
     if missing:

@@ -6,8 +6,9 @@ byte strings, numbers, lists, dictionaries and arrays of bytes, and refuses all 
 """
 
 import pickle
+import pickletools
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,10 @@ REPAIR = "Repair it with ./get_datasets.sh (or: python -m assignment data)."
 
 # A published batch has 31 MB; more than this is not a batch, and not worth the memory.
 LARGEST_BATCH_BYTES = 64 * 2**20
+
+# A published batch has some 80,000 opcodes. Each can cost many times its size in memory, and a
+# large index for the memo alone makes the unpickler allocate all up to it.
+MOST_OPCODES = 500_000
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -30,8 +35,10 @@ class ByteArray:
     order whose number fits their shape, which is all that CIFAR-10 has.
     """
 
+    array: npt.NDArray[np.uint8] = np.empty(0, np.uint8)  # of one that is never filled
+
     def __init__(self, *_: Any) -> None:
-        self.array: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+        pass
 
     def __setstate__(self, state: Any) -> None:
         _version, shape, dtype, fortran, raw = state
@@ -86,6 +93,8 @@ def read_pickle(path: Path) -> Any:
         if path.stat().st_size > LARGEST_BATCH_BYTES:
             raise DataError(f"{path} is larger than any CIFAR-10 batch. {REPAIR}")
         with path.open("rb") as file:
+            _require_modest(file)
+            file.seek(0)
             return _BatchUnpickler(file, encoding="bytes").load()
     except _CodeRefused as refused:
         raise DataError(
@@ -99,7 +108,15 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # garbage makes an unpickler raise nearly anything
-        raise DataError(f"{path} is damaged ({error}). {REPAIR}") from error
+        raise DataError(f"{path} is damaged ({str(error)!a}). {REPAIR}") from error
+
+
+def _require_modest(file: IO[bytes]) -> None:
+    """Raise UnpicklingError for a pickle that would cost far more memory than a batch does."""
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        index = int(argument or 0) if opcode.name.endswith("PUT") else 0
+        if max(count, index) > MOST_OPCODES:
+            raise pickle.UnpicklingError("it holds far more objects than a batch")
 
 
 # --- writing -------------------------------------------------------------------------------------

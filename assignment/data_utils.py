@@ -91,7 +91,8 @@ def load_CIFAR10(
     -------
     X_train, y_train, X_test, y_test
         Pictures (N, 32, 32, 3) uint8, read-only, mapped from disk where possible; labels (N,)
-        int64. 50,000 and 10,000 of them in the published set.
+        int64. 50,000 and 10,000 of them in the published set. To compute with the pictures, take
+        ``X.astype(np.float32)``; bytes wrap around.
 
     Raises
     ------
@@ -115,7 +116,11 @@ def load_CIFAR10(
     try:
         _write_decoded(decoded, arrays)
         return _open_decoded(decoded)
-    except OSError:  # a folder that is read-only, or a full disk: then without the faster copy
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+    ):  # a folder that is read-only, or a full disk: then without the faster copy
         for array in arrays.values():
             array.flags.writeable = False
         return X_train, y_train, X_test, y_test
@@ -168,7 +173,9 @@ def load_meta(root: str | PathLike[str]) -> tuple[tuple[str, ...], str]:
         raise DataError(f"{path} does not hold {NUM_CLASSES} class names. {REPAIR}")
     if seed is None:
         return names, "CIFAR-10"
-    return names, f"synthetic stand-in for CIFAR-10 (drawn from seed {seed}): not the real pictures"
+    if not isinstance(seed, int) or not 0 <= seed < 1 << 128:
+        raise DataError(f"{path} names no seed that the stand-in could be drawn from. {REPAIR}")
+    return names, f"synthetic stand-in, not CIFAR-10 (drawn from seed {seed})"
 
 
 def get_CIFAR10_data(
@@ -236,10 +243,16 @@ def get_CIFAR10_data(
 def _require_complete(root: Path) -> None:
     if not root.is_dir():
         raise DataError(
-            f"There is no folder {root}. Fetch CIFAR-10 with ./get_datasets.sh, or draw the "
-            "stand-in with ./get_datasets.sh --synthetic."
+            f"There is no folder {root.absolute()}. Fetch CIFAR-10 with ./get_datasets.sh, or "
+            "draw the stand-in with ./get_datasets.sh --synthetic."
         )
-    missing = [n for n in (*TRAIN_BATCHES, TEST_BATCH, META) if not (root / n).is_file()]
+    needed = (*TRAIN_BATCHES, TEST_BATCH, META)
+    missing = [name for name in needed if not (root / name).is_file()]
+    if len(missing) == len(needed):
+        raise DataError(
+            f"{root.absolute()} holds none of CIFAR-10's files. Name the folder that holds "
+            f"{TRAIN_BATCHES[0]}, or fetch CIFAR-10 with ./get_datasets.sh."
+        )
     if missing:
         raise DataError(f"{root} is incomplete: {', '.join(missing)} is missing. {REPAIR}")
 
@@ -274,12 +287,15 @@ def _open_decoded(folder: Path) -> tuple[Pictures, Labels, Pictures, Labels]:
         for split in ("train", "test")
     )
     y_train, y_test = (
-        np.load(folder / f"y_{split}.npy", allow_pickle=False) for split in ("train", "test")
+        np.load(folder / f"y_{split}.npy", mmap_mode="r", allow_pickle=False)
+        for split in ("train", "test")
     )
     for X, y in ((X_train, y_train), (X_test, y_test)):
         if X.dtype != np.uint8 or y.dtype != np.int64 or X.shape != (len(y), *PICTURE_SHAPE):
             raise ValueError(f"{folder} does not hold pictures and labels")
-    return X_train, y_train, X_test, y_test
+        if y.min() < 0 or y.max() >= NUM_CLASSES:
+            raise ValueError(f"{folder} holds labels outside 0 to {NUM_CLASSES - 1}")
+    return X_train, np.array(y_train), X_test, np.array(y_test)
 
 
 def _write_decoded(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:

@@ -39,6 +39,7 @@ MIRRORS_VARIABLE = "CIFAR10_MIRRORS"
 STALL_SECONDS = 30.0
 SLOWEST = 1024  # bytes per second: whoever sends less over STALL_SECONDS has stalled
 RESUMES = 4  # after a stall or a cut, per address and run
+RESUME_PAUSE = 1.0  # seconds before the first of them; then twice, three times as long ...
 
 
 def addresses(environment: Mapping[str, str]) -> list[str]:
@@ -121,7 +122,7 @@ class Download:
                 reason = str(error)
             if attempt < RESUMES:
                 print(f"The server {reason}; trying to resume ...")
-                time.sleep(min(1 + attempt, self.stall))
+                time.sleep(RESUME_PAUSE * (1 + attempt))
         raise _Refused(f"{reason}; {RESUMES + 1} tries in a row did not complete the file")
 
     def _receive(self, address: str) -> int:

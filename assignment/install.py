@@ -2,8 +2,9 @@
 
 Both go the same way (`_install`). A folder that is complete is left alone. Otherwise a new folder
 is filled under a temporary name beside the old one, gets an install record, and takes its place in
-one rename, so that a run that fails or is killed at any point leaves what was there. A lock on the
-datasets folder keeps two runs from doing this at once. The new folder is filled by
+one rename, so that a run that fails or is killed leaves what was there. (To replace a damaged
+folder takes a second rename; a run killed between the two leaves none, and the next one installs
+it.) A lock on the datasets folder keeps two runs apart. The new folder is filled by
 
     download.Download and archive.unpack   for CIFAR-10
     synthetic.write_batches                for the stand-in
@@ -110,7 +111,7 @@ def damage(folder: Path) -> str | None:
     if (folder / RECORD).is_file():
         try:
             md5s = dict(json.loads((folder / RECORD).read_bytes())["md5"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return f"its {RECORD} cannot be read"
         if not set(REQUIRED) <= set(md5s) <= set(KNOWN):
             return f"its {RECORD} does not list the files of CIFAR-10"
@@ -121,7 +122,7 @@ def damage(folder: Path) -> str | None:
         if path.stat().st_size == 0:
             return f"{name} is empty"
         if name in md5s and file_digest(path, "md5") != md5s[name]:
-            return f"{name} is damaged (its MD5 is not {md5s[name]})"
+            return f"{name} is damaged (its MD5 is not the expected one)"
     return None
 
 

@@ -26,6 +26,7 @@ def plot_samples(
     class_names: Sequence[str],
     per_class: int = 6,
     seed: int = 0,
+    source: str = "",
 ) -> Figure:
     """A grid of pictures, a column a class.
 
@@ -38,6 +39,8 @@ def plot_samples(
         How many rows; fewer where a class has fewer pictures.
     seed : int
         Draws the pictures.
+    source : str
+        Where they are from.
     """
     rng = np.random.default_rng(seed)
     columns = len(class_names)
@@ -48,7 +51,7 @@ def plot_samples(
         drawn = rng.permutation(members)[:per_class]
         for row, i in enumerate(drawn):
             axes[row, c].imshow(pictures[i], interpolation="nearest")
-    figure.suptitle("Training pictures by class (32 × 32 pixels)")
+    figure.suptitle(_titled("Training pictures by class (32 × 32 pixels)", source))
     return figure
 
 
@@ -87,7 +90,7 @@ def plot_loss_curve(loss_history: Sequence[float]) -> Figure:
     return figure
 
 
-def plot_tuning(val_accuracy: Mapping[tuple[float, float], float]) -> Figure:
+def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str = "") -> Figure:
     """Heat map of validation accuracy over learning rate × regularisation, the best one framed.
 
     Parameters
@@ -95,6 +98,8 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float]) -> Figure:
     val_accuracy : mapping
         From (learning rate, regularisation strength) to accuracy, 0 to 1. A pair that is not in
         it stays white.
+    source : str
+        Where the validation pictures are from.
     """
     if not val_accuracy:
         raise ValueError("There are no tuning results to plot: fill in the tuning cell first.")
@@ -116,12 +121,14 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float]) -> Figure:
     axes.set_yticks(range(len(regs)), [f"{reg:g}" for reg in regs])
     axes.set_xlabel("learning rate")
     axes.set_ylabel("regularisation strength")
-    axes.set_title("Validation accuracy (%), the best framed")
+    axes.set_title(_titled("Validation accuracy (%), the best framed", source), fontsize=11)
     figure.colorbar(shown, ax=axes, label="accuracy (%)")
     return figure
 
 
-def plot_templates(W: FloatArray, class_names: Sequence[str], title: str = "Templates") -> Figure:
+def plot_templates(
+    W: FloatArray | None, class_names: Sequence[str], title: str = "Templates", source: str = ""
+) -> Figure:
     """What a linear classifier looks for: the weights of each class as a picture.
 
     Parameters
@@ -131,8 +138,12 @@ def plot_templates(W: FloatArray, class_names: Sequence[str], title: str = "Temp
     class_names : sequence of C str
     title : str
         What stands above them.
+    source : str
+        What the weights were learnt from.
     """
     pixels = int(np.prod(PICTURE_SHAPE))
+    if W is None:
+        raise ValueError("There are no weights to show yet: train a classifier first.")
     if W.ndim != 2 or W.shape[0] not in (pixels, pixels + 1) or W.shape[1] != len(class_names):
         raise ValueError(
             f"W has shape {W.shape}, but templates of {len(class_names)} classes need "
@@ -148,11 +159,13 @@ def plot_templates(W: FloatArray, class_names: Sequence[str], title: str = "Temp
         panel = axes.flat[c]
         panel.imshow(0.5 + 0.5 * template / largest, interpolation="nearest")
         panel.set_title(name, fontsize=10)
-    figure.suptitle(f"{title}: the weights of each class (grey: no weight)")
+    figure.suptitle(_titled(f"{title}: the weights of each class (grey: no weight)", source))
     return figure
 
 
-def plot_confusion(y_true: IntArray, y_pred: IntArray, class_names: Sequence[str]) -> Figure:
+def plot_confusion(
+    y_true: IntArray, y_pred: IntArray, class_names: Sequence[str], source: str = ""
+) -> Figure:
     """Confusion matrix: of the pictures of each class, how many percent were called what.
 
     Parameters
@@ -160,6 +173,8 @@ def plot_confusion(y_true: IntArray, y_pred: IntArray, class_names: Sequence[str
     y_true, y_pred : (N,) integer arrays
         Right and predicted classes, 0 <= y < C.
     class_names : sequence of C str
+    source : str
+        Where the pictures are from.
     """
     num_classes = len(class_names)
     counts = np.zeros((num_classes, num_classes))
@@ -175,7 +190,8 @@ def plot_confusion(y_true: IntArray, y_pred: IntArray, class_names: Sequence[str
     axes.set_yticks(range(num_classes), class_names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("right class")
-    axes.set_title(f"Confusion matrix: % of each row's pictures ({len(y_true)} in all)")
+    title = f"Confusion matrix: % of each row's pictures ({len(y_true)} in all)"
+    axes.set_title(_titled(title, source), fontsize=11)
     figure.colorbar(shown, ax=axes, label="% of the right class's pictures")
     return figure
 
@@ -189,6 +205,10 @@ def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
         Step sizes h, and the relative error of the numeric gradient for each.
     """
     h, error = np.asarray(step_sizes, np.float64), np.asarray(errors, np.float64)
+    drawable = np.isfinite(error) & (error > 0)
+    if not drawable.any():
+        raise ValueError("No error is a positive number: is the loss nan, or the gradient 0?")
+    h, error = h[drawable], error[drawable]
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = figure.subplots()
     axes.loglog(h, error, "o-", color=LINE, label="measured")
@@ -211,6 +231,11 @@ def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure
+
+
+def _titled(title: str, source: str) -> str:
+    """A title, and under it what the plot is made from: the stand-in must not pass for CIFAR-10."""
+    return f"{title}\n{source}" if source else title
 
 
 def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:

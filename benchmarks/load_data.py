@@ -7,10 +7,13 @@ since peak memory is a process's. Goal on the full set, from the second load on:
 the time, and at most 40% of the peak memory.
 """
 
+import argparse
+import contextlib
+import io
 import pickle
-import subprocess
-import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +40,30 @@ def plain_load(root: Path) -> Any:
     return X, y, *batch(TEST_BATCH)
 
 
-def measure_here(which: str, root: Path) -> None:
-    """Run one load in this process, and print its seconds and this process's peak memory."""
+def measure_here(which: str, root: Path) -> tuple[float, float]:
+    """Seconds of one load in this process, and by how many MiB it raised its peak memory."""
     before = peak_rss_mib()
     start = time.perf_counter()
-    data = plain_load(root) if which == "plain" else get_CIFAR10_data(root)
-    print(time.perf_counter() - start, peak_rss_mib() - before)
-    del data
+    with contextlib.redirect_stdout(io.StringIO()):
+        data = plain_load(root) if which == "plain" else get_CIFAR10_data(root)
+    taken = time.perf_counter() - start, peak_rss_mib() - before
+    del data  # only now: it is part of the peak
+    return taken
 
 
 def measure(which: str, root: Path) -> tuple[float, float]:
-    """Seconds of one load in a new process, and MiB above what numpy alone takes."""
-    command = [sys.executable, "-m", "benchmarks.load_data", which, str(root)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, mib = ran.stdout.split("\n")[-2].split()
-    return float(seconds), float(mib)
+    """The same in a new process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure_here, which, root).result()
 
 
 def main() -> None:
-    if len(sys.argv) == 3:
-        return measure_here(sys.argv[1], Path(sys.argv[2]))
-    root = Path(sys.argv[1]) if len(sys.argv) == 2 else cifar10_root()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
+    root = parser.parse_args().folder or cifar10_root()
     first = measure("ours", root)
     rounds = [(measure("plain", root), measure("ours", root)) for _ in range(ROUNDS)]
-    plain, ours = (np.median([r[i] for r in rounds], axis=0) for i in (0, 1))
+    plain, ours = (np.median([pair[i] for pair in rounds], axis=0) for i in (0, 1))
     print(f"first load here (decoded then, unless it was)   {first[0]:.2f} s, {first[1]:.0f} MiB")
     print(f"plain load                    {plain[0]:.2f} s, {plain[1]:.0f} MiB")
     print(f"get_CIFAR10_data, later on    {ours[0]:.2f} s, {ours[1]:.0f} MiB")

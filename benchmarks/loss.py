@@ -6,6 +6,7 @@ Goal at N = 200 and 500: within 1.15 times the products, and faster than PyTorch
 with autograd on the CPU.
 """
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def rivals(N: int, dtype: type, torch: Any) -> dict[str, Any]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     torch = torch_or_none()
     print("dtype        N   products (ms)   loss / products   torch / loss")
     for dtype in (np.float32, np.float64):

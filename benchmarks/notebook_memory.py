@@ -5,7 +5,7 @@
 Without a folder: the downloaded CIFAR-10, or the stand-in. Goal on the full set: under 1.5 GiB.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import nbformat
@@ -19,9 +19,12 @@ print(peak_rss_mib())
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
+    folder = parser.parse_args().folder
     nb = nbformat.read(NOTEBOOK, as_version=4)
-    if len(sys.argv) == 2:
-        set_parameters(nb, DATA=str(Path(sys.argv[1]).resolve()))
+    if folder:
+        set_parameters(nb, DATA=str(folder.resolve()))
     nb.cells.append(nbformat.v4.new_code_cell(PROBE))
     run(nb)
     [mib] = printed(nb.cells[-1])

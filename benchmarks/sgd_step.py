@@ -6,6 +6,7 @@ Batches of 200 out of 49,000 x 3,073 float32. Goal: within 1.25 times gathering 
 faster than the same loop in PyTorch.
 """
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def torch_training(torch: Any, X: Any, y: Any) -> Any:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     rng = np.random.default_rng(0)
     X = 60 * rng.standard_normal((NUM_TRAIN, DIM), np.float32)
     y = rng.integers(CLASSES, size=NUM_TRAIN)

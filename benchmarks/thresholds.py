@@ -37,7 +37,7 @@ PROBES = {
     },
     "check-training": {
         "last losses": "np.mean(loss_history[-100:])",
-        "default validation accuracy": "val_accuracy",
+        "default validation accuracy": "model_val_accuracy",
     },
     "check-tuning": {"tuned validation accuracy": "best_val"},
     "check-test": {"tuned test accuracy": "test_accuracy"},
@@ -53,9 +53,10 @@ def measure(seed: int, folder: Path | None) -> dict[str, float]:
             cell.source += f"\nprint('PROBE', {name!r}, float({expression}), sep='|')"
     with tempfile.TemporaryDirectory() as temporary:
         if folder is None:
-            folder = Path(temporary)
+            folder = Path(temporary) / "stand-in"
+            folder.mkdir()
             write_batches(folder, seed=seed)
-        set_parameters(nb, SEED=seed, DATA=str(folder))
+        set_parameters(nb, SEED=seed, DATA=str(folder), BEST_MODEL=f"{temporary}/best.npz")
         run(nb)
     lines = [line.split("|") for cell in nb.cells for line in printed(cell)]
     return {line[1]: float(line[2]) for line in lines if line[0] == "PROBE"}

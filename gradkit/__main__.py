@@ -1,6 +1,7 @@
 """python -m gradkit COMMAND: the commands of instructors and graders."""
 
 import argparse
+import io
 import sys
 
 from gradkit.notebook import NotebookFailed, demo, store_outputs
@@ -8,6 +9,8 @@ from gradkit.notebook import NotebookFailed, demo, store_outputs
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status is 0 on success and 1 when the work failed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has a ✓
     parser = argparse.ArgumentParser(prog="python -m gradkit", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command, text in (

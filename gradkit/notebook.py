@@ -40,9 +40,7 @@ def demo() -> None:
         run(nb, after_cell=lambda index: _tell(nb.cells, index))
     finally:
         page = _write_page(nb)
-    wrong = [line for cell in nb.cells for line in printed(cell) if line.startswith("✗")]
-    if wrong:
-        raise NotebookFailed("the notebook ran, but not all is right:\n" + "\n".join(wrong))
+    _require_all_right(nb)
     print(f"\nEverything passed. The whole notebook with its plots: {page}")
 
 
@@ -52,12 +50,13 @@ def store_outputs() -> None:
     Raises
     ------
     NotebookFailed
-        A cell raised; the notebook is left as it was.
+        A cell raised, or a verdict says that something is wrong; the notebook is left as it was.
     """
     nb = nbformat.read(NOTEBOOK, as_version=4)
     sources = [cell.source for cell in nb.cells]
     set_parameters(nb, DATA=str(install_synthetic(DATASETS)))
     run(nb)
+    _require_all_right(nb)
     for cell, source in zip(nb.cells, sources, strict=True):
         cell.source = source
 
@@ -67,7 +66,9 @@ def store_outputs() -> None:
         for output in cell.get("outputs", []):
             if "text" in output:
                 output.text = output.text.replace(f"{PROJECT}/", "")
-    nbformat.write(nb, NOTEBOOK)
+    unfinished = NOTEBOOK.with_suffix(".tmp")
+    nbformat.write(nb, unfinished)
+    unfinished.replace(NOTEBOOK)
     print(f"Stored the outputs in {NOTEBOOK}")
 
 
@@ -105,6 +106,12 @@ def run(nb: Any, after_cell: Callable[[int], None] = lambda index: None) -> None
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         raise NotebookFailed(f"{NOTEBOOK.name} did not run to its end:\n{plain}") from error
+
+
+def _require_all_right(nb: Any) -> None:
+    wrong = [line for cell in nb.cells for line in printed(cell) if line.startswith("✗")]
+    if wrong:
+        raise NotebookFailed("the notebook ran, but not all is right:\n" + "\n".join(wrong))
 
 
 def _tell(cells: list[Any], index: int) -> None:

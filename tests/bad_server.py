@@ -10,6 +10,7 @@ An answer is a function of the request's handler. The last one answers all furth
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Any
 
@@ -47,6 +48,10 @@ Answer = Callable[[Handler], None]
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # so that closing the server waits for them
     owner: "BadServer"
+
+    def server_bind(self) -> None:  # HTTPServer's would look its own name up
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that hangs up on a bad server is right to

@@ -153,10 +153,15 @@ def test_a_missing_folder_says_how_to_get_one(tmp_path: Path) -> None:
         load_CIFAR10(tmp_path / "nowhere")
 
 
+def test_a_folder_of_other_things_says_which_one_to_name(small_batches: Path) -> None:
+    with pytest.raises(DataError, match=r"holds none of CIFAR-10's files\. Name the folder that"):
+        load_CIFAR10(small_batches.parent)
+
+
 def test_class_names_and_the_stand_in_are_recognised(small_batches: Path) -> None:
     names, source = load_meta(small_batches)
     assert list(names) == CLASSES
-    assert source.startswith("synthetic stand-in for CIFAR-10 (drawn from seed 1)")
+    assert source == "synthetic stand-in, not CIFAR-10 (drawn from seed 1)"
 
 
 @pytest.mark.parametrize("names", [CLASSES[:9], ["a\x1b[2J"] * 10, None, [1] * 10])
@@ -166,6 +171,41 @@ def test_meta_without_ten_printable_names_is_refused(small_batches: Path, names:
     (small_batches / "batches.meta").write_bytes(meta)
     with pytest.raises(DataError, match=r"batches.meta does not hold 10 class names"):
         load_meta(small_batches)
+
+
+@pytest.mark.parametrize("seed", [b"\x1b[2J", -1, 1 << 200, 1.5, [1]])
+def test_a_stand_in_of_a_strange_seed_is_refused(small_batches: Path, seed: Any) -> None:
+    names = [name.encode() for name in CLASSES]
+    meta = pickle.dumps({b"label_names": names, b"synthetic": seed}, protocol=4)
+    (small_batches / "batches.meta").write_bytes(meta)
+    with pytest.raises(DataError, match="names no seed"):
+        load_meta(small_batches)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"\x80\x02]r\x00\x00\x00\x7f.",  # a place in the memo for which 16 GB are made ready
+        b"\x80\x02" + b"]" * 600_000 + b".",
+        b"\x80\x02\x8c\x05numpy\x8c\x07ndarray\x93)\x81.",  # an array that is never filled
+    ],
+)
+def test_a_small_file_cannot_ask_for_much_memory_or_leave_an_array_empty(
+    small_batches: Path, bomb: bytes
+) -> None:
+    (small_batches / "data_batch_1").write_bytes(bomb)
+    with pytest.raises(DataError, match=r"data_batch_1 (is damaged|holds no)"):
+        load_CIFAR10(small_batches)
+
+
+def test_what_a_hostile_file_says_of_itself_is_not_sent_to_the_terminal(
+    small_batches: Path,
+) -> None:
+    for hostile in (b"cos\n\x1b[31m\n.", b"F\x1b[31m\n.", b"\x1b[31m"):
+        (small_batches / "data_batch_1").write_bytes(hostile)
+        with pytest.raises(DataError) as caught:
+            load_CIFAR10(small_batches)
+        assert str(caught.value).isprintable()
 
 
 # --- the decoded copy -----------------------------------------------------------------------------
@@ -221,6 +261,13 @@ def test_a_damaged_decoded_copy_is_made_anew(
     for again, before in zip(load_CIFAR10(small_batches), first, strict=True):
         np.testing.assert_array_equal(again, before)
     assert file.stat().st_size > 100
+
+
+def test_a_decoded_copy_with_impossible_labels_is_made_anew(small_batches: Path) -> None:
+    first = load_CIFAR10(small_batches)[1]
+    [copy] = decoded_copies(small_batches)
+    np.save(copy / "y_train.npy", np.full(200, 10_000_000))
+    np.testing.assert_array_equal(load_CIFAR10(small_batches)[1], first)
 
 
 def test_what_a_killed_run_left_is_cleared_away(small_batches: Path) -> None:
@@ -310,8 +357,8 @@ def test_the_stand_in_announces_itself_wherever_it_is_loaded(
     small_batches: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = small_splits(small_batches)
-    assert "Loaded synthetic stand-in for CIFAR-10" in capsys.readouterr().out
-    assert "not the real pictures" in repr(data)
+    assert "Loaded synthetic stand-in, not CIFAR-10" in capsys.readouterr().out
+    assert "not CIFAR-10" in repr(data)
 
 
 @pytest.mark.parametrize(

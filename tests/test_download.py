@@ -56,7 +56,8 @@ from tests.bad_server import (
     wrong_range,
 )
 
-STALL = 0.25  # seconds
+PATIENCE = 10.0  # seconds: the stall timeout where nothing stalls, on a busy machine either
+STALL = 0.25  # seconds, where something does
 PART = "cifar-10-python.tar.gz.part"
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and limits")
 Snapshot = dict[str, bytes | str]
@@ -127,6 +128,7 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     monkeypatch.setattr(socket, "getaddrinfo", guarded_resolve)
+    monkeypatch.setattr(download, "RESUME_PAUSE", 0.01)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("CIFAR10_MIRRORS", "http://127.0.0.1:9/")
 
@@ -151,7 +153,7 @@ Mirrors = Callable[..., None]
 
 
 def fetch(datasets: Path, archive: Archive = ARCHIVE, **options: Any) -> Path:
-    return install_cifar10(datasets, archive=archive, stall=STALL, **options)
+    return install_cifar10(datasets, archive=archive, **({"stall": PATIENCE} | options))
 
 
 def failure(datasets: Path, archive: Archive = ARCHIVE, **options: Any) -> str:
@@ -268,8 +270,8 @@ def test_a_stalled_download_is_given_up_and_resumed(
 ) -> None:
     with BadServer(stalling(PACKED, 20_000), serve(PACKED)) as server:
         mirrors(server)
-        fetch(datasets)
-        assert len(server.ranges) == 2
+        fetch(datasets, stall=STALL)
+        assert len(server.ranges) >= 2
         resumed = int(str(server.ranges[1]).strip("bytes=-"))
         assert 20_000 <= resumed < 20_080, "it was given up long before the server hung up"
     assert installed(datasets) == FILES
@@ -298,7 +300,7 @@ def test_a_download_that_is_always_cut_off_ends_but_is_kept_for_the_next_run(
 def test_a_server_that_never_says_a_word_is_given_up(datasets: Path, mirrors: Mirrors) -> None:
     with BadServer(silence) as server:
         mirrors(server)
-        assert f"sent nothing for {STALL:g} seconds" in failure(datasets)
+        assert f"sent nothing for {STALL:g} seconds" in failure(datasets, stall=STALL)
 
 
 def test_a_server_that_ignores_ranges_is_read_from_the_beginning(
@@ -979,7 +981,8 @@ def test_ctrl_c_ends_with_status_130_and_keeps_what_was_downloaded(project: Path
         assert process.returncode == 130
         assert "Interrupted. What was downloaded is kept" in err
         assert "Traceback" not in err
-        assert snapshot(project / "datasets") == {PART: PACKED[:30_000]}
+        assert PACKED.startswith(part.read_bytes())
+        assert set(snapshot(project / "datasets")) == {PART}
 
 
 @POSIX_ONLY
@@ -1000,7 +1003,7 @@ def test_a_run_killed_in_the_middle_of_a_download_is_taken_up_by_the_next(projec
 def test_a_run_killed_in_the_middle_of_unpacking_is_repaired_by_the_next(
     project: Path, tmp_path: Path
 ) -> None:
-    large = {name: bytes(12_000_000) for name in REQUIRED}
+    large = {name: bytes(50_000_000) for name in REQUIRED}
     data = pack(large)
     arguments = ("data", "--from", str(saved(tmp_path, data)), *accept(data))
     datasets = project / "datasets"

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from gradkit.notebook import NOTEBOOK, PROJECT, printed, role
+from gradkit.notebook import NOTEBOOK, PROJECT, printed, role, set_parameters
 
 STUDENTS_FILES = ("assignment", "notebooks", "datasets", "get_datasets.sh", "requirements.txt")
 ROLES = {"setup", "parameters", "display"}
@@ -74,6 +74,7 @@ def test_nbval_goes_on_passing_when_the_real_data_have_arrived(
     students_tree: Path, real_cifar10: Path
 ) -> None:
     (students_tree / "datasets" / "cifar-10-batches-py").symlink_to(real_cifar10.resolve())
+    shutil.copy(PROJECT / "pyproject.toml", students_tree)  # as in the instructor's tree
     ran = nbval(students_tree)
     assert ran.returncode == 0, ran.stdout[-3000:]
     assert not (students_tree / "datasets" / "cifar-10-synthetic").exists()
@@ -117,7 +118,6 @@ def test_every_code_cell_has_its_place(nb: Any) -> None:
 def test_what_is_stored_is_of_no_particular_machine(nb: Any) -> None:
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert str(PROJECT) not in text
-    assert str(Path.home()) + "/" not in text
     assert nb.metadata.kernelspec.name == "python3"
     assert nb.metadata.language_info == {"name": "python"}
     assert not [o for c in nb.cells for o in c.get("outputs", []) if o.output_type == "error"]
@@ -144,6 +144,17 @@ def test_the_assignment_is_found_from_the_notebooks_own_path(
     assert printed(cell)[0].startswith(str(students_tree / "assignment"))
 
 
+def test_the_tree_that_the_notebook_stands_in_goes_before_that_of_an_outer_session(
+    students_tree: Path, tmp_path: Path, nb: Any
+) -> None:
+    # As when nbval is called from a notebook of another copy: its session's name is inherited.
+    outer = tmp_path / "outer"
+    shutil.copytree(students_tree, outer)
+    name = str(outer / "notebooks" / "softmax.ipynb")
+    cell = run_cells(students_tree, nb, "setup", JPY_SESSION_NAME=name)
+    assert printed(cell)[0].startswith(str(students_tree / "assignment"))
+
+
 def test_without_its_assignment_the_notebook_says_where_it_belongs(tmp_path: Path, nb: Any) -> None:
     with pytest.raises(Exception, match="Keep this notebook in the `notebooks` folder"):
         run_cells(tmp_path, nb, "setup")
@@ -156,6 +167,31 @@ def test_the_setup_cell_tells_which_code_is_loaded(students_tree: Path, nb: Any)
     edited.write_text(edited.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
     second = printed(run_cells(students_tree, nb, "setup"))[0]
     assert first.split("sha256")[1] != second.split("sha256")[1]
+
+
+def test_code_that_could_not_be_reloaded_is_not_described_as_loaded(
+    students_tree: Path, nb: Any
+) -> None:
+    path = students_tree / "assignment" / "classifiers" / SOFTMAX
+    edits = {
+        "valid": "source.replace('sum_exp = 0.0', 'sum_exp = 1.0')",
+        "invalid": "source + 'def broken(:'",
+    }
+    for name, edit in edits.items():
+        told = nbformat.from_dict(json.loads(json.dumps(nb)))
+        [setup] = [cell for cell in told.cells if cell.id == "setup"]
+        # What another process does between two runs of a cell, without autoreload's notice.
+        setup.source += (
+            f"\npath = Path({str(path)!r})\nsource = path.read_text()\n"
+            f"path.write_text({edit})\nprint('EDITED')\nprint(describe_source(softmax))\n"
+            "path.write_text(source)"
+        )
+        lines = printed(run_cells(students_tree, told, "setup"))
+        before, after = lines[: lines.index("EDITED")], lines[lines.index("EDITED") :]
+        assert not any("NOT the code" in line for line in before)
+        [complaint] = [line for line in after if "This is NOT the code that runs" in line]
+        expected = {"valid": "softmax_loss_naive differs", "invalid": "no valid Python"}[name]
+        assert expected in complaint
 
 
 # --- what is wrong --------------------------------------------------------------------------------
@@ -200,6 +236,34 @@ def test_a_mistake_fails_the_check_that_it_belongs_to(
     assert len(failed) == len(complaints)
     for line, complaint in zip(failed, complaints, strict=True):
         assert complaint in line
+
+
+def test_one_classifier_trained_for_all_pairs_is_noticed(
+    students_tree: Path, nb: Any, stand_in: Callable[[Path], None]
+) -> None:
+    stand_in(students_tree / "datasets")
+    wrong = nbformat.from_dict(json.loads(json.dumps(nb)))
+    set_parameters(
+        wrong, TUNING_LEARNING_RATES=[1e-6], TUNING_REGS=[1e2, 1e5], TUNING_ITERS=100, NUM_ITERS=10
+    )
+    [tuning] = [cell for cell in wrong.cells if cell.id == "tuning"]
+    line = "        candidate = Softmax()\n"
+    assert line in tuning.source
+    tuning.source = "candidate = Softmax()\n" + tuning.source.replace(line, "")
+    lines = printed(run_cells(students_tree, wrong, "check-tuning"))
+    assert [line[0] for line in lines][:2] == ["✓", "✗"]
+    assert "Was one Softmax() trained for several pairs?" in lines[1]
+
+
+def test_a_loss_that_computes_nothing_does_not_pass_the_gradient_check(
+    students_tree: Path, nb: Any, stand_in: Callable[[Path], None]
+) -> None:
+    stand_in(students_tree / "datasets")
+    path = students_tree / "assignment" / "classifiers" / SOFTMAX
+    source = path.read_text(encoding="utf-8")
+    path.write_text(source.replace("    num_train = X.shape[0]\n", "    return loss, dW\n"))
+    lines = printed(run_cells(students_tree, nb, "check-gradient"))
+    assert [line[0] for line in lines] == ["✗", "✗"]
 
 
 def test_nbval_fails_where_a_function_is_not_written_yet(

@@ -131,6 +131,32 @@ def test_weights_that_are_no_pictures_are_refused(shape: tuple[int, ...]) -> Non
         vis_utils.plot_templates(np.zeros(shape), NAMES)
 
 
+def test_weights_that_are_not_there_yet_are_asked_for() -> None:
+    with pytest.raises(ValueError, match="train a classifier first"):
+        vis_utils.plot_templates(None, NAMES)
+
+
+def test_errors_that_are_no_numbers_are_left_out_and_only_such_are_refused() -> None:
+    figure = vis_utils.plot_gradient_error([1e-6, 1e-5, 1e-4], [0.0, 1e-9, np.nan])
+    assert "best: h = 1e-05" in words(figure)
+    with pytest.raises(ValueError, match="is the loss nan"):
+        vis_utils.plot_gradient_error([1e-6, 1e-5], [np.nan, np.nan])
+
+
+@pytest.mark.parametrize("name", ["samples", "tuning", "templates", "confusion"])
+def test_plots_made_from_the_stand_in_say_so(name: str) -> None:
+    source = "synthetic stand-in, not CIFAR-10 (drawn from seed 231)"
+    figure = {
+        "samples": lambda: vis_utils.plot_samples(
+            np.zeros((10, 32, 32, 3), np.uint8), np.arange(10), NAMES, source=source
+        ),
+        "tuning": lambda: vis_utils.plot_tuning(TUNING, source),
+        "templates": lambda: vis_utils.plot_templates(np.ones((3073, 10)), NAMES, source=source),
+        "confusion": lambda: vis_utils.plot_confusion(LABELS, LABELS, NAMES, source),
+    }[name]()
+    assert any(source in text for text in words(figure))
+
+
 def test_each_row_of_the_confusion_matrix_adds_up_to_100_percent() -> None:
     figure = vis_utils.plot_confusion(np.array([0, 0, 0, 2]), np.array([0, 1, 1, 2]), NAMES)
     shown: Any = figure.axes[0].images[0].get_array()

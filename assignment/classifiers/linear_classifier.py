@@ -5,8 +5,10 @@ softmax classifier is only the loss, which `Softmax` fills in.
 """
 
 import json
+import secrets
 import sys
 import warnings
+import zipfile
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -17,9 +19,12 @@ from tqdm import tqdm
 from assignment.array_types import FloatArray, IntArray
 from assignment.classifiers.softmax import softmax_loss_vectorized
 
-# So small that all scores are nearly equal: training starts from the loss of pure chance, and no
-# trace of the first weights is left in the last ones.
+# So small that all scores are nearly equal: training starts from the loss of pure chance, and what
+# is left of the first weights in the last ones is too little to matter or to be seen.
 INITIAL_WEIGHT_SCALE = 1e-5
+
+# CIFAR-10's weights have a quarter of a megabyte. What claims far more is no model, but a bomb.
+MOST_SAVED_BYTES = 100_000_000
 
 
 class LinearClassifier:
@@ -78,9 +83,13 @@ class LinearClassifier:
         Raises
         ------
         ValueError
-            The shapes of X, y and W do not fit each other, or there is nothing to train on.
+            X, y and W do not fit each other, or there is nothing to train on.
         """
-        _require_fitting_shapes(X, y, self.W)
+        X, y = np.asarray(X), np.asarray(y)
+        _require_samples(X, self.W)
+        _require_labels(y, len(X), self.W)
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, but a batch has at least one sample.")
         num_train, dim = X.shape
         rng = np.random.default_rng(seed)
         if self.W is None:
@@ -144,9 +153,15 @@ class LinearClassifier:
         -------
         y_pred : (N,) integer array
             For each sample the class with the highest score.
+
+        Raises
+        ------
+        ValueError
+            There are no weights yet, or they are for samples of another length.
         """
         if self.W is None:
             raise ValueError("This classifier has no weights yet: call train() or load() first.")
+        _require_samples(X, self.W)
 
         ################################################################################
         # TODO: Compute the scores of all samples, and from them the predicted labels,
@@ -167,8 +182,15 @@ class LinearClassifier:
             raise ValueError("This classifier has no weights to save: call train() first.")
         path = Path(path)
         about = {"classifier": type(self).__name__, "hyperparameters": self.hyperparameters}
-        with path.open("wb") as file:  # given a name, np.savez would add .npz to it unasked
-            np.savez(file, W=self.W, about=np.array(json.dumps(about)))
+        text = json.dumps(about, default=lambda number: number.item())  # numpy's numbers, too
+        # Beside it first: a full disk must not cost the model that is already there.
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with unfinished.open("wb") as file:  # given a name, np.savez would add .npz to it
+                np.savez(file, W=self.W, about=np.array(text))
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
         return path
 
     @classmethod
@@ -183,6 +205,7 @@ class LinearClassifier:
             The file is not what `save` writes, or holds another kind of classifier.
         """
         try:
+            _require_modest(Path(path))
             with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 W, about = file["W"], json.loads(str(file["about"]))
             kind, hyperparameters = about["classifier"], dict(about["hyperparameters"])
@@ -192,10 +215,12 @@ class LinearClassifier:
             raise
         except Exception as error:  # a damaged or hostile file makes zip and numpy raise anything
             raise ValueError(
-                f"{path} is not a saved classifier ({error}). Save one with .save(path)."
+                f"{path} is not a saved classifier ({str(error)!a}). Save one with .save(path)."
             ) from error
         if kind != cls.__name__:
-            raise ValueError(f"{path} holds a {kind}: load it with {kind}.load(path).")
+            raise ValueError(
+                f"{path} holds a model of another class, {str(kind)[:80]!r}: load it with that."
+            )
         model = cls()
         model.W, model.hyperparameters = W, hyperparameters
         return model
@@ -209,32 +234,55 @@ class Softmax(LinearClassifier):
         return softmax_loss_vectorized(self.W, X_batch, y_batch, reg)
 
 
-def _require_fitting_shapes(X: FloatArray, y: IntArray, W: FloatArray | None) -> None:
+def _require_samples(X: FloatArray, W: FloatArray | None) -> None:
     if X.ndim != 2 or len(X) == 0:
         raise ValueError(
-            f"X has shape {X.shape}, but train() wants (N, D): a row a sample, at least one. "
+            f"X has shape {X.shape}, but (N, D) is wanted: a row a sample, at least one. "
             "Pictures are flattened by X.reshape(len(X), -1)."
         )
-    if y.shape != (len(X),):
+    if W is not None and W.shape[0] != X.shape[1]:
         raise ValueError(
-            f"y has shape {y.shape}, but X has {len(X)} samples: y must be ({len(X)},)."
+            f"W is for samples of {W.shape[0]} numbers, but X has {X.shape[1]} a sample. Use the "
+            "same preprocessing as in training (is the bias column there?), or a new classifier."
+        )
+
+
+def _require_labels(y: IntArray, num_samples: int, W: FloatArray | None) -> None:
+    if y.shape != (num_samples,):
+        raise ValueError(
+            f"y has shape {y.shape}, but X has {num_samples} samples: y must be ({num_samples},)."
         )
     if y.dtype.kind not in "iu":
         raise ValueError(f"y holds {y.dtype}, but labels are integers from 0 on.")
-    if W is not None and W.shape[0] != X.shape[1]:
+    if y.min() < 0:
+        raise ValueError(f"y holds the label {y.min()}, but labels are integers from 0 on.")
+    if W is not None and y.max() >= W.shape[1]:
         raise ValueError(
-            f"W was made for samples of {W.shape[0]} numbers, but X has {X.shape[1]} a sample. "
-            "Train a new classifier, or use the same preprocessing (is the bias column there?)."
+            f"y holds the label {y.max()}, but W has {W.shape[1]} classes, 0 to {W.shape[1] - 1}. "
+            "For other classes train a new classifier."
         )
 
 
+def _require_modest(path: Path) -> None:
+    """Raise ValueError for an archive of other things than `save` writes, or of far more."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if sorted(member.filename for member in members) != ["W.npy", "about.npy"]:
+        raise ValueError("it does not hold W and about")
+    if sum(member.file_size for member in members) > MOST_SAVED_BYTES:
+        raise ValueError(f"it unpacks to more than {MOST_SAVED_BYTES:,} bytes")
+
+
 def _divergence_advice(it: int, loss: float, learning_rate: float, reg: float) -> str:
+    stopped = f"Training stopped at step {it + 1}: the loss became {float(loss)}. "
+    if it == 0:  # no step has been made yet, so its size cannot be the cause
+        return stopped + (
+            "That is before the first update, so look at your loss: exp() of large scores, "
+            "log(0), a division by 0; or at X: is a nan in it?"
+        )
     advice = (
-        f"Training stopped at step {it + 1}: the loss became {float(loss)}. The steps are too "
-        f"large. Try a learning rate ten times smaller than {learning_rate:g}"
+        f"The steps are too large. Try a learning rate ten times smaller than {learning_rate:g}"
     )
     if learning_rate * reg >= 1:  # the step from regularisation alone overshoots 0
         advice += f", or reg below {reg:g}: learning_rate * reg must stay well below 1"
-    return (
-        advice + ". If it is the first step, look for exp() of large scores or log(0) in the loss."
-    )
+    return stopped + advice + "."
