@@ -50,12 +50,9 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
     """The functions that a module defines, and the methods of its classes."""
-    for namespace in (
-        module,
-        *(value for value in vars(module).values() if inspect.isclass(value)),
-    ):
-        if getattr(namespace, "__module__", module.__name__) == module.__name__:
-            for value in vars(namespace).values():
-                function = getattr(value, "__func__", value)  # of a class or static method
-                if inspect.isfunction(function) and function.__module__ == module.__name__:
-                    yield function
+    classes = [value for value in vars(module).values() if inspect.isclass(value)]
+    for namespace in (module, *classes):
+        for value in vars(namespace).values():
+            function = getattr(value, "__func__", value)  # of a class or static method
+            if inspect.isfunction(function) and function.__module__ == module.__name__:
+                yield function

@@ -138,3 +138,14 @@ def test_a_python_that_is_too_old_is_said(project: Path, tmp_path: Path) -> None
     found = call(project, PYTHON=str(old))
     assert (found.returncode, found.stdout) == (1, "")
     assert "is older than Python 3.11" in found.stderr
+
+
+def test_a_link_to_the_script_leads_to_its_project(project: Path, elsewhere: Path) -> None:
+    link = elsewhere / "get_datasets.sh"
+    (elsewhere / "hop").symlink_to(project / "get_datasets.sh")
+    link.symlink_to("hop")
+    python = stub(project / ".venv" / "bin" / "python")
+    assert BASH is not None
+    command = [BASH, str(link), "--synthetic"]
+    ran = subprocess.run(command, check=False, cwd=elsewhere, capture_output=True, text=True)
+    assert ran.stdout == f"bin/{python.name}: -m assignment data --synthetic\n"

@@ -102,9 +102,8 @@ def test_each_step_sees_a_batch_of_the_training_set_with_its_own_labels() -> Non
         assert X_batch.shape == (16, 1)
         np.testing.assert_array_equal(X_batch[:, 0], y_batch)
     seen = {int(label) for _, y_batch in model.batches for label in y_batch}
-    assert seen == set(
-        range(50)
-    )  # 640 draws leave out one of 50 in one of 8,000 seeds, not in this one
+    # 640 draws leave out one of 50 in one of 8,000 seeds, and not in this one.
+    assert seen == set(range(50))
 
 
 def test_a_step_goes_against_the_gradient_by_the_learning_rate() -> None:
