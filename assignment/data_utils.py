@@ -320,9 +320,9 @@ def _write_decoded(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 # --- from pictures to rows -----------------------------------------------------------------------
 
-# So many pictures a step: 12 MB as float32 rows, which a processor's cache nearly holds, and few
-# enough that float32 adds their bytes without rounding (1000 * 255 < 2**24).
-_BLOCK = 1000
+# So many pictures a step: 6 MB as float32 rows, which a processor's cache holds, and few enough
+# that float32 adds their bytes without rounding (500 * 255 < 2**24).
+_BLOCK = 500
 
 
 def _mean_picture(pictures: Pictures) -> NDArray[np.float64]:

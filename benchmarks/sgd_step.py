@@ -60,7 +60,7 @@ def main() -> None:
     torch = torch_or_none()
     if torch is not None:
         calls["torch"] = torch_training(torch, X, y)
-    taken = medians(calls, seconds=10)
+    taken = medians(calls)
     print(f"gathering and products   {1000 * taken['bare'] / STEPS:.2f} ms a step")
     print(f"step / (gathering and products)   {taken['step'] / taken['bare']:.2f}")
     if torch is not None:

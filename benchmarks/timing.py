@@ -6,21 +6,23 @@ from typing import Any
 
 import numpy as np
 
+BURST = 0.1  # seconds
 
-def medians(rivals: Mapping[str, Callable[[], Any]], seconds: float = 2.0) -> dict[str, float]:
-    """Median seconds of a call of each, called in turn, so that what disturbs one disturbs all.
 
-    Calls go on for about `seconds` a rival, at least 5 times; the first round is not counted.
+def medians(rivals: Mapping[str, Callable[[], Any]], bursts: int = 20) -> dict[str, float]:
+    """Median seconds of a call of each rival, in bursts that take turns.
+
+    What disturbs the machine for a while then disturbs all of them. A burst's first call is not
+    counted: the threads of the rival before may still be spinning, and the caches are its.
     """
     taken: dict[str, list[float]] = {name: [] for name in rivals}
-    for call in rivals.values():
-        call()
-    end = time.perf_counter() + seconds * len(rivals)
-    while time.perf_counter() < end or len(next(iter(taken.values()))) < 5:
+    for _ in range(bursts):
         for name, call in rivals.items():
-            start = time.perf_counter()
             call()
-            taken[name].append(time.perf_counter() - start)
+            end = time.perf_counter() + BURST
+            while (start := time.perf_counter()) < end:
+                call()
+                taken[name].append(time.perf_counter() - start)
     return {name: float(np.median(times)) for name, times in taken.items()}
 
 

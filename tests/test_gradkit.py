@@ -52,7 +52,7 @@ def test_the_demo_tells_the_whole_story_and_writes_its_page(tree: Path) -> None:
 def test_a_demo_that_goes_wrong_says_so_and_fails(tree: Path) -> None:
     path = tree / "assignment" / "classifiers" / "softmax.py"
     source = path.read_text(encoding="utf-8")
-    stub = source.replace("    num_train = X.shape[0]\n", "    raise NotImplementedError\n")
+    stub = source.replace("    num_classes = W.shape[1]\n", "    raise NotImplementedError\n")
     path.write_text(stub, encoding="utf-8")
     ran = gradkit(tree, "demo")
     assert ran.returncode == 1

@@ -201,7 +201,7 @@ MISTAKES = [
     (SOFTMAX, "loss = loss / num_train +", "loss = loss +", "check-initial-loss", ["mean over"]),
     (SOFTMAX, "(p - (c == y[i]))", "(p + (c == y[i]))", "check-gradient", ["reg = 0", "reg = 10"]),
     (SOFTMAX, "/ num_train + reg * W", "/ num_train", "check-gradient", ["reg = 10"]),
-    (SOFTMAX, "dscores /= len(samples)", "pass", "check-vectorized", ["The two gradients differ"]),
+    (SOFTMAX, "dscores /= num_train", "pass", "check-vectorized", ["The two gradients differ"]),
     (SOFTMAX, "loss += 0.5 * reg", "loss += reg", "check-vectorized", ["The two losses differ"]),
     (
         LINEAR,
@@ -261,7 +261,7 @@ def test_a_loss_that_computes_nothing_does_not_pass_the_gradient_check(
     stand_in(students_tree / "datasets")
     path = students_tree / "assignment" / "classifiers" / SOFTMAX
     source = path.read_text(encoding="utf-8")
-    path.write_text(source.replace("    num_train = X.shape[0]\n", "    return loss, dW\n"))
+    path.write_text(source.replace("    num_classes = W.shape[1]\n", "    return loss, dW\n"))
     lines = printed(run_cells(students_tree, nb, "check-gradient"))
     assert [line[0] for line in lines] == ["✗", "✗"]
 
@@ -272,7 +272,7 @@ def test_nbval_fails_where_a_function_is_not_written_yet(
     stand_in(students_tree / "datasets")
     path = students_tree / "assignment" / "classifiers" / SOFTMAX
     source = path.read_text(encoding="utf-8")
-    for first_line in ("    num_train = X.shape[0]\n", "    X = X.astype(W.dtype, copy=False)\n"):
+    for first_line in ("    num_classes = W.shape[1]\n", "    X = X.astype(W.dtype, copy=False)\n"):
         assert source.count(first_line) == 1
         source = source.replace(first_line, "    raise NotImplementedError\n")
     path.write_text(source, encoding="utf-8")

@@ -91,20 +91,23 @@ def softmax_loss_vectorized(
     ################################################################################
     ### BEGIN SOLUTION softmax_vectorized
     X = X.astype(W.dtype, copy=False)
-    samples = np.arange(X.shape[0])
+    num_train = X.shape[0]
+    samples = np.arange(num_train)
 
     scores = X @ W
     scores -= scores.max(axis=1, keepdims=True)
-    exp_scores = np.exp(scores)
-    sum_exp = exp_scores.sum(axis=1, keepdims=True)
+    probs = np.exp(scores)
+    sum_exp = probs.sum(axis=1)
     # log(sum exp s) - s_y is -log(p_y), and stays finite where p_y underflows to 0
-    loss = np.mean(np.log(sum_exp[:, 0]) - scores[samples, y])
-    loss += 0.5 * reg * np.sum(W * W)
+    loss = np.sum(np.log(sum_exp) - scores[samples, y]) / num_train
+    loss += 0.5 * reg * np.vdot(W, W)  # vdot(W, W) is sum(W * W), without the array between
 
-    dscores = exp_scores / sum_exp
+    probs /= sum_exp[:, np.newaxis]
+    dscores = probs
     dscores[samples, y] -= 1
-    dscores /= len(samples)
-    dW = X.T @ dscores + reg * W
+    dscores /= num_train
+    dW = X.T @ dscores
+    dW += reg * W
     ### END SOLUTION
 
     return loss, dW
