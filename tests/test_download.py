@@ -884,7 +884,13 @@ def start(project: Path, *arguments: str, mirror: str = "") -> subprocess.Popen[
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Ctrl-C reaches a command in a terminal, but is ignored in what a script starts with &.
+        preexec_fn=None if sys.platform == "win32" else restore_ctrl_c,
     )
+
+
+def restore_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(project: Path, *arguments: str, mirror: str = "") -> tuple[int, str, str]:

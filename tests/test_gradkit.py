@@ -33,7 +33,7 @@ def test_the_demo_tells_the_whole_story_and_writes_its_page(tree: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     story = [
         "1. The data",
-        "synthetic stand-in for CIFAR-10",
+        "synthetic stand-in, not CIFAR-10",
         "and -log(0.1) is 2.3026",
         "all 10 together: relative error",
         "times as fast",
