@@ -17,7 +17,7 @@ import sys
 import tarfile
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -884,13 +884,15 @@ def start(project: Path, *arguments: str, mirror: str = "") -> subprocess.Popen[
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Ctrl-C reaches a command in a terminal, but is ignored in what a script starts with &.
-        preexec_fn=None if sys.platform == "win32" else restore_ctrl_c,
     )
 
 
-def restore_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """What a script starts with & ignores Ctrl-C, and so do its children, these tests' too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def run(project: Path, *arguments: str, mirror: str = "") -> tuple[int, str, str]:
@@ -977,6 +979,7 @@ def test_a_missing_package_is_named_with_what_to_run(
 
 
 @POSIX_ONLY
+@pytest.mark.usefixtures("heard_ctrl_c")
 def test_ctrl_c_ends_with_status_130_and_keeps_what_was_downloaded(project: Path) -> None:
     part = project / "datasets" / PART
     with BadServer(stall_after(PACKED, 30_000), serve(PACKED)) as server:
