@@ -46,7 +46,7 @@ def test_the_demo_tells_the_whole_story_and_writes_its_page(tree: Path) -> None:
     assert -1 not in places
     assert places == sorted(places)
     page = (tree / "demo" / "softmax.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png") == 8
+    assert page.count('src="data:image/png') == 8
 
 
 def test_a_demo_that_goes_wrong_says_so_and_fails(tree: Path) -> None:
