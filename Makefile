@@ -1,4 +1,4 @@
-# `make demo` and `make test` set themselves up; `make test PYTHON=python3.13` chooses a Python.
+# `make demo` and `make test` set themselves up. `make setup PYTHON=python3.13` chooses a Python.
 
 SHELL := bash
 VENV := .venv

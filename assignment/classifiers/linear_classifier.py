@@ -278,7 +278,7 @@ def _divergence_advice(it: int, loss: float, learning_rate: float, reg: float) -
     if it == 0:  # no step has been made yet, so its size cannot be the cause
         return stopped + (
             "That is before the first update, so look at your loss: exp() of large scores, "
-            "log(0), a division by 0; or at X: is a nan in it?"
+            "log(0), a division by 0; or at X and W: is a nan in them?"
         )
     advice = (
         f"The steps are too large. Try a learning rate ten times smaller than {learning_rate:g}"
