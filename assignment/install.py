@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from assignment import PROJECT
 from assignment.archive import (
     ARCHIVE_NAME,
     CIFAR10_FOLDER,
@@ -45,7 +46,6 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-PROJECT = Path(__file__).resolve().parent.parent
 DATASETS = PROJECT / "datasets"
 SYNTHETIC_FOLDER = "cifar-10-synthetic"
 RECORD = "installed.json"

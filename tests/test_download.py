@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from assignment import archive, download, install
+from assignment import PROJECT, archive, download, install
 from assignment.archive import (
     CIFAR10_FOLDER,
     PUBLISHED,
@@ -35,7 +35,6 @@ from assignment.archive import (
     DataError,
 )
 from assignment.install import (
-    PROJECT,
     RECORD,
     SYNTHETIC_FOLDER,
     damage,
