@@ -1,0 +1,78 @@
+"""The checks in a notebook: one line each.
+
+    check = Checks("softmax", globals())     in the setup cell
+    check("naive_loss")                      wherever something is to be checked
+
+A check that passes shows a line. One that fails raises `CheckFailed`, whose message Jupyter shows
+without a traceback, so that Run All stops at it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.display import display
+
+from assignment import PROJECT
+from assignment.checks.answers import load_answers
+from assignment.checks.check import LOADING, load_exercise
+from assignment.checks.display import as_html, as_text
+from assignment.checks.student import Student, Unusable
+from assignment.checks.verdict import Judge, Verdict
+
+
+class CheckFailed(Exception):
+    """A check did not pass; the message is the verdict."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows in place of a traceback."""
+        return str(self).splitlines()
+
+
+class Checks:
+    """The checks of an exercise, on the files as they are saved and the notebook's variables.
+
+    Parameters
+    ----------
+    exercise : str
+        As in ``softmax``.
+    variables : mapping
+        The notebook's ``globals()``, for the checks of what the notebook computes.
+
+    Raises
+    ------
+    CheckFailed
+        A file of the student's cannot be loaded: the message says why, with the line.
+    """
+
+    def __init__(self, exercise: str, variables: Mapping[str, Any]) -> None:
+        self.exercise, self.variables = load_exercise(exercise), variables
+        self.answers = load_answers(exercise)
+        loading = self._judge().verdict_on(LOADING)
+        if not loading.passed:
+            raise CheckFailed(as_text(loading))
+
+    def __call__(self, name: str) -> None:
+        """Run one check, and show that it passed.
+
+        Raises
+        ------
+        CheckFailed
+            It did not.
+        """
+        verdict = self._judge().verdict(name)
+        if not verdict.passed:
+            raise CheckFailed(as_text(verdict))
+        show(verdict)
+
+    def _judge(self) -> Judge:
+        try:
+            student = Student.from_folder(PROJECT, self.exercise.files, self.variables)
+        except Unusable as error:
+            raise CheckFailed(f"✗ {error}") from None
+        return Judge.of_student(self.exercise, self.answers, student, self.variables)
+
+
+def show(verdict: Verdict) -> None:
+    """A line in Jupyter; where there is no Jupyter, the same in plain text."""
+    data = {"text/plain": as_text(verdict), "text/html": as_html(verdict)}
+    display(data, raw=True)

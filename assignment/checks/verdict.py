@@ -1,0 +1,291 @@
+"""From what came out of a check to what is said about it.
+
+    outcome of a check -> judge -> Verdict
+
+Not attempted, raised and unusable are said as they are. A rule, where the check has one, finds a
+mistake by its own means. Otherwise the judged arrays are compared with the reference; what differs
+is looked up among the fingerprints of known mistakes, and what is not found there is described.
+
+A mistake is called by name only when its fingerprint matches within rounding in all the judged
+arrays: a wrong name is worse than none.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from assignment.checks import errors
+from assignment.checks.answers import ROUNDING, Answers
+from assignment.checks.check import Arrays, Check, Context, Exercise, Outcome, Raised, execute
+from assignment.checks.differences import (
+    HEADLINES,
+    find_difference,
+    quantity,
+    relative_error,
+)
+from assignment.checks.student import Student
+
+
+class Status(StrEnum):
+    """What a verdict says, in one word."""
+
+    PASSED = "passed"
+    NOT_ATTEMPTED = "not attempted"
+    WAITING = "waiting"  # for another check, without which it is worth nothing
+    RAISED = "raised"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said about one check.
+
+    Attributes
+    ----------
+    check, title : str
+        Its name and how people call it.
+    status : Status
+    points, out_of : int
+        What was earned, and what there was to earn.
+    headline : str
+        What it is in a few words: the mistake's name, or the kind of difference. Empty if passed.
+    text : str
+        What was found, and where.
+    hint : str
+        What to look at; may be empty.
+    quoted : str
+        The student's own traceback, or what the code printed; may be empty.
+    kind, mistake : str
+        The kind of difference, the mistake's id; empty where there is none.
+    """
+
+    check: str
+    title: str
+    status: Status
+    points: int
+    out_of: int
+    headline: str = ""
+    text: str = ""
+    hint: str = ""
+    quoted: str = ""
+    kind: str = ""
+    mistake: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.status is Status.PASSED
+
+
+class Judge:
+    """Says what comes of an exercise's checks.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    answers : Answers
+        For the seed that the checks are made from.
+    sources : mapping
+        The student's files, for the rules that read them.
+    outcome_of : callable
+        Gives the outcome of a check; asked once for each, and only if its verdict needs it.
+    data : mapping
+        What the rules may look at of the notebook's data and parameters.
+    """
+
+    def __init__(
+        self,
+        exercise: Exercise,
+        answers: Answers,
+        sources: Mapping[str, str],
+        outcome_of: Callable[[Check], Outcome],
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.exercise, self.answers, self.sources = exercise, answers, sources
+        self.outcome_of, self.data = outcome_of, data or {}
+        self._verdicts: dict[str, Verdict] = {}
+
+    @classmethod
+    def of_student(
+        cls,
+        exercise: Exercise,
+        answers: Answers,
+        student: Student,
+        data: Mapping[str, Any] | None = None,
+    ) -> "Judge":
+        """A judge that runs the checks here, on this code."""
+
+        def outcome_of(check: Check) -> Outcome:
+            return execute(check, student, answers.seed)
+
+        return cls(exercise, answers, student.sources, outcome_of, data)
+
+    def verdict(self, name: str) -> Verdict:
+        """The verdict on the check of that name."""
+        if name not in self._verdicts:
+            self._verdicts[name] = self.verdict_on(self.exercise.check(name))
+        return self._verdicts[name]
+
+    def verdict_on(self, check: Check) -> Verdict:
+        """The verdict on a check, which may be none of the exercise's."""
+        unmet = [name for name in check.requires if not self.verdict(name).passed]
+        if unmet:
+            first = self.verdict(unmet[0])
+            if first.status is Status.NOT_ATTEMPTED:
+                return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=first.text)
+            title = self.exercise.check(unmet[0]).title
+            text = f"This one counts once “{title}” ({unmet[0]}) passes."
+            return _verdict(check, Status.WAITING, "waits for another check", text=text)
+        outcome = self.outcome_of(check)
+        context = Context(self.answers.seed, self.sources, outcome.seconds, self.data)
+        return judge(check, outcome, self.answers, context, self._rest_is_right(check))
+
+    def _rest_is_right(self, check: Check) -> bool:
+        """Whether the code is right on ordinary input, but for mistakes that show nowhere else."""
+        here = {print_.mistake for print_ in self.answers.fingerprints.get(check.name, [])}
+        ordinary = [self.verdict(name) for name in check.ordinary]
+        explained = [v.passed or bool(v.mistake and v.mistake not in here) for v in ordinary]
+        return bool(ordinary) and all(explained)
+
+
+def judge(
+    check: Check, outcome: Outcome, answers: Answers, context: Context, rest_is_right: bool
+) -> Verdict:
+    """The verdict on one outcome.
+
+    `rest_is_right` says that the same code is right on ordinary input, so that a nan here speaks
+    for itself; without that, a fingerprint of which nothing is left but nan names no mistake.
+    """
+    if outcome.missing:
+        return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=outcome.missing)
+    if outcome.raised is not None:
+        return _raised(check, outcome.raised, answers)
+    if outcome.unusable:
+        return _verdict(
+            check, Status.WRONG, "nothing to judge", text=outcome.unusable, kind="unusable"
+        )
+    finding = check.rule(outcome.arrays, context) if check.rule else None
+    if finding is not None:
+        if finding.headline:
+            return _wrong(check, outcome, finding.headline, finding.detail)
+        mistake = answers.mistakes[finding.mistake]
+        return _wrong(check, outcome, mistake.name, finding.detail, mistake.hint, finding.mistake)
+    if not check.judged:
+        return _passed(check)
+    reference = answers.reference[check.name]
+    difference = find_difference(outcome.arrays, reference, check.judged, check.tolerance)
+    if difference is None:
+        return _passed(check)
+    if difference.kind != "dtype" and _all_zero(outcome.arrays, check.judged):
+        what = " and ".join(check.judged)
+        text = f"{what} came back as it was set at the start: 0. Nothing has been computed yet."
+        return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=text)
+    name = _name_of(check, outcome.arrays, answers, rest_is_right)
+    if name:
+        mistake = answers.mistakes[name]
+        return _wrong(
+            check, outcome, mistake.name, difference.text, mistake.hint, name, difference.kind
+        )
+    hint = check.hints.get(difference.kind, "")
+    headline = HEADLINES[difference.kind]
+    return _wrong(check, outcome, headline, difference.text, hint, "", difference.kind)
+
+
+def _passed(check: Check) -> Verdict:
+    return Verdict(check.name, check.title, Status.PASSED, check.points, check.points)
+
+
+def _raised(check: Check, raised: Raised, answers: Answers) -> Verdict:
+    headline, hint, mistake = f"raised {raised.kind}", "", ""
+    known = errors.recognise(raised)
+    found = [name for pattern, name in check.raises.items() if re.search(pattern, raised.traceback)]
+    if found:
+        mistake = found[0]
+        headline, hint = answers.mistakes[mistake].name, answers.mistakes[mistake].hint
+    elif known:
+        headline, hint, mistake = known.name, known.hint, known.name
+    return _verdict(
+        check,
+        Status.RAISED,
+        headline,
+        hint=hint,
+        quoted=raised.traceback,
+        kind=raised.kind,
+        mistake=mistake,
+    )
+
+
+def _verdict(check: Check, status: Status, headline: str, **said: str) -> Verdict:
+    return Verdict(check.name, check.title, status, 0, check.points, headline, **said)
+
+
+def _wrong(
+    check: Check,
+    outcome: Outcome,
+    headline: str,
+    text: str,
+    hint: str = "",
+    mistake: str = "",
+    kind: str = "",
+) -> Verdict:
+    return _verdict(
+        check,
+        Status.WRONG,
+        headline,
+        text=text,
+        hint=hint,
+        quoted=f"It printed:\n{outcome.printed}" if outcome.printed else "",
+        kind=kind,
+        mistake=mistake,
+    )
+
+
+def _all_zero(arrays: Arrays, judged: tuple[str, ...]) -> bool:
+    """Whether all is 0.0, as a stub sets it; a 0 that is an integer may be an honest label."""
+    come = [array for name, array in arrays.items() if quantity(name) in judged]
+    return bool(come) and all(array.dtype.kind == "f" and not array.any() for array in come)
+
+
+def _name_of(check: Check, arrays: Arrays, answers: Answers, rest_is_right: bool) -> str:
+    """The id of the one mistake that explains the judged arrays, or nothing.
+
+    Several may explain them, as when the loss has a factor that the gradient may have, too. Then
+    the witnesses decide, and where they say nothing, the mistake that claims least.
+    """
+    reference = answers.reference[check.name]
+    found = [
+        fingerprint
+        for fingerprint in answers.fingerprints.get(check.name, [])
+        if _matches(fingerprint.arrays, arrays, reference, check.judged)
+    ]
+    everything = tuple({quantity(name) for name in reference})
+    exactly = [f for f in found if _matches(f.arrays, arrays, reference, everything)]
+    telling = [f for f in exactly or found if _says_something(f.arrays, check.judged)]
+    found = telling or (exactly if rest_is_right else [])
+    least = min((fingerprint.shows_in for fingerprint in found), default=0)
+    names = {fingerprint.mistake for fingerprint in found if fingerprint.shows_in == least}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _says_something(fingerprint: Arrays, judged: tuple[str, ...]) -> bool:
+    """Whether there is any finite number in it: a nan alone is no proof of anything."""
+    return any(
+        quantity(name) in judged and np.isfinite(array).all() for name, array in fingerprint.items()
+    )
+
+
+def _matches(
+    fingerprint: Arrays,
+    arrays: Arrays,
+    reference: Arrays,
+    quantities: tuple[str, ...],
+) -> bool:
+    """Whether each array is that of the fingerprint, or of the reference where it has none."""
+    return all(
+        name in arrays and relative_error(arrays[name], fingerprint.get(name, right)) <= ROUNDING
+        for name, right in reference.items()
+        if quantity(name) in quantities
+    )
