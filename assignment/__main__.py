@@ -37,10 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted. What was downloaded is kept; the same command goes on from there.",
-            file=sys.stderr,
-        )
+        print(f"\n{options.interrupted}", file=sys.stderr)
         return 130
 
 
@@ -48,9 +45,41 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m assignment", description="The assignment's tools."
     )
+    parser.set_defaults(interrupted="Stopped.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_check(commands.add_parser("check", help="check your code and say what to do next"))
     _add_data(commands.add_parser("data", help="fetch CIFAR-10, or draw a stand-in for it"))
+    _add_update(commands.add_parser("update", help="put your work into a newer starter"))
     return parser
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Run the checks of an exercise on your files, as they are saved, and say what is right, "
+        "what is not, and what to do next."
+    )
+    parser.add_argument(
+        "exercise", nargs="?", metavar="EXERCISE", help="which exercise, where there are several"
+    )
+    parser.add_argument("--watch", action="store_true", help="run again on every save")
+    parser.set_defaults(run=_check, usage_error=parser.error)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from assignment.checks.check import exercises
+    from assignment.checks.terminal import check, watch
+
+    names = exercises()
+    if options.exercise not in (*names, None):
+        options.usage_error(
+            f"there is no exercise {options.exercise!r}; there are: {', '.join(names)}"
+        )
+    if options.exercise is None and len(names) > 1:
+        options.usage_error(f"name one of the exercises: {', '.join(names)}")
+    name = options.exercise or names[0]
+    if options.watch:
+        watch(name)
+    return 0 if check(name) else 1
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +106,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=_sha256,
         help="install the archive with this SHA-256, a re-encoded copy, not the published one",
     )
-    parser.set_defaults(run=_data, usage_error=parser.error)
+    parser.set_defaults(
+        run=_data,
+        usage_error=parser.error,
+        interrupted="Interrupted. What was downloaded is kept; the same command goes on there.",
+    )
 
 
 def _sha256(text: str) -> str:
@@ -101,6 +134,28 @@ def _data(options: argparse.Namespace) -> int:
         else:
             install_cifar10(archive=archive, source=options.source)
     except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _add_update(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Bring this project to the newer starter in a zip file, with your code and your answers in "
+        "it. What has no place in the new files is kept in a folder backup-1."
+    )
+    parser.add_argument("archive", metavar="NEW.zip", type=Path, help="as the course hands it out")
+    parser.set_defaults(
+        run=_update, interrupted="Interrupted. Nothing is lost; run the same update again."
+    )
+
+
+def _update(options: argparse.Namespace) -> int:
+    from assignment.update import UpdateError, update
+
+    try:
+        print(update(options.archive))
+    except UpdateError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

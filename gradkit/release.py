@@ -1,0 +1,301 @@
+"""Make the starter that students are handed from the instructor's tree.
+
+    starter_files    what goes in: an allow-list of paths, each file as students get it
+    find_leaks       the scan of what came out, which knows nothing of how it was made
+    write            the folder and the zip file, which take their places when both are complete
+
+The same tree gives the same bytes on every computer, so that a version names one starter only.
+Whatever is wrong is a `ReleaseError` whose text says where, and what to do.
+"""
+
+import ast
+import hashlib
+import io
+import os
+import re
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from assignment.checks.check import load_exercise
+from assignment.regions import (
+    RegionError,
+    decode,
+    read_notebook,
+    stub,
+    stub_cells,
+    write_notebook,
+)
+from assignment.starter import LITTER, RECORD, SCRIPTS, StarterError, describe, read_record
+from gradkit import GradkitError
+from gradkit.leaks import find_leaks
+
+STUDENTS_README = "docs/README-students.md"
+AS_THEY_ARE = ("get_datasets.sh", "requirements.txt", "datasets/README.md")
+FOLDERS = ("assignment", "datasets", "notebooks")
+MOST_LEAKS_TOLD = 20
+
+# What notebooks and downloads leave in the folders of a starter. Nobody wants it in there.
+_LEFTOVERS = re.compile(rf"{LITTER.pattern}|\..*|cifar-10-.*|.*\.npz")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can tell
+
+
+class ReleaseError(GradkitError):
+    """No starter can be made; the text says what was found, where, and what to do."""
+
+
+def release(project: Path, out: Path) -> str:
+    """Build the starter of `project` in the folder `out`, and return what there is to say of it.
+
+    Raises
+    ------
+    ReleaseError
+        Something is missing, wrong or would leak; what was in `out` before is still there.
+    """
+    _require_outside(project, out)
+    try:
+        files = starter_files(project)
+        _require_tight(files, project)
+        starter = read_record(files[RECORD].decode())
+        write(files, out, starter.name)
+    except OSError as error:
+        raise ReleaseError(
+            f"{error.filename or out}: {error.strerror or error}. No starter was built; what was "
+            f"in {out} before is still there."
+        ) from error
+    lines = [
+        f"{starter.name}, version {starter.version}: {len(files)} files, no leaks",
+        f"  {out / starter.name}",
+        f"  {out / starter.name}.zip",
+    ]
+    if others := list(left_out(project, files)):
+        lines += ["Not in it, in case it should have been:", *(f"  {path}" for path in others)]
+    return "\n".join(lines)
+
+
+def _require_tight(files: Mapping[str, bytes], project: Path) -> None:
+    try:
+        leaks = find_leaks(files, project)
+    except ValueError as error:
+        raise ReleaseError(str(error)) from error
+    if leaks:
+        told, more = leaks[:MOST_LEAKS_TOLD], len(leaks) - MOST_LEAKS_TOLD
+        raise ReleaseError(
+            "\n  ".join(
+                [
+                    "The starter would give away what students must not get. Nothing was written.",
+                    *told,
+                    *([f"... and {more} more."] if more > 0 else []),
+                ]
+            )
+        )
+
+
+# --- what goes in --------------------------------------------------------------------------------
+
+
+def starter_files(project: Path) -> dict[str, bytes]:
+    """The files of the starter of `project`, by their paths in it.
+
+    Raises
+    ------
+    ReleaseError
+        A file is missing, is a link, is not UTF-8, or its regions are not in order.
+    """
+    names = exercise_names(project)
+    exercises = [load_exercise(name) for name in names]
+    found = [path for path in _walk(project, "assignment") if _is_handed_out(path)]
+    answers = [f"assignment/checks/{name}.json" for name in names]
+    handed = [path for exercise in exercises for path in (*exercise.files, exercise.notebook)]
+    texts = {
+        path: _for_students(path, _read(project, path))
+        for path in sorted({*found, *answers, *handed, *AS_THEY_ARE})
+    }
+    texts["README.md"] = _read(project, STUDENTS_README)
+    version = f"{_declared_version(project)}+{_digest(texts)}"
+    title = "-".join([*names, "starter"])
+    texts[RECORD] = describe(title, names, version, texts)
+    return {path: texts[path].encode() for path in sorted(texts)}
+
+
+def left_out(project: Path, files: Mapping[str, bytes]) -> Iterator[str]:
+    """What lies in the folders of a starter, does not go in, and is no mere leftover of a run."""
+    for folder in FOLDERS:
+        yield from (path for path in _walk(project, folder) if path not in files)
+
+
+def exercise_names(project: Path) -> list[str]:
+    """The exercises of a tree; ReleaseError where there is none, or one lacks its checks."""
+    folder = project / "grading"
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    names = sorted(name for name in names if not _LEFTOVERS.fullmatch(name))
+    if not names:
+        raise ReleaseError(f"{folder} holds no exercise: a folder there is what makes it one.")
+    for name in names:
+        _read(project, f"assignment/checks/{name}.py")
+    return names
+
+
+def _is_handed_out(path: str) -> bool:
+    """Whether a file of the package goes in: all code does, and what the checks compare with."""
+    return path.endswith(".py") or re.fullmatch(r"assignment/checks/\w+\.json", path) is not None
+
+
+def _walk(project: Path, folder: str) -> Iterator[str]:
+    """The paths of all files in a folder of the project, in order, without mere leftovers."""
+    for entry in sorted(os.scandir(_place(project, folder)), key=lambda entry: entry.name):
+        path = f"{folder}/{entry.name}"
+        if _LEFTOVERS.fullmatch(entry.name):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _walk(project, path)
+        else:
+            _place(project, path)
+            yield path
+
+
+def _place(project: Path, path: str) -> Path:
+    """Where a file or folder of the project is; ReleaseError if it is not there, or is a link."""
+    place = project
+    for part in path.split("/"):
+        place /= part
+        if place.is_symlink():
+            raise ReleaseError(
+                f"{place} is a link. A starter is made from the project's own files only: put the "
+                "file itself there, or remove the link."
+            )
+    if not place.exists():
+        raise ReleaseError(f"{place} is missing, and a starter needs it. Put it back.")
+    if not place.is_dir() and not place.is_file():
+        raise ReleaseError(f"{place} is neither a file nor a folder. Remove it.")
+    return place
+
+
+def _read(project: Path, path: str) -> str:
+    place = _place(project, path)
+    try:
+        return decode(place.read_bytes(), path)
+    except RegionError as error:
+        raise ReleaseError(str(error)) from error
+    except OSError as error:
+        raise ReleaseError(f"{place} cannot be read: {error.strerror}.") from error
+
+
+def _for_students(path: str, text: str) -> str:
+    """A file without its solutions."""
+    try:
+        if path.endswith(".py"):
+            return stub(text, path)
+        if path.endswith(".ipynb"):
+            return write_notebook(stub_cells(read_notebook(text, path), path))
+    except RegionError as error:
+        raise ReleaseError(str(error)) from error
+    return text
+
+
+def _declared_version(project: Path) -> str:
+    """`__version__` of the tree's package, which need not be the one that is running."""
+    path = "assignment/__init__.py"
+    found = re.search(r'^__version__ = ("[\w.]+")$', _read(project, path), re.MULTILINE)
+    if not found:
+        raise ReleaseError(f'{path} does not say `__version__ = "1.0"` or the like. Add that line.')
+    return str(ast.literal_eval(found[1]))
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    """What tells one build from another: ten digits from all paths and contents."""
+    sha256 = hashlib.sha256()
+    for path, text in sorted(texts.items()):
+        content = text.encode()
+        sha256.update(f"{path}\0{len(content)}\0".encode() + content)
+    return sha256.hexdigest()[:10]
+
+
+# --- the folder and the zip file -----------------------------------------------------------------
+
+
+def write(files: Mapping[str, bytes], out: Path, name: str) -> None:
+    """Write the folder OUT/NAME and the file OUT/NAME.zip, in the place of older ones."""
+    folder, archive = out / name, out / f"{name}.zip"
+    _require_replaceable(folder, name)
+    if archive.is_dir():
+        raise ReleaseError(f"{archive} is a folder, and the zip file goes there. Move it away.")
+    out.mkdir(parents=True, exist_ok=True)
+    fresh = out / f".{name}.{secrets.token_hex(4)}.tmp"
+    try:
+        for path, content in files.items():
+            place = fresh / "new" / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+            place.chmod(_mode(path))
+        (fresh / "zip").write_bytes(zipped(files))
+        _swap(fresh, folder, archive)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip file of these files that is the same on every computer."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, content in sorted(files.items()):
+            about = zipfile.ZipInfo(path, _EPOCH)
+            about.create_system = 3  # Unix, also where it is built on Windows
+            about.external_attr = (0o100000 | _mode(path)) << 16
+            # Stored, since what deflate makes of a text changes with the version of zlib.
+            archive.writestr(about, content, zipfile.ZIP_STORED)
+    return buffer.getvalue()
+
+
+def _mode(path: str) -> int:
+    return 0o755 if path in SCRIPTS else 0o644
+
+
+def _swap(fresh: Path, folder: Path, archive: Path) -> None:
+    """Put both in their places; if the second cannot, the first is taken back."""
+    if folder.exists():
+        folder.rename(fresh / "old")
+    try:
+        (fresh / "new").rename(folder)
+        (fresh / "zip").replace(archive)
+    except BaseException:
+        if folder.exists():
+            folder.rename(fresh / "new")
+        if (fresh / "old").exists():
+            (fresh / "old").rename(folder)
+        raise
+
+
+def _require_outside(project: Path, out: Path) -> None:
+    for folder in FOLDERS:
+        if out.resolve().is_relative_to((project / folder).resolve()):
+            raise ReleaseError(
+                f"{out} is in {project / folder}, from which starters are made: the next one would "
+                "hold this one. Give --out another folder."
+            )
+
+
+def _require_replaceable(folder: Path, name: str) -> None:
+    """Raise ReleaseError if `folder` is anything but a starter as a build has left it."""
+    if not os.path.lexists(folder):
+        return
+    advice = "It is not replaced: move it away, or give --out another folder."
+    if folder.is_symlink() or not folder.is_dir():
+        raise ReleaseError(f"{folder} is not a folder. {advice}")
+    try:
+        texts = {path: (folder / path).read_bytes().decode() for path in _all_files(folder)}
+        starter = read_record(texts.pop(RECORD))
+    except (KeyError, ValueError, StarterError) as error:
+        raise ReleaseError(f"{folder} is not a starter that was built here. {advice}") from error
+    if starter.name != name or not starter.version.endswith(f"+{_digest(texts)}"):
+        raise ReleaseError(f"{folder} was changed since it was built, or has files added. {advice}")
+
+
+def _all_files(folder: Path) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        for path in (Path(place) / name for name in names):
+            inside = path.relative_to(folder)
+            if not any(LITTER.fullmatch(part) for part in inside.parts):
+                yield inside.as_posix()

@@ -1,0 +1,570 @@
+"""The starter: what is in it, that it is always the same, and that nothing leaks into it."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from assignment.regions import read_notebook
+from assignment.starter import RECORD, read_record, read_zip
+from gradkit.leaks import find_leaks, find_secrets, squeeze
+from gradkit.release import ReleaseError, release, starter_files
+
+PROJECT = Path(__file__).resolve().parent.parent
+NAME = "softmax-starter"
+NOTEBOOK = "notebooks/softmax.ipynb"
+SOFTMAX = "assignment/classifiers/softmax.py"
+TOP_LEVEL = ["README.md", "assignment", "datasets"]
+TOP_LEVEL += ["get_datasets.sh", "notebooks", "requirements.txt"]
+
+Files = dict[str, bytes]
+
+
+def copy_tree(folder: Path) -> Path:
+    """A copy of what a release is made from."""
+    litter = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
+    for name in ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=litter)
+    for name in ("get_datasets.sh", "requirements.txt"):
+        shutil.copy(PROJECT / name, folder)
+    return folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return copy_tree(tmp_path / "tree")
+
+
+@pytest.fixture(scope="module")
+def files() -> Files:
+    return starter_files(PROJECT)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a starter as it is handed out, unpacked from its zip file."""
+    place = tmp_path_factory.mktemp("handed out")
+    ran = build(PROJECT, "--out", str(place / "dist"))
+    assert ran.returncode == 0, ran.stderr
+    with zipfile.ZipFile(place / "dist" / f"{NAME}.zip") as archive:
+        archive.extractall(place / "unpacked")
+    return place / "unpacked"
+
+
+def build(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gradkit", "release", *arguments]
+    env = os.environ | {"PYTHONPATH": ""} | environment
+    return subprocess.run(
+        command, cwd=tree, env=env, capture_output=True, encoding="utf-8", check=False
+    )
+
+
+def contents(folder: Path) -> Files:
+    """All files below a folder, by path, but for what Python leaves there."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+def append(path: Path, text: str) -> None:
+    path.write_bytes(path.read_bytes() + text.encode())
+
+
+# --- what is in it -------------------------------------------------------------------------------
+
+
+def test_the_starter_is_a_folder_and_a_zip_file_of_the_same(tree: Path, files: Files) -> None:
+    ran = build(tree)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    version = read_record(files[RECORD].decode()).version
+    assert f"{NAME}, version {version}: {len(files)} files" in ran.stdout
+    assert sorted(path.name for path in (tree / "dist").iterdir()) == [NAME, f"{NAME}.zip"]
+    assert contents(tree / "dist" / NAME) == files
+    assert sorted(path.name for path in (tree / "dist" / NAME).iterdir()) == TOP_LEVEL
+    with zipfile.ZipFile(tree / "dist" / f"{NAME}.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+        assert archive.namelist() == sorted(files)
+        for member in archive.infolist():
+            mode = 0o755 if member.filename == "get_datasets.sh" else 0o644
+            assert member.external_attr >> 16 == stat.S_IFREG | mode
+            assert member.date_time == (1980, 1, 1, 0, 0, 0)
+            assert member.compress_type == zipfile.ZIP_STORED
+            assert (tree / "dist" / NAME / member.filename).stat().st_mode & 0o777 == mode
+
+
+def test_two_builds_are_the_same_in_every_byte(tree: Path, tmp_path: Path) -> None:
+    other = copy_tree(tmp_path / "a copy elsewhere")
+    for path in other.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+        path.chmod(0o700)
+    assert build(tree).returncode == 0
+    odd = {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Pacific/Auckland", "PYTHONUTF8": "0"}
+    umask = os.umask(0o077)
+    try:
+        ran = build(other, **odd)
+    finally:
+        os.umask(umask)
+    assert ran.returncode == 0, ran.stderr
+    archives = [(folder / "dist" / f"{NAME}.zip").read_bytes() for folder in (tree, other)]
+    assert archives[0] == archives[1]
+    assert contents(tree / "dist" / NAME) == contents(other / "dist" / NAME)
+    assert (other / "dist" / NAME / "get_datasets.sh").stat().st_mode & 0o777 == 0o755
+
+
+def test_the_starter_holds_the_students_readme_and_the_rest_as_it_is(built: Path) -> None:
+    assert (built / "README.md").read_bytes() == (PROJECT / "docs/README-students.md").read_bytes()
+    for name in ("requirements.txt", "get_datasets.sh", "datasets/README.md"):
+        assert (built / name).read_bytes() == (PROJECT / name).read_bytes()
+    old, new = (read_notebook((x / NOTEBOOK).read_text(), NOTEBOOK) for x in (PROJECT, built))
+    assert [cell["id"] for cell in new["cells"]] == [cell["id"] for cell in old["cells"]]
+
+
+def test_the_students_readme_fits_on_one_screen_and_names_what_there_is(built: Path) -> None:
+    text = (built / "README.md").read_text()
+    assert len(text.splitlines()) <= 70
+    for name in (NOTEBOOK, SOFTMAX, "assignment/classifiers/linear_classifier.py"):
+        assert (built / name).is_file()
+        assert name in text
+
+
+CALLS = {
+    "softmax_naive": "softmax.softmax_loss_naive(W, X, y, 0.1)",
+    "softmax_vectorized": "softmax.softmax_loss_vectorized(W, X, y, 0.1)",
+    "train_batch": "Softmax().train(X, y, verbose=False)",
+    "predict": "model.predict(X)",
+}
+
+
+def test_the_starter_can_be_imported_and_its_regions_are_open(built: Path) -> None:
+    program = """
+import importlib, pkgutil, sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+import assignment
+for found in pkgutil.walk_packages(assignment.__path__, "assignment."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+assert assignment.__file__.startswith(sys.argv[1])
+from assignment.classifiers import softmax
+from assignment.classifiers.linear_classifier import Softmax
+W, X, y = np.zeros((3, 2)), np.ones((4, 3)), np.array([0, 1, 0, 1])
+model = Softmax()
+model.W = W
+for call in sys.argv[2:]:
+    try:
+        eval(call)
+    except NotImplementedError as error:
+        print(error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", program, str(built), *CALLS.values()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == list(CALLS)
+
+
+def test_the_record_names_every_file_and_the_version(tree: Path, files: Files) -> None:
+    record = read_record(files[RECORD].decode())
+    assert (record.name, record.exercises) == (NAME, ("softmax",))
+    assert set(record.skeletons) == set(files) - {RECORD}
+    assert list(record.stubs[SOFTMAX]) == ["softmax_naive", "softmax_vectorized"]
+    assert "tuning" in record.stubs[NOTEBOOK]
+    number, _, build_digits = record.version.partition("+")
+    assert number == "1.0"
+    assert len(build_digits) == 10
+    append(tree / "requirements.txt", "# one more line\n")
+    changed = read_record(starter_files(tree)[RECORD].decode()).version
+    assert changed.startswith("1.0+")
+    assert changed != record.version
+
+
+def test_what_is_on_no_list_stays_out_and_is_named(tree: Path) -> None:
+    meant = [
+        "assignment/notes.md",
+        "datasets/tiny.csv",
+        "notebooks/helper.py",
+        "notebooks/svm.ipynb",
+    ]
+    litter = ["assignment/__pycache__/x.pyc", "notebooks/.ipynb_checkpoints/softmax.ipynb"]
+    litter += ["datasets/cifar-10-batches-py/test_batch", "notebooks/best_softmax.npz"]
+    for name in (*meant, *litter):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text('{"cells": []}')
+    ran = build(tree)
+    assert ran.returncode == 0, ran.stderr
+    told = ran.stdout.partition("Not in it, in case it should have been:\n")[2]
+    assert told.split() == meant
+    assert contents(tree / "dist" / NAME) == starter_files(tree)
+    assert set(starter_files(tree)) == set(starter_files(PROJECT))
+
+
+# --- what stops a build --------------------------------------------------------------------------
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    def change(tree: Path) -> None:
+        shutil.rmtree(tree / name) if (tree / name).is_dir() else (tree / name).unlink()
+
+    return change
+
+
+def link(name: str) -> Callable[[Path], None]:
+    """Put a link in the place of a file or folder, to the same contents elsewhere."""
+
+    def change(tree: Path) -> None:
+        elsewhere = tree.parent / "elsewhere"
+        (tree / name).rename(elsewhere)
+        (tree / name).symlink_to(elsewhere)
+
+    return change
+
+
+def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(tree: Path) -> None:
+        text = (tree / name).read_text()
+        assert old in text
+        (tree / name).write_text(text.replace(old, new))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (remove("requirements.txt"), "requirements.txt is missing, and a starter needs it"),
+        (remove("docs/README-students.md"), "README-students.md is missing"),
+        (remove("assignment/checks/softmax.json"), "softmax.json is missing"),
+        (remove(NOTEBOOK), "softmax.ipynb is missing"),
+        (remove(SOFTMAX), "softmax.py is missing"),
+        (remove("grading/softmax"), "grading holds no exercise"),
+        (remove("grading"), "grading holds no exercise"),
+        (lambda tree: (tree / "grading/svm").mkdir(), "assignment/checks/svm.py is missing"),
+        (link("get_datasets.sh"), "get_datasets.sh is a link"),
+        (link("assignment/vis_utils.py"), "vis_utils.py is a link"),
+        (link("assignment/classifiers"), "classifiers is a link"),
+        (link("notebooks"), "notebooks is a link"),
+        (lambda tree: os.mkfifo(tree / "assignment/pipe.py"), "pipe.py is neither"),
+        (replace(SOFTMAX, "### END SOLUTION", "### END SOLUTON"), f"{SOFTMAX}, line 68: "),
+        (replace(SOFTMAX, "SOLUTION softmax_naive", "SOLUTION"), f"{SOFTMAX}, line 52: "),
+        (replace(NOTEBOOK, "### END SOLUTION", "done"), "line 7: region 'tuning' begins"),
+        (replace(NOTEBOOK, '"cells"', '"sells"'), f"{NOTEBOOK} is not a notebook"),
+        (replace("assignment/__init__.py", "__version__", "version"), "does not say `__version__"),
+        (
+            lambda tree: (tree / "requirements.txt").write_bytes(b"# a\n# caf\xe9\n"),
+            "requirements.txt, line 2: the byte 0xe9 is not UTF-8",
+        ),
+    ],
+)
+def test_a_tree_that_is_not_in_order_is_not_built(
+    tree: Path, change: Callable[[Path], None], words: str
+) -> None:
+    change(tree)
+    with pytest.raises(ReleaseError) as caught:
+        release(tree, tree / "dist")
+    assert words in str(caught.value)
+    assert not (tree / "dist").exists()
+
+
+def test_a_failure_is_told_in_a_sentence_with_status_1(tree: Path) -> None:
+    (tree / "requirements.txt").unlink()
+    ran = build(tree)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("error: ")
+    assert "requirements.txt is missing" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_build_takes_the_place_of_an_older_one(tree: Path) -> None:
+    assert build(tree).returncode == 0
+    before = contents(tree / "dist")
+    (tree / "dist" / NAME / "assignment" / "__pycache__").mkdir()  # somebody has tried it
+    (tree / "dist" / NAME / "assignment" / "__pycache__" / "x.pyc").touch()
+    append(tree / "requirements.txt", "# one more line\n")
+    assert build(tree).returncode == 0
+    after = contents(tree / "dist")
+    assert after.keys() == before.keys()
+    assert after[f"{NAME}/requirements.txt"].endswith(b"# one more line\n")
+    assert after[f"{NAME}.zip"] != before[f"{NAME}.zip"]
+
+
+def test_a_build_that_fails_leaves_the_older_one(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(tree, tree / "dist")
+    before = contents(tree / "dist")
+    append(tree / "requirements.txt", "# one more line\n")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name in ("write_bytes", "rename", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, full)
+            with pytest.raises(ReleaseError, match="No space left on device"):
+                release(tree, tree / "dist")
+        assert contents(tree / "dist") == before
+        assert not list((tree / "dist").glob(".*"))
+    append(tree / SOFTMAX, "### END SOLUTION\n")
+    with pytest.raises(ReleaseError):
+        release(tree, tree / "dist")
+    assert contents(tree / "dist") == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: folder.mkdir(), "is not a starter that was built here"),
+        (lambda folder: folder.write_text("mine"), "is not a folder"),
+        (lambda folder: folder.symlink_to(folder.parent), "is not a folder"),
+    ],
+)
+def test_what_is_no_starter_is_never_replaced(
+    tree: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    (tree / "dist").mkdir()
+    spoil(tree / "dist" / NAME)
+    with pytest.raises(ReleaseError) as caught:
+        release(tree, tree / "dist")
+    assert words in str(caught.value)
+    assert os.path.lexists(tree / "dist" / NAME)
+    assert not (tree / "dist" / f"{NAME}.zip").exists()
+
+
+@pytest.mark.parametrize("name", [SOFTMAX, "datasets/cifar-10-batches-py/test_batch", "mine.txt"])
+def test_a_starter_with_work_in_it_is_never_replaced(tree: Path, name: str) -> None:
+    release(tree, tree / "dist")
+    work = tree / "dist" / NAME / name
+    work.parent.mkdir(exist_ok=True)
+    work.write_text("work")
+    with pytest.raises(ReleaseError, match=r"was changed since .* move it away"):
+        release(tree, tree / "dist")
+    assert work.read_text() == "work"
+
+
+def test_a_starter_is_not_built_where_the_next_one_would_take_it_in(tree: Path) -> None:
+    ran = build(tree, "--out", "assignment/dist")
+    assert ran.returncode == 1
+    assert "from which starters are made" in ran.stderr
+    assert not (tree / "assignment/dist").exists()
+
+
+def test_a_folder_in_the_place_of_the_zip_file_is_told(tree: Path) -> None:
+    (tree / "dist" / f"{NAME}.zip").mkdir(parents=True)
+    with pytest.raises(ReleaseError, match="is a folder, and the zip file goes there"):
+        release(tree, tree / "dist")
+
+
+# --- leaks ---------------------------------------------------------------------------------------
+
+
+def test_nothing_leaks_today(files: Files) -> None:
+    assert find_leaks(files, PROJECT) == []
+
+
+def test_the_scan_knows_all_of_the_solution() -> None:
+    secrets = {secret.squeezed for secret in find_secrets(PROJECT)}
+    for line in (
+        "scores = scores - np.max(scores)",
+        "the probabilities stay the same, exp() stays finite",
+        "self.W -= learning_rate * dW",
+        "dscores[samples, y] -= 1",
+        "best_val, best_softmax = val_accuracy, candidate",
+        "whatever the picture is, and the loss of each picture is about",
+        "With weights near zero all ten scores are nearly equal",
+    ):
+        assert any(squeeze(line) in secret for secret in secrets), line
+
+
+def in_text_cell(files: Files, text: str) -> bytes:
+    nb = json.loads(files[NOTEBOOK])
+    nb["cells"][0]["source"] = ["# The softmax classifier\n", text]
+    return json.dumps(nb).encode()
+
+
+def as_json(text: str) -> bytes:
+    return json.dumps({"hints": [{"hint": f"Write\n  {text}"}]}).encode()
+
+
+LINE = "    dscores[samples, y] -= 1"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        LINE,
+        f"see `{LINE.strip()}` in the solution",
+        LINE.replace(" ", "\t"),
+        LINE.replace(" ", ""),
+        "dscores[\n    samples,\n    y\n] -= 1",
+        "# dscores[samples,\n# y] -= 1",
+        "# vdot(W, W) is sum(W * W), without the\n# array between",
+        "whatever the picture is, and the loss of each picture\nis about $-\\log(1/10) \\approx "
+        "2.30$. With 100 classes it would be",
+        "WITH WEIGHTS NEAR ZERO ALL TEN SCORES ARE NEARLY EQUAL, SO EACH CLASS GETS A PROBABILITY "
+        "OF ABOUT 1/10,",
+    ],
+)
+def test_a_line_of_a_solution_is_found_wherever_it_is(files: Files, line: str) -> None:
+    tampered = {
+        "assignment/vis_utils.py": files["assignment/vis_utils.py"] + f"\n\n{line}\n".encode(),
+        "README.md": f"# Read me\n{line}".encode(),
+        "assignment/checks/softmax.json": as_json(line),
+        NOTEBOOK: in_text_cell(files, line),
+    }
+    for path, content in tampered.items():
+        leaks = find_leaks({**files, path: content}, PROJECT)
+        assert leaks
+        assert all(leak.startswith(f"{path}, line ") for leak in leaks)
+        assert "is a line of the solution (" in leaks[0]
+
+
+def test_a_leak_is_told_with_its_line_and_where_it_is_from(files: Files) -> None:
+    readme = f"# Read me\n\nTry\n{LINE}\n".encode()
+    [leak] = find_leaks({**files, "README.md": readme}, PROJECT)
+    assert leak.startswith(
+        "README.md, line 4: holds `dscores[samples, y] -= 1`, which is a line of the solution "
+        "(assignment/classifiers/softmax.py, line "
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("assignment/__pycache__/x.py", "cache"),
+        ("notebooks/.ipynb_checkpoints/softmax-checkpoint.md", "hidden file"),
+        ("assignment/.secret.py", "hidden file"),
+        ("assignment/x.pyc", "kinds of files"),
+        ("notebooks/best_softmax.npz", "kinds of files"),
+        ("assignment/picture.png", "kinds of files"),
+        ("assignment/Makefile", "instructor's"),
+        ("assignment/grading/mistakes.json", "instructor's"),
+        ("datasets/cifar-10-batches-py/readme.md", "data set"),
+        ("gradkit/release.py", "'gradkit' is not part of a starter"),
+        ("grading/softmax/manifest.txt", "'grading' is not part of a starter"),
+        ("tests/test_x.py", "'tests' is not part of a starter"),
+        ("docs/notes.md", "'docs' is not part of a starter"),
+        ("notes.md", "'notes.md' is not part of a starter"),
+        ("../README.md", "leads out"),
+        ("/etc/x.md", "leads out"),
+        ("assignment\\x.py", "leads out"),
+    ],
+)
+def test_a_file_that_has_no_business_there_is_a_leak(files: Files, path: str, words: str) -> None:
+    leaks = find_leaks({**files, path: b"harmless\n"}, PROJECT)
+    assert any(leak.startswith(f"{path}: ") and words in leak for leak in leaks)
+
+
+def tampered_cell(files: Files, **values: object) -> bytes:
+    nb = json.loads(files[NOTEBOOK])
+    nb["cells"][1] |= values
+    return json.dumps(nb).encode()
+
+
+def test_outputs_counts_and_attachments_are_leaks(files: Files) -> None:
+    for key, value, words in (
+        ("outputs", [{"output_type": "stream", "name": "stdout", "text": "0.4"}], "has outputs"),
+        ("execution_count", 3, "has execution count"),
+        ("attachments", {"a.png": {"image/png": "aaaa"}}, "has attachments"),
+    ):
+        tampered = tampered_cell(files, **{key: value})
+        leaks = find_leaks({**files, NOTEBOOK: tampered}, PROJECT)
+        assert leaks == [f"{NOTEBOOK}, cell 2: {words}."]
+
+
+@pytest.mark.parametrize(
+    "marker", ["### BEGIN SOLUTION x", "    ### END SOLUTION", "#begin solution"]
+)
+def test_a_marker_of_a_solution_is_a_leak(files: Files, marker: str) -> None:
+    for path, content in (
+        ("assignment/install.py", f"x = 1\n{marker}\n".encode()),
+        ("README.md", f"x\n{marker}\n".encode()),
+        ("assignment/checks/softmax.json", as_json(marker)),
+        (NOTEBOOK, in_text_cell(files, marker)),
+    ):
+        [leak] = find_leaks({**files, path: content}, PROJECT)
+        assert leak.startswith(f"{path}, line ")
+        assert "holds the marker of a solution" in leak
+
+
+@pytest.mark.parametrize("name", [SOFTMAX, NOTEBOOK])
+def test_a_region_in_the_students_form_that_is_filled_in_is_a_leak(files: Files, name: str) -> None:
+    stub = b"raise NotImplementedError("
+    assert stub in files[name]
+    tampered = files[name].replace(stub, b"return some_solution(", 1)
+    [leak] = find_leaks({**files, name: tampered}, PROJECT)
+    assert leak.startswith(f"{name}, line ")
+    assert "which is not its stub" in leak
+
+
+def test_what_is_not_utf8_or_not_json_is_told(files: Files) -> None:
+    assert find_leaks({**files, "README.md": b"a\n\xff\n"}, PROJECT) == [
+        "README.md, line 2: is not UTF-8."
+    ]
+    [leak] = find_leaks({**files, NOTEBOOK: b"{"}, PROJECT)
+    assert leak.startswith(f"{NOTEBOOK}, line 1: is not JSON")
+
+
+def test_folders_of_this_computer_are_leaks(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/instructor")
+    for text in (f"in {PROJECT}/assignment", '"/home/instructor/x"', "file:///home/instructor"):
+        [leak] = find_leaks({**files, "README.md": f"x\n{text}\n".encode()}, PROJECT)
+        assert leak.startswith("README.md, line 2: names ")
+    for text in ("/home/instructors", "my/home/instructor.d", "./home/instructor"):
+        assert find_leaks({**files, "README.md": text.encode()}, PROJECT) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("docs/README-students.md", f"\nTry{LINE}\n"),
+        ("assignment/vis_utils.py", f"\n\n# {LINE}\n"),
+        ("datasets/README.md", "\n    ### BEGIN SOLUTION x\n"),
+        ("requirements.txt", "# {tree}/assignment\n"),
+    ],
+)
+def test_a_build_with_a_leak_fails_and_writes_nothing(tree: Path, name: str, text: str) -> None:
+    append(tree / name, text.format(tree=tree))
+    ran = build(tree)
+    assert ran.returncode == 1
+    released = "README.md" if name.startswith("docs") else name
+    assert "would give away what students must not get. Nothing was written." in ran.stderr
+    assert f"\n  {released}, line " in ran.stderr
+    assert not (tree / "dist").exists()
+
+
+def test_the_scan_notices_when_solutions_are_not_taken_out(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradkit.release.stub", lambda source, where: source)
+    monkeypatch.setattr("gradkit.release.stub_cells", lambda nb, where: nb)
+    with pytest.raises(ReleaseError) as caught:
+        release(tree, tree / "dist")
+    assert "holds the marker of a solution" in str(caught.value)
+    assert "is a line of the solution" in str(caught.value)
+    assert "more." in str(caught.value)
+    assert not (tree / "dist").exists()
+
+
+def test_solutions_that_cannot_be_read_stop_the_build(tree: Path) -> None:
+    (tree / "notebooks" / "svm.ipynb").write_text("{")
+    with pytest.raises(ReleaseError, match=r"svm\.ipynb is not a notebook"):
+        release(tree, tree / "dist")
+
+
+def test_the_zip_file_is_one_that_update_accepts(tree: Path, files: Files) -> None:
+    release(tree, tree / "dist")
+    starter, texts = read_zip(tree / "dist" / f"{NAME}.zip")
+    assert starter.name == NAME
+    assert {path: text.encode() for path, text in texts.items()} == files
