@@ -1,0 +1,250 @@
+"""The mistake bank, the answers built from it, and the proof: each complains of what is wrong."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assignment import PROJECT
+from assignment.checks.answers import Answers, load_answers
+from assignment.checks.softmax import EXERCISE
+from assignment.checks.verdict import Judge
+from gradkit import verify
+from gradkit.bank import Bank, BankError, Plant, Tree, answers_for, read_bank
+from gradkit.build import build, stale
+from gradkit.release import starter_files
+
+BANK = read_bank(EXERCISE, PROJECT)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What the bank is read from, to be changed."""
+    for name in ("assignment", "grading", "notebooks"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.npz", ".ipynb_checkpoints")
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)
+    return tmp_path
+
+
+def mistakes(tree: Path) -> Path:
+    return tree / "grading" / "softmax" / "mistakes"
+
+
+# --- reading it -----------------------------------------------------------------------------------
+
+
+def test_there_are_enough_mistakes_and_variants_for_every_region() -> None:
+    assert len(BANK.mistakes) >= 40
+    assert len({variant.id for variant in BANK.variants}) >= 12
+    regions = {"softmax_naive", "softmax_vectorized", "train_batch", "train_update", "predict"}
+    assert {plant.region for plant in BANK.plants} == regions | {"tuning"}
+    assert {variant.region for variant in BANK.variants} == regions | {"tuning"}
+
+
+PLANT = '[[plant]]\nregion = "predict"\nfails = ["predict"]\nbody = "y_pred = 0"\n'
+HEAD = 'name = "n"\nhint = "h."\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = ", "is not valid TOML"),
+        (HEAD, "has no 'plant'"),
+        (f'hint = "h."\n{PLANT}', "has no 'name'"),
+        (f'name = "n"\n{PLANT}', "has no hint, and its name is none of"),
+        (f'{HEAD}color = "red"\n{PLANT}', "has the unknown key 'color'"),
+        (f'{HEAD}{PLANT}color = "red"\n', "has a plant with the unknown key 'color'"),
+        (HEAD + PLANT.replace('"predict"\n', '"oracle"\n', 1), "region 'oracle', which is not"),
+        (HEAD + PLANT.replace('["predict"]', '["orakle"]'), "'orakle' fails, but there is no such"),
+        (f'{HEAD}{PLANT}also = ["nobody"]\n', "there is no nobody.toml"),
+        (f'{HEAD}{PLANT}replace = [["a", "b"]]\n', "needs either `body` or `replace`"),
+        (
+            HEAD + PLANT.replace('body = "y_pred = 0"', 'replace = [["self.V", "0"]]'),
+            "replaces 'self.V', which stands 0 times in predict",
+        ),
+    ],
+)
+def test_a_file_that_is_wrong_says_which_and_why(tree: Path, text: str, said: str) -> None:
+    (mistakes(tree) / "wrong.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(BankError, match=r"wrong\.toml") as caught:
+        read_bank(EXERCISE, tree)
+    assert said in str(caught.value)
+
+
+def test_a_plant_changes_its_region_and_nothing_else() -> None:
+    for plant in (*BANK.plants, *BANK.variants):
+        theirs, ours = plant.tree.bodies(), BANK.solution.bodies()
+        changed = {name for name in ours if theirs[name] != ours[name]}
+        assert changed == {plant.region}, plant
+
+
+# --- the answers ----------------------------------------------------------------------------------
+
+
+def test_the_committed_answers_are_current() -> None:
+    assert stale(answers_for(BANK, EXERCISE.seed), EXERCISE, PROJECT) == ""
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) >= 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda tree: edit(mistakes(tree) / "log2.toml", "which measures", "this measures"),
+            "hint",
+        ),
+        (lambda tree: (mistakes(tree) / "log2.toml").unlink(), "other mistakes"),
+        (
+            lambda tree: edit(
+                tree / "grading/softmax/mistakes/reg_gradient_halved.toml", "0.5 *", "0.4 *"
+            ),
+            "other numbers for naive_gradient",
+        ),
+    ],
+)
+def test_answers_that_are_no_longer_true_are_noticed_and_built_anew(
+    tree: Path, change: Callable[[Path], None], said: str
+) -> None:
+    change(tree)
+    answers = answers_for(read_bank(EXERCISE, tree), EXERCISE.seed)
+    assert said in stale(answers, EXERCISE, tree)
+    build(EXERCISE, tree)
+    assert stale(answers, EXERCISE, tree) == ""
+
+
+def test_missing_answers_are_noticed(tree: Path) -> None:
+    (tree / "assignment/checks/softmax.json").unlink()
+    assert stale(answers_for(BANK, EXERCISE.seed), EXERCISE, tree) == "softmax.json is missing"
+
+
+def test_another_seed_has_other_numbers_and_the_same_mistakes() -> None:
+    public, other = load_answers("softmax"), answers_for(BANK, 12345)
+    assert public.mistakes == other.mistakes
+    for name, prints in public.fingerprints.items():
+        assert {p.mistake for p in prints} == {p.mistake for p in other.fingerprints[name]}
+    arrays = "loss where N = 6, D = 3, C = 4, reg = 0"
+    assert public.reference["naive_loss"][arrays] != other.reference["naive_loss"][arrays]
+
+
+# --- the proof ------------------------------------------------------------------------------------
+
+
+def plant(id: str, region: str = "softmax_naive") -> Plant:
+    [first] = [p for p in BANK.plants if (p.id, p.region, p.number) == (id, region, 0)]
+    return first
+
+
+@pytest.fixture
+def bank(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bank], None]:
+    """Makes the proof be about another bank."""
+
+    def put(other: Bank) -> None:
+        monkeypatch.setattr(verify, "_bank", lambda name, project: other)
+        verify._public_runs.cache_clear()
+
+    return put
+
+
+def prove_mistakes(*plants: Plant) -> list[str]:
+    return verify._mistakes("softmax", PROJECT, range(len(plants)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (replace(plant("sum_not_mean"), fails=()), "its file says no check that it fails"),
+        (replace(plant("sum_not_mean"), fails=("naive_loss",)), "naive_large_scores should pass"),
+        (
+            replace(plant("sum_not_mean"), fails=(*plant("sum_not_mean").fails, "naive_gradient")),
+            "naive_gradient should fail",
+        ),
+        (replace(plant("sum_not_mean"), tree=BANK.solution), "naive_loss should fail, but says: p"),
+    ],
+)
+def test_a_mistake_that_does_not_do_what_its_file_says_is_reported(
+    bank: Callable[[Bank], None], wrong: Plant, said: str
+) -> None:
+    bank(replace(BANK, plants=(wrong,)))
+    problems = prove_mistakes(wrong)
+    assert any(said in problem for problem in problems), problems
+
+
+def test_two_mistakes_that_cannot_be_told_apart_are_reported(bank: Callable[[Bank], None]) -> None:
+    first = plant("sum_not_mean")
+    twin = replace(first, id="mean_twice")  # the same arrays under another name
+    bank(replace(BANK, plants=(first, twin)))
+    problems = prove_mistakes(first, twin)
+    assert any("naive_loss does not name it" in problem for problem in problems)
+
+
+def test_a_variant_that_is_wrong_is_reported(bank: Callable[[Bank], None]) -> None:
+    wrong = replace(plant("gradient_sign"), fails=())
+    bank(replace(BANK, variants=(wrong,)))
+    assert any("naive_gradient" in p for p in verify._variants("softmax", PROJECT, [0]))
+    assert any("seed 3" in problem for problem in verify._seeds("softmax", PROJECT, [3]))
+
+
+def test_a_solution_that_is_wrong_is_reported() -> None:
+    wrong = replace(BANK, solution=plant("no_reg_in_loss").tree)
+    answers: list[str] = verify._solution(wrong, Tree.student)
+    assert answers == []  # it agrees with the reference, which is its own ...
+    assert stale(answers_for(wrong, EXERCISE.seed), EXERCISE, PROJECT)  # ... but not this one
+
+
+def test_a_starter_with_a_solution_left_in_it_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = starter_files(PROJECT)
+    path = "assignment/classifiers/linear_classifier.py"
+    assert verify._starter(BANK, PROJECT) == []
+    solved = files | {path: (PROJECT / path).read_bytes()}
+    monkeypatch.setattr(verify, "starter_files", lambda project: solved)
+    monkeypatch.setattr(verify, "Answers", lambda seed: load_answers("softmax"))
+    problems = verify._starter(BANK, PROJECT)
+    assert [problem.split(":")[0] for problem in problems] == [
+        "train_batch",
+        "train_update",
+        "predict",
+    ]
+
+
+def test_a_third_name_for_two_mistakes_is_reported(
+    bank: Callable[[Bank], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = [p.id for p in BANK.plants].index("half_missing_in_loss")
+    b = [p.id for p in BANK.plants].index("reg_gradient_doubled")
+    assert verify._two_at_once("softmax", PROJECT, [(a, b)]) == []
+    # Without the note that these two together are the third:
+    bank(replace(BANK, plants=tuple(replace(plant, also=()) for plant in BANK.plants)))
+    problems = verify._two_at_once("softmax", PROJECT, [(a, b)])
+    assert any("the other convention" in problem for problem in problems)
+
+
+def test_the_table_says_what_was_proved_and_fails_when_something_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [verify.Row("the starter", "17 checks", []), verify.Row("x", "passed", ["y is wrong"])]
+    monkeypatch.setattr(verify, "verify", lambda name, project: iter(rows))
+    assert not verify.verify_all(PROJECT)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "softmax"
+    assert lines[1].startswith("  ✓ the starter")
+    assert lines[2].startswith("  ✗ x")
+    assert lines[3] == "      y is wrong"
+    rows.pop()
+    assert verify.verify_all(PROJECT)
+
+
+def test_answers_without_fingerprints_judge_as_well() -> None:
+    answers = Answers(EXERCISE.seed, reference=load_answers("softmax").reference)
+    judge = Judge.of_student(EXERCISE, answers, plant("sum_not_mean").tree.student())
+    verdict = judge.verdict("naive_loss")
+    assert not verdict.passed
+    assert verdict.mistake == ""
