@@ -13,6 +13,7 @@ test: setup
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
+	$(BIN)/python -m gradkit verify
 
 # Runs the solved notebook and stores its outputs in it. They must be those of the stand-in,
 # since those are the ones that everyone can compute again.
@@ -35,4 +36,4 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,9 +1,9 @@
-"""The spread that the notebook's thresholds come from.
+"""The spread that the bounds in `assignment/checks/softmax.py` come from.
 
     python -m benchmarks.thresholds [--seeds 200] [--processes 2] [FOLDER]
 
 Runs the notebook once a seed, without its plots, and takes down the numbers that its checks
-compare. Without a folder a stand-in is drawn from each seed; with one, the seed changes only the
+judge. Without a folder a stand-in is drawn from each seed; with one, the seed changes only the
 development set, the first weights and the batches.
 
 A bound at 5.2 sample standard deviations from the mean is passed by 9,999 of 10,000 correct runs,
@@ -31,16 +31,14 @@ DEVIATIONS = 5.2
 
 # After which cell of the notebook which number is taken down.
 PROBES = {
-    "check-initial-loss": {"initial loss": "loss_naive"},
-    "check-gradient": {
-        "log10 gradient error": "np.log10(max(c.relative_error for c in checks.values()))"
-    },
+    "loss-naive": {"initial loss": "loss_naive"},
+    "gradient-check": {"log10 gradient error": "np.log10(max(errors.values()))"},
     "check-training": {
         "last losses": "np.mean(loss_history[-100:])",
         "default validation accuracy": "model_val_accuracy",
     },
     "check-tuning": {"tuned validation accuracy": "best_val"},
-    "check-test": {"tuned test accuracy": "test_accuracy"},
+    "check-saved-model": {"tuned test accuracy": "test_accuracy"},
 }
 
 
