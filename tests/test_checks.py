@@ -181,7 +181,7 @@ def test_prints_and_warnings_are_kept_to_their_last_lines(
     [
         ("pass", "softmax_loss_naive returned nothing (None), but `loss, dW` is wanted."),
         ("return 1.0", "returned a float"),
-        ("return 1.0, W, X", "returned a tuple"),
+        ("return 1.0, W, X", "returned 3 things, but `loss, dW` is wanted"),
         ("return None, W", "returned loss = None"),
         ("return 1.0, ...", "returned dW = Ellipsis"),
         ("return 'loss', W", "returned loss = 'loss'"),
@@ -190,6 +190,32 @@ def test_prints_and_warnings_are_kept_to_their_last_lines(
 )
 def test_what_cannot_be_judged_is_said(body: str, said: str) -> None:
     assert said in run(with_naive(body)).unusable
+
+
+def test_an_exception_whose_text_cannot_be_had_is_told_by_its_class() -> None:
+    for body in ("raise ValueError('x')", "return 5", "raise SystemExit"):
+        lines = ["class Odd(Exception):", f"    def __str__(self): {body}", "raise Odd"]
+        raised = run(with_naive(*lines)).raised
+        assert raised is not None
+        assert raised.kind == "Odd"
+
+
+def test_what_is_quoted_is_short_and_cannot_move_the_cursor() -> None:
+    raised = run(with_naive(r"raise ValueError('\x1b[2J' + 'x' * 10**6)")).raised
+    assert raised is not None
+    assert len(raised.traceback) < 1000
+    assert "\x1b" not in raised.traceback
+    assert r"\x1b[2J" in raised.traceback
+    outcome = run(
+        with_naive(r"print('\x1b[2J')", "import sys", "sys.stdout.close()", "return 1, W")
+    )
+    assert outcome.printed.splitlines()[-1] == r"\x1b[2J"
+
+
+def test_a_class_that_became_something_else_is_said() -> None:
+    text = "def LinearClassifier():\n    pass\n"
+    student = Student({**SOURCES, LINEAR_CLASSIFIER: text})
+    assert "is a function, but a class" in execute(EXERCISE.check("predict"), student, 0).unusable
 
 
 def test_a_function_that_was_renamed_is_missed_by_name() -> None:
@@ -235,18 +261,36 @@ LOOPS = [
     "Helper().method(y)",
     "x = other(y)",
     "x = alias",
+    "x = hidden(y)",
+    "x = later(y)",
+    "import itertools\nx = list(itertools.starmap(len, y))",
+    "exec('for i in y: pass')",
+    "global helper\nx = helper",
+    "for a, b in zip(y, y): pass",
+    "for i, a in enumerate(y): pass",
+    "for n in range(y.shape[0]): pass",
 ]
 NO_LOOPS = [
     "x = np.exp(y)",
     "for name in ('W', 'X'):\n    print(name)",
     "x = [np.shape(a) for a in [y, y]]",
     "innocent(y)",
+    "helper = np.exp(y)\nx = helper + 1",
+    "map = y * 2\nx = map.sum()",
+    "N, D = [n for n in y.shape]",
+    "assert all(d > 0 for d in y.shape)",
+    "for k, a in {'y': y}.items(): pass",
+    "for i, a in enumerate((y, y)): pass",
+    "for k, a in zip('ab', (y, y)): pass",
+    "x = np.logaddexp.reduce(y, axis=1)",
     "'for i in range(3)'",
     "# for i in y",
 ]
 HELPERS = (
     "class Helper:\n    def method(self, y):\n        for i in y: pass\n"
     "other = lambda y: [i for i in y]\nalias = helper\n"
+    "try:\n    def hidden(y):\n        while y: pass\nexcept ImportError:\n    pass\n"
+    "later: object = lambda y: [i for i in y]\n"
     "def helper(y):\n    return deeper(y)\ndef deeper(y):\n    for i in y: pass\n"
 )
 INNOCENT = "def innocent(y):\n    return y\ndef naive(y):\n    for i in y: pass\n"
@@ -287,6 +331,8 @@ OLD = {
     "indentation": "  x = 1",
     "a method of Python 2's dictionaries": "{}.iteritems()",
     "a float where an integer is needed": "range(len(X) / 2)",
+    "input() in a check": "input('W? ')",
+    "a breakpoint in a check": "import pdb; pdb.set_trace(); x = 1",
 }
 
 
@@ -297,7 +343,7 @@ def test_copied_old_code_gets_its_hint(name: str) -> None:
     verdict = judge.verdict("naive_loss")
     assert verdict.headline == name
     assert verdict.hint
-    assert "Error" in verdict.quoted
+    assert "Error" in verdict.quoted or "BdbQuit" in verdict.quoted
 
 
 def test_every_known_exception_is_tried() -> None:

@@ -305,6 +305,65 @@ def test_a_nan_names_nothing_where_ordinary_numbers_are_wrong_for_an_unknown_rea
     assert "overflow" in verdict.hint
 
 
+def test_a_hint_for_large_scores_is_given_only_where_they_are_the_cause() -> None:
+    aliased = judge(
+        "softmax_vectorized",
+        (LOSS, "pass"),
+        ("dscores /= num_train", f"{LOG_P}\n    dscores /= num_train"),
+        (REG, "loss += 0.5 * reg * np.vdot(W, W)"),
+    )
+    for name in ("vectorized_large_scores", "vectorized_underflow"):
+        verdict = aliased.verdict(name)
+        assert verdict.kind == "nan"
+        assert not verdict.hint
+    assert "After `dscores = probs`" in aliased.verdict("vectorized_loss").hint
+    one_short = judge(
+        "softmax_naive", ("for i in range(num_train)", "for i in range(num_train - 1)")
+    )
+    for verdict in map(one_short.verdict, ("naive_loss", "naive_underflow")):
+        assert verdict.status is Status.WRONG
+        assert not verdict.hint
+
+
+@pytest.mark.parametrize(
+    ("edit", "mistake"),
+    [
+        ((REG, "loss += 0.5 * reg * np.sum(W.T * W)"), ""),
+        ((REG, "loss += 0.5 * reg * np.sum(W.T.dot(W.T))"), "matrix_product_of_W"),
+        (("dW = X.T @ dscores", "dW = W.dot(dscores)"), ""),
+        (("dscores = probs\n", "dscores = probs - y\n"), "labels_subtracted"),
+        (("scores = X @ W", "scores = W.T @ X"), "transposed_layout"),
+        (("scores = X @ W", "scores = np.matmul(X.T, W)"), "transposed_layout"),
+        (("probs /= sum_exp[:, np.newaxis]", "probs = probs / sum_exp"), "row_without_keepdims"),
+        ((SHIFT, "scores = scores - scores.max(1) / y"), "row_without_keepdims"),
+    ],
+)
+def test_shapes_that_do_not_fit_have_the_name_of_their_cause_or_none(
+    edit: tuple[str, str], mistake: str
+) -> None:
+    verdict = judge("softmax_vectorized", edit).verdict("vectorized_loss")
+    assert verdict.status is Status.RAISED
+    assert verdict.mistake == mistake
+
+
+def test_a_0_that_was_computed_is_an_attempt() -> None:
+    overwritten = judge("softmax_naive", ("loss = loss / num_train + 0.5", "loss = 0.5"))
+    assert overwritten.verdict("naive_underflow").status is Status.WRONG
+    body = "loss = 0.0\ndW = np.zeros(0)\n"
+    verdict = judge("softmax_naive", body=body).verdict("naive_gradient")
+    assert verdict.headline == HEADLINES["shape"]
+    unwritten = judge("softmax_naive", body="pass\n")
+    for name in ("naive_loss", "naive_large_scores", "naive_underflow"):
+        assert unwritten.verdict(name).status is Status.NOT_ATTEMPTED
+
+
+def test_a_step_that_is_skipped_or_scaled_by_the_loss_is_seen() -> None:
+    scaled = judge("train_update", ("learning_rate * dW", "learning_rate * dW * loss"))
+    assert not scaled.verdict("train_update").passed
+    skipped = judge("train_update", body="if it == 1:\n    break\nself.W -= learning_rate * dW\n")
+    assert "asked for the loss 2 times in 3 steps" in skipped.verdict("train_update").text
+
+
 @pytest.mark.parametrize("number", ["mean", "min"])
 def test_a_nan_of_another_cause_is_not_called_by_a_name_that_is_not_its_own(number: str) -> None:
     edit = (SHIFT, f"scores -= scores.{number}(axis=1, keepdims=True)")
@@ -324,7 +383,7 @@ def test_shapes_that_do_not_fit_are_told() -> None:
     assert "called with W of shape (3, 4), X (6, 3), y (6,)." in verdict.quoted
 
 
-@pytest.mark.parametrize("floor", ["1e-9", "1e-20", "1e-300"])
+@pytest.mark.parametrize("floor", ["3e-9", "1e-20", "1e-300"])
 def test_a_floor_of_any_height_is_explained(floor: str) -> None:
     edit = (LOSS, f"loss = -np.mean(np.log(np.maximum(probs[samples, y] / sum_exp, {floor})))")
     verdict = judge("softmax_vectorized", edit).verdict("vectorized_underflow")
@@ -466,7 +525,7 @@ def test_every_hint_points_at_the_cause_in_a_few_words_and_gives_no_code() -> No
     for id, mistake in ANSWERS.mistakes.items():
         assert mistake.hint.endswith("."), id
         assert 20 < len(mistake.hint) < 260, id
-        assert mistake.name[0].islower() or mistake.name[0] in "([01L2½", id
+        assert mistake.name[0].islower() or mistake.name[0] in "([01L2½NW", id
         assert not any(line in mistake.hint for line in solved), id
     assert all(known.hint.endswith(".") for known in KNOWN)
 

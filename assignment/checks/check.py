@@ -7,10 +7,11 @@ Those are the business of `assignment.checks.verdict`, wherever that runs.
 
 import contextlib
 import io
+import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -201,7 +202,7 @@ def execute(check: Check, student: Student, seed: int) -> Outcome:
 
     (But a KeyboardInterrupt, which comes from the person at the keyboard.)
     """
-    printed = io.StringIO()
+    printed = _Kept()
     arrays: Arrays = {}
     missing = unusable = ""
     raised = None
@@ -211,6 +212,7 @@ def execute(check: Check, student: Student, seed: int) -> Outcome:
             student.in_place(),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
+            _no_keyboard(),
             warnings.catch_warnings(),
             np.errstate(all="ignore"),
         ):
@@ -231,15 +233,39 @@ def execute(check: Check, student: Student, seed: int) -> Outcome:
 def _last_lines(printed: str) -> str:
     if len(printed) > MOST_PRINTED:
         printed = printed[-MOST_PRINTED:].partition("\n")[2] or printed[-MOST_PRINTED:]
-    return printed.strip("\n")
+    return _printable(printed).strip("\n")
+
+
+class _Kept(io.StringIO):
+    """What is printed, for as long as the check runs, whatever is done to it."""
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _no_keyboard() -> Iterator[None]:
+    """Let input() and a debugger end at once: what they ask for would not be seen."""
+    before = sys.stdin
+    sys.stdin = io.StringIO()
+    try:
+        yield
+    finally:
+        sys.stdin = before
+
+
+def _printable(text: str) -> str:
+    """`text` with what would move a terminal's cursor, or clear it, written out."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _whose_turn(error: NotImplementedError, student: Student) -> str:
     """Where the code is still to be written: a stub's message is the name of its region."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if student.owns(frame.filename):
-            return f"Write `{error}` in {frame.filename}, at line {frame.lineno}."
-    return str(error)
+            name = f"`{error}`" if _text_of(error) else "your code"
+            return f"Write {name} in {frame.filename}, at line {frame.lineno}."
+    return _text_of(error)
 
 
 def _describe(error: BaseException, student: Student) -> Raised:
@@ -248,9 +274,17 @@ def _describe(error: BaseException, student: Student) -> Raised:
     frames = traceback.StackSummary.from_list(own[-MOST_FRAMES:]).format()
     said = list(described.format_exception_only())
     if not isinstance(error, SyntaxError):  # whose lines are the code and where it is
-        said = [line.split("\n")[0] + "\n" for line in said]
-    text = str(error) if not isinstance(error, SyntaxError) else str(error.msg)
-    return Raised(type(error).__name__, text[:MOST_PRINTED], "".join([*frames, *said]).rstrip())
+        said = [line.split("\n")[0][:MOST_PRINTED] + "\n" for line in said]
+    text = error.msg if isinstance(error, SyntaxError) else _text_of(error)
+    quoted = _printable("".join([*frames, *said]).rstrip())
+    return Raised(_printable(type(error).__name__), text, quoted)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)[:MOST_PRINTED]
+    except BaseException:  # its class is the student's
+        return ""
 
 
 def _load_all(student: Student, seed: int) -> Arrays:

@@ -139,7 +139,8 @@ def _factor_or_offset(
     if len(want) < 2 or _kind(reference[names[0]]) == "int":
         return None
     factor = float(come @ want / (want @ want)) if want.any() else 0.0
-    if factor and relative_error(come, factor * want) <= tolerance:
+    telling = 1e-6 < abs(factor) < 1e6 and f"{factor:.4g}" != "1"
+    if telling and relative_error(come, factor * want) <= tolerance:
         return Difference("factor", f"{what} is {factor:.4g} times what it should be, everywhere.")
     offset = float(np.mean(come - want))
     if relative_error(come, want + offset) <= tolerance:

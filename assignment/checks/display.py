@@ -18,7 +18,7 @@ MARKS = {
 def headline(verdict: Verdict) -> str:
     """One line: the check and what is said about it."""
     said = f": {verdict.headline}" if verdict.headline else ""
-    return f"{MARKS[verdict.status]} {verdict.title}{said} ({_points(verdict)})"
+    return f"{MARKS[verdict.status]} {verdict.title}{said}{_points(verdict)}"
 
 
 def as_text(verdict: Verdict) -> str:
@@ -37,10 +37,12 @@ def as_html(verdict: Verdict) -> str:
     """A passed check, in the colours of the page around it, light or dark."""
     return (
         '<div style="border-left: 4px solid #2e9e4f; padding-left: 0.6em">'
-        f"{MARKS[verdict.status]} <b>{escape(verdict.title)}</b> ({_points(verdict)})</div>"
+        f"{MARKS[verdict.status]} <b>{escape(verdict.title)}</b>{_points(verdict)}</div>"
     )
 
 
 def _points(verdict: Verdict) -> str:
+    if not verdict.out_of:
+        return ""
     points = "point" if verdict.out_of == 1 else "points"
-    return f"{verdict.points} of {verdict.out_of} {points}"
+    return f" ({verdict.points} of {verdict.out_of} {points})"

@@ -67,6 +67,19 @@ KNOWN = (
         "Python 3's dictionaries have items(), values(), keys() and `in` for it.",
     ),
     Known(
+        "input() in a check",
+        "EOFError",
+        "",
+        "While a check runs, nobody can type anything. Take input() out again.",
+    ),
+    Known(
+        "a breakpoint in a check",
+        "BdbQuit",
+        "",
+        "While a check runs, no debugger can be used. Take the breakpoint out, and call the "
+        "function in a notebook cell to look into it.",
+    ),
+    Known(
         "a float where an integer is needed",
         "TypeError",
         "'float' object cannot be interpreted as an integer",

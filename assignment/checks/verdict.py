@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -141,23 +141,44 @@ class Judge:
             return _verdict(check, Status.WAITING, "waits for another check", text=text)
         outcome = self.outcome_of(check)
         context = Context(self.answers.seed, self.sources, outcome.seconds, self.data)
-        return judge(check, outcome, self.answers, context, self._rest_is_right(check))
+        return judge(check, outcome, self.answers, context, self._ordinary(check))
 
-    def _rest_is_right(self, check: Check) -> bool:
-        """Whether the code is right on ordinary input, but for mistakes that show nowhere else."""
+    def _ordinary(self, check: Check) -> "Ordinary":
         here = {print_.mistake for print_ in self.answers.fingerprints.get(check.name, [])}
-        ordinary = [self.verdict(name) for name in check.ordinary]
-        explained = [v.passed or bool(v.mistake and v.mistake not in here) for v in ordinary]
-        return bool(ordinary) and all(explained)
+        verdicts = [self.verdict(name) for name in check.ordinary]
+        explained = [v.passed or bool(v.mistake and v.mistake not in here) for v in verdicts]
+        return Ordinary(
+            right=bool(verdicts) and all(explained),
+            untouched=all(v.status is Status.NOT_ATTEMPTED for v in verdicts),
+            finite=all(v.kind != "nan" for v in verdicts),
+            mistakes={v.mistake for v in verdicts if v.mistake},
+        )
+
+
+class Ordinary(NamedTuple):
+    """What is known of the same code on ordinary input.
+
+    It is `right` but for mistakes that do not show in the check at hand; it is `untouched`; it is
+    `finite`, right or not; the `mistakes` that were called by their names there.
+    """
+
+    right: bool
+    untouched: bool
+    finite: bool
+    mistakes: set[str]
 
 
 def judge(
-    check: Check, outcome: Outcome, answers: Answers, context: Context, rest_is_right: bool
+    check: Check,
+    outcome: Outcome,
+    answers: Answers,
+    context: Context,
+    ordinary: Ordinary,
 ) -> Verdict:
     """The verdict on one outcome.
 
-    `rest_is_right` says that the same code is right on ordinary input, so that a nan here speaks
-    for itself; without that, a fingerprint of which nothing is left but nan names no mistake.
+    Where the same code is right on ordinary input, a nan speaks for itself. Otherwise a fingerprint
+    of which nothing is left but nan names no mistake that has not been named there.
     """
     if outcome.missing:
         return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=outcome.missing)
@@ -179,17 +200,18 @@ def judge(
     difference = find_difference(outcome.arrays, reference, check.judged, check.tolerance)
     if difference is None:
         return _passed(check)
-    if difference.kind != "dtype" and _all_zero(outcome.arrays, check.judged):
+    if ordinary.untouched and _all_zero(outcome.arrays, reference, check.judged):
         what = " and ".join(check.judged)
         text = f"{what} came back as it was set at the start: 0. Nothing has been computed yet."
         return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=text)
-    name = _name_of(check, outcome.arrays, answers, rest_is_right)
+    name = _name_of(check, outcome.arrays, answers, ordinary)
     if name:
         mistake = answers.mistakes[name]
         return _wrong(
             check, outcome, mistake.name, difference.text, mistake.hint, name, difference.kind
         )
-    hint = check.hints.get(difference.kind, "")
+    telling = ordinary.finite if difference.kind == "nan" else ordinary.right
+    hint = check.hints.get(difference.kind, "") if telling or not check.ordinary else ""
     headline = HEADLINES[difference.kind]
     return _wrong(check, outcome, headline, difference.text, hint, "", difference.kind)
 
@@ -243,13 +265,19 @@ def _wrong(
     )
 
 
-def _all_zero(arrays: Arrays, judged: tuple[str, ...]) -> bool:
+def _all_zero(arrays: Arrays, reference: Arrays, judged: tuple[str, ...]) -> bool:
     """Whether all is 0.0, as a stub sets it; a 0 that is an integer may be an honest label."""
-    come = [array for name, array in arrays.items() if quantity(name) in judged]
-    return bool(come) and all(array.dtype.kind == "f" and not array.any() for array in come)
+    names = [name for name in reference if quantity(name) in judged]
+    return all(
+        name in arrays
+        and arrays[name].dtype.kind == "f"
+        and arrays[name].shape == reference[name].shape
+        and not arrays[name].any()
+        for name in names
+    )
 
 
-def _name_of(check: Check, arrays: Arrays, answers: Answers, rest_is_right: bool) -> str:
+def _name_of(check: Check, arrays: Arrays, answers: Answers, ordinary: Ordinary) -> str:
     """The id of the one mistake that explains the judged arrays, or nothing.
 
     Several may explain them, as when the loss has a factor that the gradient may have, too. Then
@@ -264,7 +292,8 @@ def _name_of(check: Check, arrays: Arrays, answers: Answers, rest_is_right: bool
     everything = tuple({quantity(name) for name in reference})
     exactly = [f for f in found if _matches(f.arrays, arrays, reference, everything)]
     telling = [f for f in exactly or found if _says_something(f.arrays, check.judged)]
-    found = telling or (exactly if rest_is_right else [])
+    named = [f for f in exactly if f.mistake in ordinary.mistakes]
+    found = telling or (exactly if ordinary.right else named)
     least = min((fingerprint.shows_in for fingerprint in found), default=0)
     names = {fingerprint.mistake for fingerprint in found if fingerprint.shows_in == least}
     return names.pop() if len(names) == 1 else ""
