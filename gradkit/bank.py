@@ -8,8 +8,10 @@ mistake's fingerprint (`answers_for`).
 """
 
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,40 +40,50 @@ class Tree:
     def student(self, notebook: Mapping[str, Any] | None = None) -> Student:
         return Student(self.files, notebook)
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """All of them, by the path of the file or the name of the cell."""
+        return {**self.files, **self.cells}
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, regions.Body]]:
+        """Which of the texts holds each region, and its body there."""
+        return {
+            name: (where, body)
+            for where, text in self.texts.items()
+            for name, body in regions.extract(text, where).items()
+        }
+
     def body(self, region: str) -> regions.Body:
         """What stands in a region; KeyError where there is no such region."""
-        return self.bodies()[region]
+        return self.places[region][1]
+
+    def bodies(self) -> dict[str, regions.Body]:
+        return {name: body for name, (_, body) in self.places.items()}
 
     def planted(self, region: str, text: str) -> "Tree":
         """A copy with another body in the region. Less indented text is moved to its place."""
-        body = replace(self.body(region), text=text)
+        where, body = self.places[region]
+        body = replace(body, text=text)
         if text[:1] not in ("", " ", "\t", "\n"):
             body = replace(body, indent="")
-        graft = {region: body}
-        for path, source in self.files.items():
-            if region in regions.extract(source, path):
-                return replace(self, files={**self.files, path: regions.graft(source, graft, path)})
-        cell = regions.graft(self.cells[region], graft, region)
-        return replace(self, cells={**self.cells, region: cell})
-
-    def bodies(self) -> dict[str, regions.Body]:
-        texts = {**self.files, **self.cells}
-        return {
-            name: body
-            for where, text in texts.items()
-            for name, body in regions.extract(text, where).items()
-        }
+        grafted = {where: regions.graft(self.texts[where], {region: body}, where)}
+        if where in self.files:
+            return replace(self, files={**self.files, **grafted})
+        return replace(self, cells={**self.cells, **grafted})
 
 
 @dataclass(frozen=True)
 class Plant:
     """One form of a mistake or variant: the tree that has it, and the checks it fails.
 
+    `file` is where it is written, and `number` counts the forms for the same region in there.
     `also` are the ids of other mistakes that are in it as well; a check may call it by their names.
     `edits` are what was replaced in the solution, by what; none where the whole body is given.
     """
 
     id: str
+    file: str
     number: int
     region: str
     fails: tuple[str, ...]
@@ -80,7 +92,8 @@ class Plant:
     tree: Tree
 
     def __str__(self) -> str:
-        return f"{self.id} in {self.region}" + (f" ({self.number})" if self.number else "")
+        form = f", form {self.number + 1}" if self.number else ""
+        return f"{self.file} in {self.region}{form}"
 
 
 @dataclass(frozen=True)
@@ -119,12 +132,13 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     mistakes: dict[str, Mistake] = {}
     plants: list[Plant] = []
     for path in sorted((folder / "mistakes").glob("*.toml")):
-        stored = _read(path, {"name", "hint", "plant"})
+        stored = _read(path, ("name", "hint", "plant"))
         mistakes[path.stem] = Mistake(stored["name"], _hint(path, stored))
-        plants.extend(_plants(path, stored, exercise, solution))
+        plants.extend(_plants(path, stored, exercise, solution, project))
     variants: list[Plant] = []
     for path in sorted((folder / "variants").glob("*.toml")):
-        variants.extend(_plants(path, _read(path, {"plant"}), exercise, solution))
+        stored = _read(path, ("plant",))
+        variants.extend(_plants(path, stored, exercise, solution, project))
     return Bank(exercise, solution, mistakes, tuple(plants), tuple(variants))
 
 
@@ -172,18 +186,76 @@ def _why(outcome: Outcome) -> str:
     return outcome.missing or outcome.unusable or raised or "no reason"
 
 
-def _read(path: Path, keys: set[str]) -> dict[str, Any]:
+# ---- a file of the bank --------------------------------------------------------------------------
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_pairs(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+        for pair in value
+    )
+
+
+def _are_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(table, dict) for table in value)
+
+
+# What a key's value must be, and how it is written.
+_KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "name": (_is_text, 'name = "what students read"'),
+    "hint": (_is_text, 'hint = "What students read."'),
+    "plant": (_are_tables, "[[plant]], with two brackets, above each form of it"),
+    "region": (_is_text, 'region = "softmax_naive"'),
+    "fails": (_are_texts, 'fails = ["naive_loss", "naive_gradient"]'),
+    "also": (_are_texts, 'also = ["the_id_of_another_mistake"]'),
+    "replace": (_are_pairs, 'replace = [["a line of the solution", "the line instead of it"]]'),
+    "body": (_is_text, 'body = """all lines of the region"""'),
+}
+_PLANT_KEYS = ("region", "fails", "also", "replace", "body")
+
+# What is planted is Python, except in the mistakes of writing something that is not.
+_NOT_PYTHON = [
+    known.name
+    for known in KNOWN
+    if known.kind in {error.__name__ for error in (SyntaxError, IndentationError, TabError)}
+]
+
+
+def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
         stored = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BankError(f"{path} is not valid TOML: {error}.") from None
-    unknown = set(stored) - keys
-    if unknown:
-        raise BankError(f"{path} has the unknown key {min(unknown)!r}; there are {sorted(keys)}.")
-    for key in keys - {"hint"}:
-        if not stored.get(key):
-            raise BankError(f"{path} has no {key!r}.")
+    _require_shape(path, stored, keys)
+    for key in keys:
+        if key != "hint" and not stored.get(key):
+            raise BankError(f"{path} has no {key!r}. Write {_KEYS[key][1]}.")
+    for about in stored["plant"]:
+        _require_shape(path, about, _PLANT_KEYS)
+        if "region" not in about:
+            raise BankError(f"{path} has a plant without a region. Write {_KEYS['region'][1]}.")
+        if ("body" in about) == ("replace" in about):
+            raise BankError(f"{path} needs either `body` or `replace` in each plant.")
     return stored
+
+
+def _require_shape(path: Path, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
+    """Raise BankError for an unknown key, or a value that is not what its key is for."""
+    for key, value in table.items():
+        if key not in keys:
+            place = "a plant with " if keys is _PLANT_KEYS else ""
+            raise BankError(f"{path} has {place}the unknown key {key!r}; there are {list(keys)}.")
+        fits, example = _KEYS[key]
+        if not fits(value):
+            raise BankError(f"{path} has {value!r:.60} for {key!r}. Write {example}.")
 
 
 def _hint(path: Path, stored: Mapping[str, Any]) -> str:
@@ -197,15 +269,11 @@ def _hint(path: Path, stored: Mapping[str, Any]) -> str:
 
 
 def _plants(
-    path: Path, stored: Mapping[str, Any], exercise: Exercise, solution: Tree
+    path: Path, stored: Mapping[str, Any], exercise: Exercise, solution: Tree, project: Path
 ) -> Iterator[Plant]:
     numbers: dict[str, int] = {}
     for about in stored["plant"]:
-        unknown = set(about) - {"region", "fails", "also", "replace", "body"}
-        if unknown:
-            raise BankError(f"{path} has a plant with the unknown key {min(unknown)!r}.")
-        region = about.get("region", "")
-        fails = tuple(about.get("fails", ()))
+        region, fails = about["region"], tuple(about.get("fails", ()))
         also = tuple(about.get("also", ()))
         for id in also:
             if not path.with_name(f"{id}.toml").exists():
@@ -216,8 +284,6 @@ def _plants(
             body = solution.body(region).text
         except KeyError:
             raise BankError(f"{path} is for the region {region!r}, which is not there.") from None
-        if ("body" in about) == ("replace" in about):
-            raise BankError(f"{path} needs either `body` or `replace` in each plant.")
         edits = tuple((old, new) for old, new in about.get("replace", ()))
         for old, new in edits:
             if body.count(old) != 1:
@@ -226,6 +292,45 @@ def _plants(
                     "it should stand there once."
                 )
             body = body.replace(old, new)
+        body = about.get("body", body)
+        _require_no_markers(path, region, body)
+        tree = solution.planted(region, body)
+        if stored.get("name") not in _NOT_PYTHON:
+            where, _ = solution.places[region]
+            _require_python(path, region, tree.texts[where])
         number = numbers[region] = numbers.get(region, -1) + 1
-        tree = solution.planted(region, about.get("body", body))
-        yield Plant(path.stem, number, region, fails, also, edits, tree)
+        file = path.relative_to(project).as_posix()
+        yield Plant(path.stem, file, number, region, fails, also, edits, tree)
+
+
+def _require_no_markers(path: Path, region: str, body: str) -> None:
+    try:
+        marked = bool(regions.find(body, str(path)))
+    except regions.RegionError:
+        marked = True
+    if marked:
+        raise BankError(
+            f"{path} has the marker of a region, or what looks like one, in its plant for "
+            f"{region}. The markers are there already: write only what goes between them."
+        )
+
+
+def _require_python(path: Path, region: str, text: str) -> None:
+    """Raise BankError where the text that something was planted in is not Python any more."""
+    source = without_magics(text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, f"<{path.name}>", "exec")
+    except SyntaxError as error:
+        quoted = f" near `{error.text.strip()}`" if error.text else ""
+        raise BankError(
+            f"{path} plants in {region} what is not Python{quoted}: {error.msg}. Mend it; or, if "
+            f"that is the mistake, give it one of the names {_NOT_PYTHON}."
+        ) from None
+
+
+def without_magics(source: str) -> str:
+    """The code of a notebook's cell without the lines that speak to Jupyter."""
+    lines = source.splitlines(keepends=True)
+    return "".join("\n" if line.startswith("%") else line for line in lines)

@@ -31,10 +31,15 @@ def stale(answers: Answers, exercise: Exercise, project: Path) -> str:
     path = answers_path(exercise, project)
     if not path.exists():
         return f"{path.name} is missing"
-    stored = Answers.from_json(path.read_text(encoding="utf-8"))
+    try:
+        stored = Answers.from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{path.name} is empty or damaged"
     computed = Answers.from_json(answers.to_json())
     if stored.seed != computed.seed or stored.mistakes != computed.mistakes:
         return f"{path.name} has another seed, or other mistakes or hints"
+    if _names(stored) != _names(computed):
+        return f"{path.name} has references for other checks or arrays"
     for check in exercise.checks:
         if not check.judged:
             continue
@@ -45,8 +50,16 @@ def stale(answers: Answers, exercise: Exercise, project: Path) -> str:
         pairs = [(stored.reference[name], computed.reference[name])]
         pairs += [(a.arrays, b.arrays) for a, b in zip(kept, new, strict=True)]
         for old, fresh in pairs:
-            # An array that differs by little more or less than the threshold may come and go.
+            # A mistake's array that differs by little more or less than the threshold may come
+            # and go, but not all of them.
+            if not old.keys() & fresh.keys():
+                return f"{path.name} has other numbers for {name}"
             for key in old.keys() & fresh.keys():
                 if not relative_error(old[key], fresh[key]) <= max(check.tolerance, 1e-9):
                     return f"{path.name} has other numbers for {name}: {key}"
     return ""
+
+
+def _names(answers: Answers) -> dict[str, set[str]]:
+    """The names of the reference's arrays, by check."""
+    return {check: set(arrays) for check, arrays in answers.reference.items()}

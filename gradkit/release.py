@@ -1,7 +1,10 @@
 """Make the starter that students are handed from the instructor's tree.
 
     starter_files    what goes in: an allow-list of paths, each file as students get it
+    tracked_files    what git knows: a file that it does not know is in the tree by mistake
     find_leaks       the scan of what came out, which knows nothing of how it was made
+    stale            whether the public answers are those of today's solution and mistakes
+    read_zip         what students' `update` will make of the zip file
     write            the folder and the zip file, which take their places when both are complete
 
 The same tree gives the same bytes on every computer, so that a version names one starter only.
@@ -15,8 +18,10 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
+import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from assignment.checks.check import load_exercise
@@ -28,8 +33,20 @@ from assignment.regions import (
     stub_cells,
     write_notebook,
 )
-from assignment.starter import LITTER, RECORD, SCRIPTS, StarterError, describe, read_record
+from assignment.starter import (
+    LITTER,
+    RECORD,
+    SCRIPTS,
+    Starter,
+    StarterError,
+    describe,
+    path_fault,
+    read_record,
+    read_zip,
+)
 from gradkit import GradkitError
+from gradkit.bank import answers_for, read_bank
+from gradkit.build import stale
 from gradkit.leaks import find_leaks
 
 STUDENTS_README = "docs/README-students.md"
@@ -51,15 +68,19 @@ def release(project: Path, out: Path) -> str:
 
     Raises
     ------
-    ReleaseError
+    ReleaseError, BankError, RegionError
         Something is missing, wrong or would leak; what was in `out` before is still there.
     """
     _require_outside(project, out)
     try:
         files = starter_files(project)
+        tracked = tracked_files(project)
+        _require_tracked(files, tracked)
         _require_tight(files, project)
-        starter = read_record(files[RECORD].decode())
-        write(files, out, starter.name)
+        _require_current_answers(project)
+        archive = zipped(files)
+        starter = _require_accepted(archive)
+        write(files, archive, out, starter.name)
     except OSError as error:
         raise ReleaseError(
             f"{error.filename or out}: {error.strerror or error}. No starter was built; what was "
@@ -70,9 +91,52 @@ def release(project: Path, out: Path) -> str:
         f"  {out / starter.name}",
         f"  {out / starter.name}.zip",
     ]
+    if not tracked:
+        lines.append("Git does not know this tree: a file that is in it by mistake went unnoticed.")
     if others := list(left_out(project, files)):
         lines += ["Not in it, in case it should have been:", *(f"  {path}" for path in others)]
     return "\n".join(lines)
+
+
+def _require_tracked(files: Iterable[str], tracked: set[str]) -> None:
+    """Raise ReleaseError for a file that git does not track, where it tracks any."""
+    sources = {STUDENTS_README if path == "README.md" else path for path in files} - {RECORD}
+    if tracked and (strays := sorted(sources - tracked)):
+        raise ReleaseError(
+            "\n  ".join(
+                [
+                    "Not all that would go to students is tracked by git. Nothing was written.",
+                    *(
+                        f"{path} is not tracked by git: commit it if students are to get it, or "
+                        "move it away."
+                        for path in strays
+                    ),
+                ]
+            )
+        )
+
+
+def _require_current_answers(project: Path) -> None:
+    """Raise ReleaseError where students' checks would compare with what is no longer right."""
+    for name in exercise_names(project):
+        exercise = load_exercise(name)
+        answers = answers_for(read_bank(exercise, project), exercise.seed)
+        if problem := stale(answers, exercise, project):
+            raise ReleaseError(f"{problem}: run `python -m gradkit build`. Nothing was written.")
+
+
+def _require_accepted(archive: bytes) -> Starter:
+    """The starter in a zip file; ReleaseError where students' `update` would refuse it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "starter.zip"
+        path.write_bytes(archive)
+        try:
+            return read_zip(path)[0]
+        except StarterError as error:
+            raise ReleaseError(
+                f"Students' `update` would refuse this starter: {error.__cause__ or error}. "
+                "Nothing was written."
+            ) from error
 
 
 def _require_tight(files: Mapping[str, bytes], project: Path) -> None:
@@ -106,13 +170,14 @@ def starter_files(project: Path) -> dict[str, bytes]:
     """
     names = exercise_names(project)
     exercises = [load_exercise(name) for name in names]
-    found = [path for path in _walk(project, "assignment") if _is_handed_out(path)]
+    found = [path for path in _walk(project, "assignment") if path.endswith(".py")]
     answers = [f"assignment/checks/{name}.json" for name in names]
     handed = [path for exercise in exercises for path in (*exercise.files, exercise.notebook)]
     texts = {
         path: _for_students(path, _read(project, path))
         for path in sorted({*found, *answers, *handed, *AS_THEY_ARE})
     }
+    _require_plain_names(texts)
     texts["README.md"] = _read(project, STUDENTS_README)
     version = f"{_declared_version(project)}+{_digest(texts)}"
     title = "-".join([*names, "starter"])
@@ -138,9 +203,32 @@ def exercise_names(project: Path) -> list[str]:
     return names
 
 
-def _is_handed_out(path: str) -> bool:
-    """Whether a file of the package goes in: all code does, and what the checks compare with."""
-    return path.endswith(".py") or re.fullmatch(r"assignment/checks/\w+\.json", path) is not None
+def tracked_files(project: Path) -> set[str]:
+    """The files of the project that git tracks; none where there is no git to ask."""
+    command = ["git", "ls-files", "-z"]
+    try:
+        ran = subprocess.run(command, cwd=project, capture_output=True, check=False)
+    except FileNotFoundError:
+        return set()
+    paths = ran.stdout.decode(errors="replace").split("\0") if ran.returncode == 0 else []
+    return set(paths) - {""}
+
+
+def _require_plain_names(paths: Iterable[str]) -> None:
+    """Raise ReleaseError for names that do not mean the same file on every computer."""
+    folded: dict[str, str] = {}
+    for path in paths:
+        if fault := path_fault(path):
+            raise ReleaseError(
+                f"{path} {fault}. Rename it, with letters from A to Z, digits, _, - and . only, or "
+                "move it away."
+            )
+        other = folded.setdefault(path.casefold(), path)
+        if other != path:
+            raise ReleaseError(
+                f"{path} and {other} are one file for a computer that takes capital letters for "
+                "small ones. Rename one of them."
+            )
 
 
 def _walk(project: Path, folder: str) -> Iterator[str]:
@@ -216,12 +304,12 @@ def _digest(texts: Mapping[str, str]) -> str:
 # --- the folder and the zip file -----------------------------------------------------------------
 
 
-def write(files: Mapping[str, bytes], out: Path, name: str) -> None:
+def write(files: Mapping[str, bytes], archive: bytes, out: Path, name: str) -> None:
     """Write the folder OUT/NAME and the file OUT/NAME.zip, in the place of older ones."""
-    folder, archive = out / name, out / f"{name}.zip"
+    folder, packed = out / name, out / f"{name}.zip"
     _require_replaceable(folder, name)
-    if archive.is_dir():
-        raise ReleaseError(f"{archive} is a folder, and the zip file goes there. Move it away.")
+    if packed.is_dir():
+        raise ReleaseError(f"{packed} is a folder, and the zip file goes there. Move it away.")
     out.mkdir(parents=True, exist_ok=True)
     fresh = out / f".{name}.{secrets.token_hex(4)}.tmp"
     try:
@@ -230,8 +318,8 @@ def write(files: Mapping[str, bytes], out: Path, name: str) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             place.chmod(_mode(path))
-        (fresh / "zip").write_bytes(zipped(files))
-        _swap(fresh, folder, archive)
+        (fresh / "zip").write_bytes(archive)
+        _swap(fresh, folder, packed)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -253,13 +341,13 @@ def _mode(path: str) -> int:
     return 0o755 if path in SCRIPTS else 0o644
 
 
-def _swap(fresh: Path, folder: Path, archive: Path) -> None:
+def _swap(fresh: Path, folder: Path, packed: Path) -> None:
     """Put both in their places; if the second cannot, the first is taken back."""
     if folder.exists():
         folder.rename(fresh / "old")
     try:
         (fresh / "new").rename(folder)
-        (fresh / "zip").replace(archive)
+        (fresh / "zip").replace(packed)
     except BaseException:
         if folder.exists():
             folder.rename(fresh / "new")

@@ -24,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -34,9 +34,19 @@ from assignment.checks.check import Check, Outcome, execute, load_exercise
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
 from assignment.synthetic import write_batches
-from gradkit.bank import Bank, Plant, Tree, answers_for, read_bank, solved_tree
+from gradkit.bank import (
+    Bank,
+    Plant,
+    Tree,
+    answers_for,
+    read_bank,
+    solved_tree,
+    without_magics,
+)
 from gradkit.build import stale
 from gradkit.release import exercise_names, starter_files
+
+T = TypeVar("T")
 
 SEEDS = range(200)
 SLOW_SEEDS = range(5)  # for the checks that are marked slow
@@ -53,12 +63,26 @@ QUICK_PARAMETERS: Mapping[str, Any] = {
 }
 
 
+class Problem(NamedTuple):
+    """Where something is not as it should be: in what, how, and what was said instead.
+
+    What was said differs between seeds, the rest does not.
+    """
+
+    subject: str
+    fault: str
+    said: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.fault}" + (f": {self.said}" if self.said else "")
+
+
 class Row(NamedTuple):
     """One line of the table: what was tried, what should come of it, and where it did not."""
 
     subject: str
     expected: str
-    problems: list[str]
+    problems: Sequence[Problem]
 
 
 def verify(name: str, project: Path) -> Iterator[Row]:
@@ -84,16 +108,16 @@ def verify(name: str, project: Path) -> Iterator[Row]:
     yield Row(
         "the public answers",
         "current",
-        [f"{problem}: run `python -m gradkit build`"] if problem else [],
+        [Problem(problem, "run `python -m gradkit build`")] if problem else [],
     )
     # spawn: a fork of a process that has threads, as BLAS makes them, may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), context, _one_thread) as pool:
 
-        def spread(work: Callable[..., list[str]], items: Sequence[Any], size: int) -> list[str]:
+        def spread(work: Callable[..., list[T]], items: Sequence[Any], size: int) -> list[T]:
             parts = [items[start : start + size] for start in range(0, len(items), size)]
             done = [pool.submit(work, name, project, part) for part in parts]
-            return [problem for part in done for problem in part.result()]
+            return [found for part in done for found in part.result()]
 
         variants, mistakes = bank.variants, bank.plants
         forms = range(len(variants))
@@ -114,7 +138,11 @@ def verify(name: str, project: Path) -> Iterator[Row]:
             "never called by a third's name",
             spread(_two_at_once, pairs, 300),
         )
-        yield Row(f"{len(SEEDS)} other seeds", "no verdict changes", spread(_seeds, SEEDS, 10))
+        yield Row(
+            f"{len(SEEDS)} other seeds",
+            "no verdict changes",
+            _each_once(spread(_seeds, SEEDS, 10)),
+        )
         runs = list(_notebook_runs(bank))
         yield Row(
             f"the notebook's results ({len(runs)} runs)",
@@ -157,7 +185,7 @@ def _code_checks(bank: Bank) -> list[Check]:
 # ---- one process ---------------------------------------------------------------------------------
 
 
-def _starter(bank: Bank, project: Path) -> list[str]:
+def _starter(bank: Bank, project: Path) -> list[Problem]:
     files = starter_files(project)
     paths = (*bank.exercise.files, bank.exercise.notebook)
     starter = solved_tree(bank.exercise, {path: files[path].decode() for path in paths})
@@ -165,7 +193,7 @@ def _starter(bank: Bank, project: Path) -> list[str]:
     judge = Judge.of_student(bank.exercise, answers, starter.student(notebook={}))
     verdicts = [judge.verdict(name) for name in bank.exercise.names]
     return [
-        f"{verdict.check}: {_said(verdict)}"
+        Problem("the starter", f"{verdict.check} should not be attempted, but says", _said(verdict))
         for verdict in verdicts
         if verdict.status is not Status.NOT_ATTEMPTED
     ]
@@ -173,7 +201,7 @@ def _starter(bank: Bank, project: Path) -> list[str]:
 
 def _solution(
     bank: Bank, student_of: Callable[[Tree], Student], checks: Sequence[Check] | None = None
-) -> list[str]:
+) -> list[Problem]:
     answers = answers_for(bank, bank.exercise.seed)
     judge = Judge.of_student(bank.exercise, answers, student_of(bank.solution))
     return _not_passed(judge, checks or _code_checks(bank), "the solution")
@@ -202,9 +230,13 @@ def _to_float32(argument: Any) -> Any:
     return argument.astype(np.float32) if is_double else argument
 
 
-def _not_passed(judge: Judge, checks: Iterable[Check], subject: str) -> list[str]:
+def _not_passed(judge: Judge, checks: Iterable[Check], subject: str) -> list[Problem]:
     verdicts = [judge.verdict(check.name) for check in checks]
-    return [f"{subject}: {v.check}: {_said(v)}" for v in verdicts if not v.passed]
+    return [
+        Problem(subject, f"{verdict.check} should pass, but says", _said(verdict))
+        for verdict in verdicts
+        if not verdict.passed
+    ]
 
 
 def _said(verdict: Verdict) -> str:
@@ -252,7 +284,7 @@ def _public_runs(name: str, project: Path) -> _Runs:
     return _Runs(bank, bank.exercise.seed)
 
 
-def _variants(name: str, project: Path, numbers: Sequence[int]) -> list[str]:
+def _variants(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]:
     bank, runs = _bank(name, project), _public_runs(name, project)
     return [
         problem
@@ -261,7 +293,7 @@ def _variants(name: str, project: Path, numbers: Sequence[int]) -> list[str]:
     ]
 
 
-def _mistakes(name: str, project: Path, numbers: Sequence[int]) -> list[str]:
+def _mistakes(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]:
     bank, runs = _bank(name, project), _public_runs(name, project)
     return [
         problem
@@ -272,21 +304,21 @@ def _mistakes(name: str, project: Path, numbers: Sequence[int]) -> list[str]:
 
 def _not_as_it_says(
     bank: Bank, plant: Plant, judge: Judge, checks: Iterable[Check]
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Where a mistake's verdicts are not those that its file promises."""
     names = _names(bank, plant)
     code_checks = {check.name for check in _code_checks(bank)}
     if not plant.fails:
-        yield f"{plant}: its file says no check that it fails"
+        yield Problem(str(plant), "its file says no check that it fails")
     for check in checks:
         verdict = judge.verdict(check.name)
         if check.name in plant.fails and check.name in code_checks | {verdict.check}:
             if verdict.status not in (Status.WRONG, Status.RAISED):
-                yield f"{plant}: {check.name} should fail, but says: {_said(verdict)}"
+                yield Problem(str(plant), f"{check.name} should fail, but says", _said(verdict))
             elif verdict.headline not in names:
-                yield f"{plant}: {check.name} does not name it: {_said(verdict)}"
+                yield Problem(str(plant), f"{check.name} does not name it", _said(verdict))
         elif not verdict.passed and verdict.status is not Status.WAITING:
-            yield f"{plant}: {check.name} should pass, but says: {_said(verdict)}"
+            yield Problem(str(plant), f"{check.name} should pass, but says", _said(verdict))
 
 
 def _names(bank: Bank, *plants: Plant) -> set[str]:
@@ -296,11 +328,29 @@ def _names(bank: Bank, *plants: Plant) -> set[str]:
     return {bank.mistakes[id].name for id in ids}
 
 
-def _seeds(name: str, project: Path, seeds: Sequence[int]) -> list[str]:
-    return [problem for seed in seeds for problem in _seed(_bank(name, project), seed)]
+def _seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[int, Problem]]:
+    bank = _bank(name, project)
+    return [(seed, problem) for seed in seeds for problem in _seed(bank, seed)]
 
 
-def _seed(bank: Bank, seed: int) -> Iterator[str]:
+def _each_once(found: Iterable[tuple[int, Problem]]) -> list[Problem]:
+    """What was found for many seeds, each problem once, as the first of its seeds has it."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    said: dict[tuple[str, str], str] = {}
+    for seed, (subject, fault, words) in found:
+        seeds.setdefault((subject, fault), []).append(seed)
+        said.setdefault((subject, fault), words)
+    return [
+        Problem(f"seed {first}{_and_for(len(others))}: {subject}", fault, said[subject, fault])
+        for (subject, fault), (first, *others) in seeds.items()
+    ]
+
+
+def _and_for(others: int) -> str:
+    return f", and for {others} other seed{'s' * (others > 1)}" if others else ""
+
+
+def _seed(bank: Bank, seed: int) -> Iterator[Problem]:
     """Where a seed gives another verdict on a variant or mistake than its file promises."""
     runs = _Runs(bank, seed)
     for plant in (*bank.variants, *bank.plants):
@@ -311,10 +361,9 @@ def _seed(bank: Bank, seed: int) -> Iterator[str]:
         ]
         judge = runs.judge(plant.tree)
         if plant in bank.variants:
-            problems = iter(_not_passed(judge, checks, str(plant)))
+            yield from _not_passed(judge, checks, str(plant))
         else:
-            problems = _not_as_it_says(bank, plant, judge, checks)
-        yield from (f"seed {seed}: {problem}" for problem in problems)
+            yield from _not_as_it_says(bank, plant, judge, checks)
 
 
 def _is_quick(plant: Plant, seed: int) -> bool:
@@ -339,7 +388,7 @@ def _together(bank: Bank, first: Plant, second: Plant) -> Tree | None:
     return bank.solution.planted(first.region, body)
 
 
-def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> list[str]:
+def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> list[Problem]:
     bank, runs = _bank(name, project), _public_runs(name, project)
     problems = []
     for numbers in pairs:
@@ -352,7 +401,8 @@ def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> 
             if first.region in check.regions and not check.slow:
                 verdict = judge.verdict(check.name)
                 if verdict.mistake and verdict.headline not in names:
-                    problems.append(f"{first} and {second}: {check.name}: {_said(verdict)}")
+                    fault = f"{check.name} calls them by a third's name"
+                    problems.append(Problem(f"{first} and {second}", fault, _said(verdict)))
     return problems
 
 
@@ -369,10 +419,10 @@ def _notebook_runs(bank: Bank) -> Iterator[tuple[str, int]]:
                 yield kind, number
 
 
-def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list[str]:
+def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list[Problem]:
     bank = _bank(name, project)
     checks = [check for check in bank.exercise.checks if check.in_notebook]
-    problems: list[str] = []
+    problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "stand-in"
         data.mkdir()
@@ -414,8 +464,7 @@ def run_notebook(tree: Tree, path: Path, parameters: Mapping[str, Any]) -> dict[
             source = tree.cells.get(about.get("region", ""), "".join(cell["source"]))
             if cell["cell_type"] != "code" or "check" in about or about.get("role") == "display":
                 continue
-            lines = ["" if line.startswith("%") else line for line in source.splitlines()]
-            exec(compile("\n".join(lines), f"cell {cell.get('id')}", "exec"), variables)
+            exec(compile(without_magics(source), f"cell {cell.get('id')}", "exec"), variables)
             if about.get("role") == "parameters":
                 variables.update(parameters)
     sys.path[:] = before

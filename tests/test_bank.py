@@ -12,11 +12,12 @@ from assignment.checks.answers import Answers, load_answers
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge
 from gradkit import verify
-from gradkit.bank import Bank, BankError, Plant, Tree, answers_for, read_bank
+from gradkit.bank import Bank, BankError, Plant, Tree, answers_for, read_bank, without_magics
 from gradkit.build import build, stale
 from gradkit.release import starter_files
 
 BANK = read_bank(EXERCISE, PROJECT)
+ANSWERS = answers_for(BANK, EXERCISE.seed)
 
 
 @pytest.fixture
@@ -60,6 +61,40 @@ HEAD = 'name = "n"\nhint = "h."\n'
         (HEAD + PLANT.replace('["predict"]', '["orakle"]'), "'orakle' fails, but there is no such"),
         (f'{HEAD}{PLANT}also = ["nobody"]\n', "there is no nobody.toml"),
         (f'{HEAD}{PLANT}replace = [["a", "b"]]\n', "needs either `body` or `replace`"),
+        (PLANT.replace("[[plant]]", "name = 3\n[[plant]]"), "has 3 for 'name'. Write name = \""),
+        (f'name = "n"\nhint = 4\n{PLANT}', "has 4 for 'hint'. Write hint = \""),
+        (f'name = "n"\nhint = " "\n{PLANT}', "has ' ' for 'hint'. Write hint = \""),
+        (HEAD + PLANT.replace("[[plant]]", "[plant]"), "Write [[plant]], with two brackets"),
+        (f"{HEAD}plant = [3]\n", "for 'plant'. Write [[plant]], with two brackets"),
+        (
+            HEAD + PLANT.replace('["predict"]', '"predict"'),
+            "has 'predict' for 'fails'. Write fails = [",
+        ),
+        (HEAD + PLANT.replace('["predict"]', "[3]"), "has [3] for 'fails'. Write fails = ["),
+        (f'{HEAD}{PLANT}also = "nobody"\n', "has 'nobody' for 'also'. Write also = ["),
+        (
+            HEAD + PLANT.replace('body = "y_pred = 0"', 'replace = ["a", "b"]'),
+            "has ['a', 'b'] for 'replace'. Write replace = [[",
+        ),
+        (
+            HEAD + PLANT.replace('body = "y_pred = 0"', 'replace = [["a", "b", "c"]]'),
+            "for 'replace'. Write replace = [[",
+        ),
+        (HEAD + PLANT.replace('"y_pred = 0"', "7"), "has 7 for 'body'. Write body = "),
+        (HEAD + PLANT.replace('region = "predict"\n', ""), "has a plant without a region"),
+        (
+            HEAD + PLANT.replace("y_pred = 0", "y_pred = 0\\n### END SOLUTION\\n"),
+            "has the marker of a region, or what looks like one, in its plant for predict",
+        ),
+        (
+            HEAD
+            + PLANT.replace("y_pred = 0", "y_pred = 0\\n### BEGIN SOLUTION x\\n### END SOLUTION"),
+            "has the marker of a region, or what looks like one, in its plant for predict",
+        ),
+        (
+            HEAD + PLANT.replace("y_pred = 0", "y_pred = (0"),
+            "plants in predict what is not Python near `y_pred = (0`",
+        ),
         (
             HEAD + PLANT.replace('body = "y_pred = 0"', 'replace = [["self.V", "0"]]'),
             "replaces 'self.V', which stands 0 times in predict",
@@ -73,6 +108,32 @@ def test_a_file_that_is_wrong_says_which_and_why(tree: Path, text: str, said: st
     assert said in str(caught.value)
 
 
+def test_a_variant_that_is_not_python_is_told(tree: Path) -> None:
+    text = PLANT.replace('fails = ["predict"]\n', "").replace("y_pred = 0", "print 'hello'")
+    (tree / "grading/softmax/variants/wrong.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(
+        BankError, match=r"variants/wrong\.toml plants in predict what is not Python"
+    ):
+        read_bank(EXERCISE, tree)
+
+
+def test_only_a_mistake_that_is_known_by_its_syntax_may_be_no_python(tree: Path) -> None:
+    path = mistakes(tree) / "wrong.toml"
+    text = PLANT.replace("y_pred = 0", "print 'hello'")
+    for name in ("a print statement", "indentation", "tabs mixed with spaces"):
+        path.write_text(f'name = "{name}"\n{text}', encoding="utf-8")
+        assert "wrong" in read_bank(EXERCISE, tree).mistakes
+    path.write_text(f'name = "xrange"\n{text}', encoding="utf-8")
+    with pytest.raises(
+        BankError, match=r"what is not Python near `print 'hello'`: .*'indentation'"
+    ):
+        read_bank(EXERCISE, tree)
+
+
+def test_a_cell_with_a_line_for_jupyter_is_python_as_well() -> None:
+    assert without_magics("%time\nx = 1  # %time\n") == "\nx = 1  # %time\n"
+
+
 def test_a_plant_changes_its_region_and_nothing_else() -> None:
     for plant in (*BANK.plants, *BANK.variants):
         theirs, ours = plant.tree.bodies(), BANK.solution.bodies()
@@ -84,7 +145,7 @@ def test_a_plant_changes_its_region_and_nothing_else() -> None:
 
 
 def test_the_committed_answers_are_current() -> None:
-    assert stale(answers_for(BANK, EXERCISE.seed), EXERCISE, PROJECT) == ""
+    assert stale(ANSWERS, EXERCISE, PROJECT) == ""
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -121,7 +182,40 @@ def test_answers_that_are_no_longer_true_are_noticed_and_built_anew(
 
 def test_missing_answers_are_noticed(tree: Path) -> None:
     (tree / "assignment/checks/softmax.json").unlink()
-    assert stale(answers_for(BANK, EXERCISE.seed), EXERCISE, tree) == "softmax.json is missing"
+    assert stale(ANSWERS, EXERCISE, tree) == "softmax.json is missing"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"seed": 1, "mistakes": {"a": 1}, "checks": {}}']
+)
+def test_damaged_answers_are_noticed(tree: Path, text: str) -> None:
+    (tree / "assignment/checks/softmax.json").write_text(text)
+    said = stale(ANSWERS, EXERCISE, tree)
+    assert said == "softmax.json is empty or damaged"
+
+
+@pytest.mark.parametrize(
+    ("empty", "said"),
+    [
+        (lambda answers: answers.reference.clear(), "references for other checks or arrays"),
+        (
+            lambda answers: answers.reference["naive_loss"].popitem(),
+            "references for other checks or arrays",
+        ),
+        (lambda answers: answers.fingerprints.clear(), "other fingerprints for naive_loss"),
+        (
+            lambda answers: answers.fingerprints["naive_loss"][0].arrays.clear(),
+            "other numbers for naive_loss",
+        ),
+    ],
+)
+def test_answers_that_lack_something_are_noticed(
+    tree: Path, empty: Callable[[Answers], object], said: str
+) -> None:
+    answers = load_answers("softmax")
+    empty(answers)
+    (tree / "assignment/checks/softmax.json").write_text(answers.to_json(), encoding="utf-8")
+    assert said in stale(ANSWERS, EXERCISE, tree)
 
 
 def test_another_seed_has_other_numbers_and_the_same_mistakes() -> None:
@@ -153,7 +247,7 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bank], None]:
 
 
 def prove_mistakes(*plants: Plant) -> list[str]:
-    return verify._mistakes("softmax", PROJECT, range(len(plants)))
+    return list(map(str, verify._mistakes("softmax", PROJECT, range(len(plants)))))
 
 
 @pytest.mark.parametrize(
@@ -174,6 +268,8 @@ def test_a_mistake_that_does_not_do_what_its_file_says_is_reported(
     bank(replace(BANK, plants=(wrong,)))
     problems = prove_mistakes(wrong)
     assert any(said in problem for problem in problems), problems
+    place = "grading/softmax/mistakes/sum_not_mean.toml in softmax_naive: "
+    assert all(problem.startswith(place) for problem in problems), problems
 
 
 def test_two_mistakes_that_cannot_be_told_apart_are_reported(bank: Callable[[Bank], None]) -> None:
@@ -187,14 +283,31 @@ def test_two_mistakes_that_cannot_be_told_apart_are_reported(bank: Callable[[Ban
 def test_a_variant_that_is_wrong_is_reported(bank: Callable[[Bank], None]) -> None:
     wrong = replace(plant("gradient_sign"), fails=())
     bank(replace(BANK, variants=(wrong,)))
-    assert any("naive_gradient" in p for p in verify._variants("softmax", PROJECT, [0]))
-    assert any("seed 3" in problem for problem in verify._seeds("softmax", PROJECT, [3]))
+    assert any("naive_gradient" in str(p) for p in verify._variants("softmax", PROJECT, [0]))
+    assert any(seed == 3 for seed, _ in verify._seeds("softmax", PROJECT, [3]))
+
+
+def test_what_is_wrong_for_many_seeds_is_said_once(bank: Callable[[Bank], None]) -> None:
+    wrong = replace(plant("sum_not_mean"), fails=("naive_loss",))
+    bank(replace(BANK, plants=(wrong,), variants=()))
+    assert len(verify._each_once(verify._seeds("softmax", PROJECT, [3]))) == 2
+    first, second = map(str, verify._each_once(verify._seeds("softmax", PROJECT, [3, 5, 8])))
+    place = "seed 3, and for 2 other seeds: grading/softmax/mistakes/sum_not_mean.toml in"
+    assert first.startswith(f"{place} softmax_naive: naive_large_scores should pass, but says: ")
+    assert second.startswith(f"{place} softmax_naive: naive_underflow should pass, but says: ")
+
+
+def test_a_seed_of_its_own_is_told_alone() -> None:
+    problem = verify.Problem("x.toml in predict", "predict should pass, but says", "wrong")
+    [told] = verify._each_once([(7, problem)])
+    assert str(told) == "seed 7: x.toml in predict: predict should pass, but says: wrong"
 
 
 def test_a_solution_that_is_wrong_is_reported() -> None:
     wrong = replace(BANK, solution=plant("no_reg_in_loss").tree)
-    answers: list[str] = verify._solution(wrong, Tree.student)
-    assert answers == []  # it agrees with the reference, which is its own ...
+    assert (
+        verify._solution(wrong, Tree.student) == []
+    )  # it agrees with the reference, which is its own ...
     assert stale(answers_for(wrong, EXERCISE.seed), EXERCISE, PROJECT)  # ... but not this one
 
 
@@ -208,7 +321,7 @@ def test_a_starter_with_a_solution_left_in_it_is_reported(
     monkeypatch.setattr(verify, "starter_files", lambda project: solved)
     monkeypatch.setattr(verify, "Answers", lambda seed: load_answers("softmax"))
     problems = verify._starter(BANK, PROJECT)
-    assert [problem.split(":")[0] for problem in problems] == [
+    assert [problem.fault.split()[0] for problem in problems] == [
         "train_batch",
         "train_update",
         "predict",
@@ -224,20 +337,21 @@ def test_a_third_name_for_two_mistakes_is_reported(
     # Without the note that these two together are the third:
     bank(replace(BANK, plants=tuple(replace(plant, also=()) for plant in BANK.plants)))
     problems = verify._two_at_once("softmax", PROJECT, [(a, b)])
-    assert any("the other convention" in problem for problem in problems)
+    assert any("the other convention" in problem.said for problem in problems)
 
 
 def test_the_table_says_what_was_proved_and_fails_when_something_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [verify.Row("the starter", "17 checks", []), verify.Row("x", "passed", ["y is wrong"])]
+    wrong = verify.Problem("y", "z should pass, but says", "wrong")
+    rows = [verify.Row("the starter", "17 checks", []), verify.Row("x", "passed", [wrong])]
     monkeypatch.setattr(verify, "verify", lambda name, project: iter(rows))
     assert not verify.verify_all(PROJECT)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "softmax"
     assert lines[1].startswith("  ✓ the starter")
     assert lines[2].startswith("  ✗ x")
-    assert lines[3] == "      y is wrong"
+    assert lines[3] == "      y: z should pass, but says: wrong"
     rows.pop()
     assert verify.verify_all(PROJECT)
 

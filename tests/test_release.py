@@ -6,9 +6,11 @@ import shutil
 import stat
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 NAME = "softmax-starter"
 NOTEBOOK = "notebooks/softmax.ipynb"
 SOFTMAX = "assignment/classifiers/softmax.py"
+LINEAR = "assignment/classifiers/linear_classifier.py"
 TOP_LEVEL = ["README.md", "assignment", "datasets"]
 TOP_LEVEL += ["get_datasets.sh", "notebooks", "requirements.txt"]
 
@@ -51,7 +54,8 @@ def files() -> Files:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a starter as it is handed out, unpacked from its zip file."""
     place = tmp_path_factory.mktemp("handed out")
-    ran = build(PROJECT, "--out", str(place / "dist"))
+    tree = copy_tree(place / "tree")  # which git does not know: what is new may be tried
+    ran = build(tree, "--out", str(place / "dist"))
     assert ran.returncode == 0, ran.stderr
     with zipfile.ZipFile(place / "dist" / f"{NAME}.zip") as archive:
         archive.extractall(place / "unpacked")
@@ -192,6 +196,7 @@ def test_the_record_names_every_file_and_the_version(tree: Path, files: Files) -
 
 def test_what_is_on_no_list_stays_out_and_is_named(tree: Path) -> None:
     meant = [
+        "assignment/checks/svm.json",
         "assignment/notes.md",
         "datasets/tiny.csv",
         "notebooks/helper.py",
@@ -211,6 +216,97 @@ def test_what_is_on_no_list_stays_out_and_is_named(tree: Path) -> None:
 
 
 # --- what stops a build --------------------------------------------------------------------------
+
+
+def git(tree: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=tree, check=True)
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_a_file_that_git_does_not_track_stops_the_build(tree: Path) -> None:
+    git(tree, "init", "--quiet")
+    git(tree, "add", ".")
+    assert "Git does not know" not in release(tree, tree / "dist")
+    shutil.rmtree(tree / "dist")
+    for name in ("scratch.py", "test_softmax.py"):
+        (tree / "assignment" / name).write_text("x = 1\n")
+    (tree / ".gitignore").write_text("scratch.py\n")
+    with pytest.raises(ReleaseError) as caught:
+        release(tree, tree / "dist")
+    for name in ("scratch.py", "test_softmax.py"):
+        assert f"\n  assignment/{name} is not tracked by git: commit it if" in str(caught.value)
+    assert not (tree / "dist").exists()
+    (tree / "assignment" / "scratch.py").unlink()
+    git(tree, "add", "assignment/test_softmax.py")
+    release(tree, tree / "dist")
+    assert (tree / "dist" / NAME / "assignment" / "test_softmax.py").exists()
+
+
+def test_where_there_is_no_git_the_build_says_what_it_could_not_see(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Git does not know this tree" in release(tree, tree / "dist")
+    monkeypatch.setenv("PATH", "")
+    assert "Git does not know this tree" in release(tree, tree / "dist")
+
+
+@pytest.mark.parametrize("name", ["linear_classifier (copy).py", "prüfung.py"])
+def test_a_name_that_a_starters_file_cannot_have_is_told(tree: Path, name: str) -> None:
+    (tree / "assignment" / name).write_text("x = 1\n", encoding="utf-8")
+    ran = build(tree)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"error: assignment/{name} is not a name that a starter's file")
+    assert "Rename it" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_two_names_that_differ_by_capital_letters_only_are_told(tree: Path) -> None:
+    (tree / "assignment" / "Starter.py").write_text("x = 1\n")
+    with pytest.raises(
+        ReleaseError, match=r"assignment/starter\.py and assignment/Starter\.py are"
+    ):
+        release(tree, tree / "dist")
+    assert not (tree / "dist").exists()
+
+
+def test_a_zip_file_that_update_would_refuse_takes_no_place(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(tree, tree / "dist")
+    before = contents(tree / "dist")
+    append(tree / "requirements.txt", "# one more line\n")
+    monkeypatch.setattr("assignment.starter.MOST_BYTES", 1000)
+    with pytest.raises(ReleaseError, match=r"`update` would refuse this starter: it has more than"):
+        release(tree, tree / "dist")
+    assert contents(tree / "dist") == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("grading/softmax/mistakes/log2.toml", "which measures", "this measures"),
+        ("assignment/checks/softmax.json", None, "{}"),
+        ("assignment/checks/softmax.json", '"reference": {', '"reference": {}, "was": {'),
+        ("assignment/checks/softmax.json", '"arrays": {', '"arrays": {}, "was": {'),
+    ],
+)
+def test_public_answers_that_are_not_those_of_today_stop_the_build(
+    tree: Path, name: str, old: str | None, new: str
+) -> None:
+    text = (tree / name).read_text(encoding="utf-8")
+    assert old is None or old in text
+    (tree / name).write_text(text.replace(old, new) if old else new, encoding="utf-8")
+    with pytest.raises(ReleaseError, match=r"softmax\.json .*: run `python -m gradkit build`"):
+        release(tree, tree / "dist")
+    assert not (tree / "dist").exists()
+
+
+def test_a_file_of_the_bank_that_is_wrong_stops_the_build(tree: Path) -> None:
+    append(tree / "grading/softmax/mistakes/log2.toml", "name = 3\n")
+    ran = build(tree)
+    assert ran.returncode == 1
+    assert "log2.toml" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -387,6 +483,92 @@ def test_the_scan_knows_all_of_the_solution() -> None:
         assert any(squeeze(line) in secret for secret in secrets), line
 
 
+def change_cell(tree: Path, cell_id: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change one cell of the notebook, or the notebook itself where none has that id."""
+    nb = json.loads((tree / NOTEBOOK).read_text())
+    change(next((cell for cell in nb["cells"] if cell["id"] == cell_id), nb))
+    (tree / NOTEBOOK).write_text(json.dumps(nb))
+
+
+def test_the_scan_knows_what_the_bank_tells_of_solutions() -> None:
+    origins = {secret.squeezed: secret.origin for secret in find_secrets(PROJECT)}
+    for line, name in (
+        ("s = np.einsum('nd,dc->nc', X, W)".replace("'", '"'), "variants/einsum.toml"),
+        ("y_pred = X.dot(self.W).argmax(1)", "variants/other_ways_to_predict.toml"),
+    ):
+        assert origins[squeeze(line)] == f"grading/softmax/{name}"
+    assert squeeze("scores = -(X @ W)") not in origins  # what a mistake puts in is no secret
+
+
+def end_too_early(source: str, region: str) -> str:
+    """A text in which the last line of a region has come to stand below its end."""
+    lines = source.splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.strip().endswith(f"SOLUTION {region}"))
+    end = next(n for n in range(begin, len(lines)) if lines[n].strip() == "### END SOLUTION")
+    lines[end - 1], lines[end] = lines[end], lines[end - 1]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("region", ["softmax_naive", "softmax_vectorized"])
+def test_a_line_of_the_loss_below_a_misplaced_end_is_a_leak(tree: Path, region: str) -> None:
+    text = end_too_early((tree / SOFTMAX).read_text(), region)
+    (tree / SOFTMAX).write_text(text)
+    with pytest.raises(ReleaseError, match=rf"{SOFTMAX}, line .* is a line of the solution"):
+        release(tree, tree / "dist")
+
+
+@pytest.mark.parametrize("region", ["train_batch", "train_update", "predict"])
+def test_a_line_of_the_classifier_below_a_misplaced_end_is_a_leak(tree: Path, region: str) -> None:
+    text = end_too_early((tree / LINEAR).read_text(), region)
+    (tree / LINEAR).write_text(text)
+    with pytest.raises(ReleaseError, match=rf"{LINEAR}, line .* is a line of the solution"):
+        release(tree, tree / "dist")
+
+
+def test_a_line_of_a_cell_below_a_misplaced_end_is_a_leak(tree: Path) -> None:
+    def move(cell: dict[str, Any]) -> None:
+        cell["source"] = end_too_early("".join(cell["source"]), "tuning")
+
+    change_cell(tree, "tuning", move)
+    with pytest.raises(ReleaseError, match=rf"{NOTEBOOK}, line .* is a line of the solution"):
+        release(tree, tree / "dist")
+
+
+def test_the_last_lines_of_a_solution_are_told_one_by_one(tree: Path) -> None:
+    lines = (tree / SOFTMAX).read_text().splitlines(keepends=True)
+    end = max(n for n, line in enumerate(lines) if line.strip() == "### END SOLUTION")
+    above = max(n for n, line in enumerate(lines) if line.strip() == "dscores = probs")
+    lines.insert(above, lines.pop(end))
+    (tree / SOFTMAX).write_text("".join(lines))
+    with pytest.raises(ReleaseError) as caught:
+        release(tree, tree / "dist")
+    for line in ("dscores = probs", "dscores[samples, y] -= 1", "dW += reg * W"):
+        assert f"{SOFTMAX}, line " in str(caught.value)
+        assert f"holds `{line}`" in str(caught.value)
+
+
+def test_a_short_line_is_a_leak_only_as_a_line_of_its_own_where_students_write(
+    files: Files,
+) -> None:
+    line = b"\n    dW += reg * W  # and so on\n"
+    [leak] = find_leaks({**files, SOFTMAX: files[SOFTMAX] + line}, PROJECT)
+    assert "holds `dW += reg * W`" in leak
+    assert find_leaks({**files, SOFTMAX: files[SOFTMAX] + b"\n# dW += reg * W\n"}, PROJECT) == []
+    other = "assignment/vis_utils.py"
+    assert find_leaks({**files, other: files[other] + line}, PROJECT) == []
+    assert find_leaks({**files, NOTEBOOK: in_text_cell(files, "dW += reg * W")}, PROJECT) == []
+
+
+def test_a_variant_in_a_comment_is_a_leak(files: Files) -> None:
+    name = "assignment/gradient_check.py"
+    variant = tomllib.loads((PROJECT / "grading/softmax/variants/einsum.toml").read_text())
+    body = variant["plant"][0]["body"].splitlines()
+    comment = "".join(f"# {line}\n" for line in body[1:4])
+    leaks = find_leaks({**files, name: files[name] + comment.encode()}, PROJECT)
+    assert len(leaks) >= 2
+    assert all("is a line of the solution (grading/softmax/variants/" in leak for leak in leaks)
+
+
 def in_text_cell(files: Files, text: str) -> bytes:
     nb = json.loads(files[NOTEBOOK])
     nb["cells"][0]["source"] = ["# The softmax classifier\n", text]
@@ -466,21 +648,83 @@ def test_a_file_that_has_no_business_there_is_a_leak(files: Files, path: str, wo
     assert any(leak.startswith(f"{path}: ") and words in leak for leak in leaks)
 
 
-def tampered_cell(files: Files, **values: object) -> bytes:
+def tampered_cell(files: Files, number: int, **values: object) -> bytes:
     nb = json.loads(files[NOTEBOOK])
-    nb["cells"][1] |= values
+    nb["cells"][number - 1] |= values
     return json.dumps(nb).encode()
 
 
 def test_outputs_counts_and_attachments_are_leaks(files: Files) -> None:
-    for key, value, words in (
-        ("outputs", [{"output_type": "stream", "name": "stdout", "text": "0.4"}], "has outputs"),
-        ("execution_count", 3, "has execution count"),
-        ("attachments", {"a.png": {"image/png": "aaaa"}}, "has attachments"),
+    for number, key, value, words in (
+        (2, "outputs", [{"output_type": "stream", "name": "stdout", "text": "4"}], "has outputs"),
+        (2, "execution_count", 3, "has execution count"),
+        (1, "attachments", {"a.png": {"image/png": "aaaa"}}, "has attachments"),
     ):
-        tampered = tampered_cell(files, **{key: value})
+        tampered = tampered_cell(files, number, **{key: value})
         leaks = find_leaks({**files, NOTEBOOK: tampered}, PROJECT)
-        assert leaks == [f"{NOTEBOOK}, cell 2: {words}."]
+        assert leaks == [f"{NOTEBOOK}, cell {number}: {words}."]
+
+
+NEW_ANSWER = {"cell_type": "markdown", "id": "new", "metadata": {}, "source": "**Your answer**: 4"}
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "change", "words"),
+    [
+        # an answer that is no region, since its metadata are missing or misspelt
+        ("answer-step", lambda cell: cell.update(metadata={}), "has the label of an answer"),
+        (
+            "answer-step",
+            lambda cell: cell.update(metadata={"gradkit": {"Region": "answer_step"}}),
+            "has the unknown gradkit metadata 'Region'; there are check, region, role",
+        ),
+        ("new", lambda nb: nb["cells"].append(NEW_ANSWER), "has the label of an answer"),
+        (
+            "question-step",
+            lambda cell: cell["source"].append("\n\n**Your answer:** It is rounding."),
+            "has the label of an answer",
+        ),
+        # what no reader of the notebook sees
+        ("", lambda nb: nb.update(worksheets=["x"]), "has the unknown key 'worksheets'"),
+        (
+            "",
+            lambda nb: nb["metadata"]["kernelspec"].update(note="x"),
+            "has the unknown kernelspec key 'note'",
+        ),
+        ("step-text", lambda cell: cell.update(answer="x"), "has the unknown key 'answer'"),
+        (
+            "train",
+            lambda cell: cell.update(prompt_outputs=["x"]),
+            "has the unknown key 'prompt_outputs'",
+        ),
+        ("2.3, why", lambda nb: nb["cells"][0].update(id="2.3, why"), "has the id '2.3, why'"),
+        (
+            "train",
+            lambda cell: cell["metadata"]["gradkit"].update(note="x"),
+            "has the unknown gradkit metadata 'note'",
+        ),
+        (
+            "train",
+            lambda cell: cell["metadata"]["gradkit"].update(role="train"),
+            "says 'train' for its role",
+        ),
+        (
+            "train",
+            lambda cell: cell["metadata"].update(tags=["it is 2.3"]),
+            "has the tag 'it is 2.3'",
+        ),
+        ("title", lambda cell: cell.update(cell_type="heading"), "is of the kind 'heading'"),
+    ],
+)
+def test_a_notebook_with_anything_that_is_not_meant_for_students_is_not_built(
+    tree: Path, cell_id: str, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    change_cell(tree, cell_id, change)
+    ids = [cell["id"] for cell in json.loads((tree / NOTEBOOK).read_text())["cells"]]
+    place = f"cell {ids.index(cell_id) + 1}" if cell_id else "the notebook"
+    with pytest.raises(ReleaseError) as caught:
+        release(tree, tree / "dist")
+    assert f"\n  {NOTEBOOK}, {place}: {words}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -517,12 +761,27 @@ def test_what_is_not_utf8_or_not_json_is_told(files: Files) -> None:
 
 
 def test_folders_of_this_computer_are_leaks(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/instructor")
-    for text in (f"in {PROJECT}/assignment", '"/home/instructor/x"', "file:///home/instructor"):
+    monkeypatch.setenv("HOME", "/srv/instructor")
+    for text in (f"in {PROJECT}/assignment", '"/srv/instructor/x"', "file:///srv/instructor"):
         [leak] = find_leaks({**files, "README.md": f"x\n{text}\n".encode()}, PROJECT)
         assert leak.startswith("README.md, line 2: names ")
-    for text in ("/home/instructors", "my/home/instructor.d", "./home/instructor"):
+    for text in ("/srv/instructors", "my/srv/instructor.d", "./srv/instructor"):
         assert find_leaks({**files, "README.md": text.encode()}, PROJECT) == []
+
+
+def test_the_home_folder_of_anyone_is_a_leak(files: Files) -> None:
+    for text in (
+        "--find-links /home/prof/secret",
+        "file:///Users/prof.x",
+        r"C:\Users\prof",
+        r"'d:\\users\\prof'",
+        "C:/Users/prof",
+    ):
+        [leak] = find_leaks({**files, "requirements.txt": f"x\n{text}\n".encode()}, PROJECT)
+        assert leak.startswith("requirements.txt, line 2: names ")
+        assert "a folder of somebody's computer" in leak
+    for text in ("my/home/page", "https://example.org/home/page", "/home", "~/x", "/homes/x"):
+        assert find_leaks({**files, "requirements.txt": text.encode()}, PROJECT) == []
 
 
 @pytest.mark.parametrize(
