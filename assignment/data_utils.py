@@ -221,7 +221,7 @@ def get_CIFAR10_data(
     mean = _mean_picture(X[:num_training])
 
     def ready(pictures: Pictures, dtype: type[np.floating[Any]] = np.float32) -> Any:
-        return _flatten_center_and_add_bias(pictures, mean, dtype)
+        return to_rows(pictures, mean, dtype)
 
     data = CIFAR10Data(
         X_train=ready(X[:num_training]),
@@ -335,9 +335,7 @@ def _mean_picture(pictures: Pictures) -> NDArray[np.float64]:
     return total / len(rows)
 
 
-def _flatten_center_and_add_bias(
-    pictures: Pictures, mean: FloatArray, dtype: type[np.floating[Any]]
-) -> FloatArray:
+def to_rows(pictures: Pictures, mean: FloatArray, dtype: type[np.floating[Any]]) -> FloatArray:
     """(N, 32, 32, 3) bytes to (N, 3073) floats: less the mean picture, and a column of ones."""
     rows = pictures.reshape(len(pictures), -1)
     X = np.empty((len(rows), rows.shape[1] + 1), dtype)

@@ -1,10 +1,12 @@
 """The spread that the bounds in `assignment/checks/softmax.py` come from.
 
-    python -m benchmarks.thresholds [--seeds 200] [--processes 2] [FOLDER]
+    python -m benchmarks.thresholds [--seeds 200] [--processes 2] [--graded | FOLDER]
 
 Runs the notebook once a seed, without its plots, and takes down the numbers that its checks
 judge. Without a folder a stand-in is drawn from each seed; with one, the seed changes only the
-development set, the first weights and the batches.
+development set, the first weights and the batches. With --graded the parameters are those of
+grading, and classifiers are judged on unseen pictures, as for the bounds in
+`grading/softmax/exercise.toml`.
 
 A bound at 5.2 sample standard deviations from the mean is passed by 9,999 of 10,000 correct runs,
 with 95% confidence from 20 runs (one-sided normal tolerance bound, Natrella, Experimental
@@ -24,8 +26,14 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
+from assignment import PROJECT
+from assignment.checks.answers import Answers
+from assignment.checks.softmax import EXERCISE, accuracy
 from assignment.synthetic import write_batches
+from gradkit.bank import read_bank
+from gradkit.exam import make_exam
 from gradkit.notebook import NOTEBOOK, printed, role, run, set_parameters
+from gradkit.verify import run_notebook
 
 DEVIATIONS = 5.2
 
@@ -45,7 +53,7 @@ PROBES = {
 def measure(seed: int, folder: Path | None) -> dict[str, float]:
     """Run the notebook for one seed, and return the numbers of `PROBES`."""
     nb = nbformat.read(NOTEBOOK, as_version=4)
-    nb.cells = [cell for cell in nb.cells if role(cell) != "display"]
+    nb.cells = [cell for cell in nb.cells if role(cell) != "display" or cell.id in PROBES]
     for cell in nb.cells:
         for name, expression in PROBES.get(cell.id, {}).items():
             cell.source += f"\nprint('PROBE', {name!r}, float({expression}), sep='|')"
@@ -58,6 +66,25 @@ def measure(seed: int, folder: Path | None) -> dict[str, float]:
         run(nb)
     lines = [line.split("|") for cell in nb.cells for line in printed(cell)]
     return {line[1]: float(line[2]) for line in lines if line[0] == "PROBE"}
+
+
+def measure_graded(seed: int) -> dict[str, float]:
+    """Run the solution as it is graded with this secret seed, and return what its bounds judge."""
+    bank = read_bank(EXERCISE, PROJECT)
+    with tempfile.TemporaryDirectory() as folder:
+        exam = make_exam("softmax", PROJECT, seed, Path(folder), Answers(seed))
+        parameters = {
+            **exam.manifest.parameters,
+            "DATA": str(exam.data_folder),
+            "BEST_MODEL": Path(folder) / "best.npz",
+        }
+        ran = run_notebook(bank.solution, PROJECT / EXERCISE.notebook, parameters)
+        X, y = exam.data["X_unseen"], exam.data["y_unseen"]
+    return {
+        "LAST_LOSSES": float(np.mean(ran["loss_history"][-100:])),
+        "TRAINED_ACCURACY": accuracy(ran["model"].W, X, y),
+        "TUNED_ACCURACY": accuracy(ran["best_softmax"].W, X, y),
+    }
 
 
 def summary(runs: list[dict[str, float]]) -> Iterator[str]:
@@ -78,12 +105,14 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
     parser.add_argument("--seeds", type=int, default=200, help="how many runs (200)")
     parser.add_argument("--processes", type=int, default=2, help="how many at once (2)")
+    parser.add_argument("--graded", action="store_true", help="with the parameters of grading")
     options = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # kernels side by side would fight over the cores
     folder = options.folder and options.folder.resolve()
+    work = measure_graded if options.graded else partial(measure, folder=folder)
     with ProcessPoolExecutor(options.processes) as pool:
         runs = []
-        for result in pool.map(partial(measure, folder=folder), range(options.seeds)):
+        for result in pool.map(work, range(options.seeds)):
             runs.append(result)
             print(json.dumps(result), flush=True)
     print("\n".join(summary(runs)))

@@ -316,7 +316,7 @@ def test_a_hint_for_large_scores_is_given_only_where_they_are_the_cause() -> Non
         verdict = aliased.verdict(name)
         assert verdict.kind == "nan"
         assert not verdict.hint
-    assert "After `dscores = probs`" in aliased.verdict("vectorized_loss").hint
+    assert "After `a = b`" in aliased.verdict("vectorized_loss").hint
     one_short = judge(
         "softmax_naive", ("for i in range(num_train)", "for i in range(num_train - 1)")
     )

@@ -6,6 +6,7 @@ Those are the business of `assignment.checks.verdict`, wherever that runs.
 """
 
 import contextlib
+import hashlib
 import io
 import sys
 import time
@@ -67,6 +68,8 @@ class Outcome:
         What the code gave in place of something that can be judged; empty if it did not.
     raised : Raised or None
         What the code raised.
+    timed_out, crashed : str
+        Why a graded run got no answer, where it did not: a sentence.
     printed : str
         The end of what the code printed.
     seconds : float
@@ -77,6 +80,8 @@ class Outcome:
     missing: str = ""
     unusable: str = ""
     raised: Raised | None = None
+    timed_out: str = ""
+    crashed: str = ""
     printed: str = ""
     seconds: float = 0.0
 
@@ -149,6 +154,11 @@ class Check:
     in_notebook: bool = False
     slow: bool = False
 
+    def seed_from(self, seed: int) -> int:
+        """This check's own seed: who knows it knows nothing of the other checks' problems."""
+        digest = hashlib.sha256(f"{seed}:{self.name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -198,6 +208,11 @@ def load_exercise(name: str) -> Exercise:
 
 
 def execute(check: Check, student: Student, seed: int) -> Outcome:
+    """Run a check of an exercise with this seed, of which it gets its own."""
+    return perform(check, student, check.seed_from(seed))
+
+
+def perform(check: Check, student: Student, own_seed: int) -> Outcome:
     """Run a check. Whatever the student's code does is part of the outcome; it raises nothing.
 
     (But a KeyboardInterrupt, which comes from the person at the keyboard.)
@@ -217,17 +232,27 @@ def execute(check: Check, student: Student, seed: int) -> Outcome:
             np.errstate(all="ignore"),
         ):
             warnings.simplefilter("ignore")
-            arrays = check.run(student, seed)
+            arrays = check.run(student, own_seed)
     except NotImplementedError as error:
-        missing = _whose_turn(error, student)
+        if type(error) is NotImplementedError:
+            missing = _whose_turn(error, student)
+        else:  # of another cause, as input() in a kernel that nobody sits at
+            raised = describe(error, student)
     except Unusable as error:
         unusable = str(error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() and all else that a student's file may do
-        raised = _describe(error, student)
+        raised = describe(error, student)
     seconds = time.perf_counter() - start
-    return Outcome(arrays, missing, unusable, raised, _last_lines(printed.getvalue()), seconds)
+    return Outcome(
+        arrays,
+        missing,
+        unusable,
+        raised,
+        printed=_last_lines(printed.getvalue()),
+        seconds=seconds,
+    )
 
 
 def _last_lines(printed: str) -> str:
@@ -268,7 +293,7 @@ def _whose_turn(error: NotImplementedError, student: Student) -> str:
     return _text_of(error)
 
 
-def _describe(error: BaseException, student: Student) -> Raised:
+def describe(error: BaseException, student: Student) -> Raised:
     described = traceback.TracebackException.from_exception(error, limit=-100)
     own = [frame for frame in described.stack if student.owns(frame.filename)]
     frames = traceback.StackSummary.from_list(own[-MOST_FRAMES:]).format()

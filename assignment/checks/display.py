@@ -11,6 +11,8 @@ MARKS = {
     Status.NOT_ATTEMPTED: "·",
     Status.WAITING: "·",
     Status.RAISED: "✗",
+    Status.TIMED_OUT: "✗",
+    Status.CRASHED: "✗",
     Status.WRONG: "✗",
 }
 

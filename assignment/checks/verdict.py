@@ -37,6 +37,8 @@ class Status(StrEnum):
     NOT_ATTEMPTED = "not attempted"
     WAITING = "waiting"  # for another check, without which it is worth nothing
     RAISED = "raised"
+    TIMED_OUT = "timed out"
+    CRASHED = "crashed"
     WRONG = "wrong"
 
 
@@ -140,7 +142,9 @@ class Judge:
             text = f"This one counts once “{title}” ({unmet[0]}) passes."
             return _verdict(check, Status.WAITING, "waits for another check", text=text)
         outcome = self.outcome_of(check)
-        context = Context(self.answers.seed, self.sources, outcome.seconds, self.data)
+        context = Context(
+            check.seed_from(self.answers.seed), self.sources, outcome.seconds, self.data
+        )
         return judge(check, outcome, self.answers, context, self._ordinary(check))
 
     def _ordinary(self, check: Check) -> "Ordinary":
@@ -182,13 +186,22 @@ def judge(
     """
     if outcome.missing:
         return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=outcome.missing)
+    if outcome.timed_out:
+        at = outcome.raised.traceback if outcome.raised else ""
+        return _verdict(check, Status.TIMED_OUT, "timed out", text=outcome.timed_out, quoted=at)
+    if outcome.crashed:
+        return _verdict(check, Status.CRASHED, "crashed", text=outcome.crashed)
     if outcome.raised is not None:
         return _raised(check, outcome.raised, answers)
     if outcome.unusable:
         return _verdict(
             check, Status.WRONG, "nothing to judge", text=outcome.unusable, kind="unusable"
         )
-    finding = check.rule(outcome.arrays, context) if check.rule else None
+    try:
+        finding = check.rule(outcome.arrays, context) if check.rule else None
+    except Exception:  # in a graded run the arrays may have been forged, with any names and shapes
+        text = "What came out has not the form that this check returns."
+        return _verdict(check, Status.WRONG, "nothing to judge", text=text, kind="unusable")
     if finding is not None:
         if finding.headline:
             return _wrong(check, outcome, finding.headline, finding.detail)

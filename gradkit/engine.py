@@ -1,0 +1,458 @@
+"""Grade a class: many submissions side by side, each result in the ledger as soon as it is there.
+
+    grade_class    ledger, exam and its proof, then every submission: read, claimed, graded, settled
+    a worker       a process that has imported pytest and nbval once and grades one after another
+
+Workers get a submission's files and cells as bytes and texts, and give back verdicts. What is
+trusted stays here; what is not runs in the sandbox that a worker starts.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from assignment import regions
+from assignment.checks.check import load_exercise
+from assignment.checks.verdict import Verdict
+from gradkit import GradkitError
+from gradkit.exam import Exam, exam_digest, make_exam
+from gradkit.gradebook import (
+    Entry,
+    Key,
+    Ledger,
+    Result,
+    as_csv,
+    columns,
+    kit_digest,
+    rows,
+)
+from gradkit.release import starter_files
+from gradkit.sandbox import probe
+from gradkit.submission import Refused, Submission, Work, find, one, read
+
+# A worker's memory grows a little with every run of pytest; a new one costs a second.
+WORKS_PER_WORKER = 64
+TRIES = 2  # of a work whose worker died
+DEADLINES_LEFT = 60.0  # seconds that a work may take besides all its cells' deadlines
+
+
+@dataclass(frozen=True)
+class Task:
+    """One student's work, to be graded."""
+
+    key: Key
+    name: str
+    work: Work
+
+
+@dataclass
+class Report:
+    """How a run of `grade_class` went: what was graded now, what was there, what is left."""
+
+    graded: int = 0
+    there: int = 0
+    refused: int = 0
+    failed: int = 0
+    left: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        said = [f"{self.graded} graded", f"{self.there} had been graded before"]
+        said += [f"{self.refused} refused"] * bool(self.refused)
+        said += [f"{self.failed} could not be graded"] * bool(self.failed)
+        if self.left:
+            said.append(
+                f"another grader is still at work on {', '.join(self.left)}: run this again"
+            )
+        return "; ".join(said) + "."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a grader asks for; see the options of `python -m gradkit grade`."""
+
+    project: Path
+    exercise: str
+    submissions: Path
+    out: Path
+    jobs: int
+    roster: Path | None = None
+    seed: int | None = None
+    enclosed: bool = True
+
+
+def grade_class(request: Request, say: Callable[[str], None]) -> Report:
+    """Grade all submissions that have no result yet.
+
+    Raises
+    ------
+    GradkitError
+        Nothing can be graded: no sandbox, a ledger of another seed, a solution that does not pass.
+    """
+    if request.enclosed:
+        probe()
+    ledger = Ledger(request.out, request.exercise)
+    with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
+        Path(folder).chmod(0o755)  # the sandbox reads the stand-in in it
+        try:
+            exam = open_exam(request, ledger, Path(folder))
+            kit = kit_digest(Path(__file__).parent)
+            if not ledger.is_proved(exam.digest, kit):
+                say("Grading the solution, which has to come through with all points ...")
+                _prove(exam, request)
+                ledger.keep_proved(exam.digest, kit)
+            return _Class(request, ledger, exam, kit, say).grade()
+        finally:
+            ledger.close()
+
+
+def open_exam(request: Request, ledger: Ledger, folder: Path) -> Exam:
+    """The exam with the ledger's secret seed; its answers are computed once and kept."""
+    secret = ledger.secret(request.seed)
+    digest = exam_digest(request.exercise, request.project, starter_files(request.project))
+    kept = ledger.answers(digest)
+    exam = make_exam(request.exercise, request.project, secret, folder, kept)
+    if kept is None:
+        ledger.keep_answers(digest, exam.answers)
+    return exam
+
+
+def _prove(exam: Exam, request: Request) -> None:
+    """Grade the solution as a class is graded: an exam that it fails is no exam."""
+    from gradkit.grade import grade
+
+    exercise = exam.exercise
+    files = {path: (request.project / path).read_bytes() for path in exercise.files}
+    text = regions.read_source(request.project / exercise.notebook)
+    cells = regions.extract_cells(regions.read_notebook(text, exercise.notebook), exercise.notebook)
+    graded = grade(exam, files, cells, request.enclosed)
+    lost = [f"{v.title} ({v.headline}: {v.text})" for v in graded.verdicts.values() if not v.passed]
+    if lost:
+        raise GradkitError(
+            f"The solution itself does not pass: {'; '.join(lost)}. Nobody was graded. Run "
+            "`python -m gradkit verify`."
+        )
+
+
+# --- the class -----------------------------------------------------------------------------------
+
+
+class _Class:
+    """One run over a class's submissions."""
+
+    def __init__(
+        self, request: Request, ledger: Ledger, exam: Exam, kit: str, say: Callable[[str], None]
+    ) -> None:
+        self.request, self.ledger, self.exam, self.kit, self.say = request, ledger, exam, kit, say
+        self.report = Report()
+        self.bar: Any = None
+        self.again: list[Task] = []
+        self.claim_seconds = DEADLINES_LEFT + 2 * _all_deadlines(exam)
+
+    def grade(self) -> Report:
+        found = find(self.request.submissions, self.exam.exercise, self.request.roster)
+        with tqdm(total=len(found), unit="submission", file=sys.stderr) as self.bar:
+            self._run(self._tasks(found), self.request.jobs)
+            # What ran out of time beside others gets all of the machine for itself, once.
+            again, self.again = self.again, []
+            self._run(iter(again), 1)
+        return self.report
+
+    def _tasks(self, found: list[Submission]) -> Iterator[Task]:
+        """What is to be graded, one by one; everything else about a submission is entered here."""
+        others = []
+        for submission in found:
+            task = self._enter(submission)
+            if task and self._claim(task):
+                yield task
+            elif task:
+                others.append(task)
+        for task in others:  # another grader was at work on them when they were looked at first
+            if self.ledger.result(task.key) is None:
+                if self._claim(task):
+                    yield task
+                else:
+                    self.report.left.append(task.name)
+
+    def _claim(self, task: Task) -> bool:
+        return self.ledger.claim(task.key, self.claim_seconds)
+
+    def _enter(self, submission: Submission) -> Task | None:
+        """Write a submission down as it is found; the task, if it has to be graded."""
+        entry = _entry(submission)
+        if submission.superseded or not submission.name:
+            self.ledger.enter(entry)
+            self._came(entry, None)
+            return None
+        try:
+            work = read(submission, self.exam.exercise)
+        except Refused as error:
+            refused = replace(entry, status="refused", notes=(str(error),))
+            self.ledger.enter(refused)
+            self.report.refused += 1
+            self._came(refused, None)
+            return None
+        notes = [*entry.notes, *work.notes, *self._of_version(work)]
+        key = Key(submission.student, work.digest, self.exam.digest, self.kit)
+        there = self.ledger.result(key)
+        entry = replace(entry, work=work.digest, notes=tuple(notes))
+        self.ledger.enter(replace(entry, status="graded" if there else "waiting"))
+        task = Task(key, submission.name, work)
+        if there is None:
+            return task
+        if there.again:  # it ran out of time, and the grader was stopped before it was tried again
+            self.again.append(task)
+        else:
+            self.report.there += 1
+            self._came(entry, None)
+        return None
+
+    def _of_version(self, work: Work) -> Iterator[str]:
+        if work.version and work.version != self.exam.version:
+            yield f"Made from the starter {work.version}; this is {self.exam.version}."
+
+    def _run(self, tasks: Iterator[Task], jobs: int) -> None:
+        """Grade the tasks, so many at once."""
+        tries: dict[Key, int] = {}
+        waiting: list[Task] = []
+        running: dict[Future[Any], Task] = {}
+        pool = self._pool(jobs)
+        try:
+            while True:
+                while len(running) < 2 * jobs and (task := self._next(waiting, tasks)):
+                    running[pool.submit(_grade, task.work.files, task.work.cells)] = task
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    task = running.pop(future)
+                    try:
+                        result = self._result(task, future.result())
+                    except BrokenProcessPool:
+                        # Whichever of them it was: each is tried again, in a new pool.
+                        lost = [task, *running.values()]
+                        running.clear()
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        pool = self._pool(jobs)
+                        for task in lost:
+                            tries[task.key] = tries.get(task.key, 0) + 1
+                            if tries[task.key] < TRIES:
+                                waiting.append(task)
+                            else:
+                                self._failed(task, "The process that graded it was ended twice.")
+                        break
+                    except Exception as error:
+                        self._failed(task, f"{type(error).__name__}: {error}"[:500])
+                        continue
+                    if result.again and jobs > 1:
+                        self.again.append(task)
+                        self.ledger.settle(task.key, result)
+                    else:
+                        self._settled(task, result)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+
+    def _next(self, waiting: list[Task], tasks: Iterator[Task]) -> Task | None:
+        return waiting.pop() if waiting else next(tasks, None)
+
+    def _pool(self, jobs: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            jobs,
+            # A fork of a process that has threads, as tqdm makes one, may hang.
+            get_context("spawn"),
+            _begin,
+            (self.exam, self.request.enclosed, os.getpid()),
+            max_tasks_per_child=WORKS_PER_WORKER,
+        )
+
+    def _result(self, task: Task, graded: Any) -> Result:
+        handed_in = {
+            "files": {path: text.decode("latin-1") for path, text in task.work.files.items()},
+            "cells": task.work.cells,
+            "answers": task.work.answers,
+        }
+        return Result(
+            task.key,
+            graded.verdicts,
+            graded.outcomes,
+            handed_in,
+            graded.seconds,
+            again=graded.timed_out,
+        )
+
+    def _settled(self, task: Task, result: Result) -> None:
+        before = self.ledger.result(task.key)
+        best = before if before and before.score > result.score else result
+        self.ledger.settle(task.key, replace(best, again=False))
+        entry = replace(self.ledger.entry(task.key.student, task.name), status="graded")
+        self.ledger.enter(entry)
+        self.report.graded += 1
+        self._came(entry, best)
+
+    def _failed(self, task: Task, why: str) -> None:
+        self.ledger.settle(task.key)
+        entry = self.ledger.entry(task.key.student, task.name)
+        note = f"It could not be graded, through no fault of its own: {why}"
+        entry = replace(entry, status="failed", notes=(*entry.notes, note))
+        self.ledger.enter(entry)
+        self.report.failed += 1
+        self._came(entry, None)
+
+    def _came(self, entry: Entry, result: Result | None) -> None:
+        """Tell of a submission that is done with."""
+        self.bar.update()
+        if result:
+            out_of = sum(check.points for check in self.exam.exercise.checks)
+            self.say(f"{entry.student:24} {result.score:3} of {out_of}  {entry.submission}")
+        elif entry.status in ("refused", "failed"):
+            self.say(f"{entry.student:24} {entry.status}  {entry.submission}: {entry.notes[-1]}")
+
+
+def _entry(submission: Submission) -> Entry:
+    received = submission.when.isoformat(timespec="seconds") if submission.when else ""
+    status = "superseded" if submission.superseded else "waiting"
+    if not submission.name:
+        status = "nothing handed in"
+    return Entry(submission.name, submission.student, received, status)
+
+
+def _all_deadlines(exam: Exam) -> float:
+    limits, checks = exam.manifest.limits, len(exam.exercise.checks)
+    cells = len(exam.notebook({})["cells"]) - checks
+    return checks * limits.check_seconds + cells * limits.cell_seconds
+
+
+# --- before and after ----------------------------------------------------------------------------
+
+
+def forget(request: Request, student: str) -> None:
+    """Delete the results of a student, or of all where none is named, so that they are graded anew.
+
+    Raises
+    ------
+    GradkitError
+        Nothing is known of that student.
+    """
+    ledger = Ledger(request.out, request.exercise)
+    try:
+        known = {entry.student for entry in ledger.entries()}
+        if student and student not in known:
+            raise GradkitError(f"{ledger.path} knows no student {student!r}, so nothing was done.")
+        ledger.forget(student or None)
+    finally:
+        ledger.close()
+
+
+def look(request: Request, desk: Path) -> Path:
+    """Lay out one submission for `pytest --nbval`, with the ledger's seed; the notebook's path.
+
+    Raises
+    ------
+    GradkitError
+        The submission cannot be opened, or something is at that place already.
+    """
+    from gradkit.grade import lay_for_a_look
+
+    if desk.exists():
+        raise GradkitError(f"{desk} is there already. Name a new folder.")
+    if request.enclosed:
+        probe()
+    work = read(one(request.submissions), load_exercise(request.exercise))
+    ledger = Ledger(request.out, request.exercise)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            exam = open_exam(request, ledger, Path(folder))
+            return lay_for_a_look(exam, work.files, work.cells, desk, request.enclosed)
+    finally:
+        ledger.close()
+
+
+def reverdict(request: Request) -> Iterator[str]:
+    """Judge all results by the exam as it is now, from what the checks returned; what changed."""
+    from gradkit.sitting import judge
+
+    ledger = Ledger(request.out, request.exercise)
+    kit = kit_digest(Path(__file__).parent)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            exam = open_exam(request, ledger, Path(folder))
+            for result in list(ledger.results()):
+                files = {
+                    path: text.encode("latin-1") for path, text in result.handed_in["files"].items()
+                }
+                judge_ = judge(exam, files, result.outcomes)
+                verdicts = {name: judge_.verdict(name) for name in exam.exercise.names}
+                key = result.key._replace(exam=exam.digest, kit=kit)
+                ledger.judged_again(result, key, verdicts)
+                yield from _changes(result, verdicts)
+    finally:
+        ledger.close()
+
+
+def _changes(result: Result, verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+    for name, after in verdicts.items():
+        before = result.verdicts.get(name)
+        if before is None or before.points != after.points:
+            points = before.points if before else "no"
+            yield f"{result.key.student:24} {name}: {points} points before, {after.points} now"
+
+
+def write_gradebook(request: Request) -> Path:
+    """Write gradebook.csv beside the ledger, in the place of an older one; its path."""
+    path = request.out / "gradebook.csv"
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(export(request, "csv"), encoding="utf-8", newline="")
+    unfinished.replace(path)
+    return path
+
+
+def export(request: Request, form: str) -> str:
+    """The gradebook as "csv" or "json"."""
+    exercise = load_exercise(request.exercise)
+    ledger = Ledger(request.out, request.exercise)
+    digest = exam_digest(request.exercise, request.project, starter_files(request.project))
+    kit = kit_digest(Path(__file__).parent)
+    try:
+        table = list(rows(ledger, exercise, digest, kit))
+    finally:
+        ledger.close()
+    if form == "json":
+        return json.dumps(table, ensure_ascii=False, indent=1) + "\n"
+    return as_csv(table, columns(exercise))
+
+
+# --- a worker ------------------------------------------------------------------------------------
+
+_EXAM: list[Any] = []
+
+
+def _begin(exam: Exam, enclosed: bool, parent: int) -> None:
+    """Make this process a worker: it ends with the grader, and leaves Ctrl-C to that one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before that was said
+            os._exit(1)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    _EXAM[:] = [exam, enclosed]
+
+
+def _grade(files: dict[str, bytes], cells: dict[str, str]) -> Any:
+    from gradkit.grade import grade
+
+    exam, enclosed = _EXAM
+    return grade(exam, files, cells, enclosed)

@@ -1,0 +1,167 @@
+"""An exam: all that a class is graded with, the same for every submission.
+
+It is made from the instructor's tree and one secret seed, from which everything drawn is derived:
+a seed for each check, the stand-in that classifiers are trained on, and the pictures that they are
+judged on. The latter and the right answers never enter a sandbox.
+"""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from assignment import regions
+from assignment.checks.answers import Answers
+from assignment.checks.check import Exercise, load_exercise
+from assignment.data_utils import get_CIFAR10_data, to_rows
+from assignment.starter import RECORD, read_record
+from assignment.synthetic import draw_pictures, write_batches
+from gradkit.bank import answers_for, read_bank
+from gradkit.manifest import Manifest, read_manifest
+from gradkit.release import starter_files
+
+DATA = "/data"  # where the stand-in is in a sandbox
+BEST_MODEL = "/tmp/best_model.npz"
+
+
+@dataclass(frozen=True)
+class Exam:
+    """See the module's description.
+
+    Attributes
+    ----------
+    exercise : Exercise
+    manifest : Manifest
+    secret : int
+        128 bits; who knows them knows the problems.
+    digest : str
+        What tells exams of other solutions, checks, manifests or mistakes from this one.
+    starter : mapping
+        The pristine files of the starter, by their paths.
+    answers : Answers
+        What is right for this seed, and what known mistakes give.
+    data_folder : Path
+        The stand-in's batches.
+    """
+
+    exercise: Exercise
+    manifest: Manifest
+    secret: int
+    digest: str
+    starter: Mapping[str, bytes]
+    answers: Answers
+    data_folder: Path
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What rules may look at: parameters, bounds, the stand-in's splits, unseen pictures."""
+        parameters = self.manifest.parameters
+        with contextlib.redirect_stdout(io.StringIO()):
+            splits = get_CIFAR10_data(
+                self.data_folder,
+                num_training=parameters["NUM_TRAINING"],
+                num_validation=parameters["NUM_VALIDATION"],
+                num_test=parameters["NUM_TEST"],
+                num_dev=parameters["NUM_DEV"],
+            )
+        unseen, labels = draw_pictures(
+            self.manifest.unseen_pictures, derived(self.secret, "unseen pictures")
+        )
+        mean = splits.mean_image.reshape(-1)
+        names = ("X_val", "y_val", "X_test", "y_test")
+        return {
+            **parameters,
+            **self.manifest.bounds,
+            **{name: getattr(splits, name) for name in names},
+            "X_unseen": to_rows(unseen, mean, splits.X_val.dtype.type),
+            "y_unseen": labels,
+        }
+
+    @property
+    def version(self) -> str:
+        """That of the starter, as in 1.0+0123456789."""
+        return read_record(self.starter[RECORD].decode()).version
+
+    def notebook(self, cells: Mapping[str, str], enclosed: bool = True) -> regions.Notebook:
+        """The notebook that is run for a submission with these texts in its regions.
+
+        Its code cells, as the starter has them, without those that only show something; checks
+        answer with numbers for the secret seed, and the parameters are the grading ones.
+        """
+        path = self.exercise.notebook
+        nb = regions.read_notebook(self.starter[path].decode(), path)
+        graded = []
+        for cell in nb["cells"]:
+            about = cell["metadata"].get("gradkit", {})
+            if cell["cell_type"] != "code" or about.get("role") == "display":
+                continue
+            source = cells.get(about.get("region", ""), regions.source_of(cell))
+            if "check" in about:
+                source = self._question(about["check"])
+            elif about.get("role") == "parameters":
+                source = "\n".join([source, *self._parameters(enclosed)])
+            graded.append({**cell, "source": source})
+        return {**nb, "cells": graded}
+
+    def _question(self, name: str) -> str:
+        own_seed = self.exercise.check(name).seed_from(self.secret)
+        return (
+            "from assignment.checks.graded import answer\n"
+            f"answer({self.exercise.name!r}, {name!r}, {own_seed}, globals())"
+        )
+
+    def _parameters(self, enclosed: bool) -> list[str]:
+        data = DATA if enclosed else str(self.data_folder)
+        lines = [f"{name} = {value!r}" for name, value in self.manifest.parameters.items()]
+        return [*lines, f"DATA = {data!r}", f"BEST_MODEL = Path({BEST_MODEL!r})"]
+
+
+def derived(secret: int, purpose: str) -> int:
+    """A seed for one purpose, which tells nothing of the secret or of the other purposes'."""
+    return int.from_bytes(hashlib.sha256(f"{secret}:{purpose}".encode()).digest()[:8], "big")
+
+
+def exam_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
+    """What an exam is made of: the starter's files, the solutions, the manifest and the bank."""
+    exercise = load_exercise(name)
+    sha256 = hashlib.sha256()
+    contents = dict(starter)
+    solved = [project / name for name in (*exercise.files, exercise.notebook)]
+    for path in [*solved, *sorted((project / "grading" / name).rglob("*.toml"))]:
+        contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
+    for name, content in sorted(contents.items()):
+        sha256.update(f"{name}\0{len(content)}\0".encode() + content)
+    return sha256.hexdigest()[:16]
+
+
+def make_exam(
+    name: str, project: Path, secret: int, folder: Path, answers: Answers | None = None
+) -> Exam:
+    """Make the exam of an exercise for a secret seed; its stand-in is drawn into `folder`.
+
+    `answers` are those that were computed before for the same digest and seed, if they were.
+    """
+    exercise = load_exercise(name)
+    manifest = read_manifest(project / "grading" / name / "exercise.toml")
+    starter = starter_files(project)
+    data_folder = folder / "stand-in"
+    data_folder.mkdir(parents=True)
+    data_folder.chmod(0o755)
+    write_batches(data_folder, derived(secret, "stand-in"), manifest.pictures_per_batch)
+    answers = answers or answers_for(read_bank(exercise, project), secret)
+    digest = exam_digest(name, project, starter)
+    return Exam(exercise, manifest, secret, digest, starter, answers, data_folder)
+
+
+def write_tree(exam: Exam, files: Mapping[str, bytes], tree: Path) -> None:
+    """The starter's tree with a student's files in their places, for a sandbox to read."""
+    for path, content in {**exam.starter, **files}.items():
+        place = tree / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    for place in (tree, *tree.rglob("*")):
+        place.chmod(0o755 if place.is_dir() else 0o644)

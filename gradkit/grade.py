@@ -1,0 +1,198 @@
+"""Grade one submission: lay a desk for it, let nbval run the exam there, and take the verdicts.
+
+A desk is a folder: the exam's notebook with the student's cells, and beside it the tree that the
+sandbox reads, with the student's files. It is gone afterwards, but for one that is laid for a
+grader who wants to look into a submission.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assignment import PROJECT, regions
+from assignment.checks.check import Outcome
+from assignment.checks.verdict import Status, Verdict
+from gradkit import GradkitError
+from gradkit.exam import DATA, Exam, make_exam, write_tree
+from gradkit.nbval_plugin import Plugin
+from gradkit.sandbox import WORK, probe, room
+from gradkit.sitting import Sitting
+
+ABOUT = "desk.json"
+TREE = "tree"
+
+
+class GradingError(GradkitError):
+    """A submission could not be graded, which is not its own doing."""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What came of a submission: verdicts and outcomes by the checks' names, and its seconds."""
+
+    verdicts: dict[str, Verdict]
+    outcomes: dict[str, Outcome] = field(repr=False)
+    seconds: float = 0.0
+
+    @property
+    def score(self) -> int:
+        return sum(verdict.points for verdict in self.verdicts.values())
+
+    @property
+    def timed_out(self) -> bool:
+        return any(v.status is Status.TIMED_OUT for v in self.verdicts.values())
+
+
+def grade(
+    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], enclosed: bool = True
+) -> Graded:
+    """Grade a submission with these files, by path, and these cells, by region.
+
+    Raises
+    ------
+    GradingError
+        Not every check came to a verdict.
+    """
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
+        desk = Path(folder)
+        notebook = lay(exam, files, cells, desk, enclosed)
+        begun: list[Sitting] = []
+
+        def find(path: Path) -> Callable[[], Sitting]:
+            return lambda: begun[0]
+
+        with _sitting(exam, files, desk, enclosed) as sitting:
+            begun.append(sitting)
+            said = _nbval(notebook, find)
+        names = exam.exercise.names
+        lost = [name for name in names if name not in sitting.outcomes]
+        if lost:
+            raise GradingError(f"These checks came to no verdict: {', '.join(lost)}. {said}")
+        verdicts = {name: sitting.judge.verdict(name) for name in names}
+        return Graded(verdicts, sitting.outcomes, time.monotonic() - start)
+
+
+def lay(
+    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], desk: Path, enclosed: bool
+) -> Path:
+    """Lay a desk for a submission, and return its notebook's path."""
+    write_tree(exam, files, desk / TREE)
+    desk.chmod(0o755)
+    notebook = desk / Path(exam.exercise.notebook).name
+    text = regions.write_notebook(exam.notebook(cells, enclosed))
+    notebook.write_text(text, encoding="utf-8")
+    (desk / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    return notebook
+
+
+def lay_for_a_look(
+    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], desk: Path, enclosed: bool
+) -> Path:
+    """Lay a desk that stays, for `pytest --nbval`, and return its notebook's path."""
+    desk.mkdir(parents=True)
+    desk.chmod(0o700)  # the secret seed is on it
+    notebook = lay(exam, files, cells, desk, enclosed)
+    desk.chmod(0o700)
+    about = {
+        "exercise": exam.exercise.name,
+        "digest": exam.digest,
+        "secret": f"{exam.secret:032x}",
+        "files": sorted(files),
+        "enclosed": enclosed,
+    }
+    (desk / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return notebook
+
+
+def sitting_at(notebook: Path) -> Callable[[], Sitting] | None:
+    """What begins the sitting at a desk that stayed; None where the notebook is on no desk.
+
+    Raises
+    ------
+    GradkitError
+        The sandbox that it asks for cannot be had, or the exam has changed since.
+    """
+    desk = notebook.parent
+    if not (desk / ABOUT).is_file():
+        return None
+    about = json.loads((desk / ABOUT).read_text(encoding="utf-8"))
+
+    def begin() -> Sitting:
+        if about["enclosed"]:
+            probe()
+        shutil.rmtree(desk / "exam", ignore_errors=True)
+        exam = make_exam(about["exercise"], PROJECT, int(about["secret"], 16), desk / "exam")
+        if exam.digest != about["digest"]:
+            raise GradingError(f"The exercise has changed since {desk} was laid. Lay it anew.")
+        files = {path: (desk / TREE / path).read_bytes() for path in about["files"]}
+        context = _sitting(exam, files, desk, about["enclosed"])
+        sitting = context.__enter__()
+        close = sitting.close
+
+        def close_all() -> None:
+            close()
+            context.__exit__(None, None, None)
+
+        sitting.close = close_all  # type: ignore[method-assign]
+        return sitting
+
+    return begin
+
+
+@contextlib.contextmanager
+def _sitting(
+    exam: Exam, files: Mapping[str, bytes], desk: Path, enclosed: bool
+) -> Iterator[Sitting]:
+    tree = desk / TREE
+    readable = {tree: WORK, exam.data_folder: DATA}
+    notebooks = tree / Path(exam.exercise.notebook).parent
+    with room(readable, notebooks, exam.manifest.sandbox_limits, enclosed) as place:
+        sitting = Sitting(exam, files, place)
+        try:
+            yield sitting
+        finally:
+            sitting.close()
+
+
+def _nbval(notebook: Path, find: Callable[[Path], Any]) -> str:
+    """Let nbval run a notebook in this process; what went wrong besides the checks, if anything."""
+    errors = _Errors()
+    # No plugin that this does not need: each costs time at every start.
+    unneeded = ("cacheprovider", "faulthandler", "unraisableexception", "threadexception")
+    arguments = [
+        *(word for name in unneeded for word in ("-p", f"no:{name}")),
+        *("-p", "no:warnings", "-p", "nbval.plugin", "--nbval", "--noconftest"),
+        *("--capture=no", "--quiet", "--tb=no", "--no-header", "--no-summary"),
+        *(f"--rootdir={notebook.parent}", "-c", str(notebook.parent / "pytest.ini")),
+        str(notebook),
+    ]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    with contextlib.redirect_stdout(io.StringIO()):
+        pytest.main(arguments, plugins=[Plugin(find), errors])
+    return " ".join(errors.said)
+
+
+class _Errors:
+    """Keeps what failed otherwise than by a verdict."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        text = str(report.longrepr)
+        if report.failed and (report.when != "call" or "Error" in text.splitlines()[-1]):
+            self.said.append(text.splitlines()[-1][:300])
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        self.said.append(str(excrepr).splitlines()[-1][:300])

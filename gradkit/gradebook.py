@@ -1,0 +1,377 @@
+"""The ledger: what is known of a class's submissions, each result as soon as there is one.
+
+It is one SQLite file. `entries` are the submissions as they lie in the class's folder; `results`
+what came of the work in them, once for each student, work, exam and kit, however often it is handed
+in; `outcomes` what the checks returned, so that it can be judged again. A result is written in one
+transaction, so that a grader who is killed loses what is being graded, and nothing else.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+import socket
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from assignment.checks.answers import Answers
+from assignment.checks.check import Exercise, Outcome
+from assignment.checks.graded import read_outcome, write_outcome
+from assignment.checks.verdict import Status, Verdict
+from gradkit import GradkitError
+
+LEDGER = "gradebook.sqlite"
+VERSION = "1"
+BUSY_SECONDS = 60.0  # that another grader's transaction may take
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS answers (exam TEXT PRIMARY KEY, answers BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS entries (
+    submission TEXT NOT NULL, student TEXT NOT NULL, received TEXT NOT NULL,
+    status TEXT NOT NULL, work TEXT, notes TEXT NOT NULL, PRIMARY KEY (student, submission)
+);
+CREATE TABLE IF NOT EXISTS results (
+    id INTEGER PRIMARY KEY, student TEXT NOT NULL, work TEXT NOT NULL, exam TEXT NOT NULL,
+    kit TEXT NOT NULL, score INTEGER NOT NULL, verdicts TEXT NOT NULL, handed_in BLOB NOT NULL,
+    seconds REAL NOT NULL, again INTEGER NOT NULL, graded REAL NOT NULL,
+    UNIQUE (student, work, exam, kit)
+);
+CREATE TABLE IF NOT EXISTS outcomes (
+    result INTEGER NOT NULL REFERENCES results (id) ON DELETE CASCADE,
+    name TEXT NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (result, name)
+);
+CREATE TABLE IF NOT EXISTS claims (
+    student TEXT NOT NULL, work TEXT NOT NULL, owner TEXT NOT NULL, until REAL NOT NULL,
+    PRIMARY KEY (student, work)
+);
+"""
+
+
+class LedgerError(GradkitError):
+    """The ledger cannot be used as asked; the text says why."""
+
+
+class Key(NamedTuple):
+    """What a result is of: one student's work, by its digest, in one exam, graded by one kit."""
+
+    student: str
+    work: str
+    exam: str
+    kit: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a student's work; `again` says that it is to be tried once more, alone."""
+
+    key: Key
+    verdicts: Mapping[str, Verdict]
+    outcomes: Mapping[str, Outcome] = field(repr=False)
+    handed_in: Mapping[str, Any] = field(repr=False)  # files (as text), cells, answers
+    seconds: float = 0.0
+    again: bool = False
+
+    @property
+    def score(self) -> int:
+        return sum(verdict.points for verdict in self.verdicts.values())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission as it lies in the class's folder.
+
+    `status` is "graded", "superseded" (by a later one of the same student), "refused" (it cannot be
+    opened, the notes say why), "failed" (it could not be graded, through no fault of its own),
+    "waiting", or "nothing handed in".
+    """
+
+    submission: str
+    student: str
+    received: str
+    status: str
+    work: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Ledger:
+    """The ledger in a folder; made where there is none.
+
+    Raises
+    ------
+    LedgerError
+        The file is none, or another version's, or another exercise's, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, exercise: str) -> None:
+        self.path = folder / LEDGER
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.executescript(SCHEMA)
+            self.path.chmod(0o600)  # the secret seed is in it
+            for name, value in (("version", VERSION), ("exercise", exercise)):
+                found = self._remember(name, value)
+                if found != value:
+                    raise LedgerError(
+                        f"{self.path} is of {name} {found!r}, but {value!r} is asked for. Give "
+                        "--out another folder."
+                    )
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"{self.path} cannot be used ({error}). If it is damaged, give --out another "
+                "folder."
+            ) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def secret(self, seed: int | None) -> int:
+        """The ledger's secret seed, drawn at the first run; `seed` is what it is to be, if given.
+
+        Raises
+        ------
+        LedgerError
+            It is another one already: a class is graded with one seed.
+        """
+        found = int(self._remember("secret", str(secrets.randbits(128) if seed is None else seed)))
+        if seed not in (None, found):
+            raise LedgerError(
+                f"{self.path} was begun with another seed, and a class is graded with one. Leave "
+                "--seed out, or give --out another folder."
+            )
+        return found
+
+    def _remember(self, name: str, value: str) -> str:
+        """The value of a name, which is set where there was none."""
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", (name, value))
+            [(found,)] = db.execute("SELECT value FROM about WHERE name = ?", (name,))
+        return str(found)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # --- what is computed once -------------------------------------------------------------------
+
+    def answers(self, exam: str) -> Answers | None:
+        """The right answers for an exam, where they were kept."""
+        found = self._db.execute("SELECT answers FROM answers WHERE exam = ?", (exam,)).fetchone()
+        return Answers.from_json(zlib.decompress(found[0]).decode()) if found else None
+
+    def keep_answers(self, exam: str, answers: Answers) -> None:
+        packed = zlib.compress(answers.to_json().encode())
+        self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (exam, packed))
+
+    def is_proved(self, exam: str, kit: str) -> bool:
+        """Whether the solution has come through this exam with all its points."""
+        query = "SELECT 1 FROM about WHERE name = ?"
+        return self._db.execute(query, (f"proved {exam} {kit}",)).fetchone() is not None
+
+    def keep_proved(self, exam: str, kit: str) -> None:
+        self._remember(f"proved {exam} {kit}", "yes")
+
+    # --- entries ---------------------------------------------------------------------------------
+
+    def enter(self, entry: Entry) -> None:
+        """Write down a submission, or what is new of it."""
+        values = (*list(vars(entry).values())[:5], json.dumps(entry.notes))
+        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def entry(self, student: str, submission: str) -> Entry:
+        """What was written down of a submission."""
+        query = "SELECT * FROM entries WHERE student = ? AND submission = ?"
+        return _entry(self._db.execute(query, (student, submission)).fetchone())
+
+    def entries(self) -> list[Entry]:
+        """All submissions, by student and time."""
+        rows = self._db.execute("SELECT * FROM entries ORDER BY student, received, submission")
+        return list(map(_entry, rows))
+
+    # --- results ---------------------------------------------------------------------------------
+
+    def claim(self, key: Key, seconds: float) -> bool:
+        """Whether this grader is to grade a work: no result is there, nor another at work on it.
+
+        A claim ends with `seconds`, with `settle`, or with the grader who has made it.
+        """
+        with self._transaction() as db:
+            if self._result_id(key) is not None:
+                return False
+            query = "SELECT owner, until FROM claims WHERE student = ? AND work = ?"
+            found = db.execute(query, (key.student, key.work)).fetchone()
+            if found and found[0] != _owner() and found[1] > time.time() and _is_alive(found[0]):
+                return False
+            values = (key.student, key.work, _owner(), time.time() + seconds)
+            db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", values)
+        return True
+
+    def settle(self, key: Key, result: Result | None = None) -> None:
+        """End a claim, with its result if there is one; a result that was there is replaced."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM claims WHERE student = ? AND work = ?", (key.student, key.work))
+            if result is None:
+                return
+            self._delete(key)
+            verdicts = json.dumps({name: vars(v) for name, v in result.verdicts.items()})
+            handed_in = zlib.compress(json.dumps(result.handed_in).encode())
+            values = (*key, result.score, verdicts, handed_in, result.seconds, int(result.again))
+            columns = "student, work, exam, kit, score, verdicts, handed_in, seconds, again, graded"
+            marks = ", ".join("?" * 10)
+            new = db.execute(
+                f"INSERT INTO results ({columns}) VALUES ({marks})", (*values, time.time())
+            ).lastrowid
+            db.executemany(
+                "INSERT INTO outcomes VALUES (?, ?, ?)",
+                [
+                    (new, name, zlib.compress(json.dumps(write_outcome(outcome)).encode()))
+                    for name, outcome in result.outcomes.items()
+                ],
+            )
+
+    def result(self, key: Key) -> Result | None:
+        """The result of a work, if there is one."""
+        found = self._result_id(key)
+        return None if found is None else self._read_result(found)
+
+    def results(self) -> Iterator[Result]:
+        """All results, those of former exams and kits included."""
+        for (number,) in self._db.execute("SELECT id FROM results ORDER BY id").fetchall():
+            yield self._read_result(number)
+
+    def judged_again(self, result: Result, key: Key, verdicts: Mapping[str, Verdict]) -> None:
+        """Replace a result's verdicts by those of another exam or kit; it is theirs then."""
+        changed = Result(
+            key, verdicts, result.outcomes, result.handed_in, result.seconds, result.again
+        )
+        if key != result.key:
+            self._delete(result.key)
+        self.settle(key, changed)
+
+    def forget(self, student: str | None) -> int:
+        """Delete the results of a student, or of all; how many there were."""
+        where, values = ("WHERE student = ?", (student,)) if student else ("", ())
+        return self._db.execute(f"DELETE FROM results {where}", values).rowcount
+
+    def _delete(self, key: Key) -> None:
+        condition = "student = ? AND work = ? AND exam = ? AND kit = ?"
+        self._db.execute(f"DELETE FROM results WHERE {condition}", key)
+
+    def _result_id(self, key: Key) -> int | None:
+        condition = "student = ? AND work = ? AND exam = ? AND kit = ?"
+        found = self._db.execute(f"SELECT id FROM results WHERE {condition}", key).fetchone()
+        return None if found is None else int(found[0])
+
+    def _read_result(self, number: int) -> Result:
+        columns = "student, work, exam, kit, verdicts, handed_in, seconds, again"
+        row = self._db.execute(f"SELECT {columns} FROM results WHERE id = ?", (number,)).fetchone()
+        outcomes = self._db.execute(
+            "SELECT name, outcome FROM outcomes WHERE result = ?", (number,)
+        )
+        return Result(
+            Key(*row[:4]),
+            {name: _verdict(about) for name, about in json.loads(row[4]).items()},
+            {
+                name: read_outcome(json.loads(zlib.decompress(outcome)))
+                for name, outcome in outcomes
+            },
+            json.loads(zlib.decompress(row[5])),
+            row[6],
+            bool(row[7]),
+        )
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    submission, student, received, status, work, notes = row
+    return Entry(submission, student, received, status, work, tuple(json.loads(notes)))
+
+
+def _verdict(about: Mapping[str, Any]) -> Verdict:
+    return Verdict(**{**about, "status": Status(about["status"])})
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
+
+
+def _is_alive(owner: str) -> bool:
+    """Whether the grader that made a claim still runs; of another machine nobody knows."""
+    host, pid, started = owner.rsplit(" ", 2)
+    return host != socket.gethostname() or _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    """When a process began, which tells it from a later one of the same number."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "ended"
+
+
+def kit_digest(folder: Path) -> str:
+    """What tells one version of the grader's own code from another."""
+    sha256 = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        sha256.update(path.name.encode() + b"\0" + path.read_bytes())
+    return sha256.hexdigest()[:16]
+
+
+# --- what comes out ------------------------------------------------------------------------------
+
+
+def rows(ledger: Ledger, exercise: Exercise, exam: str, kit: str) -> Iterator[dict[str, str | int]]:
+    """The gradebook: a row for each submission. Where there is no score, it is empty, never 0."""
+    maximum = sum(check.points for check in exercise.checks)
+    for entry in ledger.entries():
+        graded = None
+        if entry.work and entry.status == "graded":
+            graded = ledger.result(Key(entry.student, entry.work, exam, kit))
+        points = {name: v.points for name, v in graded.verdicts.items()} if graded else {}
+        yield {
+            "student": entry.student,
+            "score": graded.score if graded else "",
+            "maximum": maximum,
+            "status": entry.status,
+            "submission": entry.submission,
+            **{name: points.get(name, "") for name in exercise.names},
+            "notes": " ".join(entry.notes),
+        }
+
+
+def as_csv(table: Iterable[Mapping[str, str | int]], columns: list[str]) -> str:
+    """A table as CSV that no spreadsheet takes for formulas."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    for row in table:
+        writer.writerow([_harmless(row[column]) for column in columns])
+    return text.getvalue()
+
+
+def _harmless(cell: str | int) -> str | int:
+    if isinstance(cell, str):
+        cell = "".join(c if c.isprintable() else " " for c in cell)
+        if cell.lstrip()[:1] in tuple("=+-@|%") or cell[:1] in "\t\r":
+            return f"'{cell}" if cell else cell
+    return cell
+
+
+def columns(exercise: Exercise) -> list[str]:
+    return ["student", "score", "maximum", "status", "submission", *exercise.names, "notes"]

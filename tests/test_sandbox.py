@@ -1,0 +1,452 @@
+"""What students' code may try in the sandbox, and what comes of it.
+
+The code stands in the naive loss. Whatever it does, its own check fails in time, the checks of the
+vectorized loss keep their points, and nothing of it is left.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assignment import PROJECT, regions
+from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.checks.verdict import Status, Verdict
+from gradkit.bank import read_bank
+from gradkit.exam import Exam, make_exam
+from gradkit.grade import _sitting, lay
+from gradkit.manifest import LimitsOfTime
+from gradkit.sandbox import (
+    FORBIDDEN,
+    SandboxError,
+    Watchdog,
+    descendants,
+    probe,
+    room,
+    sandboxed,
+    seccomp_filter,
+)
+
+BANK = read_bank(EXERCISE, PROJECT)
+SECRET = 271828182845904523536028747135266249
+LIMITS = LimitsOfTime(check_seconds=2, cell_seconds=5, memory_mb=300, files_mb=32, processes=64)
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
+    """The softmax exam, with short deadlines."""
+    folder = tmp_path_factory.mktemp("exam")
+    for place in (folder, *folder.parents[:3]):
+        place.chmod(0o755)  # pytest makes its folders for their owner only
+    made = make_exam("softmax", PROJECT, SECRET, folder / "exam")
+    return replace(made, manifest=replace(made.manifest, limits=LIMITS))
+
+
+def solution(naive: str = "") -> bytes:
+    """softmax.py with another body in the naive loss."""
+    tree = BANK.solution.planted("softmax_naive", naive) if naive else BANK.solution
+    return tree.files[SOFTMAX].encode()
+
+
+def sit(exam: Exam, softmax: bytes, *names: str) -> dict[str, Verdict]:
+    """The verdicts of these checks, in a sitting of them and the setup cell alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Path(folder)
+        files = {SOFTMAX: softmax}
+        nb = regions.read_notebook(
+            lay(exam, files, {}, desk, enclosed=True).read_text(encoding="utf-8"), "it"
+        )
+        with _sitting(exam, files, desk, enclosed=True) as sitting:
+            for cell in nb["cells"]:
+                about = cell["metadata"]["gradkit"]
+                if cell["id"] == "setup" or about.get("check") in names:
+                    sitting.run(cell)
+            return {name: sitting.judge.verdict(name) for name in names}
+
+
+CHECKS = ("naive_loss", "vectorized_loss")
+
+
+def attack(exam: Exam, body: str) -> Verdict:
+    """What is said of a naive loss with this body; the vectorized one must not suffer from it."""
+    start = time.monotonic()
+    verdicts = sit(exam, solution(body), *CHECKS)
+    assert time.monotonic() - start < 20
+    assert verdicts["vectorized_loss"].passed
+    assert not verdicts["naive_loss"].passed
+    left = [pid for pid in descendants(os.getpid()) if b"bwrap" in cmdline(pid)]
+    assert not left
+    return verdicts["naive_loss"]
+
+
+def cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+# --- code that does not end, or ends too much -----------------------------------------------------
+
+ENDLESS = {
+    "a loop": "while True: pass",
+    "a loop that ignores SIGINT": (
+        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+    ),
+    "a loop that swallows KeyboardInterrupt": (
+        "while True:\n"
+        "    try:\n"
+        "        while True: pass\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('still here')"
+    ),
+    "a sleep": "import time\ntime.sleep(1e6)",
+    "a lock that nobody opens": "import threading\nthreading.Event().wait()",
+}
+
+
+@pytest.mark.parametrize("how", ENDLESS)
+def test_what_does_not_end_is_stopped(exam: Exam, how: str) -> None:
+    verdict = attack(exam, ENDLESS[how])
+    assert verdict.status is Status.TIMED_OUT
+    assert verdict.text == "It was stopped after 2 seconds."
+    if how == "a loop":
+        assert "while True: pass" in verdict.quoted
+
+
+def test_a_keyboard_interrupt_that_is_swallowed_is_no_pass(exam: Exam) -> None:
+    right = BANK.solution.body("softmax_naive").text
+    body = (
+        "try:\n    while True: pass\nexcept KeyboardInterrupt:\n    print('caught')\n"
+        + "\n".join(line.removeprefix("    ") for line in right.splitlines())
+    )
+    assert attack(exam, body).status is Status.TIMED_OUT
+
+
+CRASHES = {
+    "os._exit(0)": "import os\nos._exit(0)",
+    "a segmentation fault": "import ctypes\nctypes.string_at(0)",
+    "an abort": "import os\nos.abort()",
+    "a kill of itself": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+    "a kill of its parent": "import os\ntry: os.kill(1, 9)\nfinally: os._exit(1)",
+    "a kill of all": "import os\ntry: os.kill(-1, 9)\nfinally: os._exit(1)",
+}
+
+
+@pytest.mark.parametrize("how", CRASHES)
+def test_what_ends_python_is_a_crash(exam: Exam, how: str) -> None:
+    verdict = attack(exam, CRASHES[how])
+    assert verdict.status is Status.CRASHED
+    assert verdict.text == "The Python that ran it ended."
+
+
+RAISES = {
+    "sys.exit()": ("import sys\nsys.exit()", "SystemExit"),
+    "recursion without end": ("return softmax_loss_naive(W, X, y, reg)", "RecursionError"),
+    "input()": ("input('W? ')", "StdinNotImplementedError"),
+    "a package that is not there": ("import torch", "ModuleNotFoundError"),
+    "an exception whose text cannot be had": (
+        "class Odd(Exception):\n    def __str__(self): raise SystemExit\nraise Odd",
+        "Odd",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", RAISES)
+def test_what_raises_is_told_with_the_students_line(exam: Exam, how: str) -> None:
+    body, kind = RAISES[how]
+    verdict = attack(exam, body)
+    assert verdict.status is Status.RAISED
+    assert verdict.kind == kind
+    assert f'File "{SOFTMAX}"' in verdict.quoted
+
+
+# --- code that takes too much ---------------------------------------------------------------------
+
+FLOODS = {
+    "stdout, past the checks": "import os\nwhile True: os.write(1, b'x' * 10**6)",
+    "the notebook's own streams": (
+        "import sys\nfrom IPython import get_ipython\n"
+        "out = get_ipython().kernel.iopub_thread\n"
+        "from ipykernel.iostream import OutStream\n"
+        "s = OutStream(get_ipython().kernel.session, out, 'stdout', watchfd=False)\n"
+        "while True:\n    s.write('x' * 10**6)\n    s.flush()"
+    ),
+    "displays": (
+        "from IPython.display import display\n"
+        "while True: display({'text/plain': 'x' * 10**6}, raw=True)"
+    ),
+    "one huge display": (
+        "from IPython.display import display\ndisplay({'text/plain': 'x' * 10**8}, raw=True)\n"
+        "while True: pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FLOODS)
+def test_a_flood_of_output_is_not_received(exam: Exam, how: str) -> None:
+    before = peak_memory()
+    verdict = attack(exam, FLOODS[how])
+    assert verdict.status in (Status.TIMED_OUT, Status.CRASHED)
+    assert peak_memory() - before < 150e6
+
+
+def peak_memory() -> float:
+    import resource
+
+    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+MEMORY = {
+    "on the heap": "held = []\nwhile True: held.append(bytearray(10**7))",
+    "in one piece": "held = np.ones(10**12)",
+    "in children": (
+        "import os\nfor _ in range(20):\n    if os.fork() == 0:\n        held = []\n"
+        "        while True: held.append(bytearray(10**7))\nimport time\ntime.sleep(9)"
+    ),
+    "in shared memory": (
+        "from multiprocessing.shared_memory import SharedMemory\nheld = []\n"
+        "while True:\n    held.append(SharedMemory(create=True, size=10**7))\n"
+        "    held[-1].buf[:] = bytes(10**7)"
+    ),
+    "in memory files": (
+        "import os\nfile = os.memfd_create('x')\nwhile True: os.write(file, bytes(10**7))"
+    ),
+    "in mapped files of no name": (
+        "import mmap\nheld = []\nwhile True:\n    held.append(mmap.mmap(-1, 10**7))\n"
+        "    held[-1].write(bytes(10**7))"
+    ),
+    "in a file": "file = open('/tmp/x', 'wb')\nwhile True: file.write(bytes(10**6))",
+    "in many files": (
+        "for i in range(10**6):\n    open(f'/tmp/{i}', 'wb').write(bytes(10**6))"
+    ),
+    "in the folder of the sockets": (
+        "import glob\n[folder] = glob.glob('/tmp/gk-*')\n"
+        "for i in range(10**6):\n    open(f'{folder}/{i}', 'wb').write(bytes(10**5))"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", MEMORY)
+def test_memory_and_files_without_end_are_ended(exam: Exam, where: str) -> None:
+    verdict = attack(exam, MEMORY[where])
+    assert verdict.status in (Status.CRASHED, Status.RAISED)
+    if where == "in memory files":
+        assert "PermissionError" in verdict.quoted
+
+
+PROCESSES = {
+    "processes without end": "import os\nwhile True: os.fork()",
+    "threads without end": (
+        "import threading, time\n"
+        "while True: threading.Thread(target=time.sleep, args=(99,), daemon=True).start()"
+    ),
+    "children in their own session": (
+        "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        os.setsid()\n"
+        "        if os.fork() == 0:\n            time.sleep(9999)\n        os._exit(0)\n"
+        "while True: pass"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PROCESSES)
+def test_whatever_is_started_ends_with_its_kernel(exam: Exam, what: str) -> None:
+    verdict = attack(exam, PROCESSES[what])
+    assert verdict.status in (Status.CRASHED, Status.RAISED, Status.TIMED_OUT)
+
+
+def test_threads_and_exit_handlers_that_go_on_change_nothing(exam: Exam) -> None:
+    body = (
+        "import atexit, threading, time\n"
+        "atexit.register(time.sleep, 99)\n"
+        "def go():\n"
+        "    while True:\n"
+        "        time.sleep(0.001)\n"
+        "        print('still here')\n"
+        "threading.Thread(target=go).start()\n"
+    )
+    assert attack(exam, body).status is Status.NOT_ATTEMPTED
+
+
+# --- code that looks around -----------------------------------------------------------------------
+
+
+def looked(exam: Exam, program: str) -> str:
+    """What a program in the sandbox has to tell: the text of the exception that it ends with."""
+    verdict = attack(exam, f"{program}\nraise RuntimeError(str(found))")
+    assert verdict.status is Status.RAISED, verdict
+    return verdict.quoted
+
+
+def test_no_readable_file_holds_a_solution_or_an_answer(exam: Exam) -> None:
+    lines = {
+        line.strip()
+        for line in BANK.solution.body("softmax_vectorized").text.splitlines()
+        if len(line.strip()) > 25 and "#" not in line
+    }
+    answers = exam.answers.reference["naive_loss"]
+    number = f"{float(next(iter(answers.values()))):.9g}"
+    secrets = [*lines, number, str(SECRET), f"{SECRET:x}", "gradient_of_right_class_only.toml"]
+    program = (
+        "import os\n"
+        f"secrets = {[secret[::-1] for secret in secrets]!r}\n"
+        "secrets = [secret[::-1].encode() for secret in secrets]\n"
+        "found, read = [], 0\n"
+        "for folder, folders, names in os.walk('/'):\n"
+        "    folders[:] = [name for name in folders if (folder, name) not in\n"
+        "                  (('/', 'sys'), ('/', 'usr'), ('/proc', 'sys'))]\n"
+        "    for name in names:\n"
+        "        path = os.path.join(folder, name)\n"
+        "        if '.so' in name or name.endswith(('.pyc', '.js', '.map', '.a')):\n"
+        "            continue\n"
+        "        if not os.path.isfile(path): continue\n"
+        "        try:\n"
+        "            with open(path, 'rb') as file: content = file.read(3 * 10**6)\n"
+        "        except OSError:\n"
+        "            continue\n"
+        "        read += 1\n"
+        "        if '/proc/' not in path and 'classifiers/softmax.py' not in path:\n"
+        "            found += [path for secret in secrets if secret in content]\n"
+        "found = f'{read > 1000} {found}'"
+    )
+    patient = replace(exam.manifest, limits=replace(LIMITS, check_seconds=60))
+    assert "True []" in sit(replace(exam, manifest=patient), solution(
+        f"{program}\nraise RuntimeError(found)"), *CHECKS)["naive_loss"].quoted  # fmt: skip
+
+
+def test_the_trees_of_the_instructor_are_nowhere(exam: Exam) -> None:
+    names = ["gradkit", "grading", "tests", ".git", "benchmarks"]
+    program = (
+        "import os\n"
+        f"found = [f for f in {[str(PROJECT / name) for name in names]!r} if os.path.exists(f)]\n"
+        "import importlib.util\n"
+        "found += [n for n in ('gradkit', 'tests') if importlib.util.find_spec(n)]\n"
+        "found += os.listdir('/project')"
+    )
+    listed = looked(exam, program)
+    for name in ("assignment", "notebooks", "README.md"):
+        assert name in listed
+    assert not any(name in listed.replace("[", "'") for name in ("gradkit", "'grading", "tests"))
+
+
+def test_environment_and_process_table_hold_nothing_of_the_graders(exam: Exam) -> None:
+    os.environ["GRADERS_OWN"] = "31415926535"
+    try:
+        said = looked(
+            exam,
+            "import os, glob\n"
+            "found = [k for k in os.environ if 'GRADERS' in k], "
+            "len(glob.glob('/proc/[0-9]*')), os.getuid() == 0",
+        )
+    finally:
+        del os.environ["GRADERS_OWN"]
+    text = said.rpartition("RuntimeError: ")[2]
+    assert text.startswith("([], ")
+    assert int(text.split(", ")[1]) < 8
+    assert text.endswith("False)") or os.geteuid() != 0
+
+
+def test_nothing_can_be_written_but_what_is_the_sandboxs_own(exam: Exam) -> None:
+    program = (
+        "import os\nfound = []\n"
+        "for folder, folders, names in os.walk('/'):\n"
+        "    if folder.startswith(('/proc', '/sys', '/tmp', '/dev/shm', '/dev/pts')): continue\n"
+        "    try:\n"
+        "        open(os.path.join(folder, 'mine'), 'w').close()\n"
+        "        found.append(folder)\n"
+        "    except OSError: pass\n"
+        "    folders[:] = [n for n in folders if (folder, n) != ('/', 'usr')]"
+    )
+    assert "RuntimeError: []" in looked(exam, program)
+
+
+def test_there_is_no_network_and_no_way_to_more_powers(exam: Exam) -> None:
+    program = (
+        "import ctypes, os, socket\nfound = []\n"
+        "def tried(what, f):\n"
+        "    try:\n"
+        "        f()\n"
+        "        found.append(what)\n"
+        "    except OSError: pass\n"
+        "tried('network', lambda: socket.create_connection(('127.0.0.1', 1), 1))\n"
+        "tried('udp', lambda: socket.socket(2, 2).connect(('10.0.0.1', 53)))\n"
+        "tried('chroot', lambda: os.chroot('/tmp'))\n"
+        "tried('setuid', lambda: os.setuid(0))\n"
+        "tried('kill', lambda: [os.kill(p, 0) for p in range(200, 40000)] and None)\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "for name, arguments in (('unshare', (0x10000000,)), ('ptrace', (0, 0, 0, 0)),\n"
+        "        ('mount', (0, b'/tmp', b'tmpfs', 0, 0)), ('memfd_create', (b'x', 0)),\n"
+        "        ('shmget', (0, 10**6, 0o1600))):\n"
+        "    if getattr(libc, name)(*arguments) != -1: found.append(name)"
+    )
+    assert "RuntimeError: []" in looked(exam, program)
+
+
+# --- the filter, the probe, the watchdog ----------------------------------------------------------
+
+
+def test_the_filter_is_made_of_whole_instructions_for_each_kind_of_processor() -> None:
+    for machine in FORBIDDEN:
+        assert len(seccomp_filter(machine)) % 8 == 0
+        assert len(seccomp_filter(machine)) // 8 == 2 * len(FORBIDDEN[machine]) + 13
+    with pytest.raises(SandboxError, match="x86_64 and aarch64, but this is m68k"):
+        seccomp_filter("m68k")
+
+
+def test_where_bubblewrap_is_missing_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    probe()
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxError, match=r"not installed. Install it .* --no-sandbox"):
+        probe()
+
+
+def test_where_no_sandbox_starts_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SandboxError, match=r"No permissions to create new namespace.*sysctl"):
+        probe()
+
+
+def test_an_interpreter_beside_the_solutions_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(PROJECT))
+    with (
+        room({tmp_path: "/project"}, tmp_path) as place,
+        pytest.raises(SandboxError, match="the solutions could be read"),
+    ):
+        sandboxed(["true"], place, 0)
+
+
+def test_a_private_folder_is_gone_afterwards_and_is_no_one_elses(tmp_path: Path) -> None:
+    with room({tmp_path: "/project"}, tmp_path) as place:
+        assert place.private.stat().st_mode & 0o077 == 0
+        assert len(str(place.private)) < 40
+    assert not place.private.exists()
+
+
+def test_the_watchdog_looks_at_grandchildren(tmp_path: Path) -> None:
+    program = "import subprocess; subprocess.run(['sleep', '60'])"
+    with room({tmp_path: "/project"}, tmp_path, enclosed=False) as place:
+        process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+        try:
+            deadline = time.monotonic() + 10
+            while not list(descendants(process.pid)) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            few = replace(place, limits=replace(place.limits, processes=0))
+            dog = Watchdog(process, few)
+            dog.start()
+            dog.join(timeout=10)
+            assert dog.found == "It started more than 0 processes."
+            assert process.wait(timeout=10) == -9
+        finally:
+            process.kill()
