@@ -8,13 +8,15 @@ one of the course's own files and the one that students are given:
     ....### END SOLUTION                   ....### END OF YOUR CODE
 
 In a notebook a region is a cell whose metadata say `gradkit: {"region": "name"}`; cells of the same
-name, as a split or a copied cell leaves them, are one region.
+name, as a split or a copied cell leaves them, are one region. Such a cell is extracted and grafted
+whole. One of code has the markers of its region in it, which say what of it is the course's.
 
 All work on regions goes the same way: `find` them, `extract` their bodies from one text, `graft`
 them into another; `stub` takes the solutions out, and `skeleton` is a text without anything of the
 student's. Their counterparts for notebooks end in `_cells`. Texts are handled as they are: what
 is outside a region comes out byte for byte as it went in. Whatever is wrong with a text is a
-`RegionError`, which says where, and what to do.
+`RegionError`, which says where, and what to do. Texts may come from anyone: none takes more time
+than its length accounts for.
 """
 
 import json
@@ -23,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Notebook = dict[str, Any]
 
@@ -192,11 +194,17 @@ def stub(source: str, where: str) -> str:
             pieces += [
                 source[position : region.start],
                 f"{region.indent}### START OF YOUR CODE: {region.name}{region.newline}",
-                f'{region.indent}raise NotImplementedError("{region.name}"){region.newline}',
+                f"{region.indent}{_stub_line(region.name)}{region.newline}",
                 last.replace("END SOLUTION", "END OF YOUR CODE"),
             ]
             position = region.end
     return "".join([*pieces, source[position:]])
+
+
+def emptied(source: str, where: str) -> str:
+    """`source` with the stubs in its regions again; their markers stay as they are."""
+    stubs = {name: Body(_stub_line(name), "", "\n") for name in extract(source, where)}
+    return graft(source, stubs, where)
 
 
 # --- notebooks -----------------------------------------------------------------------------------
@@ -208,7 +216,7 @@ def read_notebook(text: str, where: str) -> Notebook:
     The other functions take what this one has checked.
     """
     try:
-        nb = json.loads(text)
+        nb = json.loads(text.removeprefix(_BOM))  # with which Jupyter would not open it
     except (ValueError, RecursionError) as error:
         raise RegionError(
             f"{where} is not a notebook, or a damaged one ({error}). Open it in Jupyter and save "
@@ -299,6 +307,9 @@ def skeleton(path: str, text: str) -> str:
     Two files with the same skeleton differ in the student's regions only, and in what editors and
     Jupyter change by themselves: line endings, a byte order mark,
     outputs, cell ids, the name and version of the kernel.
+
+    Starters carry the digests of skeletons, and older projects recompute them. So what this
+    function returns for a file must not change any more once a starter has been handed out.
     """
     if path.endswith(".ipynb"):
         nb, cells, seen = read_notebook(text, path), [], set()
@@ -327,8 +338,7 @@ def skeleton(path: str, text: str) -> str:
 # --- the parts -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     text: str
     newline: str
     number: int
@@ -376,15 +386,22 @@ def _meant(line: str) -> str | None:
         wanted = phrase.split()
         # A longer comment is a sentence; a marker has at most a name behind its phrase.
         if len(wanted) <= len(words) <= len(wanted) + 1:
-            alike = [_likeness(*pair) for pair in zip(wanted, words, strict=False)]
-            together = _likeness(phrase, " ".join(words[: len(wanted)]))
-            if min(alike) >= 0.7 and together >= 0.8:
+            alike = all(_likeness(*pair) >= 0.7 for pair in zip(wanted, words, strict=False))
+            if alike and _likeness(phrase, " ".join(words[: len(wanted)])) >= 0.8:
                 return phrase
     return None
 
 
-def _likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, one, other, autojunk=False).ratio()
+def _stub_line(name: str) -> str:
+    return f'raise NotImplementedError("{name}")'
+
+
+def _likeness(wanted: str, word: str) -> float:
+    """How much alike they are, from 0 to 1; no more than 2/3 if `word` is twice as long or longer.
+
+    That is too little for a marker anyway, so nobody needs to look at all of a long word.
+    """
+    return SequenceMatcher(None, wanted, word[: 2 * len(wanted)], autojunk=False).ratio()
 
 
 def _end_of(begin: re.Match[str]) -> str:
@@ -399,10 +416,11 @@ def _nested(name: str, line: _Line, begin: re.Match[str], first: _Line, where: s
 
 
 def _require_known(names: Mapping[str, object], known: list[str], where: str) -> None:
+    there = dict.fromkeys(known)
     for name in names:
-        if name not in known:
-            there = ", ".join(dict.fromkeys(known)) or "none"
-            raise RegionError(f"{where}: has no region {name!r} to fill. Its regions: {there}.")
+        if name not in there:
+            listed = ", ".join(there) or "none"
+            raise RegionError(f"{where}: has no region {name!r} to fill. Its regions: {listed}.")
 
 
 def _require_no_markers(body: Body, name: str, where: str) -> None:
@@ -437,14 +455,14 @@ def _fitted(body: Body, region: Region) -> str:
 def _notebook_fault(nb: object) -> str | None:
     if not isinstance(nb, dict):
         return "is not a notebook: it is JSON, but not an object"
+    if _is_nested_deeply(nb):
+        return f"is not a notebook: it is nested more than {_MOST_NESTING} deep"
     if nb.get("nbformat") != 4:
         return f"is not a notebook of format 4 (its nbformat is {str(nb.get('nbformat'))[:20]})"
     if not isinstance(nb.get("cells"), list):
         return "is not a notebook: it has no list of cells"
     if not isinstance(nb.get("metadata", {}), dict):
         return "is not a notebook: its metadata are not an object"
-    if _is_nested_deeply(nb):
-        return f"is not a notebook: it is nested more than {_MOST_NESTING} deep"
     try:
         json.dumps(nb, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
@@ -469,6 +487,8 @@ def _cell_fault(cell: object) -> str | None:
         return "its source is neither text nor a list of lines"
     if not isinstance(cell.get("metadata", {}), dict):
         return "its metadata are not an object"
+    if not isinstance(cell.get("attachments") or {}, dict):
+        return "its attachments are not an object"
     gradkit = cell.get("metadata", {}).get("gradkit", {})
     if not isinstance(gradkit, dict):
         return "its metadata `gradkit` are not an object"

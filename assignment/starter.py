@@ -68,18 +68,24 @@ class Starter:
 
 def describe(name: str, exercises: Iterable[str], version: str, files: Mapping[str, str]) -> str:
     """The text of the record of a starter with these files, given as texts by their paths."""
-    stubs = {path: texts for path, text in files.items() if (texts := region_texts(path, text))}
+    skeletons, stubs = digests(files)
     record = {
         "starter": name,
         "exercises": sorted(exercises),
         "version": version,
-        "skeletons": {path: digest(skeleton(path, text)) for path, text in files.items()},
-        "stubs": {
-            path: {region: digest(text) for region, text in texts.items()}
-            for path, texts in stubs.items()
-        },
+        "skeletons": skeletons,
+        "stubs": stubs,
     }
     return json.dumps(record, indent=1, sort_keys=True) + "\n"
+
+
+def digests(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """What a record says of these files: `skeletons` and `stubs`, as in `Starter`."""
+    regions = {path: texts for path, text in files.items() if (texts := region_texts(path, text))}
+    return (
+        {path: digest(skeleton(path, text)) for path, text in files.items()},
+        {path: {name: digest(x) for name, x in texts.items()} for path, texts in regions.items()},
+    )
 
 
 def read_record(text: str) -> Starter:
@@ -90,8 +96,8 @@ def read_record(text: str) -> Starter:
             name=record["starter"],
             exercises=tuple(record["exercises"]),
             version=record["version"],
-            skeletons=dict(record["skeletons"]),
-            stubs={path: dict(regions) for path, regions in record["stubs"].items()},
+            skeletons=dict(record["skeletons"].items()),
+            stubs={path: dict(texts.items()) for path, texts in record["stubs"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StarterError(f"its {RECORD} is damaged ({error!r:.80})") from error
@@ -138,14 +144,8 @@ def read_zip(path: Path) -> tuple[Starter, dict[str, str]]:
     try:
         texts = _read_members(path)
         starter = read_record(texts[RECORD])
-        for name in (*starter.skeletons, *starter.stubs):
-            if name not in texts:
-                raise StarterError(f"it does not hold {name}, which its {RECORD} lists")
-        for name in texts:
-            if name != RECORD and name not in starter.skeletons:
-                raise StarterError(f"it holds {name}, which its {RECORD} does not list")
-        for name, text in texts.items():
-            region_texts(name, text)  # raises where its regions are not in order
+        files = {name: text for name, text in texts.items() if name != RECORD}
+        _require_as_recorded(files, starter)
     except (StarterError, RegionError) as error:
         raise StarterError(
             f"{path} is refused: {str(error).rstrip('.')}. Nothing was changed. Download the zip "
@@ -157,6 +157,22 @@ def read_zip(path: Path) -> tuple[Starter, dict[str, str]]:
             "Download it again from your course."
         ) from error
     return starter, texts
+
+
+def _require_as_recorded(files: Mapping[str, str], starter: Starter) -> None:
+    """Raise StarterError if these are not the files that the record describes."""
+    for name in (*starter.skeletons, *starter.stubs):
+        if name not in files:
+            raise StarterError(f"it does not hold {name}, which its {RECORD} lists")
+    skeletons, stubs = digests(files)  # raises where the regions of a file are not in order
+    for name in files:
+        if name not in starter.skeletons:
+            raise StarterError(f"it holds {name}, which its {RECORD} does not list")
+        recorded = starter.skeletons[name], starter.stubs.get(name)
+        if recorded != (skeletons[name], stubs.get(name)):
+            raise StarterError(
+                f"its {name} is not what its {RECORD} says: it was changed after it was built"
+            )
 
 
 def _read_members(path: Path) -> dict[str, str]:

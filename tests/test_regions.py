@@ -1,9 +1,11 @@
 """Regions: found, taken out and put in without a byte outside them changing; errors say where."""
 
 import ast
+import contextlib
 import copy
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from assignment.regions import (
     ANSWER_STUB,
     Body,
     RegionError,
+    emptied,
     extract,
     extract_cells,
     find,
@@ -180,6 +183,15 @@ def test_a_stub_holds_nothing_of_the_solution(source: str) -> None:
     assert skeleton("f.py", stubbed) == skeleton("f.py", source)
 
 
+@given(sources())
+def test_an_emptied_source_is_the_starters_but_for_its_markers(source: str) -> None:
+    empty = emptied(source, "f.py")
+    assert outside(empty) == outside(source)
+    for name, body in extract(empty, "f.py").items():
+        assert body.text == f'{body.indent}raise NotImplementedError("{name}"){body.newline}'
+    assert emptied(stub(source, "f.py"), "f.py") == stub(empty, "f.py")
+
+
 def test_a_skeleton_tells_changes_outside_from_those_inside() -> None:
     source = "x = 1\n  ### BEGIN SOLUTION a\n  y = 2\n  ### END SOLUTION\n"
     same = "\ufeffx = 1\r\n  ### START OF YOUR CODE: a  \r\n  no\r\n  ### END OF YOUR CODE\r\n"
@@ -285,6 +297,39 @@ def test_every_damage_to_a_marker_is_noticed(data: st.DataObject, region: str, t
         find(source[:at] + damage + source[at + 1 :], "f.py")
 
 
+HOSTILE = {
+    "a word like a phrase, again and again": "# BEGIN SOLUTION" + "SOLUTION" * 10**6,
+    "a first word like one": "# " + "BEGIN" * 10**6 + " SOLUTION",
+    "blanks before a marker": " " * 10**6 + "### BEGIN SOLUTION",
+    "blanks after one": "### END SOLUTION" + " \t" * 500_000 + "x",
+    "nothing but #": "#" * 10**6,
+    "many words": "# " + "begin " * 160_000,
+    "many parts of a word": "# " + "BEGIN_" * 160_000,
+    "a long name": f"### BEGIN SOLUTION {'a' * 10**6}\n{END}",
+    "many regions": "".join(f"### BEGIN SOLUTION a{i}\n{END}" for i in range(50_000)),
+    "many lines": "\n" * 300_000,
+    "many comments": "# begin your code x\n" * 30_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_text_takes_no_longer_than_its_length_accounts_for(kind: str) -> None:
+    source = HOSTILE[kind]
+    start = time.process_time()
+    with contextlib.suppress(RegionError):
+        bodies = extract(source, "f.py")
+        assert graft(source, bodies, "f.py") == source
+    # Each takes up to 1 s here; where more was compared than had to be, they took 5 to 40 s.
+    assert time.process_time() - start < 4
+
+
+def test_a_notebook_of_many_regions_takes_no_longer_than_its_length_accounts_for() -> None:
+    nb = notebook(*(cell("code", "x", f"a{i}") for i in range(40_000)))
+    start = time.process_time()
+    assert graft_cells(nb, extract_cells(nb, "nb"), "nb") == nb
+    assert time.process_time() - start < 4
+
+
 def test_a_body_for_a_region_that_is_not_there_is_refused() -> None:
     with pytest.raises(RegionError, match=r"f\.py: has no region 'b' to fill.*: a\.$"):
         graft(BEGIN + END, {"b": Body("", "", "\n")}, "f.py")
@@ -378,6 +423,13 @@ def test_what_is_extracted_from_a_notebook_and_grafted_back_changes_no_text(
         [c for c in nb["cells"] if c["metadata"]]
     ):
         assert grafted == nb
+
+
+def test_a_byte_order_mark_before_a_notebook_is_no_part_of_it() -> None:
+    text = NOTEBOOK.read_bytes().decode()
+    nb = read_notebook(f"\ufeff{text}", "nb")
+    assert write_notebook(nb) == text
+    assert skeleton("x.ipynb", f"\ufeff{text}") == skeleton("x.ipynb", text)
 
 
 def test_split_and_copied_cells_are_one_region() -> None:
@@ -479,13 +531,15 @@ def test_a_skeleton_of_a_notebook_is_blind_to_what_jupyter_changes() -> None:
     [
         ("", "is not a notebook, or a damaged one"),
         ("{", "is not a notebook, or a damaged one"),
-        ("\ufeff{}", "is not a notebook, or a damaged one"),
+        ("\ufeff", "is not a notebook, or a damaged one"),
+        ("\ufeff\ufeff{}", "is not a notebook, or a damaged one"),
         ("9" * 5000, "is not a notebook, or a damaged one"),
         ("[" * 100_000, "is not a notebook, or a damaged one"),
         ("[]", "not an object"),
         ("{}", "format 4"),
         ('{"nbformat": 3, "worksheets": []}', "format 4"),
         ('{"nbformat": 4}', "no list of cells"),
+        ('{"nbformat": %s}' % ("[" * 900 + "]" * 900), "nested"),
         ('{"nbformat": 4, "cells": [], "metadata": []}', "its metadata are not an object"),
         ('{"nbformat": 4, "cells": %s}' % ("[" * 150 + "]" * 150), "nested"),
         ('{"nbformat": 4, "cells": [], "x": "\\ud800"}', "lone surrogate"),
@@ -495,6 +549,7 @@ def test_a_skeleton_of_a_notebook_is_blind_to_what_jupyter_changes() -> None:
         ('{"nbformat": 4, "cells": [{"cell_type": 1, "source": ""}]}', "is not a cell"),
         (json.dumps(notebook({**cell("code", ""), "metadata": 1})), "its metadata"),
         (json.dumps(notebook({**cell("code", ""), "metadata": {"gradkit": 1}})), "`gradkit`"),
+        (json.dumps(notebook({**cell("code", ""), "attachments": [1]})), "its attachments"),
         (json.dumps(notebook(cell("code", "", "No Name"))), "'No Name' is not a region's name"),
     ],
 )
