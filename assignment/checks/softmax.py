@@ -559,7 +559,6 @@ def _checks_of(function: str, short: str, region: str) -> list[Check]:
             (region,),
             loss_on(far_apart, function),
             ("loss",),
-            tolerance=1e-3,
             ordinary=values,
             hints={"nan": UNDERFLOW, "wrong": NO_FLOOR},
             raises=SHAPES,
