@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_check(commands.add_parser("check", help="check your code and say what to do next"))
     _add_data(commands.add_parser("data", help="fetch CIFAR-10, or draw a stand-in for it"))
+    _add_submit(commands.add_parser("submit", help="pack what is handed in"))
     _add_update(commands.add_parser("update", help="put your work into a newer starter"))
     return parser
 
@@ -58,16 +59,29 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "Run the checks of an exercise on your files, as they are saved, and say what is right, "
         "what is not, and what to do next."
     )
-    parser.add_argument(
-        "exercise", nargs="?", metavar="EXERCISE", help="which exercise, where there are several"
-    )
+    _add_exercise(parser)
     parser.add_argument("--watch", action="store_true", help="run again on every save")
     parser.set_defaults(run=_check, usage_error=parser.error)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from assignment.checks.check import exercises
     from assignment.checks.terminal import check, watch
+
+    name = _exercise(options)
+    if options.watch:
+        watch(name)
+    return 0 if check(name) else 1
+
+
+def _add_exercise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "exercise", nargs="?", metavar="EXERCISE", help="which exercise, where there are several"
+    )
+
+
+def _exercise(options: argparse.Namespace) -> str:
+    """The name of the exercise that is meant; wrong usage if nothing tells."""
+    from assignment.checks.check import exercises
 
     names = exercises()
     if options.exercise not in (*names, None):
@@ -76,10 +90,7 @@ def _check(options: argparse.Namespace) -> int:
         )
     if options.exercise is None and len(names) > 1:
         options.usage_error(f"name one of the exercises: {', '.join(names)}")
-    name = options.exercise or names[0]
-    if options.watch:
-        watch(name)
-    return 0 if check(name) else 1
+    return options.exercise or names[0]
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +145,33 @@ def _data(options: argparse.Namespace) -> int:
         else:
             install_cifar10(archive=archive, source=options.source)
     except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _add_submit(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Pack your files and your notebook, as they are saved, into a zip file to hand in, and say "
+        "what is in it, what is still open, and what would not work where it is graded."
+    )
+    _add_exercise(parser)
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="the zip file (EXERCISE-submission.zip in the project's folder)",
+    )
+    parser.set_defaults(run=_submit, usage_error=parser.error)
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from assignment.checks.check import load_exercise
+    from assignment.submit import SubmitError, submit
+
+    try:
+        print(submit(load_exercise(_exercise(options)), options.out))
+    except SubmitError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -6,8 +6,10 @@ A command is a subparser and a function of its arguments that returns the exit s
 
 import argparse
 import io
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from assignment import PROJECT
 from assignment.regions import RegionError
@@ -56,7 +58,95 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "prove starter, solution, variants and mistakes; print what was proved"
     commands.add_parser("verify", help=text, description=text).set_defaults(run=_verify)
+    _add_grade(commands)
+    _add_look(commands)
+    _add_after(commands)
     return parser
+
+
+def _add_grade(commands: Any) -> None:
+    text = "grade a folder of submissions into a ledger and gradebook.csv"
+    command = commands.add_parser("grade", help=text, description=text)
+    command.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="the class's folder")
+    command.add_argument(
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help="whose submission is whose: a column `student`, and others found in files' names",
+    )
+    command.add_argument(
+        "--jobs",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="so many submissions side by side (the number of processors)",
+    )
+    command.add_argument(
+        "--seed",
+        type=_seed,
+        metavar="NUMBER",
+        help="the secret seed; without it one is drawn at the first run, and kept in the ledger",
+    )
+    command.add_argument(
+        "--no-sandbox",
+        action="store_true",
+        help="run the submissions as yourself: for work that you trust as if it were your own",
+    )
+    command.add_argument(
+        "--regrade",
+        nargs="?",
+        const="",
+        metavar="STUDENT",
+        help="do the results of a student over, or all of them",
+    )
+    _add_out(command)
+    command.set_defaults(run=_grade)
+
+
+def _add_look(commands: Any) -> None:
+    text = "lay out one submission, to look into it with pytest --nbval"
+    command = commands.add_parser("look", help=text, description=text)
+    command.add_argument("submission", type=Path, metavar="SUBMISSION", help="a folder or archive")
+    command.add_argument("desk", type=Path, metavar="DESK", help="a new folder for it")
+    command.add_argument("--no-sandbox", action="store_true", help="for work that you trust")
+    _add_out(command)
+    command.set_defaults(run=_look)
+
+
+def _add_after(commands: Any) -> None:
+    text = "judge all results again, after a correction of checks, tolerances or hints"
+    command = commands.add_parser("reverdict", help=text, description=text)
+    _add_out(command)
+    command.set_defaults(run=_reverdict)
+
+    text = "print the gradebook"
+    command = commands.add_parser("export", help=text, description=text)
+    command.add_argument("--format", choices=("csv", "json"), default="csv", help="csv, or json")
+    _add_out(command)
+    command.set_defaults(run=_export)
+
+
+def _add_out(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=PROJECT / "grades",
+        metavar="FOLDER",
+        help="where ledger and gradebook are (grades in the project's folder)",
+    )
+    command.add_argument("--exercise", metavar="NAME", help="which one, where there are several")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 128:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number below 2^128")
+    return int(text)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -94,6 +184,78 @@ def _verify(options: argparse.Namespace) -> int:
     from gradkit.verify import verify_all
 
     return 0 if verify_all(PROJECT) else 1
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from gradkit.engine import Request, forget, grade_class, write_gradebook
+
+    request = Request(
+        PROJECT,
+        _exercise(options),
+        options.submissions,
+        options.out,
+        options.jobs,
+        options.roster,
+        options.seed,
+        not options.no_sandbox,
+    )
+    if options.regrade is not None:
+        forget(request, options.regrade)
+    try:
+        report = grade_class(request, tqdm.write)
+    finally:
+        gradebook = write_gradebook(request)
+    print(report)
+    print(f"The gradebook: {gradebook}")
+    return 1 if report.left else 0
+
+
+def _look(options: argparse.Namespace) -> int:
+    from gradkit.engine import Request, look
+
+    request = Request(
+        PROJECT,
+        _exercise(options),
+        options.submission,
+        options.out,
+        1,
+        enclosed=not options.no_sandbox,
+    )
+    notebook = look(request, options.desk)
+    print("Look into it with")
+    print(f"    {sys.executable} -m pytest -p gradkit.nbval_plugin --nbval {notebook}")
+    return 0
+
+
+def _reverdict(options: argparse.Namespace) -> int:
+    from gradkit.engine import Request, reverdict, write_gradebook
+
+    request = Request(PROJECT, _exercise(options), options.out, options.out, 1)
+    for line in reverdict(request):
+        print(line)
+    print(f"The gradebook: {write_gradebook(request)}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from gradkit.engine import Request, export
+
+    request = Request(PROJECT, _exercise(options), options.out, options.out, 1)
+    print(export(request, options.format), end="")
+    return 0
+
+
+def _exercise(options: argparse.Namespace) -> str:
+    from gradkit.release import exercise_names
+
+    names = exercise_names(PROJECT)
+    if options.exercise in names:
+        return str(options.exercise)
+    if options.exercise is None and len(names) == 1:
+        return names[0]
+    raise GradkitError(f"Name one of the exercises with --exercise: {', '.join(names)}.")
 
 
 if __name__ == "__main__":

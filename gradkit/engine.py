@@ -326,7 +326,7 @@ def _entry(submission: Submission) -> Entry:
     status = "superseded" if submission.superseded else "waiting"
     if not submission.name:
         status = "nothing handed in"
-    return Entry(submission.name, submission.student, received, status)
+    return Entry(submission.name, submission.student, received, status, notes=submission.notes)
 
 
 def _all_deadlines(exam: Exam) -> float:

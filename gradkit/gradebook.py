@@ -251,6 +251,12 @@ class Ledger:
         found = self._result_id(key)
         return None if found is None else self._read_result(found)
 
+    def latest(self, key: Key) -> Result | None:
+        """The result of a work, or else the last one that a former exam or kit gave it."""
+        query = "SELECT id FROM results WHERE student = ? AND work = ? ORDER BY graded DESC"
+        found = self._db.execute(query, (key.student, key.work)).fetchone()
+        return self.result(key) or (found and self._read_result(found[0]))
+
     def results(self) -> Iterator[Result]:
         """All results, those of former exams and kits included."""
         for (number,) in self._db.execute("SELECT id FROM results ORDER BY id").fetchall():
@@ -340,9 +346,12 @@ def rows(ledger: Ledger, exercise: Exercise, exam: str, kit: str) -> Iterator[di
     """The gradebook: a row for each submission. Where there is no score, it is empty, never 0."""
     maximum = sum(check.points for check in exercise.checks)
     for entry in ledger.entries():
-        graded = None
+        graded, notes = None, [*entry.notes]
         if entry.work and entry.status == "graded":
-            graded = ledger.result(Key(entry.student, entry.work, exam, kit))
+            key = Key(entry.student, entry.work, exam, kit)
+            graded = ledger.latest(key)
+            if graded and graded.key != key:
+                notes.append("Graded before exercise or kit were changed.")
         points = {name: v.points for name, v in graded.verdicts.items()} if graded else {}
         yield {
             "student": entry.student,
@@ -351,7 +360,7 @@ def rows(ledger: Ledger, exercise: Exercise, exam: str, kit: str) -> Iterator[di
             "status": entry.status,
             "submission": entry.submission,
             **{name: points.get(name, "") for name in exercise.names},
-            "notes": " ".join(entry.notes),
+            "notes": " ".join(notes),
         }
 
 

@@ -124,8 +124,8 @@ class Student:
 
     def _take_out(self) -> dict[str, ModuleType]:
         """Remove the modules of the student's packages from those that are loaded."""
-        packages = {name.rpartition(".")[0] for name in self._files}
-        names = [name for name in sys.modules if name.rpartition(".")[0] in packages]
+        below = tuple({f"{name.rpartition('.')[0]}." for name in self._files})
+        names = [name for name in sys.modules if name.startswith(below)]
         return {name: sys.modules.pop(name) for name in names}
 
 
