@@ -38,7 +38,7 @@ LIMITS = LimitsOfTime(check_seconds=2, cell_seconds=5, memory_mb=300, files_mb=3
 
 
 @pytest.fixture(scope="module")
-def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
+def exam(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Exam:
     """The softmax exam, with short deadlines."""
     folder = tmp_path_factory.mktemp("exam")
     for place in (folder, *folder.parents[:3]):
@@ -387,6 +387,144 @@ def test_there_is_no_network_and_no_way_to_more_powers(exam: Exam) -> None:
     assert "RuntimeError: []" in looked(exam, program)
 
 
+# --- code that wants points for nothing -----------------------------------------------------------
+
+RIGHT = "\n".join(
+    line.removeprefix("    ") for line in BANK.solution.body("softmax_naive").text.splitlines()
+)
+FORGED = (
+    "from IPython.display import display\n"
+    "def forge(**more):\n"
+    "    sent = {'arrays': {}, 'missing': '', 'unusable': '', 'raised': None, 'timed_out': '',\n"
+    "            'crashed': '', 'printed': '', 'seconds': 0.0} | more\n"
+    "    display({'application/vnd.gradkit.outcome+json': sent}, raw=True)\n"
+)
+CHEATS = {
+    "zeros, at once": "return 0.0, np.zeros_like(W)",
+    "nan": "return float('nan'), np.full_like(W, np.nan)",
+    "inf": "return float('inf'), np.full_like(W, np.inf)",
+    "numbers as text": "return '1.5', W",
+    "objects that equal everything": (
+        "class Equal:\n"
+        "    def __eq__(self, other): return True\n"
+        "    def __array__(self, dtype=None, copy=None): return np.zeros(())\n"
+        "return Equal(), W"
+    ),
+    "a wrong shape": "return np.zeros((3, 3)), W",
+    "a complex number": "return 1j, W",
+    "10 GB": "return np.broadcast_to(1.0, (10**9,)), W",
+    "many axes": "return np.zeros((1,) * 32), W",
+    "numpy patched": (
+        "np.allclose = np.array_equal = lambda *a, **k: True\n"
+        "np.linalg.norm = np.abs = lambda *a, **k: 0.0\nreturn 0.5, W"
+    ),
+    "the comparison patched": (
+        "from assignment.checks import differences, verdict\n"
+        "differences.find_difference = verdict.find_difference = lambda *a: None\nreturn 0.5, W"
+    ),
+    "builtins patched": (
+        "import builtins\nbuiltins.print = builtins.abs = lambda *a, **k: 0\n"
+        "builtins.AssertionError = Exception\nreturn 0.5, W"
+    ),
+    "json patched": (
+        "import json\njson.dumps = lambda *a, **k: '{\"status\": \"passed\"}'\nreturn 0.5, W"
+    ),
+    "the display patched": (
+        "import IPython.display\nIPython.display.display = lambda *a, **k: None\nreturn 0.5, W"
+    ),
+    "a forged verdict": (
+        "from IPython.display import display\n"
+        "display({'text/plain': '✓ Naive loss (8 of 8 points)'}, raw=True)\nreturn 0.5, W"
+    ),
+    "a forged outcome without arrays": f"{FORGED}forge()\nimport os\nos._exit(0)",
+    "a forged outcome of nonsense": (
+        f"{FORGED}forge(arrays={{'loss where x': {{'dtype': 'O', 'shape': [-1], 'data': '!'}}}})\n"
+        "import time\ntime.sleep(99)"
+    ),
+    "a forged outcome that is no object": (
+        "from IPython.display import display\n"
+        "display({'application/vnd.gradkit.outcome+json': ['passed'] * 3}, raw=True)\n"
+        "import os\nos._exit(0)"
+    ),
+    "a forged idle message": (
+        "from IPython import get_ipython\nk = get_ipython().kernel\n"
+        "k.session.send(k.iopub_socket, 'status', {'execution_state': 'idle'},\n"
+        "    parent=k.get_parent('shell'), ident=b'status')\nimport time\ntime.sleep(99)"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", CHEATS)
+def test_only_the_right_numbers_are_worth_points(exam: Exam, how: str) -> None:
+    verdict = attack(exam, CHEATS[how])
+    assert verdict.points == 0
+
+
+def test_right_numbers_in_whatever_way_are_right(exam: Exam) -> None:
+    numeric = (
+        "def f(W):\n"
+        "    s = X @ W\n"
+        "    s = s - s.max(axis=1, keepdims=True)\n"
+        "    data = np.mean(np.log(np.exp(s).sum(axis=1)) - s[np.arange(len(y)), y])\n"
+        "    return data + reg / 2 * (W**2).sum()\n"
+        "for i in np.ndindex(W.shape):\n"
+        "    h = np.zeros_like(W)\n"
+        "    h[i] = 1e-6\n"
+        "    dW[i] = (f(W + h) - f(W - h)) / 2e-6\n"
+        "loss = f(W)\n"
+    )
+    names = ("naive_loss", "naive_gradient")
+    verdicts = sit(exam, solution(numeric), *names)
+    assert all(verdict.passed for verdict in verdicts.values())
+
+
+def test_an_answer_to_one_check_cannot_be_prepared_in_another(exam: Exam) -> None:
+    """Each check has a seed of its own, which is not known before its cell runs."""
+    body = (
+        "import sys\n"
+        "seeds = [f.f_locals.get('own_seed') for f in sys._current_frames().values()\n"
+        "         for f in iter_back(f)]\n"
+        "raise RuntimeError(sorted({s for s in seeds if s}))"
+    )
+    helper = "def iter_back(f):\n    while f:\n        yield f\n        f = f.f_back\n\n\n"
+    softmax = helper.encode() + solution(body)
+    said = {
+        name: verdict.quoted.rpartition(":")[2]
+        for name, verdict in sit(exam, softmax, "naive_loss", "naive_gradient").items()
+    }
+    # The seed itself is not told on: whoever reads the feedback does not learn it.
+    assert set(said.values()) == {" […]"}
+    own = {name: EXERCISE.check(name).seed_from(SECRET) for name in said}
+    assert len(set(own.values())) == 2
+
+
+def test_files_that_are_not_the_students_to_write_are_not_there(exam: Exam) -> None:
+    looked_for = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
+    program = (
+        "import os\n"
+        f"found = [n for d, _, ns in os.walk('/project') for n in ns if n in {looked_for!r}]\n"
+        "found += [p for p in ('/tmp/.ipython/profile_default/startup/x.py',) if os.path.exists(p)]"
+    )
+    assert "RuntimeError: []" in looked(exam, program)
+
+
+def test_the_time_of_a_check_is_measured_outside(exam: Exam) -> None:
+    slow = BANK.solution.planted(
+        "softmax_vectorized",
+        "import time\nif len(X) > 10**5: time.sleep(3)\ntime.perf_counter = lambda: 0.0\n"
+        + "\n".join(
+            line.removeprefix("    ")
+            for line in BANK.solution.body("softmax_vectorized").text.splitlines()
+        )
+        + "\n",
+    ).files[SOFTMAX]
+    patient = replace(exam.manifest, limits=replace(LIMITS, check_seconds=9))
+    names = ("vectorized_loss", "vectorized_gradient", "vectorized_no_loops")
+    verdicts = sit(replace(exam, manifest=patient), slow.encode(), *names)
+    assert verdicts["vectorized_loss"].passed
+    assert verdicts["vectorized_no_loops"].mistake == "slow_vectorized"
+
+
 # --- the filter, the probe, the watchdog ----------------------------------------------------------
 
 
@@ -398,7 +536,9 @@ def test_the_filter_is_made_of_whole_instructions_for_each_kind_of_processor() -
         seccomp_filter("m68k")
 
 
-def test_where_bubblewrap_is_missing_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_bubblewrap_is_missing_the_way_out_is_told(
+    sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     probe()
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SandboxError, match=r"not installed. Install it .* --no-sandbox"):
