@@ -59,6 +59,8 @@ class Sitting:
             # Something that ran before keeps answers from coming out: once more, without it.
             self.close()
             ran = self._execute(source, limits.check_seconds)
+            if ran.outcome is None:  # and perhaps it is still at work, whatever it said
+                self.close()
         self.outcomes[check.name] = self._outcome(check, ran)
         return self.judge.verdict(check.name)
 
