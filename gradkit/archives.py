@@ -35,6 +35,7 @@ MOST_UNPACKED = 1_000_000_000
 MOST_DEPTH = 30  # of folders; the deepest ones of an environment are at 15
 MOST_PATH = 4096  # characters, as on Linux
 MOST_HEADER = 100_000  # bytes of a tar header; it holds a path
+MOST_HEADERS = 3 * MOST_ENTRIES  # of a tar file: a member has one to three
 CHUNK = 1 << 18  # bytes
 
 # The faults of members as nobody's archiver makes them.
@@ -342,7 +343,8 @@ def _zip_time(info: zipfile.ZipInfo) -> float:
 
 
 def _zip_fault(info: zipfile.ZipInfo) -> str:
-    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+    kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system else 0  # 0 is Windows
+    if kind not in (0, stat.S_IFREG):
         return "is a link, a device or the like"
     if info.flag_bits & 1:
         return "is encrypted"
@@ -457,13 +459,15 @@ def _headers(stream: io.BufferedReader) -> Iterator[tuple[tarfile.TarInfo, str]]
     also give the size.
     """
     name, size = "", None
-    while True:
+    for number in itertools.count():
         block = stream.read(_BLOCK)
         if len(block) < _BLOCK:
             raise EOFError("it ends too early")
         if not block.strip(b"\0"):
             return
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        if header.size < 0 or number > MOST_HEADERS:
+            raise ValueError("its headers make no sense")
         if header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
             if header.size > MOST_HEADER:
                 raise ValueError(f"a header of {header.size:,} bytes")
@@ -506,8 +510,6 @@ def _number(text: str | None) -> int | None:
 
 
 def _padded(size: int) -> int:
-    if size < 0:
-        raise ValueError("a member of negative size")
     return -(-size // _BLOCK) * _BLOCK
 
 

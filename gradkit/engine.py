@@ -68,7 +68,8 @@ class Report:
     left: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        said = [f"{self.graded} graded", f"{self.there} had been graded before"]
+        said = [f"{self.graded} graded"]
+        said += [f"{self.there} had been graded before"] * bool(self.there)
         said += [f"{self.refused} refused"] * bool(self.refused)
         said += [f"{self.failed} could not be graded"] * bool(self.failed)
         if self.left:

@@ -9,15 +9,18 @@ counts as not attempted; what is wrong with a part of it is a note, with all of 
 """
 
 import hashlib
+import itertools
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from assignment import PROJECT
 from assignment.checks.check import Exercise
 from assignment.regions import (
     Notebook,
@@ -67,9 +70,9 @@ MOST_NOTEBOOKS = 3  # that are opened in search of the exercise's cells
 MOST_REGIONS = 100  # of a notebook; the softmax exercise has 6
 MOST_OTHERS = 2_000  # names of other files that are kept, to tell of them
 MOST_TOLD = 3  # names in a note
-# Values in a notebook, outside its texts: a printed number needs none, each line of output one. A
-# list of ten million empty lists would be as short as 20 MB, and take 600 MB of memory.
-MOST_VALUES = 1_000_000
+# Texts, lists, objects and commas in a notebook. A line of output needs two of them. What has many
+# more may be 20 MB of empty lists, which would take 600 MB of memory.
+MOST_TOKENS = 2_000_000
 # A text takes one to four bytes a character, as many as its widest one does, and reading it makes
 # some five copies of it.
 MOST_TEXT_MEMORY = 2 * MOST_NOTEBOOK_BYTES
@@ -201,8 +204,7 @@ class _Entry:
     def is_of_use(self, exercise: Exercise) -> bool:
         if self.label.typed:
             return False
-        found = _wanted_as(self.label.given, exercise, _wanted(exercise))
-        return not self.is_single or found is not None
+        return not self.is_single or _Wanted(exercise).named(self.label.given) is not None
 
     def when(self) -> datetime | None:
         if told := self.label.when or (self.submitters and self.submitters.when):
@@ -353,8 +355,15 @@ def read(submission: Submission, exercise: Exercise) -> Work:
     """
     if submission.path is None:
         raise Refused("Nothing was handed in.")
+    try:
+        return _read(submission, submission.path, exercise)
+    except Refused as error:
+        raise Refused(" ".join([str(error), *submission.notes])) from error
+
+
+def _read(submission: Submission, path: Path, exercise: Exercise) -> Work:
     reading = _Reading(exercise, list(submission.notes))
-    parts = submission.parts or (submission.path,)
+    parts = submission.parts or (path,)
     singles = [path for path in parts if _is_single(path)]
     if singles:
         reading.take(_Singles(singles, exercise))
@@ -367,7 +376,7 @@ def read(submission: Submission, exercise: Exercise) -> Work:
 
 def _is_single(path: Path) -> bool:
     """Whether something is to be taken for a single file, not for a folder or an archive."""
-    return not is_archive(path.name) and not _is_folder(path)
+    return not (is_archive(path.name) or path.is_dir() or path.is_symlink())
 
 
 def _is_folder(path: Path) -> bool:
@@ -382,9 +391,10 @@ class _Singles(Source):
         self.paths, self.exercise = paths, exercise
 
     def members(self) -> Iterator[Member]:
+        wanted = _Wanted(self.exercise)
         for number, path in enumerate(self.paths):  # the last one is the newest
             name = label(path.name, self.exercise).given
-            target, called = _wanted_as(name, self.exercise, _wanted(self.exercise)) or ("", 0)
+            target, called = wanted.named(name) or ("", 0)
             yield Member(Path(target).name if called in (1, 2) else name, number, path)
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
@@ -438,10 +448,13 @@ class _Reading:
         folder round each upload."""
         if not self.missing() or not self.inner:
             return
-        newest, *_ = sorted(self.inner, key=lambda path: (self.inner[path][0], path), reverse=True)
+        newest = max(self.inner, key=lambda path: (self.inner[path][0], path))
         name = self.inner[newest][1]
         before = set(self.missing())
-        self.open(newest, shown(name))
+        try:
+            self.open(newest, shown(name))
+        except _Incomplete as error:
+            self.refusals.append(str(error))
         if taken := before - set(self.missing()):
             files = ", ".join(sorted(Path(path).name for path in taken))
             self.notes.append(f"Taken from {shown(name)}: {files}.")
@@ -478,11 +491,11 @@ class _Reading:
     def _found(self, source: Source) -> list[_Found]:
         """What may be one of the wanted files; the others are only written down."""
         found: dict[str, _Found] = {}
-        wanted, refused, again = _wanted(self.exercise), [], []
+        wanted, refused, again = _Wanted(self.exercise), [], []
         for member in source.members():
             if not member.name or is_aside(member.name):
                 continue
-            candidate = _candidate(member, self.exercise, wanted)
+            candidate = wanted.candidate(member)
             if member.fault and (candidate or member.fault in HOSTILE):
                 refused.append(f"{shown(member.name)} {member.fault}")
             elif candidate is None:
@@ -543,7 +556,7 @@ class _Reading:
 
     def _bodies(self, content: bytes, name: str) -> dict[str, tuple[bool, str]]:
         text = decode(content, name)
-        if sys.getsizeof(text) > MOST_TEXT_MEMORY or _values(text) > MOST_VALUES:
+        if sys.getsizeof(text) > MOST_TEXT_MEMORY or _is_crowded(text):
             raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
         nb = self._without_long_cells(read_notebook(text, name))
         code = {region for check in self.exercise.checks for region in check.regions}
@@ -614,14 +627,13 @@ class _Reading:
 
     def _ignored(self) -> list[str]:
         """The files beside those of the exercise that are not the starter's either."""
-        given = set(self.record.skeletons) if self.record else set()
-        names = []
-        for name in self.others:
-            parts = name.split("/")
-            inside = [parts[start:] for start in range(min(len(parts), MOST_FOLDERS + 1))]
-            is_given = any("/".join(rest) in given for rest in inside)
-            if not is_given and (given or not any(rest[0] in TOP_LEVEL for rest in inside)):
-                names.append(name)
+        given = {_ending(path) for path in self.record.skeletons} if self.record else set()
+        given |= _Wanted(self.exercise).others
+        names = [
+            name
+            for name in self.others
+            if _ending(name) not in given and name.split("/")[-1] not in TOP_LEVEL
+        ]
         return sorted(names, key=lambda name: (not name.endswith(".py"), name.count("/"), name))
 
 
@@ -629,43 +641,53 @@ class _Incomplete(Refused):
     """A source was too large to be looked at in full, and something is missing."""
 
 
-def _wanted(exercise: Exercise) -> dict[str, re.Pattern[str]]:
-    """The paths of the files that are looked for, with what their names are like in submissions."""
-    patterns = {RECORD: re.compile("()()" + re.escape(PurePosixPath(RECORD).name))}
-    for path in map(PurePosixPath, (*exercise.files, exercise.notebook)):
-        stem, suffix = re.escape(path.stem), re.escape(path.suffix)
-        patterns[str(path)] = re.compile(rf"(?i)(.*{BETWEEN}|){stem}({AGAIN}){suffix}")
-    return patterns
+class _Wanted:
+    """The files that are looked for, and what their names are like in submissions.
+
+    The course's other files are in submissions as well, and one of them may have the same name.
+    """
+
+    def __init__(self, exercise: Exercise) -> None:
+        self.notebook = exercise.notebook
+        self.patterns = {RECORD: re.compile("()()" + re.escape(PurePosixPath(RECORD).name))}
+        for path in map(PurePosixPath, (*exercise.files, exercise.notebook)):
+            stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+            self.patterns[str(path)] = re.compile(rf"(?i)(.*{BETWEEN}|){stem}({AGAIN}){suffix}")
+        self.others = _course_endings() - {*map(_ending, self.patterns)}
+
+    def named(self, name: str) -> tuple[str, int] | None:
+        """Which of them a file of this name is, and how its name fits; see `_Found`."""
+        if not name.lower().endswith((".py", ".ipynb", ".json")):
+            return None
+        for path, pattern in self.patterns.items():
+            if match := pattern.fullmatch(name):
+                return path, 2 if match[1] else 1 if match[2] else 0
+        return (self.notebook, 3) if name.lower().endswith(".ipynb") else None
+
+    def candidate(self, member: Member) -> _Found | None:
+        """The one that a member may be, if it may be one."""
+        *folders, name = member.name.split("/")
+        named = self.named(name)
+        if named is None or _ending(member.name) in self.others:
+            return None
+        target, called = named
+        expected = target.split("/")[:-1]
+        while expected and folders and folders[-1].casefold() == expected[-1].casefold():
+            folders.pop()
+            expected.pop()
+        return (
+            _Found(member, target, tuple(folders), called) if len(folders) <= MOST_FOLDERS else None
+        )
 
 
-def _wanted_as(
-    name: str, exercise: Exercise, wanted: Mapping[str, re.Pattern[str]]
-) -> tuple[str, int] | None:
-    """Which of the wanted files a file of this name is, and how its name fits; see `_Found`."""
-    if not name.lower().endswith((".py", ".ipynb", ".json")):
-        return None
-    for path, pattern in wanted.items():
-        if match := pattern.fullmatch(name):
-            return path, 2 if match[1] else 1 if match[2] else 0
-    return (exercise.notebook, 3) if name.lower().endswith(".ipynb") else None
+@cache
+def _course_endings() -> set[str]:
+    return {_ending(path.as_posix()) for path in (PROJECT / "assignment").rglob("*.py")}
 
 
-def _candidate(
-    member: Member, exercise: Exercise, wanted: Mapping[str, re.Pattern[str]]
-) -> _Found | None:
-    """The wanted file that a member may be, if it may be one."""
-    *folders, name = member.name.split("/")
-    wanted_as = _wanted_as(name, exercise, wanted)
-    if wanted_as is None:
-        return None
-    target, called = wanted_as
-    expected = target.split("/")[:-1]
-    while expected and folders and folders[-1].casefold() == expected[-1].casefold():
-        folders.pop()
-        expected.pop()
-    if len(folders) > MOST_FOLDERS:
-        return None
-    return _Found(member, target, tuple(folders), called)
+def _ending(path: str) -> str:
+    """The last two parts of a path, which is what people leave of it."""
+    return "/".join(path.split("/")[-2:])
 
 
 def _chosen(found: list[_Found]) -> dict[str, list[_Found]]:
@@ -694,13 +716,13 @@ def _chosen(found: list[_Found]) -> dict[str, list[_Found]]:
 
 
 # Always comes to an end at once: where a text is not closed, all that is left is taken for it.
-_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
+_TOKEN = re.compile(r'[,\[{]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
 
 
-def _values(text: str) -> int:
-    """How many values a JSON text has, or more: what takes memory when it is read."""
-    bare = _TEXT.sub("", text)
-    return bare.count(",") + bare.count("[") + bare.count("{")
+def _is_crowded(text: str) -> bool:
+    """Whether a JSON text has more tokens that take memory than a notebook."""
+    tokens = itertools.islice(_TOKEN.finditer(text), MOST_TOKENS + 1)
+    return sum(1 for _ in tokens) > MOST_TOKENS
 
 
 def _digest(files: Mapping[str, bytes], *bodies: Mapping[str, str]) -> str:

@@ -98,7 +98,7 @@ def gradebook(out: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def graded(classroom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def graded(classroom: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Path:
     """The folder with the class's ledger and gradebook."""
     out = tmp_path_factory.mktemp("grades")
     ran = grade(classroom, out)
@@ -249,7 +249,9 @@ def test_two_graders_on_one_ledger_do_not_hurt_each_other(
 # --- judged again --------------------------------------------------------------------------------
 
 
-def test_a_class_is_judged_again_without_running_anything(classroom: Path, tmp_path: Path) -> None:
+def test_a_class_is_judged_again_without_running_anything(
+    classroom: Path, tmp_path: Path, sandbox: None
+) -> None:
     tree = tmp_path / "tree"
     litter = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
     for name in ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets"):

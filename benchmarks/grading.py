@@ -1,0 +1,130 @@
+"""What a submission costs to grade, beside `pytest --nbval` started for each of them.
+
+    python -m benchmarks.grading [--submissions 200] [--plain 20] [--jobs 2]
+
+Makes a class of the solution, the starter, mistakes of the bank and a few broken files, and grades
+it; then runs the same graded notebooks, of some of them, by plain nbval: a process for each, a
+kernel without a sandbox, nothing compared. CPU is that of the whole machine (/proc/stat), so that
+sandboxes, kernels and workers count, and so does everything else that runs meanwhile: let nothing.
+Goals: a third of plain nbval's CPU at most; the grader's own memory below 400 MB.
+"""
+
+import argparse
+import itertools
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from assignment import PROJECT, regions
+from assignment.checks.softmax import EXERCISE, SOFTMAX
+from gradkit.bank import read_bank
+from gradkit.engine import Request, grade_class
+from gradkit.exam import make_exam
+from gradkit.grade import lay
+
+Files = dict[str, bytes]
+
+
+def handed_in() -> Iterator[Files]:
+    """The files of submissions, without end: of each kind in turn."""
+    bank = read_bank(EXERCISE, PROJECT)
+    solved = {path: text.encode() for path, text in bank.solution.files.items()}
+    plants = itertools.cycle(
+        plant for plant in bank.plants if plant.number == 0 and plant.id != "slow_vectorized"
+    )
+    while True:
+        yield solved
+        yield {}
+        for plant in itertools.islice(plants, 7):
+            yield {path: text.encode() for path, text in plant.tree.files.items()}
+        yield {SOFTMAX: b"def softmax_loss_naive(:\n"}
+
+
+def cpu_seconds() -> float:
+    """What all processors of this machine have worked since it started."""
+    ticks = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]))
+    idle = ticks[3] + ticks[4]
+    return (sum(ticks[:8]) - idle) / os.sysconf("SC_CLK_TCK")
+
+
+def make_class(folder: Path, count: int, cells: dict[str, str]) -> None:
+    nb = regions.read_notebook((PROJECT / EXERCISE.notebook).read_text(encoding="utf-8"), "it")
+    notebook = regions.write_notebook(regions.graft_cells(nb, cells, "it"))
+    for number, files in enumerate(itertools.islice(handed_in(), count)):
+        with zipfile.ZipFile(folder / f"student{number:04}.zip", "w") as archive:
+            archive.writestr(EXERCISE.notebook, notebook)
+            for path, content in files.items():
+                archive.writestr(path, content)
+
+
+def solved_cells() -> dict[str, str]:
+    nb = regions.read_notebook((PROJECT / EXERCISE.notebook).read_text(encoding="utf-8"), "it")
+    return regions.extract_cells(nb, "it")
+
+
+def grade(count: int, jobs: int) -> tuple[float, float, float]:
+    """Wall and CPU seconds a submission, and the largest memory of grader and workers in bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "class").mkdir()
+        make_class(Path(folder) / "class", count, solved_cells())
+        request = Request(PROJECT, "softmax", Path(folder) / "class", Path(folder) / "out", jobs)
+        wall, cpu = time.perf_counter(), cpu_seconds()
+        report = grade_class(request, lambda line: None)
+        wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
+    assert report.graded == count, report
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return wall / count, cpu / count, 1024.0 * max(one.ru_maxrss for one in usage)
+
+
+def plain(count: int) -> tuple[float, float]:
+    """Wall and CPU seconds a submission of plain nbval on the same graded notebooks."""
+    cells = solved_cells()
+    wall = cpu = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        exam = make_exam("softmax", PROJECT, 1, Path(folder) / "exam")
+        for number, files in enumerate(itertools.islice(handed_in(), count)):
+            desk = Path(folder) / f"desk{number}"
+            desk.mkdir()
+            notebook = lay(exam, files, cells, desk, enclosed=False)
+            # nbval starts a kernel in the notebook's folder, where this one finds its tree.
+            notebook = notebook.rename(desk / "tree" / EXERCISE.notebook)
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-p",
+                "no:cacheprovider",
+                "--nbval-lax",
+                "-q",
+            ]
+            start = time.perf_counter(), cpu_seconds()
+            subprocess.run([*command, notebook], cwd=desk, capture_output=True, check=False)
+            wall += time.perf_counter() - start[0]
+            cpu += cpu_seconds() - start[1]
+    return wall / count, cpu / count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--submissions", type=int, default=200, help="how many are graded (200)")
+    parser.add_argument("--plain", type=int, default=20, help="how many by plain nbval (20)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="(the processors)")
+    options = parser.parse_args()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    plain_wall, plain_cpu = plain(options.plain)
+    wall, cpu, memory = grade(options.submissions, options.jobs)
+    print(f"{'':34}  wall     CPU     of plain nbval's CPU")
+    print(f"{'pytest --nbval for each':34} {plain_wall:5.2f} s  {plain_cpu:5.2f} s   1.00")
+    name = f"gradkit grade, {options.jobs} at once"
+    print(f"{name:34} {wall:5.2f} s  {cpu:5.2f} s   {cpu / plain_cpu:.2f}")
+    print(f"The grader and its workers: {memory / 1e6:.0f} MB at the most, each.")
+
+
+if __name__ == "__main__":
+    main()
