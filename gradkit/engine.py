@@ -7,9 +7,11 @@ Workers get a submission's files and cells as bytes and texts, and give back ver
 trusted stays here; what is not runs in the sandbox that a worker starts.
 """
 
+import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -37,6 +39,7 @@ from gradkit.gradebook import (
     columns,
     kit_digest,
     rows,
+    started,
 )
 from gradkit.release import starter_files
 from gradkit.sandbox import probe
@@ -104,18 +107,34 @@ def grade_class(request: Request, say: Callable[[str], None]) -> Report:
     if request.enclosed:
         probe()
     ledger = Ledger(request.out, request.exercise)
-    with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
-        Path(folder).chmod(0o755)  # the sandbox reads the stand-in in it
+    with _work_folder() as folder:
         try:
-            exam = open_exam(request, ledger, Path(folder))
+            exam = open_exam(request, ledger, folder)
             kit = kit_digest(Path(__file__).parent)
             if not ledger.is_proved(exam.digest, kit):
                 say("Grading the solution, which has to come through with all points ...")
                 _prove(exam, request)
                 ledger.keep_proved(exam.digest, kit)
-            return _Class(request, ledger, exam, kit, say).grade()
+            return _Class(request, ledger, exam, kit, say, folder).grade()
         finally:
             ledger.close()
+
+
+@contextlib.contextmanager
+def _work_folder() -> Iterator[Path]:
+    """A folder for all that a run of `grade_class` needs for a while, its workers' things included.
+
+    Those of runs that were killed are removed first: there are seeds in them.
+    """
+    prefix = "gradkit-run-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        pid, since, *_ = left.name.removeprefix(prefix).split("-")
+        if pid.isdecimal() and started(int(pid)) != since:
+            shutil.rmtree(left, ignore_errors=True)
+    mine = f"{prefix}{os.getpid()}-{started(os.getpid())}-"
+    with tempfile.TemporaryDirectory(prefix=mine, ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # the sandbox reads the stand-in in it
+        yield Path(folder)
 
 
 def open_exam(request: Request, ledger: Ledger, folder: Path) -> Exam:
@@ -153,8 +172,15 @@ class _Class:
     """One run over a class's submissions."""
 
     def __init__(
-        self, request: Request, ledger: Ledger, exam: Exam, kit: str, say: Callable[[str], None]
+        self,
+        request: Request,
+        ledger: Ledger,
+        exam: Exam,
+        kit: str,
+        say: Callable[[str], None],
+        folder: Path,
     ) -> None:
+        self.folder = folder
         self.request, self.ledger, self.exam, self.kit, self.say = request, ledger, exam, kit, say
         self.report = Report()
         self.bar: Any = None
@@ -204,7 +230,7 @@ class _Class:
             self.report.refused += 1
             self._came(refused, None)
             return None
-        notes = [*entry.notes, *work.notes, *self._of_version(work)]
+        notes = [*work.notes, *self._of_version(work)]
         key = Key(submission.student, work.digest, self.exam.digest, self.kit)
         there = self.ledger.result(key)
         entry = replace(entry, work=work.digest, notes=tuple(notes))
@@ -275,7 +301,7 @@ class _Class:
             # A fork of a process that has threads, as tqdm makes one, may hang.
             get_context("spawn"),
             _begin,
-            (self.exam, self.request.enclosed, os.getpid()),
+            (self.exam, self.request.enclosed, os.getpid(), self.folder),
             max_tasks_per_child=WORKS_PER_WORKER,
         )
 
@@ -440,7 +466,7 @@ def export(request: Request, form: str) -> str:
 _EXAM: list[Any] = []
 
 
-def _begin(exam: Exam, enclosed: bool, parent: int) -> None:
+def _begin(exam: Exam, enclosed: bool, parent: int, folder: Path) -> None:
     """Make this process a worker: it ends with the grader, and leaves Ctrl-C to that one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -449,6 +475,7 @@ def _begin(exam: Exam, enclosed: bool, parent: int) -> None:
         if os.getppid() != parent:  # it ended before that was said
             os._exit(1)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    tempfile.tempdir = str(folder)  # where the grader cleans up, should this be killed
     _EXAM[:] = [exam, enclosed]
 
 

@@ -150,11 +150,13 @@ def make_exam(
     starter = starter_files(project)
     data_folder = folder / "stand-in"
     data_folder.mkdir(parents=True)
-    data_folder.chmod(0o755)
     write_batches(data_folder, derived(secret, "stand-in"), manifest.pictures_per_batch)
     answers = answers or answers_for(read_bank(exercise, project), secret)
     digest = exam_digest(name, project, starter)
-    return Exam(exercise, manifest, secret, digest, starter, answers, data_folder)
+    exam = Exam(exercise, manifest, secret, digest, starter, answers, data_folder)
+    _ = exam.data  # which puts a decoded copy beside the batches, for every kernel to map
+    _let_read(data_folder)
+    return exam
 
 
 def write_tree(exam: Exam, files: Mapping[str, bytes], tree: Path) -> None:
@@ -163,5 +165,10 @@ def write_tree(exam: Exam, files: Mapping[str, bytes], tree: Path) -> None:
         place = tree / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
-    for place in (tree, *tree.rglob("*")):
+    _let_read(tree)
+
+
+def _let_read(folder: Path) -> None:
+    """Let everyone read a folder, whatever the umask: a sandbox may be another user."""
+    for place in (folder, *folder.rglob("*")):
         place.chmod(0o755 if place.is_dir() else 0o644)

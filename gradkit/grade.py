@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,12 +158,12 @@ def _sitting(
     tree = desk / TREE
     readable = {tree: WORK, exam.data_folder: DATA}
     notebooks = tree / Path(exam.exercise.notebook).parent
-    with room(readable, notebooks, exam.manifest.sandbox_limits, enclosed) as place:
-        sitting = Sitting(exam, files, place)
-        try:
-            yield sitting
-        finally:
-            sitting.close()
+    limits = exam.manifest.sandbox_limits
+    sitting = Sitting(exam, files, partial(room, readable, notebooks, limits, enclosed))
+    try:
+        yield sitting
+    finally:
+        sitting.close()
 
 
 def _nbval(notebook: Path, find: Callable[[Path], Any]) -> str:

@@ -314,16 +314,16 @@ def _verdict(about: Mapping[str, Any]) -> Verdict:
 
 
 def _owner() -> str:
-    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
+    return f"{socket.gethostname()} {os.getpid()} {started(os.getpid())}"
 
 
 def _is_alive(owner: str) -> bool:
     """Whether the grader that made a claim still runs; of another machine nobody knows."""
-    host, pid, started = owner.rsplit(" ", 2)
-    return host != socket.gethostname() or _started(int(pid)) == started
+    host, pid, since = owner.rsplit(" ", 2)
+    return host != socket.gethostname() or started(int(pid)) == since
 
 
-def _started(pid: int) -> str:
+def started(pid: int) -> str:
     """When a process began, which tells it from a later one of the same number."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

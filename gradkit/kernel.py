@@ -75,8 +75,6 @@ class Kernel(RunningKernel):
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        for leftover in room.private.iterdir():
-            leftover.unlink()
         self.km = _Manager(
             kernel_spec_manager=_OneSpec(room),
             transport="ipc",

@@ -112,7 +112,8 @@ def room(
 
     The folder's path is short, since that of a socket may have 107 characters only.
     """
-    private = Path(tempfile.mkdtemp(prefix="gk-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    usual = tempfile.gettempdir()
+    private = Path(tempfile.mkdtemp(prefix="gk-", dir=usual if len(usual) < 60 else "/tmp"))
     uid = FIRST_FREE_UID + secrets.randbelow(1 << 29) if os.geteuid() == 0 and enclosed else None
     try:
         if uid is not None:
@@ -325,7 +326,7 @@ class SandboxProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         kwargs = await super().pre_launch(**kwargs)
         if self.room.uid is not None and self.parent:
-            os.chown(self.parent.connection_file, self.room.uid, self.room.uid)
+            os.lchown(self.parent.connection_file, self.room.uid, self.room.uid)
         return kwargs
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:

@@ -7,7 +7,8 @@ one, but for the cell that was its end. So a check costs nobody more than its ow
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -31,11 +32,17 @@ class Sitting:
         What came of each check so far, by name.
     """
 
-    def __init__(self, exam: Exam, files: Mapping[str, bytes], room: Room) -> None:
-        self.exam, self.room = exam, room
+    def __init__(
+        self,
+        exam: Exam,
+        files: Mapping[str, bytes],
+        new_room: Callable[[], AbstractContextManager[Room]],
+    ) -> None:
+        self.exam, self._new_room = exam, new_room
         self.outcomes: dict[str, Outcome] = {}
         self.judge = judge(exam, files, self.outcomes)
         self._kernel: Kernel | None = None
+        self._closing = ExitStack()  # of the kernel and its room
         self._ended: list[str] = []  # the cells that a new kernel has to run again
         self._failure: Outcome | None = None  # of the last cell without a check that failed
         self._open = False  # whether a stub was met: what fails after it is its consequence
@@ -65,9 +72,8 @@ class Sitting:
         return self.judge.verdict(check.name)
 
     def close(self) -> None:
-        if self._kernel:
-            self._kernel.stop()
-            self._kernel = None
+        self._closing.close()
+        self._kernel = None
 
     def _execute(self, source: str, seconds: float) -> CellRun:
         ran = self._ready().run(source, seconds)
@@ -78,7 +84,9 @@ class Sitting:
     def _ready(self) -> Kernel:
         """The kernel, with everything in it that the cells so far have made."""
         while self._kernel is None:
-            self._kernel = Kernel(self.room)
+            # Another room each time: what is left of the last kernel must not meet the next one.
+            self._kernel = Kernel(self._closing.enter_context(self._new_room()))
+            self._closing.callback(self._kernel.stop)
             for number, source in enumerate(self._ended):
                 if self._kernel.run(source, self.exam.manifest.limits.cell_seconds).end != "done":
                     self.close()

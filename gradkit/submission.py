@@ -264,14 +264,14 @@ def _whose(entry: _Entry, roster: Roster | None) -> Iterator[tuple[str, list[str
         people = [(student_id(words[0]), " ".join(words)) for words in told if words] or people
     for student, searched in people:
         if roster is None:
-            yield student, []
+            nameless = entry.label.platform == "Gradescope" and not entry.submitters
+            note = f"Nothing tells whose it is: there is no {GRADESCOPE} beside it."
+            yield student, [note] if nameless else []
             continue
         first, others = roster.whose(searched[:1000])
         if len(first) == 1:
-            yield (
-                first[0],
-                [f"Its name also names {_told(others)} of the roster."] if others else [],
-            )
+            note = f"Its name also names {_told(others)} of the roster."
+            yield first[0], [note] if others else []
             continue
         if student in roster.students:
             student = student_id(f"{student}?")
@@ -395,10 +395,10 @@ class _Singles(Source):
         for number, path in enumerate(self.paths):  # the last one is the newest
             name = label(path.name, self.exercise).given
             target, called = wanted.named(name) or ("", 0)
-            yield Member(Path(target).name if called in (1, 2) else name, number, path)
+            yield Member(Path(target).name if called in (1, 2) else name, number, path=path)
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
-        return {member: read_file(Path(str(member.place)), most) for member, most in wanted.items()}
+        return {member: read_file(member.path, most) for member, most in wanted.items()}
 
 
 class _Found(NamedTuple):
@@ -514,8 +514,8 @@ class _Reading:
 
     def _note_other(self, source: Source, member: Member) -> None:
         if is_archive(member.name) and not member.fault:
-            if isinstance(member.place, Path) and member.name.count("/") <= 1:
-                self.inner[member.place] = member.time, f"{source.name}/{member.name}"
+            if member.path and member.name.count("/") <= 1:
+                self.inner[member.path] = member.time, f"{source.name}/{member.name}"
             else:
                 self.packed.append(member.name)
         if len(self.others) < MOST_OTHERS and "datasets" not in member.name.split("/"):
