@@ -48,7 +48,7 @@ from gradkit.submission import Refused, Submission, Work, find, one, read
 # A worker's memory grows a little with every run of pytest; a new one costs a second.
 WORKS_PER_WORKER = 64
 TRIES = 2  # of a work whose worker died
-DEADLINES_LEFT = 60.0  # seconds that a work may take besides all its cells' deadlines
+STARTS_AND_STOPS = 120.0  # seconds that a work may take besides all its cells' deadlines
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,8 @@ class _Class:
         self.report = Report()
         self.bar: Any = None
         self.again: list[Task] = []
-        self.claim_seconds = DEADLINES_LEFT + 2 * _all_deadlines(exam)
+        # Workers may have another one before it.
+        self.claim_seconds = 2 * (STARTS_AND_STOPS + exam.all_deadlines)
 
     def grade(self) -> Report:
         found = find(self.request.submissions, self.exam.exercise, self.request.roster)
@@ -206,11 +207,12 @@ class _Class:
             elif task:
                 others.append(task)
         for task in others:  # another grader was at work on them when they were looked at first
-            if self.ledger.result(task.key) is None:
-                if self._claim(task):
-                    yield task
-                else:
-                    self.report.left.append(task.name)
+            if self.ledger.result(task.key) is not None:
+                self._is_there(self.ledger.entry(task.key.student, task.name))
+            elif self._claim(task):
+                yield task
+            else:
+                self.report.left.append(task.name)
 
     def _claim(self, task: Task) -> bool:
         return self.ledger.claim(task.key, self.claim_seconds)
@@ -234,16 +236,20 @@ class _Class:
         key = Key(submission.student, work.digest, self.exam.digest, self.kit)
         there = self.ledger.result(key)
         entry = replace(entry, work=work.digest, notes=tuple(notes))
-        self.ledger.enter(replace(entry, status="graded" if there else "waiting"))
         task = Task(key, submission.name, work)
-        if there is None:
-            return task
-        if there.again:  # it ran out of time, and the grader was stopped before it was tried again
+        if there and not there.again:
+            self._is_there(entry)
+            return None
+        self.ledger.enter(entry)
+        if there:  # it ran out of time, and the grader was stopped before it was tried again
             self.again.append(task)
-        else:
-            self.report.there += 1
-            self._came(entry, None)
-        return None
+            return None
+        return task
+
+    def _is_there(self, entry: Entry) -> None:
+        self.ledger.enter(replace(entry, status="graded"))
+        self.report.there += 1
+        self._came(entry, None)
 
     def _of_version(self, work: Work) -> Iterator[str]:
         if work.version and work.version != self.exam.version:
@@ -354,12 +360,6 @@ def _entry(submission: Submission) -> Entry:
     if not submission.name:
         status = "nothing handed in"
     return Entry(submission.name, submission.student, received, status, notes=submission.notes)
-
-
-def _all_deadlines(exam: Exam) -> float:
-    limits, checks = exam.manifest.limits, len(exam.exercise.checks)
-    cells = len(exam.notebook({})["cells"]) - checks
-    return checks * limits.check_seconds + cells * limits.cell_seconds
 
 
 # --- before and after ----------------------------------------------------------------------------

@@ -82,6 +82,13 @@ class Exam:
         }
 
     @property
+    def all_deadlines(self) -> float:
+        """The seconds that a submission's cells may take together."""
+        limits, checks = self.manifest.limits, len(self.exercise.checks)
+        others = len(self.notebook({})["cells"]) - checks
+        return checks * limits.check_seconds + others * limits.cell_seconds
+
+    @property
     def version(self) -> str:
         """That of the starter, as in 1.0+0123456789."""
         return read_record(self.starter[RECORD].decode()).version

@@ -7,6 +7,7 @@ one, but for the cell that was its end. So a check costs nobody more than its ow
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -45,6 +46,7 @@ class Sitting:
         self._closing = ExitStack()  # of the kernel and its room
         self._ended: list[str] = []  # the cells that a new kernel has to run again
         self._failure: Outcome | None = None  # of the last cell without a check that failed
+        self._left = exam.all_deadlines  # seconds, for replays as well
         self._open = False  # whether a stub was met: what fails after it is its consequence
 
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
@@ -76,10 +78,20 @@ class Sitting:
         self._kernel = None
 
     def _execute(self, source: str, seconds: float) -> CellRun:
-        ran = self._ready().run(source, seconds)
+        kernel = self._ready()
+        if self._left <= 0:
+            return CellRun("timed out", "The time for the whole submission was used up before it.")
+        ran = self._timed(kernel, source, seconds)
         if ran.end != "done":
             self.close()
         return ran
+
+    def _timed(self, kernel: Kernel, source: str, seconds: float) -> CellRun:
+        start = time.monotonic()
+        try:
+            return kernel.run(source, min(seconds, max(self._left, 0.1)))
+        finally:
+            self._left -= time.monotonic() - start
 
     def _ready(self) -> Kernel:
         """The kernel, with everything in it that the cells so far have made."""
@@ -88,7 +100,8 @@ class Sitting:
             self._kernel = Kernel(self._closing.enter_context(self._new_room()))
             self._closing.callback(self._kernel.stop)
             for number, source in enumerate(self._ended):
-                if self._kernel.run(source, self.exam.manifest.limits.cell_seconds).end != "done":
+                seconds = self.exam.manifest.limits.cell_seconds
+                if self._timed(self._kernel, source, seconds).end != "done":
                     self.close()
                     del self._ended[number]
                     break
