@@ -44,7 +44,7 @@ class LimitsOfTime:
     cell_seconds: float = _seconds("the most that any other cell may take", 30.0)
     memory_mb: int = _count("memory of a submission's processes together, in MB", 2000)
     files_mb: int = _count("what it may write to /tmp, in MB", 64)
-    processes: int = _count("how many processes and threads it may have", 128)
+    processes: int = _count("how many processes and threads it may have", 64)
 
 
 def _are_parameters(values: Any) -> bool:
