@@ -144,8 +144,9 @@ def _positive(text: str) -> int:
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 1 << 128:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number below 2^128")
+    # A smaller one could be found by trying them all, from a check's own seed.
+    if not text.isdecimal() or not 1 << 64 <= int(text) < 1 << 128:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 2^64 to 2^128")
     return int(text)
 
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -47,6 +48,7 @@ from gradkit.submission import Refused, Submission, Work, find, one, read
 
 # A worker's memory grows a little with every run of pytest; a new one costs a second.
 WORKS_PER_WORKER = 64
+LOOK = 10.0  # seconds between two looks whether anything moves
 TRIES = 2  # of a work whose worker died
 STARTS_AND_STOPS = 120.0  # seconds that a work may take besides all its cells' deadlines
 
@@ -260,14 +262,20 @@ class _Class:
         tries: dict[Key, int] = {}
         waiting: list[Task] = []
         running: dict[Future[Any], Task] = {}
-        pool = self._pool(jobs)
+        pool, moved = self._pool(jobs), time.monotonic()
         try:
             while True:
                 while len(running) < 2 * jobs and (task := self._next(waiting, tasks)):
                     running[pool.submit(_grade, task.work.files, task.work.cells)] = task
                 if not running:
                     return
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
+                if done:
+                    moved = time.monotonic()
+                elif time.monotonic() - moved > self.claim_seconds:
+                    # A worker that does not come to an end, whatever keeps it.
+                    for process in list((pool._processes or {}).values()):
+                        process.kill()
                 for future in done:
                     task = running.pop(future)
                     try:
@@ -323,7 +331,7 @@ class _Class:
             graded.outcomes,
             handed_in,
             graded.seconds,
-            again=graded.timed_out,
+            again=graded.may_be_the_neighbours(self.exam),
         )
 
     def _settled(self, task: Task, result: Result) -> None:

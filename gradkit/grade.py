@@ -49,9 +49,13 @@ class Graded:
     def score(self) -> int:
         return sum(verdict.points for verdict in self.verdicts.values())
 
-    @property
-    def timed_out(self) -> bool:
-        return any(v.status is Status.TIMED_OUT for v in self.verdicts.values())
+    def may_be_the_neighbours(self, exam: Exam) -> bool:
+        """Whether something lost its points to time, which a busy machine may have taken."""
+        return any(
+            verdict.status is Status.TIMED_OUT
+            or (verdict.status is Status.WRONG and exam.exercise.check(name).slow)
+            for name, verdict in self.verdicts.items()
+        )
 
 
 def grade(

@@ -116,6 +116,16 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path} cannot be opened ({error}).") from error
+        try:
+            self._open(exercise)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self, exercise: str) -> None:
+        try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(SCHEMA)

@@ -21,7 +21,7 @@ from nbval.kernel import RunningKernel
 
 from assignment.checks.graded import MIMETYPE
 from gradkit import GradkitError
-from gradkit.sandbox import Room, kernel_spec
+from gradkit.sandbox import Room, kernel_spec, lock
 
 START_SECONDS = 60.0
 LOOK = 0.1  # seconds between two looks whether a silent kernel is alive
@@ -94,9 +94,12 @@ class Kernel(RunningKernel):
         run = CellRun()
         start = time.monotonic()
         deadline = start + seconds
-        request = self.kc.execute(
-            source, store_history=False, allow_stdin=False, stop_on_error=False
-        )
+        try:
+            request = self.kc.execute(
+                source, store_history=False, allow_stdin=False, stop_on_error=False
+            )
+        except zmq.ZMQError:  # it has closed its sockets
+            return CellRun("died", "The Python that ran it took no more cells.")
         replied = None
         while True:
             now = time.monotonic()
@@ -165,6 +168,7 @@ class Kernel(RunningKernel):
                 for channel, message in self._receive(0.05, CellRun()):
                     answers = message["parent_header"].get("msg_id") == request
                     if channel == "iopub" and answers:
+                        lock(self.room)
                         return
 
     def _require_started(self, end: float) -> None:
@@ -203,7 +207,8 @@ class Kernel(RunningKernel):
         match message.get("msg_type"):
             case "display_data":
                 data = content.get("data")
-                if isinstance(data, dict) and MIMETYPE in data:
+                # The first: a later one could have been computed after the clock was stopped.
+                if isinstance(data, dict) and MIMETYPE in data and run.outcome is None:
                     run.outcome = data[MIMETYPE]
             case "error":
                 run.error = tuple(content.get(key) for key in ("ename", "evalue", "traceback"))
@@ -241,6 +246,7 @@ class _Client(BlockingKernelClient):
         connected.linger = 0
         connected.setsockopt(zmq.MAXMSGSIZE, MOST_MESSAGE)
         connected.setsockopt(zmq.RCVHWM, MOST_WAITING)
+        connected.setsockopt(zmq.SNDTIMEO, 1000)  # ms; to a socket that was closed nothing goes
         connected.setsockopt(zmq.RECONNECT_IVL, -1)
         if identity:
             connected.identity = identity

@@ -44,6 +44,7 @@ SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/et
 FIRST_FREE_UID = 1 << 30  # no account of any system is near it
 MOST_PRIVATE_FILES = 32  # a kernel makes a dozen sockets
 MOST_PRIVATE_BYTES = MB
+MOST_RECEIVED = 300 * MB  # that a grader's process may grow while a sandbox runs
 
 MEND = (
     "Install it (apt-get install bubblewrap), and allow user namespaces where they are forbidden "
@@ -120,7 +121,15 @@ def room(
             os.chown(private, uid, uid)
         yield Room(private, readable, work, limits or Limits(), uid, enclosed)
     finally:
-        shutil.rmtree(private, ignore_errors=True)
+        with contextlib.suppress(Exception):  # folders in folders, thousands deep
+            shutil.rmtree(private, ignore_errors=True)
+
+
+def lock(room: Room) -> None:
+    """Let nothing more be written into the private folder, once its sockets are there."""
+    if room.uid is not None:
+        os.chown(room.private, 0, 0)
+        room.private.chmod(0o555)
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -149,11 +158,11 @@ def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
     else:
         wrapped += ["--cap-drop", "ALL"]
     wrapped += ["--hostname", "sandbox", "--seccomp", str(seccomp)]
-    for path in (*_system_paths(), *_interpreters_folders()):
-        wrapped += _seen_as_here(path)
     wrapped += ["--proc", "/proc", "--dev", "/dev"]
     wrapped += ["--size", str(8 * MB), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     wrapped += ["--perms", "1777", "--size", str(limits.files), "--tmpfs", "/tmp"]
+    for path in (*_system_paths(), *_interpreters_folders()):
+        wrapped += _seen_as_here(path)
     for outside, inside in room.readable.items():
         wrapped += ["--ro-bind", str(outside), inside]
     wrapped += ["--bind", str(room.private), str(room.private), "--chdir", room.seen(room.work)]
@@ -259,6 +268,8 @@ FORBIDDEN = {
     },
 }  # fmt: skip
 CLONE = {"x86_64": 56, "aarch64": 220}
+SOCKET = {"x86_64": 41, "aarch64": 198}
+FAMILIES = (1, 2, 10, 16)  # UNIX, INET, INET6, NETLINK: others, as VSOCK, know no namespaces
 CLONE3 = 435
 CLONE_NEWUSER = 0x10000000
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -300,6 +311,10 @@ def seccomp_filter(machine: str = "") -> bytes:
     ]
     for number in FORBIDDEN[machine].values():
         steps += [step(_EQUAL, number, 0, 1), step(_RETURN, _ERRNO | _EPERM)]
+    steps += [step(_EQUAL, SOCKET[machine], 0, len(FAMILIES) + 3), step(_LOAD, _FIRST_ARGUMENT)]
+    for left, family in zip(range(len(FAMILIES), 0, -1), FAMILIES, strict=True):
+        steps.append(step(_EQUAL, family, left, 0))
+    steps += [step(_RETURN, _ERRNO | _EPERM), step(_RETURN, _ALLOW)]
     # clone3 hides its flags behind a pointer; told that there is none, everyone uses clone.
     steps += [step(_EQUAL, CLONE3, 0, 1), step(_RETURN, _ERRNO | _ENOSYS)]
     steps += [
@@ -416,6 +431,7 @@ class Watchdog(threading.Thread):
     def __init__(self, process: "subprocess.Popen[bytes]", room: Room) -> None:
         super().__init__(name="watchdog", daemon=True)
         self.process, self.room, self.found = process, room, ""
+        self._graders = _resident(os.getpid())
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -434,6 +450,9 @@ class Watchdog(threading.Thread):
             return f"It started more than {limits.processes} processes."
         if sum(map(_resident, pids)) > limits.memory:
             return f"It used more than {limits.memory // MB:,} MB of memory."
+        # What is sent in many small pieces is in our memory before any of it can be counted.
+        if _resident(os.getpid()) > self._graders + MOST_RECEIVED:
+            return "It sent far more than an answer has."
         try:
             entries = list(os.scandir(self.room.private))
             size = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)

@@ -1,6 +1,7 @@
 """Data sets for the tests: a small stand-in, and the real pictures where CIFAR10_DIR names them."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from gradkit.sandbox import SandboxError, probe
 # The same examples in every run, and no deadline: a slow machine is not a wrong answer.
 settings.register_profile("gradkit", deadline=None, derandomize=True)
 settings.load_profile("gradkit")
+
+
+# Ctrl-C is heard by what the tests start, even where they themselves were started in a background
+# in which it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A class is graded: whatever was handed in has its row, and nothing that was graded is lost."""
 
+import contextlib
 import csv
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -290,8 +292,9 @@ def result(key: Key = KEY, points: int = 8, **more: bool) -> Result:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "grades", "softmax")
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with contextlib.closing(Ledger(tmp_path / "grades", "softmax")) as made:
+        yield made
 
 
 def test_what_was_written_is_read_again(ledger: Ledger) -> None:
@@ -377,7 +380,7 @@ def test_superseded_and_absent_ones_have_rows_without_scores(ledger: Ledger) -> 
 
 
 def test_the_ledger_is_written_in_wal_mode(ledger: Ledger) -> None:
-    with sqlite3.connect(ledger.path) as db:
+    with contextlib.closing(sqlite3.connect(ledger.path)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 

@@ -12,9 +12,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assignment import PROJECT, regions
+from assignment.checks.check import Context
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from gradkit.bank import read_bank
@@ -388,6 +390,8 @@ def test_there_is_no_network_and_no_way_to_more_powers(exam: Exam) -> None:
         "    except OSError: pass\n"
         "tried('network', lambda: socket.create_connection(('127.0.0.1', 1), 1))\n"
         "tried('udp', lambda: socket.socket(2, 2).connect(('10.0.0.1', 53)))\n"
+        "tried('vsock', lambda: socket.socket(40, 1))\n"
+        "tried('alg', lambda: socket.socket(38, 5))\n"
         "tried('chroot', lambda: os.chroot('/tmp'))\n"
         "tried('setuid', lambda: os.setuid(0))\n"
         "tried('kill', lambda: [os.kill(p, 0) for p in range(200, 40000)] and None)\n"
@@ -538,13 +542,82 @@ def test_the_time_of_a_check_is_measured_outside(exam: Exam) -> None:
     assert verdicts["vectorized_no_loops"].mistake == "slow_vectorized"
 
 
+WITHOUT_SOCKETS = (
+    "import os, socket\n"
+    "def cut():\n"
+    "    for fd in map(int, os.listdir('/proc/self/fd')):\n"
+    "        try: socket.socket(fileno=os.dup(fd)).shutdown(2)\n"
+    "        except OSError: pass\n"
+)
+
+
+@pytest.mark.parametrize(
+    "then",
+    ["cut()\nimport time\ntime.sleep(99)", "import threading\nthreading.Timer(0.3, cut).start()"],
+)
+def test_a_kernel_that_closes_its_sockets_does_not_hold_the_grader(exam: Exam, then: str) -> None:
+    verdict = attack(exam, WITHOUT_SOCKETS + then)
+    assert verdict.points == 0
+
+
+def test_what_is_sent_in_pieces_without_end_is_not_kept(exam: Exam) -> None:
+    body = (
+        "import os, socket, struct\n"
+        "piece = bytes([3]) + struct.pack('>Q', 1900000) + bytes(1900000)\n"
+        "while True:\n"
+        "    for fd in map(int, os.listdir('/proc/self/fd')):\n"
+        "        try:\n"
+        "            s = socket.socket(fileno=os.dup(fd))\n"
+        "            s.settimeout(0.2)\n"
+        "            s.sendall(piece)\n"
+        "        except OSError: pass"
+    )
+    verdict = attack(exam, body)
+    assert verdict.points == 0
+    assert peak_memory() < 1.5e9
+
+
+def test_the_folder_of_the_sockets_is_closed_once_they_are_there(exam: Exam) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can take the folder away from its owner")
+    program = (
+        "import glob, os\n[folder] = glob.glob('/tmp/**/gk-*', recursive=True)\nfound = []\n"
+        "for tried in (lambda: open(f'{folder}/x', 'w'), lambda: os.mkdir(f'{folder}/d'),\n"
+        "        lambda: os.symlink('/etc/passwd', f'{folder}/kernel.json'),\n"
+        "        lambda: os.chmod(folder, 0o777), lambda: os.unlink(f'{folder}/kernel.json')):\n"
+        "    try: found.append(tried())\n"
+        "    except OSError: pass"
+    )
+    assert "RuntimeError: []" in looked(exam, program)
+
+
+def test_results_that_are_nan_are_no_results(exam: Exam) -> None:
+    check = EXERCISE.check("tuning")
+    pairs = [
+        (lr, reg) for lr in exam.data["TUNING_LEARNING_RATES"] for reg in exam.data["TUNING_REGS"]
+    ]
+    arrays = {
+        "results": np.array([[*pair, np.nan, np.nan] for pair in pairs]),
+        "best_val": np.array(np.nan),
+        "W": np.zeros((3073, 10), np.float32),
+    }
+    assert check.rule
+    finding = check.rule(arrays, Context(0, {}, 0.0, exam.data))
+    assert finding and finding.headline == "not numbers"
+    losses = {"loss_history": np.full(exam.data["NUM_ITERS"], np.nan), "W": arrays["W"]}
+    training = EXERCISE.check("training").rule
+    assert training
+    finding = training(losses, Context(0, {}, 0.0, exam.data))
+    assert finding and "0 numbers that are losses" in finding.detail
+
+
 # --- the filter, the probe, the watchdog ----------------------------------------------------------
 
 
 def test_the_filter_is_made_of_whole_instructions_for_each_kind_of_processor() -> None:
     for machine in FORBIDDEN:
         assert len(seccomp_filter(machine)) % 8 == 0
-        assert len(seccomp_filter(machine)) // 8 == 2 * len(FORBIDDEN[machine]) + 13
+        assert len(seccomp_filter(machine)) // 8 == 2 * len(FORBIDDEN[machine]) + 21
     with pytest.raises(SandboxError, match="x86_64 and aarch64, but this is m68k"):
         seccomp_filter("m68k")
 

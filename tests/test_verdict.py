@@ -457,7 +457,7 @@ def test_a_trained_and_tuned_model_passes() -> None:
     [
         ("training", {"loss_history": [2.3] * 200}, "the loss does not fall"),
         ("training", {"loss_history": [2.3, np.nan]}, "training stopped early"),
-        ("training", {"loss_history": [np.nan] * 200}, "the loss does not fall"),
+        ("training", {"loss_history": [np.nan] * 200}, "training stopped early"),
         ("tuning", {"best_val": 0.7}, "the last classifier kept, not the best"),
         ("tuning", {"best_val": 0.9}, "chosen by the training accuracy"),
         ("tuning", {"best_val": 0.2}, "best_val is not the best"),

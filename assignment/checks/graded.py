@@ -96,7 +96,7 @@ def read_outcome(sent: Any) -> Outcome:
             missing=_text(sent["missing"]),
             unusable=_text(sent["unusable"]),
             raised=raised
-            and Raised(_text(raised["kind"]), _text(raised["text"]), _text(raised["at"])),
+            and Raised(_text(raised["kind"], 80), _text(raised["text"]), _text(raised["at"])),
             timed_out=_text(sent["timed_out"]),
             crashed=_text(sent["crashed"]),
             printed=_text(sent["printed"])[-MOST_PRINTED:],

@@ -156,6 +156,8 @@ def inputs_and_dtypes(function: str) -> Callable[[Student, int], Arrays]:
 def inputs_rule(arrays: Arrays, context: Context) -> Finding | None:
     """Say which of the inputs was changed, or which precision was lost or blown up."""
     problem = draw_problem(context.seed, N=6, D=3, C=4, reg=0.5)
+    if len(arrays) != 8:
+        raise ValueError("not what the check returns")
     for name, array in arrays.items():
         if " afterwards " in name:
             before = getattr(problem, name[0])
@@ -179,24 +181,26 @@ THIN_SECONDS = 2.0
 FEW_SAMPLES = 2000
 
 
-def thin_problem(student: Student, seed: int) -> Arrays:
-    """A check's `run`: the large thin problem, unless a loop or the memory of a small one forbids.
+def draw_thin(seed: int, N: int) -> Problem:
+    """A problem of two numbers a sample and two classes; all of the samples are drawn."""
+    draws = Draws(seed, f"thin, N = {N}")
+    X = (draws.integers(1 << 16, N, 2) - (1 << 15)) / (1 << 14)
+    return Problem("", draws.normal(2, 2) / 2, X, draws.integers(2, N), 0.0)
 
-    Both have the same samples, repeated.
-    """
+
+def thin_problem(student: Student, seed: int) -> Arrays:
+    """A check's `run`: the large thin problem, unless a loop or a small one's memory forbids."""
     if find_loop(student.sources[SOFTMAX], "softmax_loss_vectorized", ["softmax_loss_naive"]):
         return {}
-    drawn = draw_problem(seed, FEW_SAMPLES, D=2, C=2, reg=0.0)
     tracemalloc.start()
     try:
-        _loss(student, "softmax_loss_vectorized", drawn)
+        _loss(student, "softmax_loss_vectorized", draw_thin(seed, FEW_SAMPLES))
         bytes_for_each_pair = tracemalloc.get_traced_memory()[1] // FEW_SAMPLES**2
     finally:
         tracemalloc.stop()
     arrays = {"bytes for each pair of samples": np.asarray(bytes_for_each_pair)}
     if bytes_for_each_pair == 0:
-        times = THIN_SAMPLES // FEW_SAMPLES
-        thin = drawn._replace(X=np.tile(drawn.X, (times, 1)), y=np.tile(drawn.y, times))
+        thin = draw_thin(seed, THIN_SAMPLES)
         loss, dW = _loss(student, "softmax_loss_vectorized", thin)
         arrays[f"loss where N = {THIN_SAMPLES:,}"] = np.asarray(loss)
         arrays[f"dW where N = {THIN_SAMPLES:,}"] = np.asarray(dW)
@@ -380,8 +384,9 @@ def trained_model(student: Student, seed: int) -> Arrays:
 def training_rule(arrays: Arrays, context: Context) -> Finding | None:
     """The loss falls over all steps, and the weights predict."""
     losses, steps = arrays["loss_history"], context.data["NUM_ITERS"]
-    if losses.dtype.kind != "f" or losses.shape != (steps,):
-        detail = f"loss_history has {losses.size} losses of {losses.dtype}, not {steps}."
+    if losses.dtype.kind != "f" or losses.shape != (steps,) or not np.isfinite(losses).all():
+        good = int(np.isfinite(losses).sum()) if losses.dtype.kind == "f" else 0
+        detail = f"loss_history has {good} numbers that are losses, not {steps}."
         return Finding("", detail, "training stopped early")
     last, bound = float(np.mean(losses[-100:])), _bound("LAST_LOSSES", context)
     if not last < bound:
@@ -420,6 +425,8 @@ def tuned_model(student: Student, seed: int) -> Arrays:
 def tuning_rule(arrays: Arrays, context: Context) -> Finding | None:
     """Every pair was tried, and the model that is best on the validation set was kept."""
     data, results, best_val = context.data, arrays["results"], float(arrays["best_val"])
+    if not np.isfinite(results).all() or not np.isfinite(best_val):
+        return Finding("", "results or best_val hold nan or inf.", "not numbers")
     wanted = {(lr, reg) for lr in data["TUNING_LEARNING_RATES"] for reg in data["TUNING_REGS"]}
     tried = {(row[0], row[1]) for row in results.tolist()}
     if not wanted <= tried:
