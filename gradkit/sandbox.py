@@ -165,7 +165,9 @@ def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
         wrapped += _seen_as_here(path)
     for outside, inside in room.readable.items():
         wrapped += ["--ro-bind", str(outside), inside]
-    wrapped += ["--bind", str(room.private), str(room.private), "--chdir", room.seen(room.work)]
+    private = str(room.private)
+    wrapped += [*_folders_above(private), "--bind", private, private]
+    wrapped += ["--chdir", room.seen(room.work)]
     for name, value in environment().items():
         wrapped += ["--setenv", name, value]
     # One process alone may not outgrow the memory of all, nor fill a disk with one file.
@@ -213,10 +215,13 @@ def _seen_as_here(path: str) -> list[str]:
     """What makes a folder, file or link of the system be in the sandbox where it is outside."""
     if Path(path).is_symlink():
         return ["--symlink", str(Path(path).readlink()), path]
-    # bubblewrap would make the folders above it for their owner only.
+    return [*_folders_above(path), "--ro-bind", path, path]
+
+
+def _folders_above(path: str) -> list[str]:
+    """What makes the folders above a path; bubblewrap would make them for their owner only."""
     above = [str(folder) for folder in reversed(Path(path).parents) if folder != Path("/")]
-    folders = [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
-    return [*folders, "--ro-bind", path, path]
+    return [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
 
 
 def _system_paths() -> Iterator[str]:
