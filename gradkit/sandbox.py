@@ -44,7 +44,7 @@ SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/et
 FIRST_FREE_UID = 1 << 30  # no account of any system is near it
 MOST_PRIVATE_FILES = 32  # a kernel makes a dozen sockets
 MOST_PRIVATE_BYTES = MB
-MOST_RECEIVED = 300 * MB  # that a grader's process may grow while a sandbox runs
+MOST_RECEIVED = 150 * MB  # that a grader's process may grow while a sandbox runs
 
 MEND = (
     "Install it (apt-get install bubblewrap), and allow user namespaces where they are forbidden "
