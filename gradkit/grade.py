@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -72,14 +72,8 @@ def grade(
     with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
         desk = Path(folder)
         notebook = lay(exam, files, cells, desk, enclosed)
-        begun: list[Sitting] = []
-
-        def find(path: Path) -> Callable[[], Sitting]:
-            return lambda: begun[0]
-
-        with _sitting(exam, files, desk, enclosed) as sitting:
-            begun.append(sitting)
-            said = _nbval(notebook, find)
+        with contextlib.closing(new_sitting(exam, files, desk, enclosed)) as sitting:
+            said = _nbval(notebook, lambda path: lambda: sitting)
         names = exam.exercise.names
         lost = [name for name in names if name not in sitting.outcomes]
         if lost:
@@ -141,33 +135,18 @@ def sitting_at(notebook: Path) -> Callable[[], Sitting] | None:
         if exam.digest != about["digest"]:
             raise GradingError(f"The exercise has changed since {desk} was laid. Lay it anew.")
         files = {path: (desk / TREE / path).read_bytes() for path in about["files"]}
-        context = _sitting(exam, files, desk, about["enclosed"])
-        sitting = context.__enter__()
-        close = sitting.close
-
-        def close_all() -> None:
-            close()
-            context.__exit__(None, None, None)
-
-        sitting.close = close_all  # type: ignore[method-assign]
-        return sitting
+        return new_sitting(exam, files, desk, about["enclosed"])
 
     return begin
 
 
-@contextlib.contextmanager
-def _sitting(
-    exam: Exam, files: Mapping[str, bytes], desk: Path, enclosed: bool
-) -> Iterator[Sitting]:
+def new_sitting(exam: Exam, files: Mapping[str, bytes], desk: Path, enclosed: bool) -> Sitting:
+    """A sitting at a desk, for whoever begins it to close."""
     tree = desk / TREE
     readable = {tree: WORK, exam.data_folder: DATA}
     notebooks = tree / Path(exam.exercise.notebook).parent
     limits = exam.manifest.sandbox_limits
-    sitting = Sitting(exam, files, partial(room, readable, notebooks, limits, enclosed))
-    try:
-        yield sitting
-    finally:
-        sitting.close()
+    return Sitting(exam, files, partial(room, readable, notebooks, limits, enclosed))
 
 
 def _nbval(notebook: Path, find: Callable[[Path], Any]) -> str:

@@ -65,6 +65,9 @@ class ExamCell(IPyNbCell):
         if not self.verdict.passed:
             raise NotPassed(as_text(self.verdict))
 
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"{self.path.name}::{self.name}"
+
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         if isinstance(excinfo.value, NotPassed):
             return str(excinfo.value)

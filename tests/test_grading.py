@@ -194,7 +194,9 @@ def test_a_submission_can_be_looked_into_by_hand(
     assert ran.returncode == 1
     assert "softmax.ipynb::naive_loss" in ran.stdout
     assert "✗ Naive loss: N times the mean (0 of 8 points)" in ran.stdout
+    assert "_ softmax.ipynb::naive_loss _" in ran.stdout
     assert "vectorized_loss" not in ran.stdout
+    assert "error" not in ran.stdout.splitlines()[-1]
     assert "3 failed" in ran.stdout or "4 failed" in ran.stdout
     again = gradkit("look", classroom / "cleo.zip", desk, "--out", graded)
     assert "is there already" in again.stderr

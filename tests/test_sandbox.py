@@ -4,6 +4,7 @@ The code stands in the naive loss. Whatever it does, its own check fails in time
 vectorized loss keep their points, and nothing of it is left.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from gradkit.bank import read_bank
 from gradkit.exam import Exam, make_exam
-from gradkit.grade import _sitting, lay
+from gradkit.grade import lay, new_sitting
 from gradkit.manifest import LimitsOfTime
 from gradkit.sandbox import (
     FORBIDDEN,
@@ -63,7 +64,7 @@ def sit(exam: Exam, softmax: bytes, *names: str) -> dict[str, Verdict]:
         nb = regions.read_notebook(
             lay(exam, files, {}, desk, enclosed=True).read_text(encoding="utf-8"), "it"
         )
-        with _sitting(exam, files, desk, enclosed=True) as sitting:
+        with contextlib.closing(new_sitting(exam, files, desk, enclosed=True)) as sitting:
             for cell in nb["cells"]:
                 about = cell["metadata"]["gradkit"]
                 if cell["id"] == "setup" or about.get("check") in names:
