@@ -156,7 +156,7 @@ def test_a_student_can_be_graded_again_and_an_unknown_one_cannot(
 
 
 def test_another_seed_on_the_same_ledger_is_refused(classroom: Path, graded: Path) -> None:
-    ran = gradkit("grade", classroom, "--out", graded, "--seed", "1")
+    ran = gradkit("grade", classroom, "--out", graded, "--seed", 2**65)
     assert ran.returncode == 1
     assert "was begun with another seed" in ran.stderr
     assert len(gradebook(graded)) == 6
