@@ -125,7 +125,8 @@ class Sitting:
         except OutcomeError as error:
             sent = Outcome(crashed=f"No answer came out of it: {error}.")
             if ran.outcome is None:
-                sent = Outcome(crashed=_why_no_answer(ran))
+                # Without the setup cell, say, no check can even begin.
+                sent = self._failure or Outcome(crashed=_why_no_answer(ran))
         if ran.end == "timed out":
             sent = Outcome(timed_out=ran.why, raised=sent.raised)
         elif ran.end != "done":

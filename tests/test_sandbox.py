@@ -169,6 +169,20 @@ def test_what_raises_is_told_with_the_students_line(exam: Exam, how: str) -> Non
     assert f'File "{SOFTMAX}"' in verdict.quoted
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 99, b"\xff\xfe\0x", b"def f(:\n"])
+def test_a_file_that_is_no_module_gets_verdicts_and_no_points(exam: Exam, content: bytes) -> None:
+    for verdict in sit(exam, content, *CHECKS).values():
+        assert verdict.points == 0
+        assert verdict.status in (Status.WRONG, Status.RAISED)
+        assert verdict.text or verdict.quoted
+
+
+def test_a_file_that_never_ends_to_load_is_told_of_in_every_check(exam: Exam) -> None:
+    for verdict in sit(exam, b"while True: pass\n" + solution(), *CHECKS).values():
+        assert verdict.status is Status.TIMED_OUT
+        assert "The cell `setup` did not end" in verdict.text
+
+
 def test_a_submission_has_no_more_time_than_all_its_cells_together(
     exam: Exam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
