@@ -1,4 +1,4 @@
-"""What the notebooks print about the code they run: which file it is, whether a check passed."""
+"""What the notebooks print about the code they run: which file it is."""
 
 import hashlib
 import inspect
@@ -20,11 +20,6 @@ def describe_source(module: ModuleType) -> str:
     line = f"{path}, saved {saved}, sha256 {hashlib.sha256(source).hexdigest()[:8]}"
     difference = _difference(module, source)
     return f"{line}\n✗ This is NOT the code that runs: {difference}" if difference else line
-
-
-def verdict(passed: bool, right: str, otherwise: str) -> None:
-    """Print one line: what is right, or else what is not and where to look."""
-    print(f"✓ {right}" if passed else f"✗ {otherwise}")
 
 
 def _difference(module: ModuleType, source: bytes) -> str | None:

@@ -45,10 +45,6 @@ class Graded:
     outcomes: dict[str, Outcome] = field(repr=False)
     seconds: float = 0.0
 
-    @property
-    def score(self) -> int:
-        return sum(verdict.points for verdict in self.verdicts.values())
-
     def may_be_the_neighbours(self, exam: Exam) -> bool:
         """Whether something lost its points to time, which a busy machine may have taken."""
         return any(
