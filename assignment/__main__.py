@@ -59,18 +59,48 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "Run the checks of an exercise on your files, as they are saved, and say what is right, "
         "what is not, and what to do next."
     )
-    _add_exercise(parser)
+    parser.usage = "%(prog)s [-h] [--watch] [EXERCISE] [CHECK ...]"
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="CHECK",
+        help="these checks only, in full; before them which exercise, where there are several",
+    )
     parser.add_argument("--watch", action="store_true", help="run again on every save")
     parser.set_defaults(run=_check, usage_error=parser.error)
 
 
 def _check(options: argparse.Namespace) -> int:
+    from assignment.checks.check import exercises
     from assignment.checks.terminal import check, watch
 
+    names, known = options.names, exercises()
+    named = bool(names) and (names[0] in known or len(known) > 1)
+    options.exercise = names.pop(0) if named else None
     name = _exercise(options)
+    _require_checks(options, name)
     if options.watch:
-        watch(name)
-    return 0 if check(name) else 1
+        watch(name, names)
+    return 0 if check(name, names) else 1
+
+
+def _require_checks(options: argparse.Namespace, exercise_name: str) -> None:
+    """Wrong usage where the exercise has no checks of these names that can be run here."""
+    from assignment.checks.check import exercises, load_exercise
+
+    exercise = load_exercise(exercise_name)
+    alone = [check.name for check in exercise.checks if not check.in_notebook]
+    for name in options.names:
+        if name in alone:
+            continue
+        if name in exercise.names:
+            options.usage_error(
+                f"{name} looks at what the notebook has computed: run {exercise.notebook}"
+            )
+        options.usage_error(
+            f"there is no exercise {name!r}; there are: {', '.join(exercises())}. Nor is that a "
+            f"check of {exercise_name}, which has: {', '.join(alone)}"
+        )
 
 
 def _add_exercise(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ from gradkit.bank import read_bank
 from gradkit.engine import Request, grade_class
 from gradkit.exam import make_exam
 from gradkit.grade import lay
+from gradkit.sandbox import Enclosure
 
 Files = dict[str, bytes]
 
@@ -73,7 +74,7 @@ def grade(count: int, jobs: int) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "class").mkdir()
         make_class(Path(folder) / "class", count, solved_cells())
-        request = Request(PROJECT, "softmax", Path(folder) / "class", Path(folder) / "out", jobs)
+        request = Request(PROJECT, "softmax", Path(folder) / "out", Path(folder) / "class", jobs)
         wall, cpu = time.perf_counter(), cpu_seconds()
         report = grade_class(request, lambda line: None)
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
@@ -91,7 +92,7 @@ def plain(count: int) -> tuple[float, float]:
         for number, files in enumerate(itertools.islice(handed_in(), count)):
             desk = Path(folder) / f"desk{number}"
             desk.mkdir()
-            notebook = lay(exam, files, cells, desk, enclosed=False)
+            notebook = lay(exam, files, cells, desk, enclosure=Enclosure.NONE)
             # nbval starts a kernel in the notebook's folder, where this one finds its tree.
             notebook = notebook.rename(desk / "tree" / EXERCISE.notebook)
             command = [

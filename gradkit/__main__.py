@@ -35,8 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gradkit", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    text = "run the solved notebook, print what it finds, write demo/softmax.html"
-    commands.add_parser("demo", help=text, description=text).set_defaults(run=_demo)
+    text = "build the starter, make a class of 30, grade it, write its pages: all in demo/"
+    command = commands.add_parser("demo", help=text, description=text)
+    _add_jobs(command)
+    command.set_defaults(run=_demo)
 
     text = "run the solved notebook on the stand-in and store its outputs in it"
     command = commands.add_parser("store-outputs", help=text, description=text)
@@ -51,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         default=PROJECT / "dist",
         help="where it goes (dist in the project's folder)",
     )
+    text = "and the archive of an autograder for Gradescope"
+    command.add_argument("--gradescope", action="store_true", help=text)
+    text = "and a template repository for GitHub Classroom, a folder"
+    command.add_argument("--github", action="store_true", help=text)
     command.set_defaults(run=_release)
 
     text = "compute the public answers from the solution and the mistakes"
@@ -58,10 +64,28 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "prove starter, solution, variants and mistakes; print what was proved"
     commands.add_parser("verify", help=text, description=text).set_defaults(run=_verify)
+    _add_gradescope(commands)
     _add_grade(commands)
     _add_look(commands)
     _add_after(commands)
+    _add_pages(commands)
     return parser
+
+
+def _add_gradescope(commands: Any) -> None:
+    text = "grade the one submission of a Gradescope container; its run_autograder calls this"
+    command = commands.add_parser("gradescope", help=text, description=text)
+    command.add_argument(
+        "--autograder",
+        type=Path,
+        default=Path("/autograder"),
+        metavar="FOLDER",
+        help="where submission and results are (/autograder)",
+    )
+    text = "see that the solution passes here, and grade nothing"
+    command.add_argument("--prove", action="store_true", help=text)
+    command.add_argument("--exercise", metavar="NAME", help="which one, where there are several")
+    command.set_defaults(run=_gradescope)
 
 
 def _add_grade(commands: Any) -> None:
@@ -74,13 +98,7 @@ def _add_grade(commands: Any) -> None:
         metavar="CSV",
         help="whose submission is whose: a column `student`, and others found in files' names",
     )
-    command.add_argument(
-        "--jobs",
-        type=_positive,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="so many submissions side by side (the number of processors)",
-    )
+    _add_jobs(command)
     command.add_argument(
         "--seed",
         type=_seed,
@@ -119,11 +137,57 @@ def _add_after(commands: Any) -> None:
     _add_out(command)
     command.set_defaults(run=_reverdict)
 
-    text = "print the gradebook"
+    text = "print the gradebook, as others read it; who is left out is told on stderr"
     command = commands.add_parser("export", help=text, description=text)
-    command.add_argument("--format", choices=("csv", "json"), default="csv", help="csv, or json")
+    command.add_argument(
+        "--format",
+        choices=("csv", "json", "canvas", "moodle", "gradescope"),
+        default="csv",
+        help="for a spreadsheet (csv), a program (json), or what a platform imports",
+    )
+    command.add_argument(
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help="the platform's own list: Canvas's exported gradebook, Moodle's grading worksheet, "
+        "or students with their e-mail addresses for Gradescope",
+    )
     _add_out(command)
     command.set_defaults(run=_export)
+
+
+def _add_pages(commands: Any) -> None:
+    text = "write the page of the class, and one for each student"
+    command = commands.add_parser("feedback", help=text, description=text)
+    command.add_argument(
+        "--zip",
+        action="store_true",
+        help="pack the students' pages, as the platform wants them named that the work came from",
+    )
+    _add_out(command)
+    command.set_defaults(run=_feedback)
+
+    text = "write answers.html, on which answers in words are graded in a browser"
+    command = commands.add_parser("answers", help=text, description=text)
+    command.add_argument("--hide-names", action="store_true", help="show nobody's name on it")
+    _add_out(command)
+    command.set_defaults(run=_answers)
+
+    text = "take points and comments from a CSV: of answers, and of checks, with a reason"
+    command = commands.add_parser("import-manual", help=text, description=text)
+    command.add_argument("csv", type=Path, metavar="CSV", help="student,item,points,comment")
+    _add_out(command)
+    command.set_defaults(run=_import_manual)
+
+
+def _add_jobs(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--jobs",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="so many submissions side by side (the number of processors)",
+    )
 
 
 def _add_out(command: argparse.ArgumentParser) -> None:
@@ -151,9 +215,10 @@ def _seed(text: str) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from gradkit.notebook import demo
+    from gradkit.demo import demo
+    from gradkit.release import exercise_names
 
-    demo()
+    demo(PROJECT, exercise_names(PROJECT)[0], options.jobs, print)
     return 0
 
 
@@ -167,8 +232,17 @@ def _store_outputs(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     from gradkit.release import release
 
-    print(release(PROJECT, options.out))
+    print(release(PROJECT, options.out, options.gradescope, options.github))
     return 0
+
+
+def _gradescope(options: argparse.Namespace) -> int:
+    from gradkit.gradescope import grade_submission, prove_image
+
+    if options.prove:
+        prove_image(_exercise(options))
+        return 0
+    return grade_submission(options.autograder, _exercise(options))
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -190,17 +264,18 @@ def _verify(options: argparse.Namespace) -> int:
 def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from gradkit.engine import Request, forget, grade_class, write_gradebook
+    from gradkit.engine import Request, forget, grade_class
+    from gradkit.report import write_gradebook
 
     request = Request(
         PROJECT,
         _exercise(options),
-        options.submissions,
         options.out,
+        options.submissions,
         options.jobs,
         options.roster,
         options.seed,
-        not options.no_sandbox,
+        _enclosure(options),
     )
     if options.regrade is not None:
         forget(request, options.regrade)
@@ -214,38 +289,68 @@ def _grade(options: argparse.Namespace) -> int:
 
 
 def _look(options: argparse.Namespace) -> int:
-    from gradkit.engine import Request, look
+    from gradkit.engine import look
 
-    request = Request(
-        PROJECT,
-        _exercise(options),
-        options.submission,
-        options.out,
-        1,
-        enclosed=not options.no_sandbox,
-    )
-    notebook = look(request, options.desk)
+    notebook = look(_grades(options), options.submission, options.desk, _enclosure(options))
     print("Look into it with")
     print(f"    {sys.executable} -m pytest -p gradkit.nbval_plugin --nbval {notebook}")
     return 0
 
 
 def _reverdict(options: argparse.Namespace) -> int:
-    from gradkit.engine import Request, reverdict, write_gradebook
+    from gradkit.engine import reverdict
+    from gradkit.report import write_gradebook
 
-    request = Request(PROJECT, _exercise(options), options.out, options.out, 1)
-    for line in reverdict(request):
+    for line in reverdict(_grades(options)):
         print(line)
-    print(f"The gradebook: {write_gradebook(request)}")
+    print(f"The gradebook: {write_gradebook(_grades(options))}")
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    from gradkit.engine import Request, export
+    from gradkit.report import export
 
-    request = Request(PROJECT, _exercise(options), options.out, options.out, 1)
-    print(export(request, options.format), end="")
+    found = export(_grades(options), options.format, options.roster)
+    for sentence in found.told:
+        print(sentence, file=sys.stderr)
+    print(found.text, end="")
     return 0
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from gradkit.report import write_pages
+
+    _, written = write_pages(_grades(options), options.zip)
+    for place in written:
+        print(place)
+    return 0
+
+
+def _answers(options: argparse.Namespace) -> int:
+    from gradkit.report import write_answers
+
+    print(write_answers(_grades(options), options.hide_names))
+    return 0
+
+
+def _import_manual(options: argparse.Namespace) -> int:
+    from gradkit.report import import_manual, write_gradebook
+
+    print(import_manual(_grades(options), options.csv))
+    print(f"The gradebook: {write_gradebook(_grades(options))}")
+    return 0
+
+
+def _enclosure(options: argparse.Namespace) -> Any:
+    from gradkit.sandbox import Enclosure
+
+    return Enclosure.NONE if options.no_sandbox else Enclosure.SANDBOX
+
+
+def _grades(options: argparse.Namespace) -> Any:
+    from gradkit.gradebook import Grades
+
+    return Grades(PROJECT, _exercise(options), options.out)
 
 
 def _exercise(options: argparse.Namespace) -> str:

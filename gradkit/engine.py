@@ -9,7 +9,6 @@ trusted stays here; what is not runs in the sandbox that a worker starts.
 
 import contextlib
 import ctypes
-import json
 import os
 import shutil
 import signal
@@ -31,19 +30,9 @@ from assignment.checks.check import load_exercise
 from assignment.checks.verdict import Verdict
 from gradkit import GradkitError
 from gradkit.exam import Exam, exam_digest, make_exam
-from gradkit.gradebook import (
-    Entry,
-    Key,
-    Ledger,
-    Result,
-    as_csv,
-    columns,
-    kit_digest,
-    rows,
-    started,
-)
+from gradkit.gradebook import Entry, Grades, Key, Ledger, Result, kit_digest, started
 from gradkit.release import starter_files
-from gradkit.sandbox import probe
+from gradkit.sandbox import Enclosure, probe
 from gradkit.submission import Refused, Submission, Work, find, one, read
 
 # A worker's memory grows a little with every run of pytest; a new one costs a second.
@@ -85,17 +74,14 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Grades):
     """What a grader asks for; see the options of `python -m gradkit grade`."""
 
-    project: Path
-    exercise: str
     submissions: Path
-    out: Path
     jobs: int
     roster: Path | None = None
     seed: int | None = None
-    enclosed: bool = True
+    enclosure: Enclosure = Enclosure.SANDBOX
 
 
 def grade_class(request: Request, say: Callable[[str], None]) -> Report:
@@ -106,16 +92,16 @@ def grade_class(request: Request, say: Callable[[str], None]) -> Report:
     GradkitError
         Nothing can be graded: no sandbox, a ledger of another seed, a solution that does not pass.
     """
-    if request.enclosed:
-        probe()
+    if request.enclosure is not Enclosure.NONE:
+        probe(request.enclosure)
     ledger = Ledger(request.out, request.exercise)
     with _work_folder() as folder:
         try:
-            exam = open_exam(request, ledger, folder)
+            exam = open_exam(request, ledger, folder, request.seed)
             kit = kit_digest(Path(__file__).parent)
             if not ledger.is_proved(exam.digest, kit):
                 say("Grading the solution, which has to come through with all points ...")
-                _prove(exam, request)
+                prove(exam, request.project, request.enclosure)
                 ledger.keep_proved(exam.digest, kit)
             return _Class(request, ledger, exam, kit, say, folder).grade()
         finally:
@@ -139,26 +125,26 @@ def _work_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def open_exam(request: Request, ledger: Ledger, folder: Path) -> Exam:
+def open_exam(grades: Grades, ledger: Ledger, folder: Path, seed: int | None = None) -> Exam:
     """The exam with the ledger's secret seed; its answers are computed once and kept."""
-    secret = ledger.secret(request.seed)
-    digest = exam_digest(request.exercise, request.project, starter_files(request.project))
+    secret = ledger.secret(seed)
+    digest = exam_digest(grades.exercise, grades.project, starter_files(grades.project))
     kept = ledger.answers(digest)
-    exam = make_exam(request.exercise, request.project, secret, folder, kept)
+    exam = make_exam(grades.exercise, grades.project, secret, folder, kept)
     if kept is None:
         ledger.keep_answers(digest, exam.answers)
     return exam
 
 
-def _prove(exam: Exam, request: Request) -> None:
+def prove(exam: Exam, project: Path, enclosure: Enclosure) -> None:
     """Grade the solution as a class is graded: an exam that it fails is no exam."""
     from gradkit.grade import grade
 
     exercise = exam.exercise
-    files = {path: (request.project / path).read_bytes() for path in exercise.files}
-    text = regions.read_source(request.project / exercise.notebook)
+    files = {path: (project / path).read_bytes() for path in exercise.files}
+    text = regions.read_source(project / exercise.notebook)
     cells = regions.extract_cells(regions.read_notebook(text, exercise.notebook), exercise.notebook)
-    graded = grade(exam, files, cells, request.enclosed)
+    graded = grade(exam, files, cells, enclosure)
     lost = [f"{v.title} ({v.headline}: {v.text})" for v in graded.verdicts.values() if not v.passed]
     if lost:
         raise GradkitError(
@@ -192,12 +178,26 @@ class _Class:
 
     def grade(self) -> Report:
         found = find(self.request.submissions, self.exam.exercise, self.request.roster)
+        self._retire(found)
         with tqdm(total=len(found), unit="submission", file=sys.stderr) as self.bar:
             self._run(self._tasks(found), self.request.jobs)
             # What ran out of time beside others gets all of the machine for itself, once.
             again, self.again = self.again, []
             self._run(iter(again), 1)
         return self.report
+
+    def _retire(self, found: list[Submission]) -> None:
+        """Let what was in the folder before, of a student who has others in it now, count no more.
+
+        Platforms give a submission another name when it is handed in again.
+        """
+        names: dict[str, set[str]] = {}
+        for submission in found:
+            names.setdefault(submission.student, set()).add(submission.name)
+        for entry in self.ledger.entries():
+            if entry.submission not in names.get(entry.student, {entry.submission}):
+                note = "It is no longer in the folder, where there is another one."
+                self.ledger.enter(replace(entry, status="superseded", notes=(note,)))
 
     def _tasks(self, found: list[Submission]) -> Iterator[Task]:
         """What is to be graded, one by one; everything else about a submission is entered here."""
@@ -229,7 +229,9 @@ class _Class:
         try:
             work = read(submission, self.exam.exercise)
         except Refused as error:
-            refused = replace(entry, status="refused", notes=(str(error),))
+            # The student is told the first of the notes; the others may name other students.
+            refusal = str(error.__cause__ or error)
+            refused = replace(entry, status="refused", notes=(refusal, *entry.notes))
             self.ledger.enter(refused)
             self.report.refused += 1
             self._came(refused, None)
@@ -315,7 +317,7 @@ class _Class:
             # A fork of a process that has threads, as tqdm makes one, may hang.
             get_context("spawn"),
             _begin,
-            (self.exam, self.request.enclosed, os.getpid(), self.folder),
+            (self.exam, self.request.enclosure, os.getpid(), self.folder),
             max_tasks_per_child=WORKS_PER_WORKER,
         )
 
@@ -359,7 +361,8 @@ class _Class:
             out_of = sum(check.points for check in self.exam.exercise.checks)
             self.say(f"{entry.student:24} {result.score:3} of {out_of}  {entry.submission}")
         elif entry.status in ("refused", "failed"):
-            self.say(f"{entry.student:24} {entry.status}  {entry.submission}: {entry.notes[-1]}")
+            note = entry.notes[0 if entry.status == "refused" else -1]
+            self.say(f"{entry.student:24} {entry.status}  {entry.submission}: {note}")
 
 
 def _entry(submission: Submission) -> Entry:
@@ -367,13 +370,20 @@ def _entry(submission: Submission) -> Entry:
     status = "superseded" if submission.superseded else "waiting"
     if not submission.name:
         status = "nothing handed in"
-    return Entry(submission.name, submission.student, received, status, notes=submission.notes)
+    return Entry(
+        submission.name,
+        submission.student,
+        received,
+        status,
+        notes=submission.notes,
+        dated=submission.dated,
+    )
 
 
 # --- before and after ----------------------------------------------------------------------------
 
 
-def forget(request: Request, student: str) -> None:
+def forget(grades: Grades, student: str) -> None:
     """Delete the results of a student, or of all where none is named, so that they are graded anew.
 
     Raises
@@ -381,7 +391,7 @@ def forget(request: Request, student: str) -> None:
     GradkitError
         Nothing is known of that student.
     """
-    ledger = Ledger(request.out, request.exercise)
+    ledger = Ledger(grades.out, grades.exercise)
     try:
         known = {entry.student for entry in ledger.entries()}
         if student and student not in known:
@@ -391,7 +401,7 @@ def forget(request: Request, student: str) -> None:
         ledger.close()
 
 
-def look(request: Request, desk: Path) -> Path:
+def look(grades: Grades, submission: Path, desk: Path, enclosure: Enclosure) -> Path:
     """Lay out one submission for `pytest --nbval`, with the ledger's seed; the notebook's path.
 
     Raises
@@ -403,27 +413,27 @@ def look(request: Request, desk: Path) -> Path:
 
     if desk.exists():
         raise GradkitError(f"{desk} is there already. Name a new folder.")
-    if request.enclosed:
-        probe()
-    work = read(one(request.submissions), load_exercise(request.exercise))
-    ledger = Ledger(request.out, request.exercise)
+    if enclosure is not Enclosure.NONE:
+        probe(enclosure)
+    work = read(one(submission), load_exercise(grades.exercise))
+    ledger = Ledger(grades.out, grades.exercise)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            exam = open_exam(request, ledger, Path(folder))
-            return lay_for_a_look(exam, work.files, work.cells, desk, request.enclosed)
+            exam = open_exam(grades, ledger, Path(folder))
+            return lay_for_a_look(exam, work.files, work.cells, desk, enclosure)
     finally:
         ledger.close()
 
 
-def reverdict(request: Request) -> Iterator[str]:
+def reverdict(grades: Grades) -> Iterator[str]:
     """Judge all results by the exam as it is now, from what the checks returned; what changed."""
     from gradkit.sitting import judge
 
-    ledger = Ledger(request.out, request.exercise)
+    ledger = Ledger(grades.out, grades.exercise)
     kit = kit_digest(Path(__file__).parent)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            exam = open_exam(request, ledger, Path(folder))
+            exam = open_exam(grades, ledger, Path(folder))
             for result in list(ledger.results()):
                 files = {
                     path: text.encode("latin-1") for path, text in result.handed_in["files"].items()
@@ -445,36 +455,12 @@ def _changes(result: Result, verdicts: Mapping[str, Verdict]) -> Iterator[str]:
             yield f"{result.key.student:24} {name}: {points} points before, {after.points} now"
 
 
-def write_gradebook(request: Request) -> Path:
-    """Write gradebook.csv beside the ledger, in the place of an older one; its path."""
-    path = request.out / "gradebook.csv"
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(export(request, "csv"), encoding="utf-8", newline="")
-    unfinished.replace(path)
-    return path
-
-
-def export(request: Request, form: str) -> str:
-    """The gradebook as "csv" or "json"."""
-    exercise = load_exercise(request.exercise)
-    ledger = Ledger(request.out, request.exercise)
-    digest = exam_digest(request.exercise, request.project, starter_files(request.project))
-    kit = kit_digest(Path(__file__).parent)
-    try:
-        table = list(rows(ledger, exercise, digest, kit))
-    finally:
-        ledger.close()
-    if form == "json":
-        return json.dumps(table, ensure_ascii=False, indent=1) + "\n"
-    return as_csv(table, columns(exercise))
-
-
 # --- a worker ------------------------------------------------------------------------------------
 
 _EXAM: list[Any] = []
 
 
-def _begin(exam: Exam, enclosed: bool, parent: int, folder: Path) -> None:
+def _begin(exam: Exam, enclosure: Enclosure, parent: int, folder: Path) -> None:
     """Make this process a worker: it ends with the grader, and leaves Ctrl-C to that one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -484,11 +470,11 @@ def _begin(exam: Exam, enclosed: bool, parent: int, folder: Path) -> None:
             os._exit(1)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     tempfile.tempdir = str(folder)  # where the grader cleans up, should this be killed
-    _EXAM[:] = [exam, enclosed]
+    _EXAM[:] = [exam, enclosure]
 
 
 def _grade(files: dict[str, bytes], cells: dict[str, str]) -> Any:
     from gradkit.grade import grade
 
-    exam, enclosed = _EXAM
-    return grade(exam, files, cells, enclosed)
+    exam, enclosure = _EXAM
+    return grade(exam, files, cells, enclosure)

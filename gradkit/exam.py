@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from assignment.data_utils import get_CIFAR10_data, to_rows
 from assignment.starter import RECORD, read_record
 from assignment.synthetic import draw_pictures, write_batches
 from gradkit.bank import answers_for, read_bank
+from gradkit.late import Late
 from gradkit.manifest import Manifest, read_manifest
 from gradkit.release import starter_files
+from gradkit.sandbox import Enclosure
 
 DATA = "/data"  # where the stand-in is in a sandbox
 BEST_MODEL = "/tmp/best_model.npz"
@@ -93,7 +95,9 @@ class Exam:
         """That of the starter, as in 1.0+0123456789."""
         return read_record(self.starter[RECORD].decode()).version
 
-    def notebook(self, cells: Mapping[str, str], enclosed: bool = True) -> regions.Notebook:
+    def notebook(
+        self, cells: Mapping[str, str], enclosure: Enclosure = Enclosure.SANDBOX
+    ) -> regions.Notebook:
         """The notebook that is run for a submission with these texts in its regions.
 
         Its code cells, as the starter has them, without those that only show something; checks
@@ -110,7 +114,7 @@ class Exam:
             if "check" in about:
                 source = self._question(about["check"])
             elif about.get("role") == "parameters":
-                source = "\n".join([source, *self._parameters(enclosed)])
+                source = "\n".join([source, *self._parameters(enclosure)])
             graded.append({**cell, "source": source})
         return {**nb, "cells": graded}
 
@@ -121,10 +125,13 @@ class Exam:
             f"answer({self.exercise.name!r}, {name!r}, {own_seed}, globals())"
         )
 
-    def _parameters(self, enclosed: bool) -> list[str]:
-        data = DATA if enclosed else str(self.data_folder)
+    def _parameters(self, enclosure: Enclosure) -> list[str]:
+        data = DATA if enclosure is Enclosure.SANDBOX else str(self.data_folder)
+        model = f"Path({BEST_MODEL!r})"
+        if enclosure is Enclosure.OTHER_USER:  # who cannot replace what another one left in /tmp
+            model = f"Path.home() / {Path(BEST_MODEL).name!r}"
         lines = [f"{name} = {value!r}" for name, value in self.manifest.parameters.items()]
-        return [*lines, f"DATA = {data!r}", f"BEST_MODEL = Path({BEST_MODEL!r})"]
+        return [*lines, f"DATA = {data!r}", f"BEST_MODEL = {model}"]
 
 
 def derived(secret: int, purpose: str) -> int:
@@ -133,13 +140,18 @@ def derived(secret: int, purpose: str) -> int:
 
 
 def exam_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
-    """What an exam is made of: the starter's files, the solutions, the manifest and the bank."""
+    """What an exam is made of: the starter's files, the solutions, the manifest and the bank.
+
+    What is added to its results, for late work and answers in words, is no part of it.
+    """
     exercise = load_exercise(name)
     sha256 = hashlib.sha256()
     contents = dict(starter)
     solved = [project / name for name in (*exercise.files, exercise.notebook)]
-    for path in [*solved, *sorted((project / "grading" / name).rglob("*.toml"))]:
+    for path in [*solved, *sorted((project / "grading" / name / "mistakes").rglob("*.toml"))]:
         contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
+    manifest = read_manifest(project / "grading" / name / "exercise.toml")
+    contents["manifest"] = repr(replace(manifest, late=Late(), questions={})).encode()
     for name, content in sorted(contents.items()):
         sha256.update(f"{name}\0{len(content)}\0".encode() + content)
     return sha256.hexdigest()[:16]

@@ -26,7 +26,7 @@ from assignment.checks.verdict import Status, Verdict
 from gradkit import GradkitError
 from gradkit.exam import DATA, Exam, make_exam, write_tree
 from gradkit.nbval_plugin import Plugin
-from gradkit.sandbox import WORK, probe, room
+from gradkit.sandbox import WORK, Enclosure, probe, room
 from gradkit.sitting import Sitting
 
 ABOUT = "desk.json"
@@ -55,7 +55,10 @@ class Graded:
 
 
 def grade(
-    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], enclosed: bool = True
+    exam: Exam,
+    files: Mapping[str, bytes],
+    cells: Mapping[str, str],
+    enclosure: Enclosure = Enclosure.SANDBOX,
 ) -> Graded:
     """Grade a submission with these files, by path, and these cells, by region.
 
@@ -67,8 +70,8 @@ def grade(
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
         desk = Path(folder)
-        notebook = lay(exam, files, cells, desk, enclosed)
-        with contextlib.closing(new_sitting(exam, files, desk, enclosed)) as sitting:
+        notebook = lay(exam, files, cells, desk, enclosure)
+        with contextlib.closing(new_sitting(exam, files, desk, enclosure)) as sitting:
             said = _nbval(notebook, lambda path: lambda: sitting)
         names = exam.exercise.names
         lost = [name for name in names if name not in sitting.outcomes]
@@ -79,32 +82,44 @@ def grade(
 
 
 def lay(
-    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], desk: Path, enclosed: bool
+    exam: Exam,
+    files: Mapping[str, bytes],
+    cells: Mapping[str, str],
+    desk: Path,
+    enclosure: Enclosure,
 ) -> Path:
-    """Lay a desk for a submission, and return its notebook's path."""
+    """Lay a desk for a submission, and return its notebook's path.
+
+    Other users can read the tree on it, and nothing else: the notebook holds the checks' seeds.
+    """
     write_tree(exam, files, desk / TREE)
-    desk.chmod(0o755)
+    desk.chmod(0o711)
     notebook = desk / Path(exam.exercise.notebook).name
-    text = regions.write_notebook(exam.notebook(cells, enclosed))
+    notebook.touch(0o600)
+    text = regions.write_notebook(exam.notebook(cells, enclosure))
     notebook.write_text(text, encoding="utf-8")
     (desk / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     return notebook
 
 
 def lay_for_a_look(
-    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], desk: Path, enclosed: bool
+    exam: Exam,
+    files: Mapping[str, bytes],
+    cells: Mapping[str, str],
+    desk: Path,
+    enclosure: Enclosure,
 ) -> Path:
     """Lay a desk that stays, for `pytest --nbval`, and return its notebook's path."""
     desk.mkdir(parents=True)
     desk.chmod(0o700)  # the secret seed is on it
-    notebook = lay(exam, files, cells, desk, enclosed)
+    notebook = lay(exam, files, cells, desk, enclosure)
     desk.chmod(0o700)
     about = {
         "exercise": exam.exercise.name,
         "digest": exam.digest,
         "secret": f"{exam.secret:032x}",
         "files": sorted(files),
-        "enclosed": enclosed,
+        "enclosure": enclosure.value,
     }
     (desk / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return notebook
@@ -124,25 +139,28 @@ def sitting_at(notebook: Path) -> Callable[[], Sitting] | None:
     about = json.loads((desk / ABOUT).read_text(encoding="utf-8"))
 
     def begin() -> Sitting:
-        if about["enclosed"]:
-            probe()
+        enclosure = Enclosure(about["enclosure"])
+        if enclosure is not Enclosure.NONE:
+            probe(enclosure)
         shutil.rmtree(desk / "exam", ignore_errors=True)
         exam = make_exam(about["exercise"], PROJECT, int(about["secret"], 16), desk / "exam")
         if exam.digest != about["digest"]:
             raise GradingError(f"The exercise has changed since {desk} was laid. Lay it anew.")
         files = {path: (desk / TREE / path).read_bytes() for path in about["files"]}
-        return new_sitting(exam, files, desk, about["enclosed"])
+        return new_sitting(exam, files, desk, enclosure)
 
     return begin
 
 
-def new_sitting(exam: Exam, files: Mapping[str, bytes], desk: Path, enclosed: bool) -> Sitting:
+def new_sitting(
+    exam: Exam, files: Mapping[str, bytes], desk: Path, enclosure: Enclosure
+) -> Sitting:
     """A sitting at a desk, for whoever begins it to close."""
     tree = desk / TREE
     readable = {tree: WORK, exam.data_folder: DATA}
     notebooks = tree / Path(exam.exercise.notebook).parent
     limits = exam.manifest.sandbox_limits
-    return Sitting(exam, files, partial(room, readable, notebooks, limits, enclosed))
+    return Sitting(exam, files, partial(room, readable, notebooks, limits, enclosure))
 
 
 def _nbval(notebook: Path, find: Callable[[Path], Any]) -> str:

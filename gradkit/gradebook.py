@@ -7,9 +7,7 @@ transaction, so that a grader who is killed loses what is being graded, and noth
 """
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -23,13 +21,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assignment.checks.answers import Answers
-from assignment.checks.check import Exercise, Outcome
+from assignment.checks.check import Outcome
 from assignment.checks.graded import read_outcome, write_outcome
 from assignment.checks.verdict import Status, Verdict
 from gradkit import GradkitError
 
 LEDGER = "gradebook.sqlite"
-VERSION = "1"
+VERSION = "2"
+# The modules on which the verdict on a work depends, besides what an exam is made of: when one of
+# them changes, the work is graded anew.
+DECIDING = ("bank", "exam", "grade", "kernel", "nbval_plugin", "sandbox", "sitting")
 BUSY_SECONDS = 60.0  # that another grader's transaction may take
 
 SCHEMA = """
@@ -37,7 +38,8 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (exam TEXT PRIMARY KEY, answers BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS entries (
     submission TEXT NOT NULL, student TEXT NOT NULL, received TEXT NOT NULL,
-    status TEXT NOT NULL, work TEXT, notes TEXT NOT NULL, PRIMARY KEY (student, submission)
+    status TEXT NOT NULL, work TEXT, notes TEXT NOT NULL, dated TEXT NOT NULL,
+    PRIMARY KEY (student, submission)
 );
 CREATE TABLE IF NOT EXISTS results (
     id INTEGER PRIMARY KEY, student TEXT NOT NULL, work TEXT NOT NULL, exam TEXT NOT NULL,
@@ -49,11 +51,24 @@ CREATE TABLE IF NOT EXISTS outcomes (
     result INTEGER NOT NULL REFERENCES results (id) ON DELETE CASCADE,
     name TEXT NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (result, name)
 );
+CREATE TABLE IF NOT EXISTS manual (
+    student TEXT NOT NULL, item TEXT NOT NULL, points REAL, comment TEXT NOT NULL,
+    answer TEXT NOT NULL, entered REAL NOT NULL, PRIMARY KEY (student, item)
+);
 CREATE TABLE IF NOT EXISTS claims (
     student TEXT NOT NULL, work TEXT NOT NULL, owner TEXT NOT NULL, until REAL NOT NULL,
     PRIMARY KEY (student, work)
 );
 """
+
+
+@dataclass(frozen=True)
+class Grades:
+    """Whose ledger it is: the instructor's tree, the exercise, and the folder where it lies."""
+
+    project: Path
+    exercise: str
+    out: Path
 
 
 class LedgerError(GradkitError):
@@ -91,7 +106,8 @@ class Entry:
 
     `status` is "graded", "superseded" (by a later one of the same student), "refused" (it cannot be
     opened, the notes say why), "failed" (it could not be graded, through no fault of its own),
-    "waiting", or "nothing handed in".
+    "waiting", or "nothing handed in". `received` is an ISO time or empty; `dated` says what that is
+    known by: "told" (by its name, its platform or a roster), or "files" (by its newest one).
     """
 
     submission: str
@@ -100,6 +116,29 @@ class Entry:
     status: str
     work: str | None = None
     notes: tuple[str, ...] = ()
+    dated: str = ""
+
+
+@dataclass(frozen=True)
+class Manual:
+    """What a person gave a student for a check or an answer.
+
+    Attributes
+    ----------
+    student, item : str
+    points : float or None
+        None for a comment that leaves the points as they are.
+    comment : str
+        For the student: on an answer, or why a check's points are others than the kit's.
+    answer : str
+        The digest of the answer that was graded; empty where nobody said which.
+    """
+
+    student: str
+    item: str
+    points: float | None
+    comment: str = ""
+    answer: str = ""
 
 
 class Ledger:
@@ -202,8 +241,8 @@ class Ledger:
 
     def enter(self, entry: Entry) -> None:
         """Write down a submission, or what is new of it."""
-        values = (*list(vars(entry).values())[:5], json.dumps(entry.notes))
-        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", values)
+        values = (*list(vars(entry).values())[:5], json.dumps(entry.notes), entry.dated)
+        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def entry(self, student: str, submission: str) -> Entry:
         """What was written down of a submission."""
@@ -214,6 +253,25 @@ class Ledger:
         """All submissions, by student and time."""
         rows = self._db.execute("SELECT * FROM entries ORDER BY student, received, submission")
         return list(map(_entry, rows))
+
+    # --- what people give ------------------------------------------------------------------------
+
+    def give(self, given: Iterable[Manual]) -> None:
+        """Write down what a person gave, all of it or nothing; it replaces what was there."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO manual VALUES (?, ?, ?, ?, ?, ?)",
+                [(*vars(manual).values(), time.time()) for manual in given],
+            )
+
+    def take_back(self, student: str, item: str) -> None:
+        """Let what the kit found count again."""
+        self._db.execute("DELETE FROM manual WHERE student = ? AND item = ?", (student, item))
+
+    def manual(self) -> dict[tuple[str, str], Manual]:
+        """What people gave, by student and item."""
+        query = "SELECT student, item, points, comment, answer FROM manual"
+        return {row[:2]: Manual(*row) for row in self._db.execute(query)}
 
     # --- results ---------------------------------------------------------------------------------
 
@@ -315,8 +373,8 @@ class Ledger:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    submission, student, received, status, work, notes = row
-    return Entry(submission, student, received, status, work, tuple(json.loads(notes)))
+    submission, student, received, status, work, notes, dated = row
+    return Entry(submission, student, received, status, work, tuple(json.loads(notes)), dated)
 
 
 def _verdict(about: Mapping[str, Any]) -> Verdict:
@@ -342,55 +400,8 @@ def started(pid: int) -> str:
 
 
 def kit_digest(folder: Path) -> str:
-    """What tells one version of the grader's own code from another."""
+    """What tells one version of the code that comes to a verdict from another."""
     sha256 = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        sha256.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in DECIDING:
+        sha256.update(name.encode() + b"\0" + (folder / f"{name}.py").read_bytes())
     return sha256.hexdigest()[:16]
-
-
-# --- what comes out ------------------------------------------------------------------------------
-
-
-def rows(ledger: Ledger, exercise: Exercise, exam: str, kit: str) -> Iterator[dict[str, str | int]]:
-    """The gradebook: a row for each submission. Where there is no score, it is empty, never 0."""
-    maximum = sum(check.points for check in exercise.checks)
-    for entry in ledger.entries():
-        graded, notes = None, [*entry.notes]
-        if entry.work and entry.status == "graded":
-            key = Key(entry.student, entry.work, exam, kit)
-            graded = ledger.latest(key)
-            if graded and graded.key != key:
-                notes.append("Graded before exercise or kit were changed.")
-        points = {name: v.points for name, v in graded.verdicts.items()} if graded else {}
-        yield {
-            "student": entry.student,
-            "score": graded.score if graded else "",
-            "maximum": maximum,
-            "status": entry.status,
-            "submission": entry.submission,
-            **{name: points.get(name, "") for name in exercise.names},
-            "notes": " ".join(notes),
-        }
-
-
-def as_csv(table: Iterable[Mapping[str, str | int]], columns: list[str]) -> str:
-    """A table as CSV that no spreadsheet takes for formulas."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    for row in table:
-        writer.writerow([_harmless(row[column]) for column in columns])
-    return text.getvalue()
-
-
-def _harmless(cell: str | int) -> str | int:
-    if isinstance(cell, str):
-        cell = "".join(c if c.isprintable() else " " for c in cell)
-        if cell.lstrip()[:1] in tuple("=+-@|%") or cell[:1] in "\t\r":
-            return f"'{cell}" if cell else cell
-    return cell
-
-
-def columns(exercise: Exercise) -> list[str]:
-    return ["student", "score", "maximum", "status", "submission", *exercise.names, "notes"]

@@ -1,38 +1,28 @@
 """How an exercise is graded: grading/EXERCISE/exercise.toml, each key of it declared here."""
 
-import math
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradkit import GradkitError
+from gradkit.declared import ManifestError, checked, declared, is_number
+from gradkit.late import Late
 from gradkit.sandbox import MB, Limits
 
-
-class ManifestError(GradkitError):
-    """A manifest is not what it should be; the text names the key and says what is wanted."""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _key(description: str, check: Callable[[Any], bool], wanted: str, **default: Any) -> Any:
-    return field(metadata={"description": description, "check": check, "wanted": wanted}, **default)
+__all__ = ["Manifest", "ManifestError", "read_manifest"]
 
 
 def _count(description: str, default: int) -> Any:
     def check(value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
-    return _key(description, check, "a whole number above 0", default=default)
+    return declared(description, check, "a whole number above 0", default=default)
 
 
 def _seconds(description: str, default: float) -> Any:
-    return _key(
-        description, lambda value: _is_number(value) and value > 0, "seconds", default=default
+    return declared(
+        description, lambda value: is_number(value) and value > 0, "seconds", default=default
     )
 
 
@@ -58,30 +48,43 @@ def _are_parameters(values: Any) -> bool:
     )
 
 
+def _are_points(values: Any) -> bool:
+    return isinstance(values, dict) and all(
+        isinstance(points, int) and not isinstance(points, bool) and points > 0
+        for points in values.values()
+    )
+
+
+def _table(description: str, kind: type) -> Any:
+    return declared(description, lambda v: isinstance(v, dict), "a table", default_factory=kind)
+
+
 @dataclass(frozen=True)
 class Manifest:
     """An exercise's manifest; see the descriptions of its keys."""
 
     pictures_per_batch: int = _count("pictures in each of the stand-in's six files", 2000)
     unseen_pictures: int = _count("pictures on which classifiers are judged", 2000)
-    parameters: Mapping[str, Any] = _key(
+    parameters: Mapping[str, Any] = declared(
         "what the notebook's parameters are when it is graded",
         _are_parameters,
         "a table of names with numbers, texts, or lists of those",
         default_factory=dict,
     )
-    bounds: Mapping[str, float] = _key(
+    bounds: Mapping[str, float] = declared(
         "what training has to reach with these parameters, by the names in the checks",
-        lambda values: isinstance(values, dict) and all(map(_is_number, values.values())),
+        lambda values: isinstance(values, dict) and all(map(is_number, values.values())),
         "a table of names with numbers",
         default_factory=dict,
     )
-    limits: LimitsOfTime = _key(  # noqa: RUF009 - it is a field
-        "what a submission may take",
-        lambda value: isinstance(value, dict),
-        "a table",
-        default_factory=LimitsOfTime,
+    questions: Mapping[str, int] = declared(
+        "the inline questions, by the names of their answers' cells, with the points of each",
+        _are_points,
+        "a table of names with whole numbers above 0",
+        default_factory=dict,
     )
+    limits: LimitsOfTime = _table("what a submission may take", LimitsOfTime)
+    late: Late = _table("when the work is due, and what late work loses", Late)
 
     @property
     def sandbox_limits(self) -> Limits:
@@ -103,25 +106,8 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(f"{path} is missing: it says how the exercise is graded.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid TOML: {error}.") from None
-    values = _checked(Manifest, stored, str(path))
-    if "limits" in values:
-        where = f"{path}, [limits]"
-        values["limits"] = LimitsOfTime(**_checked(LimitsOfTime, values["limits"], where))
+    values = checked(Manifest, stored, str(path))
+    for name, kind in (("limits", LimitsOfTime), ("late", Late)):
+        if name in values:
+            values[name] = kind(**checked(kind, values[name], f"{path}, [{name}]"))
     return Manifest(**values)
-
-
-def _checked(kind: type, stored: Mapping[str, Any], where: str) -> dict[str, Any]:
-    declared: dict[str, Field[Any]] = {key.name: key for key in fields(kind)}
-    for name, value in stored.items():
-        if name not in declared:
-            known = "; ".join(
-                f"{key.name} ({key.metadata['description']})" for key in declared.values()
-            )
-            raise ManifestError(f"{where} has the unknown key {name!r}. There are: {known}.")
-        about = declared[name].metadata
-        if not about["check"](value):
-            raise ManifestError(
-                f"{where}: {name} = {value!r:.80} is not {about['wanted']}. It is "
-                f"{about['description']}."
-            )
-    return dict(stored)

@@ -1,14 +1,11 @@
-"""Run the solved notebook from top to bottom: as a demonstration, or to store its outputs in it."""
+"""Run the solved notebook from top to bottom, and store its outputs in it."""
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from assignment import PROJECT
@@ -23,25 +20,6 @@ CELL_TIMEOUT = 600  # seconds
 
 class NotebookFailed(GradkitError):
     """A cell raised, as a check does that does not pass, or the kernel died."""
-
-
-def demo() -> None:
-    """Run the notebook on whatever data is there, print its results, write them as a page.
-
-    Raises
-    ------
-    NotebookFailed
-        A cell raised.
-    """
-    nb = nbformat.read(NOTEBOOK, as_version=4)
-    for cell in nb.cells:  # what is shown is what this run finds, not what was stored before
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    try:
-        run(nb, after_cell=lambda index: _tell(nb.cells, index))
-    finally:
-        page = _write_page(nb)
-    print(f"\nEverything passed. The whole notebook with its plots: {page}")
 
 
 def store_outputs() -> None:
@@ -83,8 +61,8 @@ def set_parameters(nb: Any, **values: Any) -> None:
     parameters.source = "\n".join([parameters.source, *lines])
 
 
-def run(nb: Any, after_cell: Callable[[int], None] = lambda index: None) -> None:
-    """Execute all cells in a kernel of this Python, and call `after_cell` with each one's index.
+def run(nb: Any) -> None:
+    """Execute all cells in a kernel of this Python.
 
     Raises
     ------
@@ -97,7 +75,6 @@ def run(nb: Any, after_cell: Callable[[int], None] = lambda index: None) -> None
         kernel_name="python3",
         record_timing=False,
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
-        on_cell_executed=lambda cell, cell_index, execute_reply: after_cell(cell_index),
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # what goes wrong comes as a message
     )
     try:
@@ -105,16 +82,6 @@ def run(nb: Any, after_cell: Callable[[int], None] = lambda index: None) -> None
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         raise NotebookFailed(f"{NOTEBOOK.name} did not run to its end:\n{plain}") from error
-
-
-def _tell(cells: list[Any], index: int) -> None:
-    """Print the heading above a code cell that has just run, and what the cell printed."""
-    before = cells[index - 1] if index else None
-    if before is not None and before.cell_type == "markdown":
-        for heading in re.findall(r"^##? (.+)$", before.source, re.MULTILINE):
-            print(f"\n{heading}")
-    for line in printed(cells[index]):
-        print(f"    {line}", flush=True)
 
 
 def printed(cell: Any) -> list[str]:
@@ -127,11 +94,3 @@ def printed(cell: Any) -> list[str]:
             text += output.data["text/plain"] + "\n"
     # A progress bar writes over itself: each new state of it follows a carriage return.
     return [line.rsplit("\r", 1)[-1] for line in text.split("\n") if line]
-
-
-def _write_page(nb: Any) -> Path:
-    page = PROJECT / "demo" / f"{NOTEBOOK.stem}.html"
-    page.parent.mkdir(exist_ok=True)
-    html, _ = HTMLExporter().from_notebook_node(nb, {"metadata": {"name": NOTEBOOK.stem}})
-    page.write_text(html, encoding="utf-8")
-    return page

@@ -1,11 +1,12 @@
-"""Make the starter that students are handed from the instructor's tree.
+"""Make what is handed out from the instructor's tree: the starter, and what services take.
 
-    starter_files    what goes in: an allow-list of paths, each file as students get it
-    tracked_files    what git knows: a file that it does not know is in the tree by mistake
-    find_leaks       the scan of what came out, which knows nothing of how it was made
-    stale            whether the public answers are those of today's solution and mistakes
-    read_zip         what students' `update` will make of the zip file
-    write            the folder and the zip file, which take their places when both are complete
+    starter_files       what goes in: an allow-list of paths, each file as students get it
+    autograder_sources  the tree itself, solutions and all, as Gradescope runs it
+    tracked_files       what git knows: a file that it does not know is in the tree by mistake
+    find_leaks          the scan of what came out, which knows nothing of how it was made
+    stale               whether the public answers are those of today's solution and mistakes
+    read_zip            what students' `update` will make of the zip file
+    write               folders and zip files, which take their places when all are complete
 
 The same tree gives the same bytes on every computer, so that a version names one starter only.
 Whatever is wrong is a `ReleaseError` whose text says where, and what to do.
@@ -47,11 +48,17 @@ from assignment.starter import (
 from gradkit import GradkitError
 from gradkit.bank import answers_for, read_bank
 from gradkit.build import stale
+from gradkit.classroom import IGNORED, WORKFLOW, classroom_files, is_as_built
 from gradkit.leaks import find_leaks
 
 STUDENTS_README = "docs/README-students.md"
 AS_THEY_ARE = ("get_datasets.sh", "requirements.txt", "datasets/README.md")
 FOLDERS = ("assignment", "datasets", "notebooks")
+# Of an autograder: where its own two files are in the tree, and where the tree is in its archive.
+AUTOGRADER = "gradkit/autograder"
+AUTOGRADER_FILES = ("run_autograder", "setup.sh")
+AUTOGRADER_FOLDERS = ("assignment", "gradkit", "grading", "notebooks")
+AUTOGRADER_TREE = "project"
 MOST_LEAKS_TOLD = 20
 
 # What notebooks and downloads leave in the folders of a starter. Nobody wants it in there.
@@ -63,8 +70,16 @@ class ReleaseError(GradkitError):
     """No starter can be made; the text says what was found, where, and what to do."""
 
 
-def release(project: Path, out: Path) -> str:
+def release(project: Path, out: Path, gradescope: bool = False, github: bool = False) -> str:
     """Build the starter of `project` in the folder `out`, and return what there is to say of it.
+
+    Parameters
+    ----------
+    project, out : Path
+    gradescope : bool
+        Build the archive of an autograder for Gradescope as well.
+    github : bool
+        Build a template repository for GitHub Classroom as well: the starter and a workflow.
 
     Raises
     ------
@@ -75,22 +90,32 @@ def release(project: Path, out: Path) -> str:
     try:
         files = starter_files(project)
         tracked = tracked_files(project)
-        _require_tracked(files, tracked)
+        sources = {STUDENTS_README if path == "README.md" else path for path in files} - {RECORD}
+        _require_tracked(sources, tracked, "students")
         _require_tight(files, project)
         _require_current_answers(project)
         archive = zipped(files)
         starter = _require_accepted(archive)
-        write(files, archive, out, starter.name)
+        folders, archives = {starter.name: files}, {f"{starter.name}.zip": archive}
+        if gradescope:
+            autograder = autograder_sources(project)
+            _require_tracked(set(autograder.values()), tracked, "Gradescope")
+            contents = {name: _place(project, at).read_bytes() for name, at in autograder.items()}
+            archives[f"{'-'.join(starter.exercises)}-gradescope.zip"] = zipped(contents)
+        if github:
+            beside = classroom_files([load_exercise(name) for name in starter.exercises])
+            texts = {path: text.encode() for path, text in beside.items()}
+            folders[f"{starter.name}-github"] = {**files, **texts}
+        write(folders, archives, out, starter.name)
     except OSError as error:
         raise ReleaseError(
             f"{error.filename or out}: {error.strerror or error}. No starter was built; what was "
             f"in {out} before is still there."
         ) from error
-    lines = [
-        f"{starter.name}, version {starter.version}: {len(files)} files, no leaks",
-        f"  {out / starter.name}",
-        f"  {out / starter.name}.zip",
-    ]
+    lines = [f"{starter.name}, version {starter.version}: {len(files)} files, no leaks"]
+    lines += [f"  {out / name}" for name in (*folders, *archives)]
+    if gradescope:
+        lines.append("The archive for Gradescope holds the solutions: it is for Gradescope only.")
     if not tracked:
         lines.append("Git does not know this tree: a file that is in it by mistake went unnoticed.")
     if others := list(left_out(project, files)):
@@ -98,17 +123,16 @@ def release(project: Path, out: Path) -> str:
     return "\n".join(lines)
 
 
-def _require_tracked(files: Iterable[str], tracked: set[str]) -> None:
+def _require_tracked(sources: set[str], tracked: set[str], receiver: str) -> None:
     """Raise ReleaseError for a file that git does not track, where it tracks any."""
-    sources = {STUDENTS_README if path == "README.md" else path for path in files} - {RECORD}
     if tracked and (strays := sorted(sources - tracked)):
         raise ReleaseError(
             "\n  ".join(
                 [
-                    "Not all that would go to students is tracked by git. Nothing was written.",
+                    f"Not all that would go to {receiver} is tracked by git. Nothing was written.",
                     *(
-                        f"{path} is not tracked by git: commit it if students are to get it, or "
-                        "move it away."
+                        f"{path} is not tracked by git: commit it if it is to go there, or move it "
+                        "away."
                         for path in strays
                     ),
                 ]
@@ -183,6 +207,18 @@ def starter_files(project: Path) -> dict[str, bytes]:
     title = "-".join([*names, "starter"])
     texts[RECORD] = describe(title, names, version, texts)
     return {path: texts[path].encode() for path in sorted(texts)}
+
+
+def autograder_sources(project: Path) -> dict[str, str]:
+    """The files of an autograder for Gradescope: where they are in its archive, and in the tree.
+
+    They are what grading needs of the instructor's tree, with the two scripts that Gradescope
+    looks for at the top.
+    """
+    own = {name: f"{AUTOGRADER}/{name}" for name in AUTOGRADER_FILES}
+    found = [path for folder in AUTOGRADER_FOLDERS for path in _walk(project, folder)]
+    others = {*found, *AS_THEY_ARE, STUDENTS_README} - set(own.values())
+    return own | {f"{AUTOGRADER_TREE}/{path}": path for path in sorted(others)}
 
 
 def left_out(project: Path, files: Mapping[str, bytes]) -> Iterator[str]:
@@ -304,22 +340,31 @@ def _digest(texts: Mapping[str, str]) -> str:
 # --- the folder and the zip file -----------------------------------------------------------------
 
 
-def write(files: Mapping[str, bytes], archive: bytes, out: Path, name: str) -> None:
-    """Write the folder OUT/NAME and the file OUT/NAME.zip, in the place of older ones."""
-    folder, packed = out / name, out / f"{name}.zip"
-    _require_replaceable(folder, name)
-    if packed.is_dir():
-        raise ReleaseError(f"{packed} is a folder, and the zip file goes there. Move it away.")
+Files = Mapping[str, bytes]
+
+
+def write(
+    folders: Mapping[str, Files], archives: Mapping[str, bytes], out: Path, starter: str
+) -> None:
+    """Write folders, with the starter of this name in each, and zip files, for older ones."""
+    for name in folders:
+        _require_replaceable(out / name, starter)
+    for name in archives:
+        if (out / name).is_dir():
+            raise ReleaseError(f"{out / name} is a folder, and the zip file goes there. Move it.")
     out.mkdir(parents=True, exist_ok=True)
-    fresh = out / f".{name}.{secrets.token_hex(4)}.tmp"
+    fresh = out / f".{starter}.{secrets.token_hex(4)}.tmp"
     try:
-        for path, content in files.items():
-            place = fresh / "new" / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
-            place.chmod(_mode(path))
-        (fresh / "zip").write_bytes(archive)
-        _swap(fresh, folder, packed)
+        for name, files in folders.items():
+            for path, content in files.items():
+                place = fresh / "new" / name / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+                place.chmod(_mode(path))
+        for name, content in archives.items():
+            (fresh / "new" / name).write_bytes(content)
+        (fresh / "old").mkdir()
+        _swap(fresh, out, [*folders, *archives])
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -338,21 +383,24 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 def _mode(path: str) -> int:
-    return 0o755 if path in SCRIPTS else 0o644
+    """What may be done with a file; scripts are told by their names, wherever they lie."""
+    return 0o755 if path.rpartition("/")[2] in (*SCRIPTS, *AUTOGRADER_FILES) else 0o644
 
 
-def _swap(fresh: Path, folder: Path, packed: Path) -> None:
-    """Put both in their places; if the second cannot, the first is taken back."""
-    if folder.exists():
-        folder.rename(fresh / "old")
+def _swap(fresh: Path, out: Path, names: list[str]) -> None:
+    """Put all in their places; if one cannot be put, those before it are taken back."""
+    new, old = fresh / "new", fresh / "old"
     try:
-        (fresh / "new").rename(folder)
-        (fresh / "zip").replace(packed)
+        for name in names:
+            if (out / name).exists():
+                (out / name).rename(old / name)
+            (new / name).replace(out / name)
     except BaseException:
-        if folder.exists():
-            folder.rename(fresh / "new")
-        if (fresh / "old").exists():
-            (fresh / "old").rename(folder)
+        for name in names:
+            if not (new / name).exists():
+                (out / name).rename(new / name)
+            if (old / name).exists():
+                (old / name).rename(out / name)
         raise
 
 
@@ -375,9 +423,13 @@ def _require_replaceable(folder: Path, name: str) -> None:
     try:
         texts = {path: (folder / path).read_bytes().decode() for path in _all_files(folder)}
         starter = read_record(texts.pop(RECORD))
+        beside = {path: texts.pop(path) for path in (WORKFLOW, IGNORED) if path in texts}
     except (KeyError, ValueError, StarterError) as error:
         raise ReleaseError(f"{folder} is not a starter that was built here. {advice}") from error
-    if starter.name != name or not starter.version.endswith(f"+{_digest(texts)}"):
+    as_built = starter.version.endswith(f"+{_digest(texts)}") and (
+        not beside or is_as_built(beside)
+    )
+    if starter.name != name or not as_built:
         raise ReleaseError(f"{folder} was changed since it was built, or has files added. {advice}")
 
 

@@ -1,7 +1,9 @@
 """The sandbox: student code runs in it, and can reach nothing that is not its own.
 
     Room                 what a sandbox holds: folders to read, a folder for sockets, limits
+    Enclosure            what stands between a room and all else: a sandbox, another user, nothing
     sandboxed            a command as bubblewrap runs it in a room
+    as_other_user        a command as another user runs it, where bubblewrap cannot
     SandboxProvisioner   makes Jupyter start its kernels so
     Watchdog             kills a sandbox that outgrows its limits
 
@@ -9,6 +11,11 @@ Inside there is no network, no other process, no file but those of the interpret
 libraries and the room's folders, all of them read-only; /tmp, of a fixed size, is gone with the
 sandbox. The kernel talks through Unix sockets in the room's private folder. System calls that
 reach memory which nobody counts, or the kernel's less travelled parts, are filtered out.
+
+Containers forbid what bubblewrap needs. In one of them root can still let another user run the
+code: then it has no network either, no powers, and cannot read what is closed to that user, as the
+instructor's tree must be. But it sees the container's other files and processes, and what it writes
+to /tmp and the like stays there. That is enough where each container grades one submission.
 """
 
 import contextlib
@@ -25,6 +32,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -42,6 +50,7 @@ POLL = 0.05  # seconds between two looks of the watchdog
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
 FIRST_FREE_UID = 1 << 30  # no account of any system is near it
+MOST_KILLS = 100
 MOST_PRIVATE_FILES = 32  # a kernel makes a dozen sockets
 MOST_PRIVATE_BYTES = MB
 MOST_RECEIVED = 150 * MB  # that a grader's process may grow while a sandbox runs
@@ -52,6 +61,14 @@ MEND = (
     "kernel.apparmor_restrict_unprivileged_userns=0). Or say --no-sandbox, for work that you trust "
     "as if it were your own."
 )
+
+
+class Enclosure(Enum):
+    """What stands between student code and all else."""
+
+    SANDBOX = "sandbox"
+    OTHER_USER = "other user"
+    NONE = "none"
 
 
 class SandboxError(GradkitError):
@@ -83,8 +100,8 @@ class Room:
     limits : Limits
     uid : int or None
         Which user the sandbox is, where the grader may choose: another one for each.
-    enclosed : bool
-        False for work that is trusted: then there is no sandbox, only the watchdog.
+    enclosure : Enclosure
+        NONE for work that is trusted: then there is no sandbox, only the watchdog.
     """
 
     private: Path
@@ -92,7 +109,12 @@ class Room:
     work: Path
     limits: Limits = field(default_factory=Limits)
     uid: int | None = None
-    enclosed: bool = True
+    enclosure: Enclosure = Enclosure.SANDBOX
+
+    @property
+    def home(self) -> str:
+        """Where its files go: a /tmp of its own, or a folder beside the sockets."""
+        return str(self.private / "home") if self.enclosure is Enclosure.OTHER_USER else "/tmp"
 
     def seen(self, path: Path) -> str:
         """Where a path below one of the readable folders is in the sandbox."""
@@ -107,22 +129,34 @@ def room(
     readable: Mapping[Path, str],
     work: Path,
     limits: Limits | None = None,
-    enclosed: bool = True,
+    enclosure: Enclosure = Enclosure.SANDBOX,
 ) -> Iterator[Room]:
-    """A room with a private folder of its own, which is gone afterwards.
+    """A room with a private folder of its own, which is gone afterwards, with all of its user's.
 
     The folder's path is short, since that of a socket may have 107 characters only.
     """
+    may_choose = os.geteuid() == 0
+    if enclosure is Enclosure.OTHER_USER and not may_choose:
+        raise SandboxError("Only root can let another user run a submission, and you are not root.")
     usual = tempfile.gettempdir()
     private = Path(tempfile.mkdtemp(prefix="gk-", dir=usual if len(usual) < 60 else "/tmp"))
-    uid = FIRST_FREE_UID + secrets.randbelow(1 << 29) if os.geteuid() == 0 and enclosed else None
+    uid = None
+    if may_choose and enclosure is not Enclosure.NONE:
+        uid = FIRST_FREE_UID + secrets.randbelow(1 << 29)
+    made = Room(private, readable, work, limits or Limits(), uid, enclosure)
     try:
         if uid is not None:
             os.chown(private, uid, uid)
-        yield Room(private, readable, work, limits or Limits(), uid, enclosed)
+        if uid is not None and enclosure is Enclosure.OTHER_USER:
+            Path(made.home).mkdir(0o700)
+            os.chown(made.home, uid, uid)
+        yield made
     finally:
-        with contextlib.suppress(Exception):  # folders in folders, thousands deep
-            shutil.rmtree(private, ignore_errors=True)
+        try:
+            end_all(made)
+        finally:
+            with contextlib.suppress(Exception):  # folders in folders, thousands deep
+                shutil.rmtree(private, ignore_errors=True)
 
 
 def lock(room: Room) -> None:
@@ -146,7 +180,6 @@ def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is None:
         raise SandboxError(f"bubblewrap (the command bwrap) is not installed. {MEND}")
-    limits = room.limits
     wrapped = [bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
     if room.uid is not None:
         # As root a limit on processes does not hold. So no user namespace, in which the outer user
@@ -160,7 +193,7 @@ def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
     wrapped += ["--hostname", "sandbox", "--seccomp", str(seccomp)]
     wrapped += ["--proc", "/proc", "--dev", "/dev"]
     wrapped += ["--size", str(8 * MB), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
-    wrapped += ["--perms", "1777", "--size", str(limits.files), "--tmpfs", "/tmp"]
+    wrapped += ["--perms", "1777", "--size", str(room.limits.files), "--tmpfs", "/tmp"]
     for path in (*_system_paths(), *_interpreters_folders()):
         wrapped += _seen_as_here(path)
     for outside, inside in room.readable.items():
@@ -170,37 +203,58 @@ def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
     wrapped += ["--chdir", room.seen(room.work)]
     for name, value in environment().items():
         wrapped += ["--setenv", name, value]
+    return [*wrapped, "--", *_limited(room), *command]
+
+
+# Asks the kernel to filter the system calls of whatever comes after it. bubblewrap does the same.
+_FILTERED = """
+import ctypes, os, sys
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.c_char_p)]
+
+steps = os.read(int(sys.argv[1]), 65536)
+os.close(int(sys.argv[1]))
+set_seccomp, mode_filter, none = map(ctypes.c_ulong, (22, 2, 0))
+program = Program(len(steps) // 8, steps)
+if ctypes.CDLL(None).prctl(set_seccomp, mode_filter, ctypes.byref(program), none, none):
+    sys.exit("System calls cannot be filtered here.")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def as_other_user(command: list[str], room: Room, seccomp: int) -> list[str]:
+    """`command`, run by the room's user; `seccomp` as for `sandboxed`."""
+    return [*_limited(room), sys.executable, "-I", "-S", "-c", _FILTERED, str(seccomp), *command]
+
+
+def _limited(room: Room) -> list[str]:
+    """What is put before a command for its limits, and to make it the room's user."""
+    limits = room.limits
     # One process alone may not outgrow the memory of all, nor fill a disk with one file.
     # And all of them together should not keep the grader from running.
-    wrapped += [
-        "--",
-        "nice",
-        "-n",
-        "10",
-        "prlimit",
-        "--core=0",
-        "--nofile=256",
-        f"--nproc={limits.processes}",
-    ]
-    wrapped += [f"--as={limits.memory + 1000 * MB}", f"--fsize={limits.files}"]
+    before = ["nice", "-n", "10", "prlimit", "--core=0", "--nofile=256"]
+    before += [f"--nproc={limits.processes}"]
+    before += [f"--as={limits.memory + 1000 * MB}", f"--fsize={limits.files}"]
     if room.uid is not None:
         ids = f"--reuid={room.uid}", f"--regid={room.uid}", "--clear-groups"
-        wrapped += ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
-    return [*wrapped, *command]
+        before += ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    return before
 
 
-def environment() -> dict[str, str]:
+def environment(home: str = "/tmp") -> dict[str, str]:
     """The environment variables of a kernel in the sandbox; nothing of the grader's passes."""
     variables = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": "/tmp",
+        "HOME": home,
+        "TMPDIR": home,
         "USER": "student",
         "LOGNAME": "student",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
-        "IPYTHONDIR": "/tmp/.ipython",
-        "MPLCONFIGDIR": "/tmp/.matplotlib",
+        "IPYTHONDIR": f"{home}/.ipython",
+        "MPLCONFIGDIR": f"{home}/.matplotlib",
         # More threads than processors, as with several sandboxes, make BLAS wait for itself.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
@@ -275,6 +329,7 @@ FORBIDDEN = {
 CLONE = {"x86_64": 56, "aarch64": 220}
 SOCKET = {"x86_64": 41, "aarch64": 198}
 FAMILIES = (1, 2, 10, 16)  # UNIX, INET, INET6, NETLINK: others, as VSOCK, know no namespaces
+LOCAL = (1,)  # UNIX alone: what keeps the network out where no namespace does
 CLONE3 = 435
 CLONE_NEWUSER = 0x10000000
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -283,12 +338,13 @@ FIRST_X32 = 0x40000000  # x86-64's second set of numbers for the same calls
 # Berkeley Packet Filter, as in linux/filter.h, bpf_common.h and seccomp.h.
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_EPERM, _ENOSYS = 1, 38
+# A socket that is not to be had is "not supported": so ZeroMQ does without, and Python raises.
+_EPERM, _ENOSYS, _EOPNOTSUPP = 1, 38, 95
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
 
 
-def seccomp_filter(machine: str = "") -> bytes:
-    """The filter of system calls, as the kernel takes it.
+def seccomp_filter(machine: str = "", families: tuple[int, ...] = FAMILIES) -> bytes:
+    """The filter of system calls, as the kernel takes it; sockets are of these families only.
 
     Raises
     ------
@@ -316,10 +372,10 @@ def seccomp_filter(machine: str = "") -> bytes:
     ]
     for number in FORBIDDEN[machine].values():
         steps += [step(_EQUAL, number, 0, 1), step(_RETURN, _ERRNO | _EPERM)]
-    steps += [step(_EQUAL, SOCKET[machine], 0, len(FAMILIES) + 3), step(_LOAD, _FIRST_ARGUMENT)]
-    for left, family in zip(range(len(FAMILIES), 0, -1), FAMILIES, strict=True):
+    steps += [step(_EQUAL, SOCKET[machine], 0, len(families) + 3), step(_LOAD, _FIRST_ARGUMENT)]
+    for left, family in zip(range(len(families), 0, -1), families, strict=True):
         steps.append(step(_EQUAL, family, left, 0))
-    steps += [step(_RETURN, _ERRNO | _EPERM), step(_RETURN, _ALLOW)]
+    steps += [step(_RETURN, _ERRNO | _EOPNOTSUPP), step(_RETURN, _ALLOW)]
     # clone3 hides its flags behind a pointer; told that there is none, everyone uses clone.
     steps += [step(_EQUAL, CLONE3, 0, 1), step(_RETURN, _ERRNO | _ENOSYS)]
     steps += [
@@ -333,10 +389,10 @@ def seccomp_filter(machine: str = "") -> bytes:
 
 
 @contextlib.contextmanager
-def _seccomp_file() -> Iterator[int]:
+def _seccomp_file(families: tuple[int, ...]) -> Iterator[int]:
     reading, writing = os.pipe()
     try:
-        os.write(writing, seccomp_filter())
+        os.write(writing, seccomp_filter(families=families))
         os.close(writing)
         yield reading
     finally:
@@ -371,7 +427,7 @@ class SandboxProvisioner(LocalProvisioner):
     async def send_signal(self, signum: int) -> None:
         """Whatever is asked for, a kernel ends at once, with all that it has started."""
         if self.process:
-            end(self.process)
+            end(self.process, self.room)
 
     async def cleanup(self, restart: bool = False) -> None:
         if self.watchdog:
@@ -380,27 +436,54 @@ class SandboxProvisioner(LocalProvisioner):
 
 def launch(command: list[str], room: Room, stderr: int = subprocess.DEVNULL) -> Any:
     """Start a command in a room; what it prints is dropped."""
-    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    if not room.enclosed:
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    how |= {"stderr": stderr, "start_new_session": True}
+    if room.enclosure is Enclosure.NONE:
         env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         env.pop("JPY_PARENT_PID", None)
-        return subprocess.Popen(
-            command, cwd=room.work, env=env, stderr=stderr, start_new_session=True, **quiet
-        )
-    with _seccomp_file() as filter_:
+        return subprocess.Popen(command, cwd=room.work, env=env, **how)
+    if room.enclosure is Enclosure.OTHER_USER:
+        with _seccomp_file(LOCAL) as filter_:
+            wrapped = as_other_user(command, room, filter_)
+            how |= {"cwd": room.work, "env": environment(room.home)}
+            return subprocess.Popen(wrapped, pass_fds=[filter_], **how)
+    with _seccomp_file(FAMILIES) as filter_:
         wrapped = sandboxed(command, room, filter_)
-        return subprocess.Popen(
-            wrapped, cwd="/", stderr=stderr, pass_fds=[filter_], start_new_session=True, **quiet
-        )
+        return subprocess.Popen(wrapped, cwd="/", pass_fds=[filter_], **how)
 
 
 WORK = "/project"  # where the student's tree is in a sandbox
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes]", room: Room) -> None:
     """Kill a sandbox: with its first process goes the namespace, and all that is in it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    end_all(room)
+
+
+# Becomes a user and kills all that this user runs but itself, which the kernel does at one blow:
+# nothing can be started in between.
+_KILL_ALL = """
+import os, sys
+uid = int(sys.argv[1])
+os.setgroups([])
+os.setresgid(uid, uid, uid)
+os.setresuid(uid, uid, uid)
+os.kill(-1, 9)
+"""
+
+
+def end_all(room: Room) -> None:
+    """Kill whatever is left of a room's user, where no namespace has taken it along."""
+    if room.enclosure is not Enclosure.OTHER_USER or room.uid is None:
+        return
+    for _ in range(MOST_KILLS):  # what is to be killed may kill first
+        if not list(processes_of(room.uid)):
+            return
+        command = [sys.executable, "-I", "-S", "-c", _KILL_ALL, str(room.uid)]
+        subprocess.run(command, capture_output=True, check=False)
+    raise SandboxError(f"What runs as user {room.uid} cannot be ended.")
 
 
 def kernel_spec(room: Room) -> KernelSpec:
@@ -443,14 +526,18 @@ class Watchdog(threading.Thread):
         while not self._stopped.wait(POLL) and self.process.poll() is None:
             self.found = self._look()
             if self.found:
-                end(self.process)
+                end(self.process, self.room)
                 return
 
     def stop(self) -> None:
         self._stopped.set()
 
     def _look(self) -> str:
-        limits, pids = self.room.limits, list(descendants(self.process.pid))
+        limits, room = self.room.limits, self.room
+        if room.enclosure is Enclosure.OTHER_USER and room.uid is not None:
+            pids = list(processes_of(room.uid))  # some of which nobody may be the parent of
+        else:
+            pids = list(descendants(self.process.pid))
         if len(pids) > limits.processes:
             return f"It started more than {limits.processes} processes."
         if sum(map(_resident, pids)) > limits.memory:
@@ -481,6 +568,15 @@ def descendants(pid: int) -> Iterator[int]:
                 waiting += children
 
 
+def processes_of(uid: int) -> Iterator[int]:
+    """The processes of a user, but for those that have ended."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            status = (place / "status").read_text(errors="replace")
+            if f"\nUid:\t{uid}\t" in status and "\nState:\tZ" not in status:
+                yield int(place.name)
+
+
 def _resident(pid: int) -> int:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -492,16 +588,45 @@ def _resident(pid: int) -> int:
 # --- the probe -----------------------------------------------------------------------------------
 
 
-def probe() -> None:
-    """Start a sandbox and see it do something; SandboxError with the reason where it cannot."""
-    with tempfile.TemporaryDirectory() as folder, room({Path(folder): WORK}, Path(folder)) as tried:
-        command = [sys.executable, "-c", "import numpy, zmq; raise SystemExit(7)"]
+# Ends with 7 if this Python works and none of these files can be read.
+_PROBE = """
+import sys
+import numpy, zmq
+for path in sys.argv[1:]:
+    try:
+        open(path).close()
+    except OSError:
+        continue
+    sys.exit(f"it can read {path}")
+sys.exit(7)
+"""
+CLOSED = ("assignment", "grading", "gradkit", "notebooks")
+
+
+def probe(enclosure: Enclosure = Enclosure.SANDBOX) -> None:
+    """Start a sandbox, see it do something, and see that it cannot read the solutions.
+
+    Raises
+    ------
+    SandboxError
+        It does not start, or can read them; the text says why.
+    """
+    closed = [str(path) for name in CLOSED for path in (PROJECT / name).rglob("*.[pti]*")]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        Path(folder).chmod(0o711)
+        tried = stack.enter_context(room({Path(folder): WORK}, Path(folder), None, enclosure))
+        command = [sys.executable, "-c", _PROBE, *closed]
         process = launch(command, tried, stderr=subprocess.PIPE)
         try:
             _, said = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
-            end(process)
+            end(process, tried)
             _, said = process.communicate()
         if process.returncode != 7:
             last = said.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            if enclosure is Enclosure.OTHER_USER:
+                raise SandboxError(
+                    f"No other user can run a submission here: {last[0][:300]}. {PROJECT} has to "
+                    f"be closed to others (chmod 700), and {sys.executable} open to them."
+                )
             raise SandboxError(f"A sandbox does not start here: {last[0][:300]}. {MEND}")

@@ -23,7 +23,8 @@ import itertools
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,8 @@ _OTHER_ARCHIVES = (".rar", ".7z", ".gz", ".bz2", ".xz", ".tbz2", ".txz", ".zst")
 _DOCUMENTS = (".py", ".ipynb", ".pdf", ".txt", ".md", ".html", ".docx", ".json", ".csv")
 
 _CANVAS = re.compile(
-    r"(?:(?:LATE_)?(?P<anonymous>anon_[A-Za-z0-9]+)|(?P<name>\w+?)(?:_LATE)?_(?P<user>\d+))"
+    r"(?:(?P<late_too>LATE_)?(?P<anonymous>anon_[A-Za-z0-9]+)"
+    r"|(?P<name>\w+?)(?P<late>_LATE)?_(?P<user>\d+))"
     r"_(?P<file>\d+)_(?P<rest>.+)"
 )
 _MOODLE = re.compile(
@@ -83,6 +85,8 @@ class Label:
         The time in its name.
     typed : bool
         It is what somebody typed into Moodle's text field.
+    late : bool
+        Canvas says that it came late.
     """
 
     student: str
@@ -92,16 +96,17 @@ class Label:
     file: int = 0
     when: datetime | None = None
     typed: bool = False
+    late: bool = False
 
 
 def label(name: str, exercise: Exercise) -> Label:
     """What the name of an entry tells; see the module's description."""
     name = unicodedata.normalize("NFC", name)
-    if (canvas := _CANVAS.fullmatch(name)) and not _is_compact_time(canvas):
+    if canvas := canvas_name(name):
         who = canvas["anonymous"] or f"{canvas['name']}_{canvas['user']}"
-        file = int(canvas["file"][:18])
-        return Label(student_id(who), who, canvas["rest"], platform="Canvas", file=file)
-    if moodle := _MOODLE.fullmatch(name):
+        file, late = int(canvas["file"][:18]), bool(canvas["late"] or canvas["late_too"])
+        return Label(student_id(who), who, canvas["rest"], "Canvas", file, late=late)
+    if moodle := moodle_name(name):
         who, rest, typed = moodle["name"], moodle["rest"] or "", moodle["kind"] == "onlinetext"
         return Label(student_id(who), who, rest, platform="Moodle", typed=typed)
     if _GRADESCOPE.fullmatch(stem(name)):
@@ -112,6 +117,17 @@ def label(name: str, exercise: Exercise) -> Label:
     pieces = [piece for text in texts for piece in re.split(own, text)]
     student = "_".join(filter(None, (re.sub(_EDGES, "", piece) for piece in pieces)))
     return Label(student_id(student or stem(name)), name, name, when=when)
+
+
+def canvas_name(name: str) -> re.Match[str] | None:
+    """The parts of a name that Canvas gave (anonymous, or name and user; file; rest), if it did."""
+    canvas = _CANVAS.fullmatch(name)
+    return canvas if canvas and not _is_compact_time(canvas) else None
+
+
+def moodle_name(name: str) -> re.Match[str] | None:
+    """The parts of a name that Moodle gave (name, which ends with the number; kind; rest)."""
+    return _MOODLE.fullmatch(name)
 
 
 def _without_time(text: str) -> tuple[list[str], datetime | None]:
@@ -253,18 +269,79 @@ def _unquoted(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A CSV: its header, and the rows below it, as long as the header each."""
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def has(self, *columns: str) -> bool:
+        return all(self._number(column) is not None for column in columns)
+
+    def cell(self, row: tuple[str, ...], column: str) -> str:
+        """What stands in a column of a row; nothing where there is no such column."""
+        number = self._number(column)
+        return "" if number is None else row[number].strip()
+
+    def _number(self, column: str) -> int | None:
+        names = [name.strip().casefold() for name in self.header]
+        return names.index(column.casefold()) if column.casefold() in names else None
+
+
+def read_table(path: Path, column: str, advice: str = "Call the column with the ids so.") -> Table:
+    """The CSV at a path, which has this column. Between its columns: commas, semicolons or tabs.
+
+    Raises
+    ------
+    RosterError
+        It cannot be read, or has no such column.
+    """
+    try:
+        with open_file(path.resolve()) as file:
+            content = file.read(MOST_ROSTER + 1)
+        if len(content) > MOST_ROSTER:
+            raise RosterError(f"{path} has more than {MOST_ROSTER:,} bytes: it is no roster.")
+        lines = content.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise RosterError(f"The roster {path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise RosterError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
+    header: list[str] = []
+    for delimiter in ",;\t":
+        try:
+            header, *rows = list(csv.reader(lines, delimiter=delimiter)) or [[]]
+        except csv.Error as error:
+            raise RosterError(f"{path} is not CSV: {error}.") from None
+        width = len(header)
+        filled = (tuple(row[:width] + [""] * (width - len(row))) for row in rows)
+        table = Table(path, tuple(header), tuple(filled))
+        if table.has(column):
+            return table
+    said = ", ".join(cell.strip().casefold() for cell in header)
+    raise RosterError(
+        f"{path} has no column `{column}` in its first row, which is {shown(said)!r}. {advice}"
+    )
+
+
+@dataclass(frozen=True)
 class Roster:
-    """The students of a class, and to whom the values of their rows belong: words, folded."""
+    """The students of a class, and to whom the values of their rows belong: words, folded.
+
+    `submitted` are the times when students handed in, where the roster tells.
+    """
 
     students: tuple[str, ...]
     owners: Mapping[tuple[str, ...], set[str]]
+    submitted: Mapping[str, datetime]
 
     def whose(self, text: str) -> tuple[list[str], list[str]]:
         """The students of whom the longest value is found in a text, and others found in it.
 
         A value is found where its words stand in the text one after the other, whole, in any case;
-        or where they are one word, as Canvas has a name. Others are those who are found elsewhere
-        in the text, by what is theirs alone.
+        or where they are one word, as Canvas has a name. Of several students of one name it is the
+        one of whom something else is found too, as a number. Others are those who are found
+        elsewhere in the text, by what is theirs alone.
         """
         words = _words(text)
         found = [
@@ -274,6 +351,11 @@ class Roster:
         ]
         longest = max((length for length, _, _ in found), default=0)
         first = {who for length, _, owners in found if length == longest for who in owners}
+        singled = {
+            who for *_, owners in found if len(owners & first) == 1 for who in owners & first
+        }
+        if len(singled) == 1:
+            first = singled
         taken = {place for length, places, _ in found if length == longest for place in places}
         others = {
             who
@@ -292,64 +374,112 @@ def _words(text: str) -> list[str]:
 def read_roster(path: Path) -> Roster:
     """A roster: CSV with a column `student`, the id, and any others by which students are known.
 
-        student,name,email,file
-        u123,Jane Doe,jane@example.edu,jane.zip
+        student,name,email,file,submitted
+        u123,Jane Doe,jane@example.edu,jane.zip,2026-03-01T23:10:00+01:00
 
-    Between the columns are commas, semicolons or tabs.
+    A column `submitted` tells when they handed in, as UTC where a time names no offset. The
+    gradebook as Canvas exports it is a roster too.
 
     Raises
     ------
     RosterError
-        It cannot be read, has no such column, or two students of one id.
+        It cannot be read, has no such column, two students of one id, or a time that is none.
     """
-    try:
-        with open_file(path.resolve()) as file:
-            content = file.read(MOST_ROSTER + 1)
-        if len(content) > MOST_ROSTER:
-            raise RosterError(f"{path} has more than {MOST_ROSTER:,} bytes: it is no roster.")
-        lines = content.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise RosterError(f"The roster {path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise RosterError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
-    rows, column = _table(lines, path)
-    students: dict[str, set[tuple[str, ...]]] = {}
-    for number, row in enumerate(rows, start=2):
+    table = read_table(path, "student")
+    owners: dict[tuple[str, ...], set[str]] = {}
+    students: list[str] = []
+    submitted: dict[str, datetime] = {}
+    for student, row in students_of(table):
+        students.append(student)
+        values = {tuple(_words(text)) for text in (student, *_known(table, row))}
+        for value in values | {("".join(words),) for words in values}:
+            owners.setdefault(value, set()).add(student)
+        if time := table.cell(row, "submitted"):
+            submitted[student] = _submitted(table, row, time)
+    if not students:
+        raise RosterError(f"{path} lists no students.")
+    return Roster(tuple(students), owners, submitted)
+
+
+def students_of(table: Table) -> list[tuple[str, tuple[str, ...]]]:
+    """The students of a table with a column `student`, by id, each with the row.
+
+    In Canvas's gradebook that column has names. Who shares one has Canvas's number behind it.
+
+    Raises
+    ------
+    RosterError
+        An id is none, or two students have the same.
+    """
+    canvas = is_canvas_gradebook(table)
+    rows = [row for row in table.rows if not (canvas and _is_about_assignments(table, row))]
+    names = Counter(table.cell(row, "student") for row in rows)
+    students: dict[str, tuple[str, ...]] = {}
+    for row in rows:
         if not any(cell.strip() for cell in row):
             continue
-        student = unicodedata.normalize("NFC", row[column].strip()) if column < len(row) else ""
+        name = table.cell(row, "student")
+        if canvas and names[name] > 1:
+            name = f"{name} ({table.cell(row, 'ID')})"
+        student = unicodedata.normalize("NFC", name)
         if not student or student != student_id(student):
             raise RosterError(
-                f"{path}, row {number}: {shown(student)!r} is no student's id. An id has 1 to "
+                f"{_row(table, row)}: {shown(student)!r} is no student's id. An id has 1 to "
                 f"{MOST_ID} characters that can be printed."
             )
         if student in students:
             raise RosterError(
-                f"{path}, row {number}: there already is a student {student!r}. Ids must differ."
+                f"{_row(table, row)}: there already is a student {student!r}. Ids must differ."
             )
-        values = {tuple(_words(cell)) for cell in row}
-        students[student] = {*values, *(("".join(words),) for words in values)}
-    if not students:
-        raise RosterError(f"{path} lists no students.")
-    owners: dict[tuple[str, ...], set[str]] = {}
-    for student, known in students.items():
-        for value in known:
-            owners.setdefault(value, set()).add(student)
-    return Roster(tuple(students), owners)
+        students[student] = row
+    return list(students.items())
 
 
-def _table(lines: list[str], path: Path) -> tuple[list[list[str]], int]:
-    """The rows of a CSV below its header, and the number of the column `student`."""
-    header: list[str] = []
-    for delimiter in ",;\t":
-        try:
-            table = list(csv.reader(lines, delimiter=delimiter))
-        except csv.Error as error:
-            raise RosterError(f"{path} is not CSV: {error}.") from None
-        header = [cell.strip().casefold() for cell in table[0]] if table else []
-        if "student" in header:
-            return table[1:], header.index("student")
-    raise RosterError(
-        f"{path} has no column `student` in its first row, which is {shown(', '.join(header))!r}. "
-        "Call the column with the ids so."
-    )
+CANVAS_IDS = ("ID", "SIS User ID", "SIS Login ID", "Integration ID")
+
+
+def is_canvas_gradebook(table: Table) -> bool:
+    """Whether a table has the columns with which Canvas exports and imports its gradebook."""
+    return table.has("Student", "ID", "SIS Login ID", "Section")
+
+
+def _is_about_assignments(table: Table, row: tuple[str, ...]) -> bool:
+    """Whether a row of Canvas's gradebook tells of the points or posting of the assignments."""
+    student = table.cell(row, "Student")
+    return not student or student.casefold() == "points possible"
+
+
+def _known(table: Table, row: tuple[str, ...]) -> Iterator[str]:
+    """By what a student of a roster is known: of Canvas's gradebook not by the grades in it."""
+    if not is_canvas_gradebook(table):
+        yield from (
+            cell
+            for column, cell in zip(table.header, row, strict=True)
+            if column.strip().casefold() != "submitted"
+        )
+        return
+    name = table.cell(row, "Student")
+    yield name
+    last, comma, first = name.partition(",")
+    if comma:
+        yield f"{first} {last}"
+    yield from (table.cell(row, column) for column in CANVAS_IDS)
+
+
+def _submitted(table: Table, row: tuple[str, ...], text: str) -> datetime:
+    try:
+        if len(text) <= len("2026-03-01"):
+            raise ValueError("a day is no time")
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise RosterError(
+            f"{_row(table, row)}: {shown(text)!r} in the column `submitted` is no time. Write it "
+            "as in 2026-03-01T23:59:00+01:00; without an offset it is UTC."
+        ) from None
+
+
+def _row(table: Table, row: tuple[str, ...]) -> str:
+    """Where a row is; the header is row 1."""
+    number = next(n for n, other in enumerate(table.rows, start=2) if other is row)
+    return f"{table.path}, row {number}"

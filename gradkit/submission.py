@@ -99,13 +99,17 @@ class Submission:
     path : Path or None
         Where it is.
     when : datetime, optional
-        When it was handed in, UTC: by its name, else by its newest file.
+        When it was handed in, UTC: by the roster, else by its name or platform, else by its newest
+        file.
     superseded : bool
         Another one of the student counts.
     parts : tuple of Path
         All its entries, where it is several: single files, with an archive or without.
     notes : tuple of str
         What a grader should know of how it was found: sentences.
+    dated : str
+        What `when` is known by: "told" (by name, platform or roster), "files" (by its newest one);
+        empty where it is not known.
     """
 
     student: str
@@ -115,6 +119,7 @@ class Submission:
     superseded: bool = False
     parts: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    dated: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,10 +177,18 @@ def find(folder: Path, exercise: Exercise, roster: Path | None = None) -> list[S
         theirs.setdefault(student, [])
     students = sorted(theirs, key=lambda student: (student.casefold(), student))
     return [
-        submission
+        _timed(submission, known)
         for student in students
         for submission in _submissions(student, theirs[student], exercise)
     ]
+
+
+def _timed(submission: Submission, roster: Roster | None) -> Submission:
+    """A submission with the time that the roster tells, if it is the one that counts."""
+    when = roster.submitted.get(submission.student) if roster else None
+    if when is None or submission.superseded or not submission.name:
+        return submission
+    return replace(submission, when=when, dated="told")
 
 
 def one(path: Path) -> Submission:
@@ -206,8 +219,13 @@ class _Entry:
             return False
         return not self.is_single or _Wanted(exercise).named(self.label.given) is not None
 
+    def told(self) -> datetime | None:
+        """When it was handed in, by its name or its platform."""
+        return self.label.when or (self.submitters.when if self.submitters else None)
+
     def when(self) -> datetime | None:
-        if told := self.label.when or (self.submitters and self.submitters.when):
+        """When it was handed in, by its newest file where nothing else tells."""
+        if told := self.told():
             return told
         try:
             if not _is_folder(self.path):
@@ -288,7 +306,8 @@ def _submissions(
     if not entries:
         return [Submission(student, "", None, None, notes=("Nothing was handed in.",))]
     numbered = all(entry.label.file for entry, _ in entries)
-    notes = dict(entries)
+    late = ["Canvas marks it as late."]
+    notes = {entry: said + late * entry.label.late for entry, said in entries}
     times = {entry: entry.when() for entry in notes}
 
     def rank(entry: _Entry) -> tuple[int, datetime, str]:
@@ -302,18 +321,30 @@ def _submissions(
             distinct(hand[0].name, MOST_NAME)
             + (f" and {len(hand) - 1} more" if len(hand) > 1 else ""),
             hand[0].path,
-            max((time for entry in hand if (time := times[entry])), default=None),
+            when,
             superseded=hand is not hands[-1],
             parts=tuple(entry.path for entry in hand) if len(hand) > 1 else (),
             notes=tuple(dict.fromkeys(note for entry in hand for note in notes[entry])),
+            dated=dated,
         )
         for hand in hands
+        for when, dated in [_dated(hand, times)]
     ]
     if len(hands) > 1:
         before = _told([submission.name for submission in submissions[:-1]])
         note = f"The last of {len(hands)} submissions; before it came {before}."
         submissions[-1] = replace(submissions[-1], notes=(*submissions[-1].notes, note))
     return submissions
+
+
+def _dated(
+    hand: list[_Entry], times: Mapping[_Entry, datetime | None]
+) -> tuple[datetime | None, str]:
+    """When entries were handed in together, and what that is known by; see Submission."""
+    known = [
+        (time, "told" if entry.told() else "files") for entry in hand if (time := times[entry])
+    ]
+    return max(known, default=(None, ""))
 
 
 def _hands(entries: list[_Entry], exercise: Exercise) -> list[list[_Entry]]:

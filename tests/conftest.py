@@ -1,12 +1,23 @@
-"""Data sets for the tests: a small stand-in, and the real pictures where CIFAR10_DIR names them."""
+"""What several tests need: data sets, the sandbox, and a browser.
+
+    small_batches, stand_in, real_cifar10    data in CIFAR-10's format
+    sandbox                                  submissions can be locked up
+    open_page                                a page in Chromium that may not fail quietly
+
+Where there is no CIFAR-10, sandbox or browser, what needs it is skipped, and says so.
+"""
 
 import os
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from assignment.install import SYNTHETIC_FOLDER, install_synthetic
 from assignment.synthetic import write_batches
@@ -60,3 +71,96 @@ def real_cifar10() -> Path:
     if not folder:
         pytest.skip("CIFAR10_DIR names no folder with the real CIFAR-10: not tested on it")
     return Path(folder)
+
+
+# --- the browser ---------------------------------------------------------------------------------
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+SWITCHES = (
+    "--disable-gpu",
+    # What Chromium asks of its maker by itself is none of the pages' business.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # A page that asks for anything else hears that there is no such host, with or without network.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The system's Chromium; skips where there is none, but for CI, which has to have one.
+
+    Each file with such tests starts its own, in a second: as long as Playwright is there, an event
+    loop is running in this thread, which the tests of other files are not to meet.
+    """
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        missing = f"there is no browser here: none of {', '.join(CHROMIUM)} is on the PATH"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(f"not tried, since {missing}")
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses root otherwise
+    # What it writes beside its profile would go to the home folder of whoever runs the tests.
+    env = os.environ | {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("chromium"))}
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(
+            executable_path=program, args=[*SWITCHES, *as_root], env=dict(env)
+        ) as browser,
+    ):
+        yield browser
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens an empty page in a profile of its own, with the given options of `new_context`.
+
+        page = open_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+        page.goto(path.as_uri())
+
+    The test fails in its end if a page told of an error in its console, had an exception that
+    nobody caught, or asked for anything that is not on this computer.
+    """
+    faults: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def open_one(**options: Any) -> Page:
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        _note_faults(context, faults)
+        return context.new_page()
+
+    yield open_one
+    for context in contexts:
+        context.close()  # all that is still to be told of comes before this returns
+    if faults:
+        pytest.fail("\n".join(["What the browser says:", *faults]))
+
+
+def _note_faults(context: BrowserContext, faults: list[str]) -> None:
+    """Add to `faults` what goes wrong in the pages of `context` from now on."""
+
+    def note(what: str, url: str) -> None:
+        if not _is_here(url):
+            faults.append(f"{what} {url}, which is not on this computer")
+
+    context.on("request", lambda request: note("asked for", request.url))
+    context.on("page", lambda page: page.on("websocket", lambda socket: note("called", socket.url)))
+    context.on("weberror", lambda error: faults.append(f"was not caught: {error.error}"))
+    context.on(
+        "console",
+        lambda message: (
+            faults.append(f"console: {message.text} ({message.location['url']})")
+            if message.type == "error"
+            else None
+        ),
+    )
+
+
+def _is_here(url: str) -> bool:
+    """Whether an address is that of a file, of something in a page itself, or of this computer."""
+    parts = urlsplit(url)
+    if parts.scheme in ("file", "data", "blob", "about"):
+        return True
+    return parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -1,5 +1,6 @@
 """The commands of instructors, as far as they are there."""
 
+import csv
 import os
 import shutil
 import subprocess
@@ -10,14 +11,18 @@ from pathlib import Path
 import pytest
 
 from assignment import PROJECT
+from gradkit.demo import SOLVED, VARIANTS
 
 
 @pytest.fixture
 def tree(tmp_path: Path, stand_in: Callable[[Path], None]) -> Path:
     """A copy of the instructor's tree, with the stand-in in it."""
-    for name in ("assignment", "gradkit", "notebooks"):
+    for name in ("assignment", "gradkit", "grading", "notebooks", "docs"):
         shutil.copytree(PROJECT / name, tmp_path / name)
+    for name in ("get_datasets.sh", "requirements.txt"):
+        shutil.copy(PROJECT / name, tmp_path / name)
     (tmp_path / "datasets").mkdir()
+    shutil.copy(PROJECT / "datasets" / "README.md", tmp_path / "datasets")
     stand_in(tmp_path / "datasets")
     return tmp_path
 
@@ -28,37 +33,60 @@ def gradkit(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, check=False)
 
 
-def test_the_demo_tells_the_whole_story_and_writes_its_page(tree: Path) -> None:
+def test_the_demo_does_the_main_job(tree: Path) -> None:
     ran = gradkit(tree, "demo")
     assert ran.returncode == 0, ran.stderr
     story = [
-        "1. The data",
-        "synthetic stand-in, not CIFAR-10",
-        "✓ Naive loss (8 of 8 points)",
-        "and -log(0.1) is 2.3026",
-        "all 10 together: relative error",
-        "times as fast",
-        "accuracy: training 0.",
-        "lr 1e-06, reg 1.0e+03: training 0.",
-        "test accuracy 0.",
-        "Everything passed. The whole notebook with its plots:",
+        "softmax-starter, version ",
+        "30 submissions",
+        "29 graded; 1 refused.",
+        "points of 120, so far",
+        "s01    100  ✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓",
+        "s28      0  ·················  Naive loss: not attempted yet",
+        "s30      –",
+        "The gradebook: ",
+        "The class's page, with links to everyone's: ",
     ]
     places = [ran.stdout.find(text) for text in story]
     assert -1 not in places
     assert places == sorted(places)
-    page = (tree / "demo" / "softmax.html").read_text(encoding="utf-8")
-    assert page.count('src="data:image/png') == 8
-
-
-def test_a_demo_that_goes_wrong_says_so_and_fails(tree: Path) -> None:
-    path = tree / "assignment" / "classifiers" / "softmax.py"
-    source = path.read_text(encoding="utf-8")
-    stub = source.replace("    num_classes = W.shape[1]\n", "    raise NotImplementedError\n")
-    path.write_text(stub, encoding="utf-8")
+    for name in ("softmax-starter.zip", "grades/class.html", "grades/feedback/s01.html"):
+        assert (tree / "demo" / name).is_file()
+    # The solution and every variant have all points of the checks; no mistake has.
+    with (tree / "demo" / "grades" / "gradebook.csv").open(encoding="utf-8", newline="") as file:
+        scores = {row["student"]: row["score"] for row in csv.DictReader(file)}
+    right = [f"s{number:02}" for number in range(1, SOLVED + VARIANTS + 1)]
+    assert [student for student, score in scores.items() if score == "100"] == right
+    # Again, over what the last one has left.
+    (tree / "demo" / "mine.txt").write_text("keep me", encoding="utf-8")
     ran = gradkit(tree, "demo")
     assert ran.returncode == 1
-    assert "error: softmax.ipynb did not run to its end" in ran.stderr
-    assert "Naive loss: not attempted yet (0 of 8 points)" in ran.stderr
+    assert "mine.txt, which no demo has left there" in ran.stderr
+
+
+def test_a_demo_without_a_sandbox_says_so_in_a_line_and_goes_on(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    for program in ("bash", "git", "nice", "ps"):  # but no bwrap
+        if found := shutil.which(program):
+            (bin / program).symlink_to(found)
+    monkeypatch.setenv("PATH", str(bin))
+    ran = gradkit(tree, "demo")
+    assert ran.returncode == 0, ran.stderr
+    [line] = [line for line in ran.stdout.splitlines() if "Without a sandbox" in line]
+    assert "bubblewrap (the command bwrap) is not installed" in line
+    assert "29 graded; 1 refused." in ran.stdout
+
+
+def test_a_demo_of_a_solution_that_is_wrong_says_so_and_fails(tree: Path) -> None:
+    path = tree / "assignment" / "classifiers" / "softmax.py"
+    source = path.read_text(encoding="utf-8")
+    path.write_text(source.replace("/ num_train + 0.5 *", "+ 0.5 *"), encoding="utf-8")
+    ran = gradkit(tree, "demo")
+    assert ran.returncode == 1
+    assert "error: " in ran.stderr
     assert "Traceback (most recent call last)" not in ran.stderr
 
 
@@ -72,7 +100,7 @@ def test_storing_outputs_leaves_the_notebook_alone_when_it_fails(tree: Path) -> 
     assert notebook.read_bytes() == before
 
 
-@pytest.mark.parametrize("arguments", [(), ("unknown",), ("demo", "--fast")])
+@pytest.mark.parametrize("arguments", [(), ("unknown",), ("demo", "--jobs", "0")])
 def test_wrong_usage_exits_2(tree: Path, arguments: tuple[str, ...]) -> None:
     ran = gradkit(tree, *arguments)
     assert ran.returncode == 2

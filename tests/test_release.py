@@ -449,6 +449,44 @@ def test_a_starter_with_work_in_it_is_never_replaced(tree: Path, name: str) -> N
     assert work.read_text() == "work"
 
 
+ALL = {NAME, f"{NAME}.zip", f"{NAME}-github", "softmax-gradescope.zip"}
+
+
+def test_all_that_is_handed_out_is_built_at_once_and_in_every_build_the_same(tree: Path) -> None:
+    ran = build(tree, "--gradescope", "--github")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert {path.name for path in (tree / "dist").iterdir()} == ALL
+    for name in ALL:
+        assert f"  {tree / 'dist' / name}\n" in ran.stdout
+    before = contents(tree / "dist")
+    assert build(tree, "--gradescope", "--github").returncode == 0
+    assert contents(tree / "dist") == before
+    assert build(tree).returncode == 0  # which leaves the others as they are
+    assert contents(tree / "dist") == before
+
+
+def test_a_build_of_all_that_fails_at_any_step_leaves_all_that_was_there(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(tree, tree / "dist", gradescope=True, github=True)
+    before = contents(tree / "dist")
+    append(tree / "requirements.txt", "# one more line\n")
+    original = Path.replace
+    for name in ALL:
+
+        def full(path: Path, target: Path, name: str = name) -> Path:
+            if target.name == name:
+                raise OSError(28, "No space left on device")
+            return original(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", full)
+            with pytest.raises(ReleaseError, match="No space left on device"):
+                release(tree, tree / "dist", gradescope=True, github=True)
+        assert contents(tree / "dist") == before
+        assert not list((tree / "dist").glob(".*"))
+
+
 def test_a_starter_is_not_built_where_the_next_one_would_take_it_in(tree: Path) -> None:
     ran = build(tree, "--out", "assignment/dist")
     assert ran.returncode == 1

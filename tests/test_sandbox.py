@@ -26,10 +26,15 @@ from gradkit.grade import lay, new_sitting
 from gradkit.manifest import LimitsOfTime
 from gradkit.sandbox import (
     FORBIDDEN,
+    LOCAL,
+    Enclosure,
     SandboxError,
     Watchdog,
+    as_other_user,
     descendants,
+    environment,
     probe,
+    processes_of,
     room,
     sandboxed,
     seccomp_filter,
@@ -62,9 +67,9 @@ def sit(exam: Exam, softmax: bytes, *names: str) -> dict[str, Verdict]:
         desk = Path(folder)
         files = {SOFTMAX: softmax}
         nb = regions.read_notebook(
-            lay(exam, files, {}, desk, enclosed=True).read_text(encoding="utf-8"), "it"
+            lay(exam, files, {}, desk, Enclosure.SANDBOX).read_text(encoding="utf-8"), "it"
         )
-        with contextlib.closing(new_sitting(exam, files, desk, enclosed=True)) as sitting:
+        with contextlib.closing(new_sitting(exam, files, desk, Enclosure.SANDBOX)) as sitting:
             for cell in nb["cells"]:
                 about = cell["metadata"]["gradkit"]
                 if cell["id"] == "setup" or about.get("check") in names:
@@ -678,7 +683,7 @@ def test_a_private_folder_is_gone_afterwards_and_is_no_one_elses(tmp_path: Path)
 
 def test_the_watchdog_looks_at_grandchildren(tmp_path: Path) -> None:
     program = "import subprocess; subprocess.run(['sleep', '60'])"
-    with room({tmp_path: "/project"}, tmp_path, enclosed=False) as place:
+    with room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.NONE) as place:
         process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
         try:
             deadline = time.monotonic() + 10
@@ -692,3 +697,92 @@ def test_the_watchdog_looks_at_grandchildren(tmp_path: Path) -> None:
             assert process.wait(timeout=10) == -9
         finally:
             process.kill()
+
+
+# --- where there is no sandbox --------------------------------------------------------------------
+# What code may try as another user, and what it gains, is tried in tests/test_gradescope.py.
+
+
+def test_the_exams_notebook_is_for_the_graders_eyes_only(exam: Exam, tmp_path: Path) -> None:
+    """Another user, who sees the desk, can read the tree on it and not the checks' seeds."""
+    umask = os.umask(0)
+    try:
+        notebook = lay(exam, {}, {}, tmp_path, Enclosure.OTHER_USER)
+    finally:
+        os.umask(umask)
+    assert "own_seed" not in notebook.read_text(encoding="utf-8")
+    assert notebook.stat().st_mode & 0o777 == 0o600
+    assert tmp_path.stat().st_mode & 0o777 == 0o711
+    assert (tmp_path / "tree" / SOFTMAX).stat().st_mode & 0o777 == 0o644
+
+
+def test_each_enclosure_has_its_files_where_it_can_reach_them(exam: Exam) -> None:
+    def parameters(enclosure: Enclosure) -> str:
+        cells = exam.notebook({}, enclosure)["cells"]
+        [found] = [c for c in cells if c["metadata"]["gradkit"].get("role") == "parameters"]
+        return str(found["source"])
+
+    assert "DATA = '/data'\n" in parameters(Enclosure.SANDBOX)
+    assert "BEST_MODEL = Path('/tmp/best_model.npz')" in parameters(Enclosure.SANDBOX)
+    for other in (Enclosure.NONE, Enclosure.OTHER_USER):
+        assert f"DATA = '{exam.data_folder}'\n" in parameters(other)
+    assert "BEST_MODEL = Path.home() / 'best_model.npz'" in parameters(Enclosure.OTHER_USER)
+
+
+def test_only_root_can_let_another_user_run_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with (
+        pytest.raises(SandboxError, match="Only root can let another user run"),
+        room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.OTHER_USER),
+    ):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can let another user run code")
+def test_another_user_is_refused_where_it_could_read_the_solutions() -> None:
+    """As here, where the tree is open to everyone, or this Python to nobody else."""
+    with pytest.raises(SandboxError, match=r"No other user can run .* be closed to others"):
+        probe(Enclosure.OTHER_USER)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can let another user run code")
+def test_another_user_has_a_home_of_its_own_and_none_of_the_graders_environment(
+    tmp_path: Path,
+) -> None:
+    with room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.OTHER_USER) as place:
+        home = Path(place.home)
+        assert (home.stat().st_uid, home.stat().st_mode & 0o777) == (place.uid, 0o700)
+        assert environment(place.home)["HOME"] == environment(place.home)["TMPDIR"] == str(home)
+        command = as_other_user(["true"], place, 0)
+        assert command[:3] == ["nice", "-n", "10"]
+        assert f"--reuid={place.uid}" in command
+        assert "--no-new-privs" in command
+    assert not home.exists()
+
+
+def test_without_a_namespace_there_are_no_sockets_for_the_network() -> None:
+    for machine in FORBIDDEN:
+        steps = len(seccomp_filter(machine)) // 8
+        assert len(seccomp_filter(machine, LOCAL)) // 8 == steps - 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_whatever_a_user_runs_is_ended_at_one_blow(tmp_path: Path) -> None:
+    """Also what has left its group, and whoever goes on as another process again and again."""
+    fleeing = "import os\nwhile True:\n    if os.fork(): os._exit(0)"
+    with room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.OTHER_USER) as place:
+        # Root's own Python, since another user's may not be had here.
+        become = f"import os\nos.setpgid(0, 0)\nos.setresuid(*[{place.uid}] * 3)\n"
+        started = [
+            subprocess.Popen([sys.executable, "-I", "-S", "-c", become + program], cwd="/")
+            for program in (fleeing, "import time; time.sleep(99)")
+        ]
+        assert place.uid
+        assert started[0].wait(timeout=30) == 0  # the first of those that flee has gone
+        while started[1].pid not in processes_of(place.uid):
+            assert started[1].poll() is None
+            time.sleep(0.01)
+    assert not list(processes_of(place.uid))
+    assert started[1].wait(timeout=10) == -9

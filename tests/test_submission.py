@@ -1127,6 +1127,72 @@ def test_a_roster_may_come_from_any_spreadsheet(tmp_path: Path) -> None:
         find(tmp_path, SOFTMAX, tmp_path / "none.csv")
 
 
+TIMED = """\
+student,name,submitted
+u1,Jane,2026-03-01T23:59:00+01:00
+u2,Zoë,2026-03-01 22:58:30
+u3,Jim,
+u4,Joe,2026-03-01T00:00:00Z
+"""
+
+
+def test_a_roster_may_tell_when_something_was_handed_in(tmp_path: Path) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name in ("Jane", "Zoë", "Jim"):
+        zip_of({FILE: b""}, folder / f"{name}.zip")
+        os.utime(folder / f"{name}.zip", (1e9, 1e9))
+    roster = tmp_path / "roster.csv"
+    roster.write_text(TIMED, encoding="utf-8")
+    jane, zoe, jim, joe = find(folder, SOFTMAX, roster)
+    assert (jane.when, jane.dated) == (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "told")
+    assert (zoe.when, zoe.dated) == (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "told")
+    assert (jim.when, jim.dated) == (datetime.fromtimestamp(1e9, UTC), "files")
+    assert (joe.when, joe.dated, joe.name) == (None, "", "")
+
+
+def test_the_time_of_the_roster_is_that_of_the_submission_that_counts(tmp_path: Path) -> None:
+    for name in ("u1 2026-03-02.zip", "u1 2026-03-01.zip"):
+        zip_of({FILE: b""}, tmp_path / name)
+    rows = "student,submitted\nu1,2026-01-01T00:00Z\n"
+    old, new = rostered(tmp_path, rows)
+    assert (old.superseded, old.when, old.dated) == (
+        *(True, datetime(2026, 3, 1, tzinfo=UTC), "told"),
+    )
+    assert (new.superseded, new.when) == (False, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-03-01", "1/3/2026 8:00", "2026-13-01T00:00"])
+def test_a_time_that_is_none_is_refused_with_its_row(time: str, tmp_path: Path) -> None:
+    said = f"row 3: {time!r} in the column `submitted` is no time"
+    with pytest.raises(GradkitError, match=re.escape(said)):
+        rostered(tmp_path, f"student,submitted\nu1,\nu2,{time}\n", "u1")
+
+
+def test_two_of_one_name_are_told_apart_by_what_else_is_found(tmp_path: Path) -> None:
+    roster = "student,name,canvas\nu1,Wei Wang,71\nu2,Wei Wang,72\n"
+    found = [each for each in rostered(tmp_path, roster, "weiwang_72_5_softmax.zip") if each.name]
+    assert [(each.student, each.notes) for each in found] == [("u2", ())]
+
+
+def test_what_a_time_is_known_by_is_kept(tmp_path: Path) -> None:
+    lay({"submission_metadata.yml": METADATA.encode(), "submission_1/softmax.py": b""}, tmp_path)
+    zip_of({FILE: b""}, tmp_path / "ada 2026-03-01T10:00.zip")
+    zip_of({FILE: b""}, tmp_path / "bob.zip")
+    (tmp_path / "eve").mkdir()
+    dated = {each.student: each.dated for each in find(tmp_path, SOFTMAX)}
+    assert dated == {"0123": "told", "ada": "told", "bob": "files", "eve": ""}
+
+
+def test_what_canvas_says_of_lateness_is_noted(tmp_path: Path) -> None:
+    names = ("doejane_LATE_5_6_softmax.zip", "LATE_anon_x_7_softmax.zip", "late_8_9_softmax.zip")
+    for name in names:
+        zip_of({FILE: b""}, tmp_path / name)
+    notes = {each.student: each.notes for each in find(tmp_path, SOFTMAX)}
+    late = ("Canvas marks it as late.",)
+    assert notes == {"doejane_5": late, "anon_x": late, "late_8": ()}
+
+
 # --- which of several counts ---------------------------------------------------------------------
 
 

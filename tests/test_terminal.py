@@ -213,3 +213,55 @@ def test_watching_runs_again_on_every_save_and_ends_quietly(
     assert process.returncode == 130
     assert stdout == ""
     assert stderr.strip() == "Stopped."
+
+
+# --- some checks only ----------------------------------------------------------------------------
+
+
+def test_named_checks_are_told_in_full_and_no_others(student: Path) -> None:
+    solve(student, LINEAR_CLASSIFIER)
+    [mistake] = [p for p in BANK.plants if (p.id, p.number) == ("other_convention", 0)][:1]
+    (student / SOFTMAX).write_text(mistake.tree.files[SOFTMAX], encoding="utf-8")
+    ran = check(student, "naive_loss")
+    assert ran.returncode == 1
+    name = BANK.mistakes["other_convention"].name
+    assert ran.stdout.startswith(f"✗ Naive loss: {name} (0 of 8 points)\n")
+    assert "This course uses 0.5 * reg * sum(W * W)" in " ".join(ran.stdout.split())
+    assert ran.stdout.count("points)") == 1
+    ran = check(student, "softmax", "predict", "train_batch")
+    assert ran.returncode == 0
+    assert [line.partition("(")[2] for line in ran.stdout.splitlines() if line] == [
+        "5 of 5 points)",
+        "5 of 5 points)",
+    ]
+    assert check(student, "predict", "naive_loss").returncode == 1
+
+
+def test_what_a_named_check_waits_for_counts_as_well(student: Path) -> None:
+    solve(student, LINEAR_CLASSIFIER)
+    ran = check(student, "vectorized_no_loops")
+    assert ran.returncode == 1
+    assert "not attempted yet" in ran.stdout
+
+
+def test_a_named_check_of_a_file_that_cannot_be_loaded_says_why(student: Path) -> None:
+    (student / SOFTMAX).write_text("def softmax_loss_naive(W:\n", encoding="utf-8")
+    ran = check(student, "naive_loss")
+    assert ran.returncode == 1
+    assert "was never closed" in ran.stdout
+    assert "The 1 check waits until this file can be loaded." in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("naive_los", "Nor is that a check of softmax, which has: naive_loss, naive_gradient"),
+        ("training", "training looks at what the notebook has computed: run notebooks/softmax"),
+    ],
+)
+def test_a_check_that_cannot_be_run_here_is_wrong_usage(
+    student: Path, name: str, said: str
+) -> None:
+    ran = check(student, "naive_loss", name)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert said in ran.stderr

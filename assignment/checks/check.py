@@ -137,6 +137,9 @@ class Check:
         It looks at the notebook's variables, and so can only be run there.
     slow : bool
         It takes tenths of a second, so what repeats checks hundreds of times repeats it less.
+    plots : callable, optional
+        ``plots(arrays)`` draws what came out: pairs of a sentence that says what is to be seen, and
+        its Figure. Raises what it will where the arrays are not as they should be.
     """
 
     name: str
@@ -153,6 +156,7 @@ class Check:
     raises: Mapping[str, str] = field(default_factory=dict)
     in_notebook: bool = False
     slow: bool = False
+    plots: Callable[[Arrays], Iterator[tuple[str, Any]]] | None = None
 
     def seed_from(self, seed: int) -> int:
         """This check's own seed: who knows it knows nothing of the other checks' problems."""

@@ -6,10 +6,10 @@ convention then fails the ordinary problems only.
 """
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from assignment.checks.check import Arrays, Check, Context, Exercise, Finding
 from assignment.checks.draws import Draws
 from assignment.checks.loops import find_loop
 from assignment.checks.student import Student, Unusable
+
+if TYPE_CHECKING:  # matplotlib takes longer to import than all checks to run
+    from matplotlib.figure import Figure
 
 SOFTMAX = "assignment/classifiers/softmax.py"
 LINEAR_CLASSIFIER = "assignment/classifiers/linear_classifier.py"
@@ -398,6 +401,24 @@ def training_rule(arrays: Arrays, context: Context) -> Finding | None:
     return None
 
 
+def training_plots(arrays: Arrays) -> Iterator[tuple[str, "Figure"]]:
+    """A check's `plots`: the loss curve, and the templates."""
+    from assignment.vis_utils import plot_loss_curve
+
+    yield (
+        "The loss at each step of your training.",
+        plot_loss_curve(arrays["loss_history"].tolist()),
+    )
+    yield from _templates(arrays["W"], "Templates after training")
+
+
+def _templates(W: Any, title: str) -> Iterator[tuple[str, "Figure"]]:
+    from assignment.synthetic import CLASS_NAMES
+    from assignment.vis_utils import plot_templates
+
+    yield f"{title}: the weights of each class as a picture.", plot_templates(W, CLASS_NAMES, title)
+
+
 def tuned_model(student: Student, seed: int) -> Arrays:
     """A check's `run`: the accuracies of all pairs that were tried, and the best model's weights.
 
@@ -451,6 +472,19 @@ def tuning_rule(arrays: Arrays, context: Context) -> Finding | None:
     if not found > bound:
         return Finding("", _too_low(found, bound), "no good classifier was found")
     return None
+
+
+MOST_PAIRS = 200  # in a plot
+
+
+def tuning_plots(arrays: Arrays) -> Iterator[tuple[str, "Figure"]]:
+    """A check's `plots`: validation accuracy by learning rate and reg, and the best templates."""
+    from assignment.vis_utils import plot_tuning
+
+    rows = arrays["results"][:MOST_PAIRS].tolist()
+    accuracies = {(lr, reg): val_accuracy for lr, reg, _, val_accuracy in rows}
+    yield "Validation accuracy of the pairs that you tried.", plot_tuning(accuracies)
+    yield from _templates(arrays["W"], "Templates of the best classifier")
 
 
 def saved_model(student: Student, seed: int) -> Arrays:
@@ -591,10 +625,11 @@ def _of_notebook(
     run: Callable[[Student, int], Arrays],
     rule: Callable[[Arrays, Context], Finding | None],
     *regions: str,
+    plots: Callable[[Arrays], Iterator[tuple[str, "Figure"]]] | None = None,
 ) -> Check:
     """A check of what the notebook computes with the whole classifier, and in these cells."""
     regions = ("softmax_vectorized", *_TRAIN, "predict", *regions)
-    return Check(name, title, 5, regions, run, rule=rule, in_notebook=True)
+    return Check(name, title, 5, regions, run, rule=rule, in_notebook=True, plots=plots)
 
 
 EXERCISE = Exercise(
@@ -621,8 +656,8 @@ EXERCISE = Exercise(
         Check("train_batch", "A batch is drawn", 5, _TRAIN, batches, rule=batches_rule),
         Check("train_update", "The weights are updated", 5, _TRAIN, updates, ("W",)),
         Check("predict", "Prediction", 5, ("predict",), predictions, ("y_pred",), tolerance=0.0),
-        _of_notebook("training", "Training", trained_model, training_rule),
-        _of_notebook("tuning", "Tuning", tuned_model, tuning_rule, "tuning"),
+        _of_notebook("training", "Training", trained_model, training_rule, plots=training_plots),
+        _of_notebook("tuning", "Tuning", tuned_model, tuning_rule, "tuning", plots=tuning_plots),
         _of_notebook("saved_model", "The saved classifier", saved_model, saved_rule, "tuning"),
     ),
 )

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from assignment import PROJECT
@@ -19,12 +19,15 @@ PATIENCE = 5.0  # seconds; all checks together take a fifth of one
 POLL = 0.1  # seconds between two looks at the files; far less than one notices
 
 
-def check(name: str, project: Path = PROJECT) -> bool:
-    """Run the checks of an exercise once and print what is said; whether all of them pass."""
-    return _report(load_exercise(name), load_answers(name), project)
+def check(name: str, only: Collection[str] = (), project: Path = PROJECT) -> bool:
+    """Run the checks of an exercise once and print what is said; whether all of them pass.
+
+    Where `only` some of them are named, each of these is told in full, and no other counts.
+    """
+    return _report(load_exercise(name), load_answers(name), only, project)
 
 
-def watch(name: str, project: Path = PROJECT) -> None:
+def watch(name: str, only: Collection[str] = (), project: Path = PROJECT) -> None:
     """Run the checks now and on every save, until interrupted."""
     exercise, answers = load_exercise(name), load_answers(name)
     seen = None
@@ -34,12 +37,12 @@ def watch(name: str, project: Path = PROJECT) -> None:
             seen = state
             if sys.stdout.isatty():
                 print("\x1b[2J\x1b[3J\x1b[H", end="")  # a clean screen
-            _report(exercise, answers, project)
+            _report(exercise, answers, only, project)
             print(f"\nWatching {', '.join(exercise.files)}. Ctrl-C ends it.", flush=True)
         time.sleep(POLL)
 
 
-def _report(exercise: Exercise, answers: Answers, project: Path) -> bool:
+def _report(exercise: Exercise, answers: Answers, only: Collection[str], project: Path) -> bool:
     try:
         student = Student.from_folder(project, exercise.files)
     except Unusable as error:
@@ -47,13 +50,20 @@ def _report(exercise: Exercise, answers: Answers, project: Path) -> bool:
         return False
     judge = Judge.of_student(exercise, answers, student)
     checks = [check for check in exercise.checks if not check.in_notebook]
+    if only:
+        checks = [check for check in checks if check.name in only]
     with _patience(student):
         loading = judge.verdict_on(LOADING)
         verdicts = [judge.verdict(check.name) for check in checks] if loading.passed else []
-    print(f"{exercise.title}\n")
+    if not only:
+        print(f"{exercise.title}\n")
     if not loading.passed:
-        print(f"{as_text(loading)}\n\nThe {len(checks)} checks wait until this file can be loaded.")
+        waits = "check waits" if len(checks) == 1 else "checks wait"
+        print(f"{as_text(loading)}\n\nThe {len(checks)} {waits} until this file can be loaded.")
         return False
+    if only:
+        print("\n\n".join(map(as_text, verdicts)))
+        return all(verdict.passed for verdict in verdicts)
     print(f"{_progress(verdicts)}\n")
     for verdict in verdicts:
         print(f"  {headline(verdict)}")
