@@ -196,6 +196,57 @@ def plot_confusion(
     return figure
 
 
+def plot_disagreement(
+    pictures: NDArray[np.uint8],
+    y: IntArray,
+    predictions: Mapping[str, IntArray],
+    class_names: Sequence[str],
+    per_row: int = 6,
+    seed: int = 0,
+    source: str = "",
+) -> Figure:
+    """Pictures that only one of two classifiers gets right, and such as both get wrong.
+
+    Parameters
+    ----------
+    pictures : (N, 32, 32, 3) uint8 array
+    y : (N,) integer array
+    predictions : mapping
+        From the names of two classifiers to the classes they predict, (N,) integer arrays.
+    class_names : sequence of C str
+    per_row : int
+        How many pictures of each kind; fewer where there are fewer.
+    seed : int
+        Draws the pictures.
+    source : str
+        Where they are from.
+    """
+    (first, y_first), (second, y_second) = predictions.items()
+    right, other = y_first == y, y_second == y
+    kinds = {
+        f"Only {first} is right": right & ~other,
+        f"Only {second} is right": ~right & other,
+        "Both are wrong": ~right & ~other,
+    }
+    rng = np.random.default_rng(seed)
+    figure = Figure(figsize=(1.15 * per_row, 6.4), layout="constrained")
+    rows: NDArray[Any] = figure.subfigures(len(kinds), 1, squeeze=False)
+    for row, (kind, members) in zip(rows[:, 0], kinds.items(), strict=True):
+        row.suptitle(f"{kind}: {members.sum()} of {len(y)}", x=0.01, ha="left", fontsize=10)
+        axes = row.subplots(1, per_row, squeeze=False)[0]
+        for panel in axes:
+            panel.set_axis_off()
+            panel.set(xticks=[], yticks=[])
+        for panel, i in zip(axes, rng.permutation(np.flatnonzero(members)), strict=False):
+            panel.imshow(pictures[i], interpolation="nearest")
+            named = dict.fromkeys(c for c in (y_first[i], y_second[i]) if c != y[i])
+            taken_for = "".join(f"\n→ {class_names[c]}" for c in named)
+            panel.set_title(f"{class_names[y[i]]}{taken_for}", fontsize=9)
+    title = "Where the two differ: the right class, and what it was taken for (→)"
+    figure.suptitle(_titled(title, source))
+    return figure
+
+
 def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
     """Error of the numeric gradient against step size, both on logarithmic axes.
 

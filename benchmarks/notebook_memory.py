@@ -10,7 +10,9 @@ from pathlib import Path
 
 import nbformat
 
-from gradkit.notebook import NOTEBOOK, printed, run, set_parameters
+from assignment import PROJECT
+from assignment.checks.softmax import EXERCISE
+from gradkit.notebook import printed, run, set_parameters
 
 PROBE = """
 from benchmarks.memory import peak_rss_mib
@@ -22,11 +24,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
     folder = parser.parse_args().folder
-    nb = nbformat.read(NOTEBOOK, as_version=4)
+    nb = nbformat.read(PROJECT / EXERCISE.notebook, as_version=4)
     if folder:
         set_parameters(nb, DATA=str(folder.resolve()))
     nb.cells.append(nbformat.v4.new_code_cell(PROBE))
-    run(nb)
+    run(nb, EXERCISE.notebook)
     [mib] = printed(nb.cells[-1])
     [split] = [cell for cell in nb.cells if cell.id == "split"]
     print(f"peak resident memory of the kernel: {float(mib) / 1024:.2f} GiB")

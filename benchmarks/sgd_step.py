@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assignment.classifiers.linear_classifier import Softmax
+from assignment.classifiers.softmax_classifier import Softmax
 from benchmarks.timing import medians, torch_or_none
 
 NUM_TRAIN, DIM, CLASSES, BATCH = 49_000, 3_073, 10, 200

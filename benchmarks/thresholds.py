@@ -1,12 +1,12 @@
-"""The spread that the bounds in `assignment/checks/softmax.py` come from.
+"""The spread that the bounds in `assignment/checks/EXERCISE.py` come from.
 
-    python -m benchmarks.thresholds [--seeds 200] [--processes 2] [--graded | FOLDER]
+    python -m benchmarks.thresholds EXERCISE [--seeds 200] [--processes 2] [--graded | FOLDER]
 
-Runs the notebook once a seed, without its plots, and takes down the numbers that its checks
-judge. Without a folder a stand-in is drawn from each seed; with one, the seed changes only the
-development set, the first weights and the batches. With --graded the parameters are those of
+Runs the notebook of an exercise once a seed, without its plots, and takes down the numbers that its
+checks judge. Without a folder a stand-in is drawn from each seed; with one, the seed changes only
+the development set, the first weights and the batches. With --graded the parameters are those of
 grading, and classifiers are judged on unseen pictures, as for the bounds in
-`grading/softmax/exercise.toml`.
+`grading/EXERCISE/exercise.toml`.
 
 A bound at 5.2 sample standard deviations from the mean is passed by 9,999 of 10,000 correct runs,
 with 95% confidence from 20 runs (one-sided normal tolerance bound, Natrella, Experimental
@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -28,16 +29,17 @@ import numpy as np
 
 from assignment import PROJECT
 from assignment.checks.answers import Answers
-from assignment.checks.softmax import EXERCISE, accuracy
+from assignment.checks.check import load_exercise
+from assignment.checks.linear import Losses, accuracy
 from assignment.synthetic import write_batches
 from gradkit.bank import read_bank
 from gradkit.exam import make_exam
-from gradkit.notebook import NOTEBOOK, printed, role, run, set_parameters
+from gradkit.notebook import printed, role, run, set_parameters
 from gradkit.verify import run_notebook
 
 DEVIATIONS = 5.2
 
-# After which cell of the notebook which number is taken down.
+# After which cell of a notebook which number is taken down.
 PROBES = {
     "loss-naive": {"initial loss": "loss_naive"},
     "gradient-check": {"log10 gradient error": "np.log10(max(errors.values()))"},
@@ -50,9 +52,10 @@ PROBES = {
 }
 
 
-def measure(seed: int, folder: Path | None) -> dict[str, float]:
-    """Run the notebook for one seed, and return the numbers of `PROBES`."""
-    nb = nbformat.read(NOTEBOOK, as_version=4)
+def measure(seed: int, name: str, folder: Path | None) -> dict[str, float]:
+    """Run an exercise's notebook for one seed, and return the numbers of `PROBES`."""
+    path = PROJECT / load_exercise(name).notebook
+    nb = nbformat.read(path, as_version=4)
     nb.cells = [cell for cell in nb.cells if role(cell) != "display" or cell.id in PROBES]
     for cell in nb.cells:
         for name, expression in PROBES.get(cell.id, {}).items():
@@ -63,27 +66,29 @@ def measure(seed: int, folder: Path | None) -> dict[str, float]:
             folder.mkdir()
             write_batches(folder, seed=seed)
         set_parameters(nb, SEED=seed, DATA=str(folder), BEST_MODEL=f"{temporary}/best.npz")
-        run(nb)
+        run(nb, path.name)
     lines = [line.split("|") for cell in nb.cells for line in printed(cell)]
     return {line[1]: float(line[2]) for line in lines if line[0] == "PROBE"}
 
 
-def measure_graded(seed: int) -> dict[str, float]:
+def measure_graded(seed: int, name: str) -> dict[str, float]:
     """Run the solution as it is graded with this secret seed, and return what its bounds judge."""
-    bank = read_bank(EXERCISE, PROJECT)
+    exercise = load_exercise(name)
+    losses: Losses = import_module(f"assignment.checks.{name}").LOSSES
+    bank = read_bank(exercise, PROJECT)
     with tempfile.TemporaryDirectory() as folder:
-        exam = make_exam("softmax", PROJECT, seed, Path(folder), Answers(seed))
+        exam = make_exam(name, PROJECT, seed, Path(folder), Answers(seed))
         parameters = {
             **exam.manifest.parameters,
             "DATA": str(exam.data_folder),
             "BEST_MODEL": Path(folder) / "best.npz",
         }
-        ran = run_notebook(bank.solution, PROJECT / EXERCISE.notebook, parameters)
+        ran = run_notebook(bank.solution, PROJECT / exercise.notebook, parameters)
         X, y = exam.data["X_unseen"], exam.data["y_unseen"]
     return {
         "LAST_LOSSES": float(np.mean(ran["loss_history"][-100:])),
         "TRAINED_ACCURACY": accuracy(ran["model"].W, X, y),
-        "TUNED_ACCURACY": accuracy(ran["best_softmax"].W, X, y),
+        "TUNED_ACCURACY": accuracy(ran[losses.best].W, X, y),
     }
 
 
@@ -102,6 +107,7 @@ def summary(runs: list[dict[str, float]]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("exercise", help="its name, as in softmax")
     parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
     parser.add_argument("--seeds", type=int, default=200, help="how many runs (200)")
     parser.add_argument("--processes", type=int, default=2, help="how many at once (2)")
@@ -109,7 +115,9 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # kernels side by side would fight over the cores
     folder = options.folder and options.folder.resolve()
-    work = measure_graded if options.graded else partial(measure, folder=folder)
+    work = partial(measure, name=options.exercise, folder=folder)
+    if options.graded:
+        work = partial(measure_graded, name=options.exercise)
     with ProcessPoolExecutor(options.processes) as pool:
         runs = []
         for result in pool.map(work, range(options.seeds)):

@@ -40,8 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(command)
     command.set_defaults(run=_demo)
 
-    text = "run the solved notebook on the stand-in and store its outputs in it"
+    text = "run the solved notebooks on the stand-in and store their outputs in them"
     command = commands.add_parser("store-outputs", help=text, description=text)
+    _add_only(command)
     command.set_defaults(run=_store_outputs)
 
     text = "make the starter for students, a folder and a zip file"
@@ -60,10 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_release)
 
     text = "compute the public answers from the solution and the mistakes"
-    commands.add_parser("build", help=text, description=text).set_defaults(run=_build)
+    command = commands.add_parser("build", help=text, description=text)
+    _add_only(command)
+    command.set_defaults(run=_build)
 
     text = "prove starter, solution, variants and mistakes; print what was proved"
-    commands.add_parser("verify", help=text, description=text).set_defaults(run=_verify)
+    command = commands.add_parser("verify", help=text, description=text)
+    _add_only(command)
+    command.set_defaults(run=_verify)
     _add_gradescope(commands)
     _add_grade(commands)
     _add_look(commands)
@@ -180,6 +185,10 @@ def _add_pages(commands: Any) -> None:
     command.set_defaults(run=_import_manual)
 
 
+def _add_only(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--exercise", metavar="NAME", help="this exercise alone (all of them)")
+
+
 def _add_jobs(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--jobs",
@@ -216,16 +225,17 @@ def _seed(text: str) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from gradkit.demo import demo
-    from gradkit.release import exercise_names
 
-    demo(PROJECT, exercise_names(PROJECT)[0], options.jobs, print)
+    demo(PROJECT, options.jobs, print)
     return 0
 
 
 def _store_outputs(options: argparse.Namespace) -> int:
+    from assignment.checks.check import load_exercise
     from gradkit.notebook import store_outputs
 
-    store_outputs()
+    for name in _exercises(options):
+        store_outputs(PROJECT / load_exercise(name).notebook)
     return 0
 
 
@@ -248,9 +258,8 @@ def _gradescope(options: argparse.Namespace) -> int:
 def _build(options: argparse.Namespace) -> int:
     from assignment.checks.check import load_exercise
     from gradkit.build import build
-    from gradkit.release import exercise_names
 
-    for name in exercise_names(PROJECT):
+    for name in _exercises(options):
         print(f"Wrote {build(load_exercise(name), PROJECT)}")
     return 0
 
@@ -258,7 +267,7 @@ def _build(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from gradkit.verify import verify_all
 
-    return 0 if verify_all(PROJECT) else 1
+    return 0 if verify_all(_exercises(options), PROJECT) else 1
 
 
 def _grade(options: argparse.Namespace) -> int:
@@ -353,13 +362,23 @@ def _grades(options: argparse.Namespace) -> Any:
     return Grades(PROJECT, _exercise(options), options.out)
 
 
+def _exercises(options: argparse.Namespace) -> list[str]:
+    """The exercise that is asked for, or all of them."""
+    from gradkit.release import exercise_names
+
+    return [_exercise(options)] if options.exercise else exercise_names(PROJECT)
+
+
 def _exercise(options: argparse.Namespace) -> str:
+    """The exercise that is asked for, or that of the ledger that is asked for, or the only one."""
+    from gradkit.gradebook import exercise_of
     from gradkit.release import exercise_names
 
     names = exercise_names(PROJECT)
-    if options.exercise in names:
-        return str(options.exercise)
-    if options.exercise is None and len(names) == 1:
+    asked = options.exercise or ("out" in options and exercise_of(options.out))
+    if asked in names:
+        return str(asked)
+    if not asked and len(names) == 1:
         return names[0]
     raise GradkitError(f"Name one of the exercises with --exercise: {', '.join(names)}.")
 

@@ -2,6 +2,9 @@
 
     grading/EXERCISE/mistakes/ID.toml    a wrong body for a region, or the lines that differ
     grading/EXERCISE/variants/ID.toml    the same for code that is right, but not the solution
+    grading/SHARED/...                   the same for all exercises whose manifest names the folder
+    grading/SHARED/words.toml            names and hints of mistakes that are written in each
+                                         exercise's own lines
 
 Either is *planted*: grafted into the solved tree. What a check makes of a planted mistake is the
 mistake's fingerprint (`answers_for`).
@@ -9,7 +12,7 @@ mistake's fingerprint (`answers_for`).
 
 import tomllib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +25,7 @@ from assignment.checks.differences import find_difference, relative_error
 from assignment.checks.errors import KNOWN
 from assignment.checks.student import Student
 from gradkit import GradkitError
+from gradkit.manifest import read_manifest
 
 Run = Callable[[Check, "Tree"], Outcome]
 
@@ -128,18 +132,27 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     """
     paths = (*exercise.files, exercise.notebook)
     solution = solved_tree(exercise, {path: regions.read_source(project / path) for path in paths})
-    folder = project / "grading" / exercise.name
+    folders = _folders(exercise.name, project)
+    words = _words(folders)
     mistakes: dict[str, Mistake] = {}
     plants: list[Plant] = []
-    for path in sorted((folder / "mistakes").glob("*.toml")):
-        stored = _read(path, ("name", "hint", "plant"))
-        mistakes[path.stem] = Mistake(stored["name"], _hint(path, stored))
-        plants.extend(_plants(path, stored, exercise, solution, project))
+    files = _files(folders, "mistakes")
+    for id, path in files.items():
+        stored = _read(path, ("name", "hint", "plant"), words)
+        mistakes[id] = Mistake(stored["name"], _hint(path, stored))
+        plants.extend(_plants(path, stored, exercise, solution, project, files))
     variants: list[Plant] = []
-    for path in sorted((folder / "variants").glob("*.toml")):
+    for path in _files(folders, "variants").values():
         stored = _read(path, ("plant",))
-        variants.extend(_plants(path, stored, exercise, solution, project))
+        variants.extend(_plants(path, stored, exercise, solution, project, files))
     return Bank(exercise, solution, mistakes, tuple(plants), tuple(variants))
+
+
+def bank_paths(name: str, project: Path) -> list[Path]:
+    """The files that an exercise's mistakes are read from, its own and shared ones."""
+    folders = _folders(name, project)
+    words = [path for folder in folders if (path := folder / WORDS).exists()]
+    return [*_files(folders, "mistakes").values(), *words]
 
 
 def answers_for(bank: Bank, seed: int, run: Run | None = None) -> Answers:
@@ -186,7 +199,45 @@ def _why(outcome: Outcome) -> str:
     return outcome.missing or outcome.unusable or raised or "no reason"
 
 
-# ---- a file of the bank --------------------------------------------------------------------------
+# ---- the files of the bank -----------------------------------------------------------------------
+
+MANIFEST = "exercise.toml"
+WORDS = "words.toml"
+
+
+def _folders(name: str, project: Path) -> list[Path]:
+    """An exercise's own folder in `grading`, and then those that it shares with others."""
+    own = project / "grading" / name
+    shared = [project / "grading" / folder for folder in read_manifest(own / MANIFEST).shared]
+    for folder in shared:
+        if not folder.is_dir():
+            raise BankError(f"{own / MANIFEST} shares {folder.name!r}; there is no {folder}.")
+    return [own, *shared]
+
+
+def _files(folders: Sequence[Path], kind: str) -> dict[str, Path]:
+    """The files of mistakes or variants by their ids, in the order of those."""
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for path in (folder / kind).glob("*.toml"):
+            if path.stem in files:
+                raise BankError(f"{files[path.stem]} and {path} have the same name. Keep one.")
+            files[path.stem] = path
+    return dict(sorted(files.items()))
+
+
+def _words(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Names and hints by the ids of the mistakes, and the file that has them."""
+    words: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for path in (folder / WORDS for folder in folders):
+        for id, about in (_parsed(path) if path.exists() else {}).items():
+            if not isinstance(about, dict) or set(about) != {"name", "hint"}:
+                raise BankError(f"{path} should have a table [{id}] with a name and a hint in it.")
+            if id in words:
+                raise BankError(f"{words[id][0]} and {path} both have words for {id!r}. Keep one.")
+            _require_shape(path, about, ("name", "hint"))
+            words[id] = path, about
+    return words
 
 
 def _is_text(value: object) -> bool:
@@ -229,11 +280,25 @@ _NOT_PYTHON = [
 ]
 
 
-def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+def _parsed(path: Path) -> dict[str, Any]:
     try:
-        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BankError(f"{path} is not valid TOML: {error}.") from None
+
+
+def _read(
+    path: Path,
+    keys: tuple[str, ...],
+    words: Mapping[str, tuple[Path, Mapping[str, Any]]] | None = None,
+) -> dict[str, Any]:
+    """What a file says, with the shared words where there are any for it."""
+    stored = _parsed(path)
+    if words and path.stem in words:
+        where, about = words[path.stem]
+        if stored.keys() & about.keys():
+            raise BankError(f"{path} has a name or a hint, but {where} has them already.")
+        stored = {**about, **stored}
     _require_shape(path, stored, keys)
     for key in keys:
         if key != "hint" and not stored.get(key):
@@ -269,14 +334,19 @@ def _hint(path: Path, stored: Mapping[str, Any]) -> str:
 
 
 def _plants(
-    path: Path, stored: Mapping[str, Any], exercise: Exercise, solution: Tree, project: Path
+    path: Path,
+    stored: Mapping[str, Any],
+    exercise: Exercise,
+    solution: Tree,
+    project: Path,
+    mistakes: Container[str],
 ) -> Iterator[Plant]:
     numbers: dict[str, int] = {}
     for about in stored["plant"]:
         region, fails = about["region"], tuple(about.get("fails", ()))
         also = tuple(about.get("also", ()))
         for id in also:
-            if not path.with_name(f"{id}.toml").exists():
+            if id not in mistakes:
                 raise BankError(f"{path} names the mistake {id!r}, but there is no {id}.toml.")
         for name in set(fails) - set(exercise.names):
             raise BankError(f"{path} says that {name!r} fails, but there is no such check.")

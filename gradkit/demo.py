@@ -1,6 +1,6 @@
 """The main job, shown on the kit's own class: from the starter to what comes back.
 
-    starter -> a class of 30 submissions -> graded -> gradebook -> pages
+    starters -> a class of 30 submissions, over all exercises -> graded -> gradebooks -> pages
 
 The class is made of what the tree holds: the solution, correct variants, known mistakes with all
 else right, known mistakes with nothing written after them, and what nobody has worked on. So what
@@ -20,19 +20,20 @@ from gradkit import GradkitError
 from gradkit.bank import Bank, Tree, read_bank, solved_tree
 from gradkit.engine import Request, grade_class
 from gradkit.pages import points
-from gradkit.release import release, starter_files
+from gradkit.release import exercise_names, release, starter_files
 from gradkit.report import write_gradebook, write_pages
 from gradkit.sandbox import Enclosure, SandboxError, probe
 from gradkit.standing import Class, Standing
 
 FOLDER = "demo"
-SOLVED, VARIANTS, MISTAKES, STUCK = 3, 6, 13, 5  # and two stubs, and a damaged archive: 30
+SUBMISSIONS = 30
+STUBS = 2  # of each exercise, and one archive that is damaged
 
 T = TypeVar("T")
 
 
-def demo(project: Path, exercise: str, jobs: int, say: Callable[[str], None]) -> None:
-    """Build the starter, make a class, grade it, write its pages.
+def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
+    """Build the starters, make a class for each exercise, grade it, write its pages.
 
     Raises
     ------
@@ -42,23 +43,26 @@ def demo(project: Path, exercise: str, jobs: int, say: Callable[[str], None]) ->
     folder = project / FOLDER
     _empty(folder)
     say(release(project, folder))
-    class_folder = folder / "submissions"
-    names = write_submissions(project, exercise, class_folder)
-    say(f"{len(names)} submissions\n  {class_folder}\n")
     try:
         probe()
         enclosure = Enclosure.SANDBOX
     except SandboxError as error:
         enclosure = Enclosure.NONE
-        say(f"Without a sandbox, since this class is the kit's own. {str(error).splitlines()[0]}")
-    request = Request(project, exercise, folder / "grades", class_folder, jobs, enclosure=enclosure)
-    report = grade_class(request, lambda line: None)
-    say(f"\n{report}\n")
-    class_, _ = write_pages(request)
-    for line in _table(class_):
-        say(line)
-    say(f"\nThe gradebook: {write_gradebook(request)}")
-    say(f"The class's page, with links to everyone's: {request.out / 'class.html'}")
+        reason = str(error).partition(". ")[0]
+        say(f"Without a sandbox, since this class is the kit's own. {reason}.")
+    names = exercise_names(project)
+    for name in names:
+        submissions = folder / "submissions" / name
+        write_submissions(project, name, submissions, SUBMISSIONS // len(names))
+        out = folder / "grades" / name
+        request = Request(project, name, out, submissions, jobs, enclosure=enclosure)
+        report = grade_class(request, lambda line: None)
+        class_, [page, *_] = write_pages(request)
+        say(f"\n{class_.exercise.title}: {report}\n")
+        for line in _table(class_):
+            say(line)
+        say(f"\nThe gradebook: {write_gradebook(request)}")
+        say(f"The class's page, with links to everyone's: {page}")
 
 
 def _empty(folder: Path) -> None:
@@ -79,44 +83,42 @@ def _empty(folder: Path) -> None:
 # --- the class -----------------------------------------------------------------------------------
 
 
-def write_submissions(project: Path, exercise_name: str, folder: Path) -> list[str]:
-    """Write the class's submissions into a folder, each as `submit` packs it; their names."""
-    starter = {path: content.decode() for path, content in starter_files(project).items()}
-    exercise = load_exercise(exercise_name)
+def write_submissions(project: Path, name: str, folder: Path, count: int) -> None:
+    """Write so many submissions to an exercise into a folder, each as `submit` packs it."""
+    starter = {path: text.decode() for path, text in starter_files(project, [name]).items()}
+    exercise = load_exercise(name)
     bank = read_bank(exercise, project)
     text = regions.read_source(project / exercise.notebook)
     solved = regions.extract_cells(regions.read_notebook(text, exercise.notebook), "it")
     answers = {name: text for name, text in solved.items() if name not in bank.solution.cells}
     stubs = solved_tree(exercise, starter)
     folder.mkdir(parents=True)
-    names = []
-    for number, tree in enumerate(_trees(bank, stubs), start=1):
+    for number, tree in enumerate(_trees(bank, stubs, count - 1), start=1):
         written = answers if tree is not stubs else {}
         # Every third one has left a question open.
         left_open = sorted(written)[: number % 3 == 0]
         given = {name: text for name, text in written.items() if name not in left_open}
-        names.append(f"s{number:02}.zip")
-        (folder / names[-1]).write_bytes(
-            packed(_contents(tree, stubs, given, starter, exercise.notebook))
-        )
-    names.append(f"s{len(names) + 1:02}.zip")
-    damaged = (folder / names[0]).read_bytes()
-    (folder / names[-1]).write_bytes(damaged[: len(damaged) // 2])
-    return names
+        content = packed(_contents(tree, stubs, given, starter, exercise.notebook))
+        (folder / f"s{number:02}.zip").write_bytes(content)
+    (folder / f"s{count:02}.zip").write_bytes(content[: len(content) // 2])
 
 
-def _trees(bank: Bank, stubs: Tree) -> Iterator[Tree]:
-    yield from [bank.solution] * SOLVED
-    yield from (plant.tree for plant in spread(bank.variants, VARIANTS))
-    yield from (plant.tree for plant in spread(bank.plants, MISTAKES))
+def _trees(bank: Bank, stubs: Tree, count: int) -> Iterator[Tree]:
+    """What so many submissions hold: of ten one is solved, two are variants, two are stuck."""
+    solved, variants, stuck = count // 10 + 1, count // 5, count // 6
+    yield from [bank.solution] * solved
+    yield from (plant.tree for plant in spread(bank.variants, variants))
+    mistakes = count - solved - variants - stuck - STUBS
+    yield from (plant.tree for plant in spread(bank.plants, mistakes))
     order = list(bank.solution.places)
-    early = [p for p in bank.plants if p.region != order[-1] and p.region in stubs.places]
-    for plant in spread(early[len(early) // (2 * STUCK) :], STUCK):
+    early = [plant for plant in bank.plants if plant.region != order[-1]]
+    # Not the same ones again: those between them.
+    for plant in spread(early[len(early) // (2 * stuck) :], stuck):
         tree = plant.tree
         for region in order[order.index(plant.region) + 1 :]:
             tree = tree.planted(region, stubs.body(region).text)
         yield tree
-    yield from [stubs] * 2
+    yield from [stubs] * STUBS
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

@@ -31,7 +31,7 @@ from assignment.checks.verdict import Verdict
 from gradkit import GradkitError
 from gradkit.exam import Exam, exam_digest, make_exam
 from gradkit.gradebook import Entry, Grades, Key, Ledger, Result, kit_digest, started
-from gradkit.release import starter_files
+from gradkit.release import starter_files, starter_versions
 from gradkit.sandbox import Enclosure, probe
 from gradkit.submission import Refused, Submission, Work, find, one, read
 
@@ -128,7 +128,9 @@ def _work_folder() -> Iterator[Path]:
 def open_exam(grades: Grades, ledger: Ledger, folder: Path, seed: int | None = None) -> Exam:
     """The exam with the ledger's secret seed; its answers are computed once and kept."""
     secret = ledger.secret(seed)
-    digest = exam_digest(grades.exercise, grades.project, starter_files(grades.project))
+    digest = exam_digest(
+        grades.exercise, grades.project, starter_files(grades.project, [grades.exercise])
+    )
     kept = ledger.answers(digest)
     exam = make_exam(grades.exercise, grades.project, secret, folder, kept)
     if kept is None:
@@ -170,6 +172,7 @@ class _Class:
     ) -> None:
         self.folder = folder
         self.request, self.ledger, self.exam, self.kit, self.say = request, ledger, exam, kit, say
+        self.versions = starter_versions(request.project, request.exercise)
         self.report = Report()
         self.bar: Any = None
         self.again: list[Task] = []
@@ -256,8 +259,9 @@ class _Class:
         self._came(entry, None)
 
     def _of_version(self, work: Work) -> Iterator[str]:
-        if work.version and work.version != self.exam.version:
-            yield f"Made from the starter {work.version}; this is {self.exam.version}."
+        if work.version and work.version not in self.versions:
+            of_today = " and ".join(sorted(self.versions)) or "of no version"
+            yield f"Made from a starter {work.version}; those of today are {of_today}."
 
     def _run(self, tasks: Iterator[Task], jobs: int) -> None:
         """Grade the tasks, so many at once."""

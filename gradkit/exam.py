@@ -18,9 +18,8 @@ from assignment import regions
 from assignment.checks.answers import Answers
 from assignment.checks.check import Exercise, load_exercise
 from assignment.data_utils import get_CIFAR10_data, to_rows
-from assignment.starter import RECORD, read_record
 from assignment.synthetic import draw_pictures, write_batches
-from gradkit.bank import answers_for, read_bank
+from gradkit.bank import answers_for, bank_paths, read_bank
 from gradkit.late import Late
 from gradkit.manifest import Manifest, read_manifest
 from gradkit.release import starter_files
@@ -43,7 +42,7 @@ class Exam:
     digest : str
         What tells exams of other solutions, checks, manifests or mistakes from this one.
     starter : mapping
-        The pristine files of the starter, by their paths.
+        The pristine files of a starter with this exercise, by their paths.
     answers : Answers
         What is right for this seed, and what known mistakes give.
     data_folder : Path
@@ -60,8 +59,12 @@ class Exam:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What rules may look at: parameters, bounds, the stand-in's splits, unseen pictures."""
+        """What rules may look at: parameters and bounds; and, of an exercise with pictures, the
+        stand-in's splits, and pictures that nobody has seen.
+        """
         parameters = self.manifest.parameters
+        if not self.manifest.pictures_per_batch:
+            return {**parameters, **self.manifest.bounds}
         with contextlib.redirect_stdout(io.StringIO()):
             splits = get_CIFAR10_data(
                 self.data_folder,
@@ -89,11 +92,6 @@ class Exam:
         limits, checks = self.manifest.limits, len(self.exercise.checks)
         others = len(self.notebook({})["cells"]) - checks
         return checks * limits.check_seconds + others * limits.cell_seconds
-
-    @property
-    def version(self) -> str:
-        """That of the starter, as in 1.0+0123456789."""
-        return read_record(self.starter[RECORD].decode()).version
 
     def notebook(
         self, cells: Mapping[str, str], enclosure: Enclosure = Enclosure.SANDBOX
@@ -147,11 +145,11 @@ def exam_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     exercise = load_exercise(name)
     sha256 = hashlib.sha256()
     contents = dict(starter)
-    solved = [project / name for name in (*exercise.files, exercise.notebook)]
-    for path in [*solved, *sorted((project / "grading" / name / "mistakes").rglob("*.toml"))]:
+    solved = [project / path for path in (*exercise.files, exercise.notebook)]
+    for path in [*solved, *bank_paths(name, project)]:
         contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
     manifest = read_manifest(project / "grading" / name / "exercise.toml")
-    contents["manifest"] = repr(replace(manifest, late=Late(), questions={})).encode()
+    contents["manifest"] = repr(replace(manifest, late=Late(), questions={}, quick={})).encode()
     for name, content in sorted(contents.items()):
         sha256.update(f"{name}\0{len(content)}\0".encode() + content)
     return sha256.hexdigest()[:16]
@@ -166,10 +164,11 @@ def make_exam(
     """
     exercise = load_exercise(name)
     manifest = read_manifest(project / "grading" / name / "exercise.toml")
-    starter = starter_files(project)
+    starter = starter_files(project, [name])
     data_folder = folder / "stand-in"
     data_folder.mkdir(parents=True)
-    write_batches(data_folder, derived(secret, "stand-in"), manifest.pictures_per_batch)
+    if manifest.pictures_per_batch:
+        write_batches(data_folder, derived(secret, "stand-in"), manifest.pictures_per_batch)
     answers = answers or answers_for(read_bank(exercise, project), secret)
     digest = exam_digest(name, project, starter)
     exam = Exam(exercise, manifest, secret, digest, starter, answers, data_folder)

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -175,10 +175,23 @@ def _nbval(notebook: Path, find: Callable[[Path], Any]) -> str:
         *(f"--rootdir={notebook.parent}", "-c", str(notebook.parent / "pytest.ini")),
         str(notebook),
     ]
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _no_other_plugins():
         pytest.main(arguments, plugins=[Plugin(find), errors])
     return " ".join(errors.said)
+
+
+@contextlib.contextmanager
+def _no_other_plugins() -> Iterator[None]:
+    """Let pytest load no plugin that is not named."""
+    name = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 class _Errors:

@@ -71,6 +71,17 @@ class Grades:
     out: Path
 
 
+def exercise_of(folder: Path) -> str | None:
+    """The exercise whose ledger lies in a folder, if there is one that can be read."""
+    path = folder / LEDGER
+    if not path.is_file():
+        return None
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
+        found = db.execute("SELECT value FROM about WHERE name = 'exercise'").fetchone()
+        return str(found[0]) if found else None
+    return None
+
+
 class LedgerError(GradkitError):
     """The ledger cannot be used as asked; the text says why."""
 

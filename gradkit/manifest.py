@@ -1,7 +1,7 @@
 """How an exercise is graded: grading/EXERCISE/exercise.toml, each key of it declared here."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,14 @@ def _count(description: str, default: int) -> Any:
         return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
     return declared(description, check, "a whole number above 0", default=default)
+
+
+def _is_count_or_none(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def _seconds(description: str, default: float) -> Any:
@@ -63,10 +71,28 @@ def _table(description: str, kind: type) -> Any:
 class Manifest:
     """An exercise's manifest; see the descriptions of its keys."""
 
-    pictures_per_batch: int = _count("pictures in each of the stand-in's six files", 2000)
+    pictures_per_batch: int = declared(
+        "pictures in each of the stand-in's six files; 0 for an exercise without pictures",
+        _is_count_or_none,
+        "a whole number from 0 on",
+        default=0,
+    )
     unseen_pictures: int = _count("pictures on which classifiers are judged", 2000)
+    shared: Sequence[str] = declared(
+        "folders in grading/ whose mistakes and variants are this exercise's as well",
+        _are_names,
+        "a list of names",
+        default=(),
+    )
     parameters: Mapping[str, Any] = declared(
         "what the notebook's parameters are when it is graded",
+        _are_parameters,
+        "a table of names with numbers, texts, or lists of those",
+        default_factory=dict,
+    )
+    quick: Mapping[str, Any] = declared(
+        "what of the notebook's parameters is other when `verify` runs it, to be quick; the bounds "
+        "of its own parameters hold for these as well",
         _are_parameters,
         "a table of names with numbers, texts, or lists of those",
         default_factory=dict,

@@ -1,6 +1,7 @@
-"""Run the solved notebook from top to bottom, and store its outputs in it."""
+"""Run a solved notebook from top to bottom, and store its outputs in it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -12,7 +13,7 @@ from assignment import PROJECT
 from assignment.install import DATASETS, install_synthetic
 from gradkit import GradkitError
 
-NOTEBOOK = PROJECT / "notebooks" / "softmax.ipynb"
+NOTEBOOKS = PROJECT / "notebooks"
 
 # The slowest cell, tuning, takes half a minute; a machine twenty times as slow still passes.
 CELL_TIMEOUT = 600  # seconds
@@ -22,18 +23,18 @@ class NotebookFailed(GradkitError):
     """A cell raised, as a check does that does not pass, or the kernel died."""
 
 
-def store_outputs() -> None:
-    """Run the notebook on the stand-in, and store in it what every run of it will print again.
+def store_outputs(path: Path) -> None:
+    """Run a notebook on the stand-in, and store in it what every run of it will print again.
 
     Raises
     ------
     NotebookFailed
         A cell raised; the notebook is left as it was.
     """
-    nb = nbformat.read(NOTEBOOK, as_version=4)
+    nb = nbformat.read(path, as_version=4)
     sources = [cell.source for cell in nb.cells]
     set_parameters(nb, DATA=str(install_synthetic(DATASETS)))
-    run(nb)
+    run(nb, path.name)
     for cell, source in zip(nb.cells, sources, strict=True):
         cell.source = source
 
@@ -43,10 +44,10 @@ def store_outputs() -> None:
         for output in cell.get("outputs", []):
             if "text" in output:
                 output.text = output.text.replace(f"{PROJECT}/", "")
-    unfinished = NOTEBOOK.with_suffix(".tmp")
+    unfinished = path.with_suffix(".tmp")
     nbformat.write(nb, unfinished)
-    unfinished.replace(NOTEBOOK)
-    print(f"Stored the outputs in {NOTEBOOK}")
+    unfinished.replace(path)
+    print(f"Stored the outputs in {path}")
 
 
 def role(cell: Any) -> str | None:
@@ -55,14 +56,15 @@ def role(cell: Any) -> str | None:
 
 
 def set_parameters(nb: Any, **values: Any) -> None:
-    """Give other values to names of the parameters cell, by lines at its end."""
-    [parameters] = [cell for cell in nb.cells if role(cell) == "parameters"]
+    """Give other values to names of the parameters cell, if there is one, by lines at its end."""
     lines = [f"{name} = {value!r}" for name, value in values.items()]
-    parameters.source = "\n".join([parameters.source, *lines])
+    for cell in nb.cells:
+        if role(cell) == "parameters":
+            cell.source = "\n".join([cell.source, *lines])
 
 
-def run(nb: Any) -> None:
-    """Execute all cells in a kernel of this Python.
+def run(nb: Any, name: str) -> None:
+    """Execute all cells of the notebook of this name in a kernel of this Python.
 
     Raises
     ------
@@ -74,14 +76,14 @@ def run(nb: Any) -> None:
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         record_timing=False,
-        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # what goes wrong comes as a message
     )
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-        raise NotebookFailed(f"{NOTEBOOK.name} did not run to its end:\n{plain}") from error
+        raise NotebookFailed(f"{name} did not run to its end:\n{plain}") from error
 
 
 def printed(cell: Any) -> list[str]:

@@ -21,9 +21,12 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import textwrap
+import tomllib
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from string import Template
 
 from assignment.checks.check import load_exercise
 from assignment.regions import (
@@ -59,6 +62,8 @@ AUTOGRADER = "gradkit/autograder"
 AUTOGRADER_FILES = ("run_autograder", "setup.sh")
 AUTOGRADER_FOLDERS = ("assignment", "gradkit", "grading", "notebooks")
 AUTOGRADER_TREE = "project"
+AUTOGRADER_EXERCISE = "exercise"  # the file that says which one it grades
+STARTERS = "grading/starters.toml"
 MOST_LEAKS_TOLD = 20
 
 # What notebooks and downloads leave in the folders of a starter. Nobody wants it in there.
@@ -71,7 +76,7 @@ class ReleaseError(GradkitError):
 
 
 def release(project: Path, out: Path, gradescope: bool = False, github: bool = False) -> str:
-    """Build the starter of `project` in the folder `out`, and return what there is to say of it.
+    """Build the starters of `project` in the folder `out`, and return what there is to say of them.
 
     Parameters
     ----------
@@ -87,39 +92,45 @@ def release(project: Path, out: Path, gradescope: bool = False, github: bool = F
         Something is missing, wrong or would leak; what was in `out` before is still there.
     """
     _require_outside(project, out)
+    folders: dict[str, Files] = {}
+    archives: dict[str, bytes] = {}
+    lines: list[str] = []
     try:
-        files = starter_files(project)
         tracked = tracked_files(project)
-        sources = {STUDENTS_README if path == "README.md" else path for path in files} - {RECORD}
-        _require_tracked(sources, tracked, "students")
-        _require_tight(files, project)
+        for name, exercises in read_starters(project).items():
+            files = starter_files(project, exercises, name)
+            sources = {STUDENTS_README if path == "README.md" else path for path in files}
+            _require_tracked(sources - {RECORD}, tracked, "students")
+            _require_tight(files, project)
+            folders[name], archives[f"{name}.zip"] = files, zipped(files)
+            starter = _require_accepted(archives[f"{name}.zip"])
+            lines.append(f"{name}, version {starter.version}: {len(files)} files, no leaks")
+            if github:
+                beside = classroom_files([load_exercise(each) for each in exercises])
+                texts = {path: text.encode() for path, text in beside.items()}
+                folders[f"{name}-github"] = {**files, **texts}
         _require_current_answers(project)
-        archive = zipped(files)
-        starter = _require_accepted(archive)
-        folders, archives = {starter.name: files}, {f"{starter.name}.zip": archive}
+        everything = {path for files in folders.values() for path in files}
         if gradescope:
             autograder = autograder_sources(project)
             _require_tracked(set(autograder.values()), tracked, "Gradescope")
             contents = {name: _place(project, at).read_bytes() for name, at in autograder.items()}
-            archives[f"{'-'.join(starter.exercises)}-gradescope.zip"] = zipped(contents)
-        if github:
-            beside = classroom_files([load_exercise(name) for name in starter.exercises])
-            texts = {path: text.encode() for path, text in beside.items()}
-            folders[f"{starter.name}-github"] = {**files, **texts}
-        write(folders, archives, out, starter.name)
+            for each in exercise_names(project):
+                own = {**contents, AUTOGRADER_EXERCISE: f"{each}\n".encode()}
+                archives[f"{each}-gradescope.zip"] = zipped(own)
+        write(folders, archives, out)
     except OSError as error:
         raise ReleaseError(
             f"{error.filename or out}: {error.strerror or error}. No starter was built; what was "
             f"in {out} before is still there."
         ) from error
-    lines = [f"{starter.name}, version {starter.version}: {len(files)} files, no leaks"]
     lines += [f"  {out / name}" for name in (*folders, *archives)]
     if gradescope:
-        lines.append("The archive for Gradescope holds the solutions: it is for Gradescope only.")
+        lines.append("What is for Gradescope holds the solutions: it is for Gradescope only.")
     if not tracked:
         lines.append("Git does not know this tree: a file that is in it by mistake went unnoticed.")
-    if others := list(left_out(project, files)):
-        lines += ["Not in it, in case it should have been:", *(f"  {path}" for path in others)]
+    if others := list(left_out(project, everything)):
+        lines += ["In no starter, in case it should have been:", *(f"  {path}" for path in others)]
     return "\n".join(lines)
 
 
@@ -184,29 +195,123 @@ def _require_tight(files: Mapping[str, bytes], project: Path) -> None:
 # --- what goes in --------------------------------------------------------------------------------
 
 
-def starter_files(project: Path) -> dict[str, bytes]:
-    """The files of the starter of `project`, by their paths in it.
+def read_starters(project: Path) -> dict[str, tuple[str, ...]]:
+    """The starters that the manifest names, each with its exercises.
+
+    Raises
+    ------
+    ReleaseError
+        The manifest is not as it should be: the text says what is wanted.
+    """
+    wanted = 'It has a line for each starter, as in `softmax-starter = ["softmax"]`.'
+    try:
+        stored = tomllib.loads(_read(project, STARTERS))
+    except tomllib.TOMLDecodeError as error:
+        raise ReleaseError(f"{STARTERS} is not valid TOML: {error}. {wanted}") from None
+    if not stored:
+        raise ReleaseError(f"{STARTERS} names no starter. {wanted}")
+    known = exercise_names(project)
+    for name, exercises in stored.items():
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+            raise ReleaseError(
+                f"{STARTERS}: {name!r} is no name for a starter. Take small letters, digits and -."
+            )
+        if not isinstance(exercises, list) or not exercises:
+            raise ReleaseError(f"{STARTERS}: {name} does not list its exercises. {wanted}")
+        for exercise in exercises:
+            if exercise not in known:
+                raise ReleaseError(
+                    f"{STARTERS}: {name} has the exercise {exercise!r}, which is not there. There "
+                    f"are: {', '.join(known)}."
+                )
+    return {name: tuple(exercises) for name, exercises in stored.items()}
+
+
+def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dict[str, bytes]:
+    """The files of a starter with these exercises, by their paths in it.
+
+    Parameters
+    ----------
+    project : Path
+    names : sequence of str
+        The exercises; what is of others only is not in it.
+    starter : str
+        What it is called; if not said, by its exercises.
 
     Raises
     ------
     ReleaseError
         A file is missing, is a link, is not UTF-8, or its regions are not in order.
     """
-    names = exercise_names(project)
-    exercises = [load_exercise(name) for name in names]
-    found = [path for path in _walk(project, "assignment") if path.endswith(".py")]
-    answers = [f"assignment/checks/{name}.json" for name in names]
-    handed = [path for exercise in exercises for path in (*exercise.files, exercise.notebook)]
+    handed = {path for name in names for path in _of_exercise(name)}
+    others = {path for name in exercise_names(project) for path in _of_exercise(name)} - handed
+    found = {path for path in _walk(project, "assignment") if path.endswith(".py")} - others
     texts = {
         path: _for_students(path, _read(project, path))
-        for path in sorted({*found, *answers, *handed, *AS_THEY_ARE})
+        for path in sorted({*found, *handed, *AS_THEY_ARE})
     }
     _require_plain_names(texts)
-    texts["README.md"] = _read(project, STUDENTS_README)
+    starter = starter or "-".join([*names, "starter"])
+    about = {path: _first_line(texts[path]) for name in names for path in load_exercise(name).files}
+    readme = _read(project, STUDENTS_README)
+    texts["README.md"] = students_readme(readme, names, starter, about)
     version = f"{_declared_version(project)}+{_digest(texts)}"
-    title = "-".join([*names, "starter"])
-    texts[RECORD] = describe(title, names, version, texts)
+    texts[RECORD] = describe(starter, names, version, texts)
     return {path: texts[path].encode() for path in sorted(texts)}
+
+
+def students_readme(text: str, names: Sequence[str], starter: str, about: Mapping[str, str]) -> str:
+    """The students' README for these exercises; `text` is a template of `string.Template`.
+
+    `about` says of each of the student's files what it is.
+
+    Raises
+    ------
+    ReleaseError
+        It asks for something that is not known here.
+    """
+    exercises = [load_exercise(name) for name in names]
+    rows = [f"| `{e.notebook}` | the exercise: **yours**, where it asks you |" for e in exercises]
+    rows += [f"| `{path}` | {what}: **yours** |" for path, what in about.items()]
+    which = {name: "" if len(names) == 1 else f" {name}" for name in names}
+    values = {
+        "title": " and ".join(e.title for e in exercises),
+        "about": "\n\n".join(textwrap.fill(e.about, 100) for e in exercises),
+        "open": "\n".join(f"    jupyter lab {e.notebook}" for e in exercises),
+        "submit": "\n".join(f"    python -m assignment submit{which[name]}" for name in names),
+        "packed": " and ".join(f"`{name}-submission.zip`" for name in names),
+        "check": " or ".join(f"`python -m assignment check{which[name]}`" for name in names),
+        "rows": "\n".join(rows),
+        "starter": starter,
+    }
+    try:
+        return Template(text).substitute(values)
+    except (KeyError, ValueError) as error:
+        raise ReleaseError(
+            f"{STUDENTS_README} cannot be filled in ({error}). It may say "
+            f"{', '.join(f'${name}' for name in values)}; a dollar sign is $$."
+        ) from None
+
+
+def _first_line(source: str) -> str:
+    """What a module says of itself in its first line, without the full stop."""
+    return (ast.get_docstring(ast.parse(source)) or "your code").splitlines()[0].rstrip(".")
+
+
+def _of_exercise(name: str) -> tuple[str, ...]:
+    """The paths of what belongs to an exercise, to it alone or with others."""
+    exercise = load_exercise(name)
+    checks = (f"assignment/checks/{name}.py", f"assignment/checks/{name}.json")
+    return (*exercise.files, *exercise.modules, exercise.notebook, *checks)
+
+
+def starter_versions(project: Path, exercise: str) -> frozenset[str]:
+    """The versions of the starters that are made today and hold an exercise."""
+    return frozenset(
+        read_record(starter_files(project, names, name)[RECORD].decode()).version
+        for name, names in read_starters(project).items()
+        if exercise in names
+    )
 
 
 def autograder_sources(project: Path) -> dict[str, str]:
@@ -221,19 +326,19 @@ def autograder_sources(project: Path) -> dict[str, str]:
     return own | {f"{AUTOGRADER_TREE}/{path}": path for path in sorted(others)}
 
 
-def left_out(project: Path, files: Mapping[str, bytes]) -> Iterator[str]:
-    """What lies in the folders of a starter, does not go in, and is no mere leftover of a run."""
+def left_out(project: Path, files: Container[str]) -> Iterator[str]:
+    """What lies in the folders of a starter, is not of these, and no mere leftover of a run."""
     for folder in FOLDERS:
         yield from (path for path in _walk(project, folder) if path not in files)
 
 
 def exercise_names(project: Path) -> list[str]:
     """The exercises of a tree; ReleaseError where there is none, or one lacks its checks."""
-    folder = project / "grading"
-    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    names = sorted(name for name in names if not _LEFTOVERS.fullmatch(name))
+    names = sorted(path.parent.name for path in (project / "grading").glob("*/exercise.toml"))
     if not names:
-        raise ReleaseError(f"{folder} holds no exercise: a folder there is what makes it one.")
+        raise ReleaseError(
+            f"{project / 'grading'} holds no exercise: a folder with an exercise.toml is one."
+        )
     for name in names:
         _read(project, f"assignment/checks/{name}.py")
     return names
@@ -343,17 +448,15 @@ def _digest(texts: Mapping[str, str]) -> str:
 Files = Mapping[str, bytes]
 
 
-def write(
-    folders: Mapping[str, Files], archives: Mapping[str, bytes], out: Path, starter: str
-) -> None:
-    """Write folders, with the starter of this name in each, and zip files, for older ones."""
+def write(folders: Mapping[str, Files], archives: Mapping[str, bytes], out: Path) -> None:
+    """Write folders, which are starters or those for GitHub, and zip files, for older ones."""
     for name in folders:
-        _require_replaceable(out / name, starter)
+        _require_replaceable(out / name, name.removesuffix("-github"))
     for name in archives:
         if (out / name).is_dir():
             raise ReleaseError(f"{out / name} is a folder, and the zip file goes there. Move it.")
     out.mkdir(parents=True, exist_ok=True)
-    fresh = out / f".{starter}.{secrets.token_hex(4)}.tmp"
+    fresh = out / f".release.{secrets.token_hex(4)}.tmp"
     try:
         for name, files in folders.items():
             for path, content in files.items():

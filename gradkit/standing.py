@@ -135,7 +135,7 @@ def read_class(ledger: Ledger, name: str, project: Path) -> Class:
     ManifestError
         The manifest is not what it should be.
     """
-    exercise, starter = load_exercise(name), starter_files(project)
+    exercise, starter = load_exercise(name), starter_files(project, [name])
     manifest = read_manifest(project / "grading" / name / "exercise.toml")
     nb = regions.read_notebook(starter[exercise.notebook].decode(), exercise.notebook)
     questions = read_questions(nb, manifest.questions)

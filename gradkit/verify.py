@@ -44,7 +44,8 @@ from gradkit.bank import (
     without_magics,
 )
 from gradkit.build import stale
-from gradkit.release import exercise_names, starter_files
+from gradkit.manifest import read_manifest
+from gradkit.release import starter_files
 
 T = TypeVar("T")
 
@@ -52,15 +53,6 @@ SEEDS = range(200)
 SLOW_SEEDS = range(5)  # for the checks that are marked slow
 
 DATA_SEED = 1
-
-# What makes the notebook quick. Its bounds hold for these, too, and the best pair is not the last
-# one, which would make a model that was trained for all pairs look right.
-QUICK_PARAMETERS: Mapping[str, Any] = {
-    "NUM_DEV": 50,
-    "TUNING_LEARNING_RATES": [3e-7, 1e-6],
-    "TUNING_REGS": [1e2, 3e4],
-    "TUNING_ITERS": 500,
-}
 
 
 class Problem(NamedTuple):
@@ -151,10 +143,10 @@ def verify(name: str, project: Path) -> Iterator[Row]:
         )
 
 
-def verify_all(project: Path) -> bool:
-    """Prove every exercise and print the table; whether all is as it should be."""
+def verify_all(names: Iterable[str], project: Path) -> bool:
+    """Prove these exercises and print the table; whether all is as it should be."""
     right = True
-    for name in exercise_names(project):
+    for name in names:
         print(name)
         for row in verify(name, project):
             right = right and not row.problems
@@ -186,7 +178,7 @@ def _code_checks(bank: Bank) -> list[Check]:
 
 
 def _starter(bank: Bank, project: Path) -> list[Problem]:
-    files = starter_files(project)
+    files = starter_files(project, [bank.exercise.name])
     paths = (*bank.exercise.files, bank.exercise.notebook)
     starter = solved_tree(bank.exercise, {path: files[path].decode() for path in paths})
     answers = Answers(bank.exercise.seed)
@@ -410,7 +402,12 @@ def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> 
 
 
 def _notebook_runs(bank: Bank) -> Iterator[tuple[str, int]]:
-    """The solution, and what is planted in a region that only the notebook's results show."""
+    """The solution, and what is planted in a region that only the notebook's results show.
+
+    None where no check looks at them.
+    """
+    if not any(check.in_notebook for check in bank.exercise.checks):
+        return
     yield "solution", 0
     code = {region for check in _code_checks(bank) for region in check.regions}
     for kind in ("variants", "plants"):
@@ -424,12 +421,13 @@ def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list
     checks = [check for check in bank.exercise.checks if check.in_notebook]
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "stand-in"
-        data.mkdir()
-        # Of a hundred sets six have, by chance, the best model equally good on the validation and
-        # the test set, so that a choice by the wrong one does not show; this is none of them.
-        write_batches(data, seed=DATA_SEED)
-        parameters = {**QUICK_PARAMETERS, "DATA": str(data), "BEST_MODEL": data / "best.npz"}
+        manifest = read_manifest(project / "grading" / name / "exercise.toml")
+        parameters = {**manifest.quick, "BEST_MODEL": Path(folder) / "best.npz"}
+        if manifest.pictures_per_batch:
+            # Of a hundred sets six have, by chance, the best model equally good on the validation
+            # and the test set, so that a choice by the wrong one does not show; this is none.
+            write_batches(Path(folder), seed=DATA_SEED)
+            parameters["DATA"] = folder
         for kind, number in runs:
             plant: Plant | None = None if kind == "solution" else getattr(bank, kind)[number]
             tree = plant.tree if plant else bank.solution

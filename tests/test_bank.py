@@ -9,10 +9,20 @@ import pytest
 
 from assignment import PROJECT
 from assignment.checks.answers import Answers, load_answers
+from assignment.checks.check import load_exercise
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge
 from gradkit import verify
-from gradkit.bank import Bank, BankError, Plant, Tree, answers_for, read_bank, without_magics
+from gradkit.bank import (
+    Bank,
+    BankError,
+    Plant,
+    Tree,
+    answers_for,
+    bank_paths,
+    read_bank,
+    without_magics,
+)
 from gradkit.build import build, stale
 from gradkit.release import starter_files
 
@@ -128,6 +138,111 @@ def test_only_a_mistake_that_is_known_by_its_syntax_may_be_no_python(tree: Path)
         BankError, match=r"what is not Python near `print 'hello'`: .*'indentation'"
     ):
         read_bank(EXERCISE, tree)
+
+
+# --- what exercises share -------------------------------------------------------------------------
+
+
+SVM = load_exercise("svm")
+SVM_BANK = read_bank(SVM, PROJECT)
+
+
+def test_what_is_shared_is_the_same_mistake_in_each_exercise() -> None:
+    shared = {path.stem for path in (PROJECT / "grading/linear/mistakes").glob("*.toml")}
+    assert len(shared) >= 20
+    for bank in (BANK, SVM_BANK):
+        assert shared <= set(bank.mistakes)
+        assert list(bank.mistakes) == sorted(bank.mistakes)  # wherever each of them is written
+    for id in shared:
+        assert BANK.mistakes[id] == SVM_BANK.mistakes[id]
+    variants = {path.stem for path in (PROJECT / "grading/linear/variants").glob("*.toml")}
+    for bank in (BANK, SVM_BANK):
+        assert variants <= {variant.id for variant in bank.variants}
+
+
+def test_there_are_enough_mistakes_and_variants_of_the_svm() -> None:
+    own = {path.stem for path in (PROJECT / "grading/svm/mistakes").glob("*.toml")}
+    assert len(own) >= 70
+    assert len({variant.id for variant in SVM_BANK.variants}) >= 12
+    regions = {"svm_naive", "svm_vectorized", "train_batch", "train_update", "predict", "tuning"}
+    assert {plant.region for plant in SVM_BANK.plants} == regions
+    assert {variant.region for variant in SVM_BANK.variants} == regions
+
+
+@pytest.mark.parametrize("bank", [BANK, SVM_BANK], ids=["softmax", "svm"])
+def test_what_a_traceback_tells_is_a_mistake_of_the_bank(bank: Bank) -> None:
+    for check in bank.exercise.checks:
+        assert set(check.raises.values()) <= set(bank.mistakes), check.name
+
+
+def test_the_committed_answers_of_the_svm_are_current() -> None:
+    assert stale(answers_for(SVM_BANK, SVM.seed), SVM, PROJECT) == ""
+
+
+@pytest.mark.parametrize("kind", ["mistakes", "variants"])
+def test_a_file_that_is_in_both_folders_is_told(tree: Path, kind: str) -> None:
+    own, shared = (tree / "grading" / name / kind for name in ("softmax", "linear"))
+    first = min(shared.glob("*.toml"))
+    shutil.copy(first, own)
+    with pytest.raises(BankError, match=r"have the same name\. Keep one\.") as caught:
+        read_bank(EXERCISE, tree)
+    assert str(first) in str(caught.value)
+    assert str(own / first.name) in str(caught.value)
+    assert len(read_bank(SVM, tree).mistakes) == len(SVM_BANK.mistakes)  # it is not the svm's
+
+
+def test_a_shared_folder_that_is_not_there_is_told(tree: Path) -> None:
+    edit(tree / "grading/softmax/exercise.toml", '["linear"]', '["linear", "cubic"]')
+    with pytest.raises(BankError, match=r"exercise\.toml shares 'cubic'; there is no .*cubic"):
+        read_bank(EXERCISE, tree)
+
+
+def test_shared_words_are_those_of_each_exercise_that_has_the_mistake(tree: Path) -> None:
+    words = tree / "grading/linear/words.toml"
+    edit(words, 'name = "mean taken twice"', 'name = "twice the mean"')
+    for exercise in (EXERCISE, SVM):
+        assert read_bank(exercise, tree).mistakes["mean_twice"].name == "twice the mean"
+    edit(words, "[mean_twice]", "[mean_thrice]")
+    with pytest.raises(BankError, match=r"softmax/mistakes/mean_twice\.toml has no 'name'"):
+        read_bank(EXERCISE, tree)
+
+
+def test_words_in_two_places_are_told(tree: Path) -> None:
+    path = mistakes(tree) / "mean_twice.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f'hint = "h."\n{text}', encoding="utf-8")
+    with pytest.raises(
+        BankError, match=r"mean_twice\.toml has a name or a hint, but .*words\.toml"
+    ):
+        read_bank(EXERCISE, tree)
+    path.write_text(text, encoding="utf-8")
+    own = tree / "grading/softmax/words.toml"
+    own.write_text(f"[mean_twice]\n{HEAD}", encoding="utf-8")
+    with pytest.raises(BankError, match=r"both have words for 'mean_twice'\. Keep one\."):
+        read_bank(EXERCISE, tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[x]\nname = 3\n", "should have a table [x] with a name and a hint"),
+        ("x = 3\n", "should have a table [x] with a name and a hint"),
+        ('[x]\nname = 3\nhint = "h."\n', "has 3 for 'name'"),
+        ("[x\n", "is not valid TOML"),
+    ],
+)
+def test_a_file_of_words_that_is_wrong_is_told(tree: Path, text: str, said: str) -> None:
+    path = tree / "grading/softmax/words.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BankError, match=r"softmax/words\.toml") as caught:
+        read_bank(EXERCISE, tree)
+    assert said in str(caught.value)
+
+
+def test_all_files_that_mistakes_are_read_from_are_named() -> None:
+    paths = bank_paths("svm", PROJECT)
+    assert {path.stem for path in paths} == {*SVM_BANK.mistakes, "words"}
+    assert all(path.exists() for path in paths)
 
 
 def test_a_cell_with_a_line_for_jupyter_is_python_as_well() -> None:
@@ -314,11 +429,11 @@ def test_a_solution_that_is_wrong_is_reported() -> None:
 def test_a_starter_with_a_solution_left_in_it_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    files = starter_files(PROJECT)
+    files = starter_files(PROJECT, ["softmax"])
     path = "assignment/classifiers/linear_classifier.py"
     assert verify._starter(BANK, PROJECT) == []
     solved = files | {path: (PROJECT / path).read_bytes()}
-    monkeypatch.setattr(verify, "starter_files", lambda project: solved)
+    monkeypatch.setattr(verify, "starter_files", lambda project, names: solved)
     monkeypatch.setattr(verify, "Answers", lambda seed: load_answers("softmax"))
     problems = verify._starter(BANK, PROJECT)
     assert [problem.fault.split()[0] for problem in problems] == [
@@ -346,14 +461,14 @@ def test_the_table_says_what_was_proved_and_fails_when_something_is_wrong(
     wrong = verify.Problem("y", "z should pass, but says", "wrong")
     rows = [verify.Row("the starter", "17 checks", []), verify.Row("x", "passed", [wrong])]
     monkeypatch.setattr(verify, "verify", lambda name, project: iter(rows))
-    assert not verify.verify_all(PROJECT)
+    assert not verify.verify_all(["softmax"], PROJECT)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "softmax"
     assert lines[1].startswith("  ✓ the starter")
     assert lines[2].startswith("  ✗ x")
     assert lines[3] == "      y: z should pass, but says: wrong"
     rows.pop()
-    assert verify.verify_all(PROJECT)
+    assert verify.verify_all(["softmax"], PROJECT)
 
 
 def test_answers_without_fingerprints_judge_as_well() -> None:

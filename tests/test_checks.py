@@ -14,8 +14,9 @@ from assignment.checks.answers import load_answers
 from assignment.checks.check import Check, Outcome, execute, exercises, load_exercise
 from assignment.checks.draws import Draws
 from assignment.checks.errors import KNOWN
+from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.loops import find_loop
-from assignment.checks.softmax import EXERCISE, LINEAR_CLASSIFIER, SOFTMAX
+from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.student import Student, Unusable
 from assignment.checks.verdict import Judge
 
@@ -83,8 +84,8 @@ def test_two_trees_in_one_process_never_see_each_other() -> None:
 
 
 def test_the_students_files_import_each_other() -> None:
-    wrong = SOURCES[SOFTMAX].replace("def softmax_loss_vectorized", "def softmax_loss_another")
-    outcome = execute(EXERCISE.check("predict"), Student({**SOURCES, SOFTMAX: wrong}), 0)
+    using = f"from assignment.classifiers.softmax import another\n{SOURCES[LINEAR_CLASSIFIER]}"
+    outcome = execute(EXERCISE.check("predict"), Student({**SOURCES, LINEAR_CLASSIFIER: using}), 0)
     assert outcome.raised is not None
     assert outcome.raised.kind == "ImportError"
     assert LINEAR_CLASSIFIER in outcome.raised.traceback
@@ -94,6 +95,9 @@ def test_a_broken_file_does_not_touch_the_checks_of_the_other() -> None:
     student = Student({**SOURCES, LINEAR_CLASSIFIER: "def broken(:\n"})
     assert execute(EXERCISE.check("naive_loss"), student, 0).arrays
     assert execute(EXERCISE.check("predict"), student, 0).raised is not None
+    student = Student({**SOURCES, SOFTMAX: "def broken(:\n"})
+    assert execute(EXERCISE.check("naive_loss"), student, 0).raised is not None
+    assert execute(EXERCISE.check("predict"), student, 0).arrays
 
 
 def test_what_is_imported_afterwards_is_what_was_there_before() -> None:
@@ -224,7 +228,7 @@ def test_a_function_that_was_renamed_is_missed_by_name() -> None:
 
 
 def test_every_check_of_every_exercise_has_its_place() -> None:
-    assert exercises() == ["softmax"]
+    assert exercises() == ["softmax", "svm"]
     for name in exercises():
         exercise = load_exercise(name)
         assert sum(check.points for check in exercise.checks) == 100

@@ -13,7 +13,8 @@ import pytest
 
 from assignment import PROJECT, regions
 from assignment.checks.check import Exercise
-from assignment.checks.softmax import EXERCISE, LINEAR_CLASSIFIER, SOFTMAX
+from assignment.checks.linear import LINEAR_CLASSIFIER
+from assignment.checks.softmax import EXERCISE, SOFTMAX
 from gradkit.classroom import IGNORED, WORKFLOW, classroom_files, is_as_built
 from gradkit.release import ReleaseError, release, starter_files, zipped
 
@@ -128,7 +129,7 @@ def test_the_workflow_may_write_results_and_nothing_else(job: dict[str, Any]) ->
 
 
 def test_two_exercises_are_told_apart(job: dict[str, Any]) -> None:
-    other = Exercise("svm", "SVM", "notebooks/svm.ipynb", (), EXERCISE.checks, 1)
+    other = Exercise("svm", "SVM", "", "notebooks/svm.ipynb", (), EXERCISE.checks, 1)
     workflow = yaml.safe_load(classroom_files([EXERCISE, other])[WORKFLOW])
     [both] = workflow["jobs"].values()
     assert len(graders(both)) == 2 * len(graders(job))
@@ -177,7 +178,7 @@ def test_the_steps_before_the_checks_and_the_notebooks_do_what_they_say(
 def test_the_folder_is_the_starter_and_two_files_more(template: Path) -> None:
     found = contents(template)
     beside = {path: found.pop(path).decode() for path in (WORKFLOW, IGNORED)}
-    assert found == starter_files(PROJECT)
+    assert found == starter_files(PROJECT, ["softmax"])
     assert is_as_built(beside)
     assert os.access(template / "get_datasets.sh", os.X_OK)
 
@@ -194,7 +195,7 @@ def test_git_keeps_data_and_environments_out_of_a_students_repository(repository
     subprocess.run(["git", "init", "--quiet"], cwd=repository, check=True)
     command = ["git", "ls-files", "--others", "--exclude-standard"]
     ran = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True)
-    assert set(ran.stdout.splitlines()) == {*starter_files(PROJECT), WORKFLOW, IGNORED}
+    assert set(ran.stdout.splitlines()) == {*starter_files(PROJECT, ["softmax"]), WORKFLOW, IGNORED}
 
 
 def test_a_build_takes_the_place_of_an_older_one_also_when_points_have_changed(
@@ -232,7 +233,7 @@ def test_a_workflow_that_was_changed_by_hand_is_never_replaced(
 
 def test_an_update_leaves_the_workflow_alone(repository: Path, tmp_path: Path) -> None:
     archive = tmp_path / "softmax-starter.zip"
-    archive.write_bytes(zipped(starter_files(PROJECT)))
+    archive.write_bytes(zipped(starter_files(PROJECT, ["softmax"])))
     solve(repository, SOFTMAX)
     before = contents(repository)
     (repository / "README.md").write_text("an older one")

@@ -14,7 +14,7 @@ import pytest
 from assignment import data_utils
 from assignment.archive import DataError
 from assignment.batch_pickle import LARGEST_BATCH_BYTES
-from assignment.classifiers.linear_classifier import Softmax
+from assignment.classifiers.softmax_classifier import Softmax
 from assignment.data_utils import (
     get_CIFAR10_data,
     load_CIFAR10,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assignment.classifiers.linear_classifier import LinearClassifier, Softmax
+from assignment.classifiers.linear_classifier import LinearClassifier
+from assignment.classifiers.softmax_classifier import Softmax
 
 PROJECT = Path(__file__).parent.parent
 
@@ -246,7 +247,7 @@ def test_a_model_that_finds_no_room_leaves_the_one_that_is_there(tmp_path: Path)
     code = """
         import resource
         import numpy as np
-        from assignment.classifiers.linear_classifier import Softmax
+        from assignment.classifiers.softmax_classifier import Softmax
         model = Softmax()
         model.W = np.ones((3073, 10))
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

@@ -31,7 +31,7 @@ STUBS = ("softmax_naive", "softmax_vectorized", "train_batch", "train_update", "
 @pytest.fixture(scope="session")
 def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("starter")
-    for path, content in starter_files(PROJECT).items():
+    for path, content in starter_files(PROJECT, ["softmax"]).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     return folder
@@ -145,16 +145,20 @@ def test_the_command_packs_and_says_what_to_do(project: Path, tmp_path: Path) ->
 
 def test_an_exercise_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["submit", "svm"])
+        main(["submit", "knn"])
     assert stopped.value.code == 2
-    assert "there is no exercise 'svm'; there are: softmax" in capsys.readouterr().err
+    assert "there is no exercise 'knn'; there are: softmax, svm" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["submit"])
+    assert stopped.value.code == 2
+    assert "name one of the exercises: softmax, svm" in capsys.readouterr().err
 
 
 # --- what is refused -----------------------------------------------------------------------------
 
 
 def test_the_instructors_tree_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["submit"]) == 1
+    assert main(["submit", "softmax"]) == 1
     assert "is the instructor's tree, with the solutions in it" in capsys.readouterr().err
     assert not (PROJECT / NAME).exists()
 

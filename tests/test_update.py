@@ -58,7 +58,7 @@ def make_starter(folder: Path, *changes: Change) -> Path:
     for change in changes:
         change(tree)
     archive = folder / f"{NAME}.zip"
-    archive.write_bytes(zipped(starter_files(tree)))
+    archive.write_bytes(zipped(starter_files(tree, ["softmax"])))
     return archive
 
 

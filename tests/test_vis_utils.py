@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from assignment import vis_utils
+from assignment.array_types import IntArray
 from assignment.synthetic import CLASS_NAMES
 
 NAMES = list(CLASS_NAMES)
@@ -22,6 +23,15 @@ TUNING = {
 }
 STEPS = 10.0 ** np.arange(-9, 0)
 
+
+def disagreement(first: IntArray, second: IntArray, source: str = "") -> Figure:
+    """Of two classifiers that predict this of pictures whose grey is their number."""
+    greys = np.arange(200, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    pictures = np.broadcast_to(greys, (200, 32, 32, 3))
+    predictions = {"A": first, "B": second}
+    return vis_utils.plot_disagreement(pictures, LABELS, predictions, NAMES, source=source)
+
+
 PLOTS: dict[str, Callable[[], Figure]] = {
     "samples": lambda: vis_utils.plot_samples(
         rng.integers(256, size=(200, 32, 32, 3), dtype=np.uint8), LABELS, NAMES
@@ -31,9 +41,10 @@ PLOTS: dict[str, Callable[[], Figure]] = {
     "tuning": lambda: vis_utils.plot_tuning(TUNING),
     "templates": lambda: vis_utils.plot_templates(rng.standard_normal((3073, 10)), NAMES),
     "confusion": lambda: vis_utils.plot_confusion(LABELS, rng.permutation(LABELS), NAMES),
+    "disagreement": lambda: disagreement(LABELS, rng.permutation(LABELS)),
     "gradient error": lambda: vis_utils.plot_gradient_error(STEPS, STEPS**2 + 1e-14 / STEPS),
 }
-with_axes = [name for name in PLOTS if name not in ("samples", "templates")]
+with_axes = [name for name in PLOTS if name not in ("samples", "templates", "disagreement")]
 
 
 def words(figure: Figure) -> set[str]:
@@ -143,7 +154,7 @@ def test_errors_that_are_no_numbers_are_left_out_and_only_such_are_refused() -> 
         vis_utils.plot_gradient_error([1e-6, 1e-5], [np.nan, np.nan])
 
 
-@pytest.mark.parametrize("name", ["samples", "tuning", "templates", "confusion"])
+@pytest.mark.parametrize("name", ["samples", "tuning", "templates", "confusion", "disagreement"])
 def test_plots_made_from_the_stand_in_say_so(name: str) -> None:
     source = "synthetic stand-in, not CIFAR-10 (drawn from seed 231)"
     figure = {
@@ -153,6 +164,7 @@ def test_plots_made_from_the_stand_in_say_so(name: str) -> None:
         "tuning": lambda: vis_utils.plot_tuning(TUNING, source),
         "templates": lambda: vis_utils.plot_templates(np.ones((3073, 10)), NAMES, source=source),
         "confusion": lambda: vis_utils.plot_confusion(LABELS, LABELS, NAMES, source),
+        "disagreement": lambda: disagreement(LABELS, LABELS, source),
     }[name]()
     assert any(source in text for text in words(figure))
 
@@ -177,3 +189,31 @@ def test_colours_that_stand_for_numbers_can_be_read_in_grey(name: str) -> None:
     for scale in scales:
         lightness = scale(np.linspace(0, 1, 64))[:, :3] @ [0.2126, 0.7152, 0.0722]
         assert np.all(np.diff(lightness) > 0)
+
+
+def test_a_picture_stands_in_the_row_of_those_who_get_it_wrong() -> None:
+    first, second = LABELS.copy(), LABELS.copy()
+    first[:3] = (LABELS[:3] + 1) % 10  # so that only B is right
+    second[3:5] = (LABELS[3:5] + 1) % 10
+    first[5:9], second[5:9] = (LABELS[5:9] + 1) % 10, (LABELS[5:9] + 2) % 10
+    figure = disagreement(first, second)
+    assert words(figure) >= {
+        "Only A is right: 2 of 200",
+        "Only B is right: 3 of 200",
+        "Both are wrong: 4 of 200",
+    }
+    rows = [
+        [int(np.asarray(image.get_array())[0, 0, 0]) for axes in row.axes for image in axes.images]
+        for row in figure.subfigs
+    ]
+    assert [sorted(row) for row in rows] == [[3, 4], [0, 1, 2], [5, 6, 7, 8]]
+    for i, wrong in ((0, [first[0]]), (5, [first[5], second[5]])):
+        caption = "\n→ ".join(NAMES[c] for c in (LABELS[i], *wrong))
+        assert caption in words(figure)
+
+
+def test_classifiers_that_never_differ_leave_their_rows_empty() -> None:
+    figure = disagreement(LABELS, LABELS)
+    assert "Only A is right: 0 of 200" in words(figure)
+    assert not [image for row in figure.subfigs for axes in row.axes for image in axes.images]
+    figure.savefig(io.BytesIO(), format="png")

@@ -172,10 +172,14 @@ class Exercise:
     ----------
     name, title : str
         As in ``softmax`` and "The softmax classifier".
+    about : str
+        What a student does in it: a sentence or two, for the README.
     notebook : str
         Path of the notebook in the project.
     files : tuple of str
         Paths of the ``.py`` files that are the student's.
+    modules : tuple of str
+        Paths of the course's own files that a starter needs for this exercise only.
     checks : tuple of Check
         In the order in which a student meets them. What one requires stands before it.
     seed : int
@@ -184,10 +188,17 @@ class Exercise:
 
     name: str
     title: str
+    about: str
     notebook: str
     files: tuple[str, ...]
     checks: tuple[Check, ...]
     seed: int
+    modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for path in self.files:
+            if path.count("/") < 2:  # all modules beside it are taken for the student's
+                raise ValueError(f"{path} is a student's file: give it a folder below assignment/")
 
     def check(self, name: str) -> Check:
         """The check of that name; KeyError with all the names where there is none."""

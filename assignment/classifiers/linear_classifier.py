@@ -1,7 +1,7 @@
-"""A linear classifier trained with stochastic gradient descent, and the softmax one.
+"""A linear classifier trained with stochastic gradient descent.
 
-`LinearClassifier` draws batches, updates the weights, predicts, saves and loads; what makes it a
-softmax classifier is only the loss, which `Softmax` fills in.
+`LinearClassifier` draws batches, updates the weights, predicts, saves and loads; what makes it one
+kind of classifier or another is only the loss, which a subclass fills in beside its loss functions.
 """
 
 import json
@@ -17,7 +17,6 @@ import numpy as np
 from tqdm import tqdm
 
 from assignment.array_types import FloatArray, IntArray
-from assignment.classifiers.softmax import softmax_loss_vectorized
 
 # So small that all scores are nearly equal: training starts from the loss of pure chance, and what
 # is left of the first weights in the last ones is too little to matter or to be seen.
@@ -44,7 +43,7 @@ class LinearClassifier:
 
     def loss(self, X_batch: FloatArray, y_batch: IntArray, reg: float) -> tuple[float, FloatArray]:
         """Loss on a minibatch and its gradient with respect to `W`; a subclass computes them."""
-        raise NotImplementedError(f"{type(self).__name__} has no loss; use a subclass: Softmax")
+        raise NotImplementedError(f"{type(self).__name__} has no loss; use a subclass that has")
 
     def train(
         self,
@@ -224,14 +223,6 @@ class LinearClassifier:
         model = cls()
         model.W, model.hyperparameters = W, hyperparameters
         return model
-
-
-class Softmax(LinearClassifier):
-    """A linear classifier with the softmax loss."""
-
-    def loss(self, X_batch: FloatArray, y_batch: IntArray, reg: float) -> tuple[float, FloatArray]:
-        assert self.W is not None
-        return softmax_loss_vectorized(self.W, X_batch, y_batch, reg)
 
 
 def _require_samples(X: FloatArray, W: FloatArray | None) -> None:

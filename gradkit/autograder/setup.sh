@@ -50,4 +50,4 @@ printf '%s\n' "$python" >"$source/python"
 
 # An image whose own solution does not pass must not be one that grades students.
 cd "$source/project"
-"$python" -m gradkit gradescope --prove --autograder "$autograder"
+"$python" -m gradkit gradescope --prove --exercise "$(cat "$source/exercise")" --autograder "$autograder"

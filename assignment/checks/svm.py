@@ -1,0 +1,179 @@
+"""The checks of the SVM exercise.
+
+Both loss functions get the same checks, on problems small enough to read. No margin in them lies
+near its kink, at 0, where the loss has no gradient and every subgradient would be right.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from assignment.checks.check import Check, Exercise
+from assignment.checks.linear import (
+    LINEAR_CLASSIFIER,
+    OF_TRAINING,
+    SHAPES,
+    Losses,
+    Problem,
+    draw_problem,
+    inputs_and_dtypes,
+    inputs_rule,
+    loss_on,
+)
+
+SVM = "assignment/classifiers/linear_svm.py"
+
+# The least distance of a margin from 0: far more than a step of a numeric gradient moves it.
+FROM_THE_KINK = 0.01
+MOST_DRAWINGS = 1000
+
+
+def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None = None) -> Problem:
+    """The first of the problems drawn one after the other whose margins tell what is wrong.
+
+    None of them is near 0, and of the wrong classes' some are a little above and some a little
+    below: a margin of 0.5 or of 2, where 1 is asked for, then shows in the gradient, too.
+    """
+    for number in range(MOST_DRAWINGS):
+        problem = draw_problem(seed + number, N, D, C, reg, used)
+        scores = problem.X @ problem.W
+        margins = scores - scores[np.arange(N), problem.y][:, np.newaxis] + 1
+        above, below = (margins > 0) & (margins < 0.5), (margins < 0) & (margins > -1)
+        if np.abs(margins).min() >= FROM_THE_KINK and above.any() and below.any():
+            return problem
+    raise ValueError(f"{MOST_DRAWINGS} problems drawn from {seed}, and none has such margins")
+
+
+@lru_cache(maxsize=16)  # drawn once for all forms of a mistake
+def ordinary(seed: int) -> list[Problem]:
+    """Other sizes than the notebook's, and no two of a problem's sizes the same."""
+    return [
+        off_the_kink(seed, N=6, D=3, C=4, reg=0.0),
+        off_the_kink(seed, N=5, D=4, C=12, reg=0.5),
+        off_the_kink(seed, N=9, D=2, C=5, reg=0.0, used=3),
+        off_the_kink(seed, N=7, D=5, C=3, reg=4.0),
+    ]
+
+
+# ---- the notebook's own results ------------------------------------------------------------------
+
+# As in the softmax exercise: each bound lies at least 5.2 standard deviations from the mean, on
+# either data set, for the parameters that the notebook comes with (mean ± standard deviation; 28
+# stand-ins, and 20 seeds on CIFAR-10; measured by benchmarks/thresholds.py):
+BOUNDS = {
+    "LAST_LOSSES": 6.5,  # mean of the last 100 losses: 6.119 ± 0.050; 6.130 ± 0.027
+    "TRAINED_ACCURACY": 0.25,  # validation: 0.351 ± 0.016; 0.338 ± 0.004
+    "TUNED_ACCURACY": 0.3,  # best validation: 0.398 ± 0.016; 0.364 ± 0.005
+    "TEST_ACCURACY": 0.3,  # of the best on the test set: 0.399 ± 0.015; 0.372 ± 0.010
+}
+LOSSES = Losses(
+    SVM,
+    "svm_loss_naive",
+    "svm_loss_vectorized",
+    ("svm_naive", "svm_vectorized"),
+    "LinearSVM",
+    "assignment/classifiers/svm_classifier.py",
+    "best_svm",
+    BOUNDS,
+)
+
+# ---- the exercise --------------------------------------------------------------------------------
+
+# As in SHAPES: mistakes by what the last line of a traceback says, and the code that it quotes.
+_BROADCAST = r"(?s:.*)could not be broadcast together with shapes"
+_OUTSIDE = r"(?s:.*)out of bounds for axis 0 with size"
+RAISES = {
+    **SHAPES,
+    rf"{_BROADCAST} \(6,4\) \(6,(1,)?6\)": "every_right_class_for_every_row",
+    rf"\b(scores|margins|dscores)\[y\]{_OUTSIDE}": "rows_of_the_labels",
+    r"value array of shape \(4,\) could not be broadcast": "count_over_the_wrong_axis",
+    rf"{_BROADCAST} \([34],\) \(6,\)": "counted_by_the_wrong_axis",
+    rf"\bscores\[\w+\]{_OUTSIDE} 3\b": "counted_by_the_wrong_axis",
+    rf"\bdW\[\w+(\[\w+\])?(, :)?\] ?[-+]?=({_BROADCAST} \(4,\) \(3,\)|{_OUTSIDE} 3\b)": (
+        "row_and_column_mixed"
+    ),
+    r"(\bW\[\w+\]|\bX\[:, ?\w+\])(?s:.*)(not aligned|mismatch in its core dimension)": (
+        "row_and_column_mixed"
+    ),
+    r"numpy boolean (subtract|negative)": "mask_not_of_floats",
+    r"Cannot cast ufunc '\w+' output from dtype\('\w+'\) to dtype\('(bool|u?int\d+)'\)": (
+        "mask_not_of_floats"
+    ),
+}
+
+# What to say where no mistake of the bank explains a kind of difference.
+LOSS_HINTS = {
+    "offset": "Look for what every sample adds, however right it is: the margin of the right class "
+    "to itself is 1, and must not count.",
+    "factor": "Look at what the sum of the margins is divided by: once, by the number of samples.",
+    "unregularised": "Half of reg times the sum of all squared weights is added once, after the "
+    "division by the number of samples.",
+    "nan": "nan or inf comes of a division by 0, or of numbers far too large. Nothing in this loss "
+    "needs a division but that by the number of samples.",
+}
+GRADIENT_HINTS = {
+    "factor": "Look at what the gradient is divided by: once, by the number of samples, like the "
+    "loss. Each class within the margin counts as 1, whatever its margin.",
+    "unregularised": "The gradient of 0.5 * reg * sum(W * W) is reg * W. It is added once, after "
+    "the division by the number of samples.",
+    "wrong": "Take one sample and one wrong class. If its margin is above 0, x is added to that "
+    "class's column and subtracted from the right class's; otherwise neither. Is that what yours "
+    "does, for each such class?",
+}
+
+
+def _checks_of(function: str, short: str, region: str) -> list[Check]:
+    """The checks that both loss functions get; `short` begins their names."""
+    name = short.capitalize()
+    values = (f"{short}_loss", f"{short}_gradient")
+    run = loss_on("linear_svm", function, ordinary)
+    return [
+        Check(
+            f"{short}_loss",
+            f"{name} loss",
+            10,
+            (region,),
+            run,
+            ("loss",),
+            hints=LOSS_HINTS,
+            raises=RAISES,
+        ),
+        Check(
+            f"{short}_gradient",
+            f"{name} gradient",
+            15,
+            (region,),
+            run,
+            ("dW",),
+            hints=GRADIENT_HINTS,
+            raises=RAISES,
+        ),
+        Check(
+            f"{short}_inputs",
+            f"{name}, inputs and dtypes kept",
+            5,
+            (region,),
+            inputs_and_dtypes("linear_svm", function),
+            requires=values,
+            rule=inputs_rule,
+        ),
+    ]
+
+
+EXERCISE = Exercise(
+    name="svm",
+    title="The linear SVM",
+    about="You give a linear classifier another loss, that of the support vector machine, with its "
+    "gradient, first with loops, then without; you train it, tune it, and see what it has learnt.",
+    notebook="notebooks/svm.ipynb",
+    files=(SVM, LINEAR_CLASSIFIER),
+    modules=(LOSSES.in_module,),
+    seed=232,
+    checks=(
+        *_checks_of(LOSSES.naive, "naive", "svm_naive"),
+        *_checks_of(LOSSES.vectorized, "vectorized", "svm_vectorized"),
+        LOSSES.no_loops(),
+        *OF_TRAINING,
+        *LOSSES.of_the_notebook(),
+    ),
+)

@@ -1,0 +1,115 @@
+"""The multiclass SVM's loss and its gradient, once with loops and once without.
+
+A linear classifier scores picture x_i for class c as s_c = x_i . W[:, c]. The SVM asks that the
+right class y is ahead of every other one by a margin of 1, and counts by how much it is not:
+
+    loss = mean over pictures of sum over c != y of max(0, s_c - s_y + 1)  +  0.5 * reg * sum(W * W)
+    dW   = gradient of that loss with respect to W
+
+A class that is behind by more than the margin adds nothing, neither to loss nor gradient. The 0.5
+makes the gradient of the regularisation exactly reg * W. Write the loops first: they are slow and
+easy to get right, and what they return is what the vectorized version is compared with.
+
+The loss is that of Weston and Watkins, "Support vector machines for multi-class pattern
+recognition", ESANN 1999, with a margin of 1 and without slack that is squared.
+"""
+
+import numpy as np
+
+from assignment.array_types import FloatArray, IntArray
+
+
+def svm_loss_naive(
+    W: FloatArray, X: FloatArray, y: IntArray, reg: float
+) -> tuple[float, FloatArray]:
+    """SVM loss and gradient, with loops over the samples and the classes.
+
+    Parameters
+    ----------
+    W : (D, C) float array
+        Weights, a column a class.
+    X : (N, D) float array
+        A minibatch, a row a sample.
+    y : (N,) integer array
+        Right classes, 0 <= y[i] < C.
+    reg : float
+        Regularisation strength.
+
+    Returns
+    -------
+    loss : float
+        Mean data loss plus ``0.5 * reg * sum(W * W)``.
+    dW : (D, C) array of W's dtype
+        Gradient of ``loss`` with respect to ``W``; that of the regularisation is ``reg * W``.
+    """
+    loss = 0.0
+    dW = np.zeros_like(W)
+
+    ################################################################################
+    # TODO: Compute the loss and its gradient with explicit loops, over the samples
+    # and over the classes. Put the loss into `loss`, the gradient into `dW`.
+    #
+    # Careful: the right class has no margin to itself, but every other class that
+    # counts moves its column of the gradient, too. And do not forget the
+    # regularisation, in both of the two.
+    ################################################################################
+    ### BEGIN SOLUTION svm_naive
+    num_train = X.shape[0]
+    num_classes = W.shape[1]
+    for i in range(num_train):
+        scores = X[i] @ W
+        right_score = scores[y[i]]
+        for c in range(num_classes):
+            if c == y[i]:
+                continue
+            margin = scores[c] - right_score + 1
+            if margin > 0:
+                loss += margin
+                dW[:, c] += X[i]
+                dW[:, y[i]] -= X[i]
+    loss = loss / num_train + 0.5 * reg * np.sum(W * W)
+    dW = dW / num_train + reg * W
+    ### END SOLUTION
+
+    return loss, dW
+
+
+def svm_loss_vectorized(
+    W: FloatArray, X: FloatArray, y: IntArray, reg: float
+) -> tuple[float, FloatArray]:
+    """SVM loss and gradient, without a Python loop.
+
+    Same parameters and results as :func:`svm_loss_naive`. Neither W nor X nor y is changed, and
+    loss and gradient come in W's dtype, so that float32 training stays float32.
+    """
+    loss = 0.0
+    dW = np.zeros_like(W)
+
+    ################################################################################
+    # TODO: Compute the same loss and gradient with whole-array operations, no loops.
+    # Put the loss into `loss`, the gradient into `dW`.
+    #
+    # Careful: set the margin of the right class to 0 before you use the margins. In
+    # the gradient the right class counts as often as others are within the margin.
+    # And do not forget the regularisation.
+    ################################################################################
+    ### BEGIN SOLUTION svm_vectorized
+    X = X.astype(W.dtype, copy=False)
+    num_train = X.shape[0]
+    samples = np.arange(num_train)
+
+    scores = X @ W
+    margins = scores - scores[samples, y][:, np.newaxis] + 1
+    np.maximum(margins, 0, out=margins)
+    margins[samples, y] = 0
+    loss = margins.sum() / num_train
+    loss += 0.5 * reg * np.vdot(W, W)  # vdot(W, W) is sum(W * W), without the array between
+
+    dscores = (margins > 0).astype(W.dtype)
+    dscores[samples, y] = -dscores.sum(axis=1)
+    dscores /= num_train
+    dW = X.T @ dscores
+    dW += reg * W
+    ### END SOLUTION
+
+    return loss, dW
