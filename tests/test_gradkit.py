@@ -73,8 +73,9 @@ def test_a_demo_without_a_sandbox_says_so_in_a_line_and_goes_on(
             (bin / program).symlink_to(found)
     monkeypatch.setenv("PATH", str(bin))
     # A smaller class than that of the command, which another test sees.
-    code = "from assignment import PROJECT; from gradkit import demo; demo.SUBMISSIONS = 14; demo.demo(PROJECT, 2, print)"
-    ran = python(tree, "-c", code)
+    smaller = "from gradkit import demo; demo.SUBMISSIONS = 14"
+    call = "from assignment import PROJECT; demo.demo(PROJECT, 2, print)"
+    ran = python(tree, "-c", f"{smaller}; {call}")
     assert ran.returncode == 0, ran.stderr
     [line] = [line for line in ran.stdout.splitlines() if "Without a sandbox" in line]
     assert "bubblewrap (the command bwrap) is not installed" in line
