@@ -288,6 +288,7 @@ def test_two_graders_on_one_ledger_do_not_hurt_each_other(
 ) -> None:
     out = tmp_path / "grades"
     command = [sys.executable, "-m", "gradkit", "grade", classroom, "--out", out, "--seed", SEED]
+    command += ["--exercise", "softmax"]
     both = [
         subprocess.Popen(
             [*map(str, command), "--jobs", "1"], cwd=PROJECT,
