@@ -27,6 +27,7 @@ from gradkit.standing import Class, Standing
 
 FOLDER = "demo"
 SUBMISSIONS = 30
+LEAST = 7  # of one exercise, however many there are: one of each kind
 STUBS = 2  # of each exercise, and one archive that is damaged
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
     names = exercise_names(project)
     for name in names:
         submissions = folder / "submissions" / name
-        write_submissions(project, name, submissions, SUBMISSIONS // len(names))
+        write_submissions(project, name, submissions, max(LEAST, SUBMISSIONS // len(names)))
         out = folder / "grades" / name
         request = Request(project, name, out, submissions, jobs, enclosure=enclosure)
         report = grade_class(request, lambda line: None)
@@ -122,8 +123,8 @@ def _trees(bank: Bank, stubs: Tree, count: int) -> Iterator[Tree]:
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """So many of the items, evenly from first to last."""
-    return [items[number * len(items) // count] for number in range(count)]
+    """So many of the items, evenly from first to last; none where there are none."""
+    return [items[number * len(items) // count] for number in range(count)] if items else []
 
 
 def _contents(

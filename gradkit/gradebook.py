@@ -267,17 +267,17 @@ class Ledger:
 
     # --- what people give ------------------------------------------------------------------------
 
-    def give(self, given: Iterable[Manual]) -> None:
-        """Write down what a person gave, all of it or nothing; it replaces what was there."""
+    def give(self, given: Iterable[Manual], taken_back: Iterable[tuple[str, str]] = ()) -> None:
+        """Write down what a person gave, in the place of what was there, all of it or nothing.
+
+        Of what is taken back, by student and item, counts again what the kit found.
+        """
         with self._transaction() as db:
+            db.executemany("DELETE FROM manual WHERE student = ? AND item = ?", taken_back)
             db.executemany(
                 "INSERT OR REPLACE INTO manual VALUES (?, ?, ?, ?, ?, ?)",
                 [(*vars(manual).values(), time.time()) for manual in given],
             )
-
-    def take_back(self, student: str, item: str) -> None:
-        """Let what the kit found count again."""
-        self._db.execute("DELETE FROM manual WHERE student = ? AND item = ?", (student, item))
 
     def manual(self) -> dict[tuple[str, str], Manual]:
         """What people gave, by student and item."""

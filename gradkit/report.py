@@ -65,9 +65,7 @@ def import_manual(grades: Grades, path: Path) -> str:
     with opened(grades) as (ledger, class_):
         hidden = whose_names(class_, ledger.secret(None), hide_names=True)
         read = read_manual(path, class_, hidden)
-        for student, item in read.taken_back:
-            ledger.take_back(student, item)
-        ledger.give(read.given)
+        ledger.give(read.given, read.taken_back)
         return read.told()
 
 

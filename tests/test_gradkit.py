@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from assignment import PROJECT
+from gradkit.demo import LEAST, spread, write_submissions
 
 
 @pytest.fixture
@@ -61,6 +62,17 @@ def test_the_demo_does_the_main_job(tree: Path) -> None:
     ran = gradkit(tree, "demo")
     assert ran.returncode == 1
     assert "mine.txt, which no demo has left there" in ran.stderr
+
+
+@pytest.mark.parametrize("count", [LEAST, 10, 15, 30])
+def test_a_class_of_any_size_has_something_of_each_kind(count: int, tmp_path: Path) -> None:
+    write_submissions(PROJECT, "svm", tmp_path / "class", count)
+    works = [path.read_bytes() for path in sorted((tmp_path / "class").iterdir())]
+    assert len(works) == count
+    assert works[-3] == works[-2]  # untouched
+    assert works[-2].startswith(works[-1])  # damaged
+    assert len(set(works)) >= min(count - 1, 5)
+    assert spread([], 3) == []  # an exercise without variants
 
 
 def test_a_demo_without_a_sandbox_says_so_in_a_line_and_goes_on(
