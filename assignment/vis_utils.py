@@ -83,7 +83,7 @@ def plot_loss_curve(loss_history: Sequence[float]) -> Figure:
         steps = np.arange(len(smooth)) + (window - 1) / 2
         axes.plot(steps, smooth, color=LINE, linewidth=1.8, label=f"mean of {window} steps")
     axes.set_xlabel("step of SGD")
-    axes.set_ylabel("loss on the batch (nats), with regularisation")
+    axes.set_ylabel("loss on the batch, with regularisation")
     axes.set_title("Training loss")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
