@@ -103,7 +103,13 @@ def _add_grade(commands: Any) -> None:
         metavar="CSV",
         help="whose submission is whose: a column `student`, and others found in files' names",
     )
-    _add_jobs(command)
+    where = command.add_mutually_exclusive_group()
+    _add_jobs(where)
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="grade on the Dask cluster of this scheduler, tcp://HOST:PORT",
+    )
     command.add_argument(
         "--seed",
         type=_seed,
@@ -189,7 +195,7 @@ def _add_only(command: argparse.ArgumentParser) -> None:
     command.add_argument("--exercise", metavar="NAME", help="this exercise alone (all of them)")
 
 
-def _add_jobs(command: argparse.ArgumentParser) -> None:
+def _add_jobs(command: Any) -> None:
     command.add_argument(
         "--jobs",
         type=_positive,
@@ -273,7 +279,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from gradkit.engine import Request, forget, grade_class
+    from gradkit.grade_class import Request, forget, grade_class
     from gradkit.report import write_gradebook
 
     request = Request(
@@ -285,6 +291,7 @@ def _grade(options: argparse.Namespace) -> int:
         options.roster,
         options.seed,
         _enclosure(options),
+        options.scheduler,
     )
     if options.regrade is not None:
         forget(request, options.regrade)
@@ -298,7 +305,7 @@ def _grade(options: argparse.Namespace) -> int:
 
 
 def _look(options: argparse.Namespace) -> int:
-    from gradkit.engine import look
+    from gradkit.grade_class import look
 
     notebook = look(_grades(options), options.submission, options.desk, _enclosure(options))
     print("Look into it with")
@@ -307,7 +314,7 @@ def _look(options: argparse.Namespace) -> int:
 
 
 def _reverdict(options: argparse.Namespace) -> int:
-    from gradkit.engine import reverdict
+    from gradkit.grade_class import reverdict
     from gradkit.report import write_gradebook
 
     for line in reverdict(_grades(options)):

@@ -18,7 +18,7 @@ from assignment.checks.display import MARKS
 from assignment.submit import packed
 from gradkit import GradkitError
 from gradkit.bank import Bank, Tree, read_bank, solved_tree
-from gradkit.engine import Request, grade_class
+from gradkit.grade_class import Request, grade_class
 from gradkit.pages import points
 from gradkit.release import exercise_names, release, starter_files
 from gradkit.report import write_gradebook, write_pages

@@ -1,45 +1,48 @@
-"""Grade a class: many submissions side by side, each result in the ledger as soon as it is there.
+"""Where works are graded: many at once, by workers that each do one after another.
 
-    grade_class    ledger, exam and its proof, then every submission: read, claimed, graded, settled
-    a worker       a process that has imported pytest and nbval once and grades one after another
+    Engine       hands works out as workers become free, and gives back what came of them
+    Processes    workers on this machine
+    Cluster      workers of a Dask cluster (gradkit.cluster)
 
 Workers get a submission's files and cells as bytes and texts, and give back verdicts. What is
-trusted stays here; what is not runs in the sandbox that a worker starts.
+trusted stays with them; what is not runs in the sandbox that a worker starts.
 """
 
 import contextlib
 import ctypes
+import itertools
 import os
+import queue
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+from gradkit.exam import Exam
+from gradkit.gradebook import Key, started
+from gradkit.sandbox import Enclosure
+from gradkit.submission import Work
 
-from assignment import regions
-from assignment.checks.check import load_exercise
-from assignment.checks.verdict import Verdict
-from gradkit import GradkitError
-from gradkit.exam import Exam, exam_digest, make_exam
-from gradkit.gradebook import Entry, Grades, Key, Ledger, Result, kit_digest, started
-from gradkit.release import starter_files, starter_versions
-from gradkit.sandbox import Enclosure, probe
-from gradkit.submission import Refused, Submission, Work, find, one, read
+if TYPE_CHECKING:  # what it imports takes a second, and only workers need it
+    from gradkit.grade import Graded
 
-# A worker's memory grows a little with every run of pytest; a new one costs a second.
-WORKS_PER_WORKER = 64
-LOOK = 10.0  # seconds between two looks whether anything moves
-TRIES = 2  # of a work whose worker died
-STARTS_AND_STOPS = 120.0  # seconds that a work may take besides all its cells' deadlines
+LOOK = 1.0  # seconds between two looks at who is there, and who takes too long
+TRIES = 3  # of a work whose worker ended
+# A process's memory grows a little with every run of pytest; a new one costs a second.
+WORKS_PER_PROCESS = 64
+
+Grade = Callable[[Mapping[str, bytes], Mapping[str, str]], Future["Graded"]]
 
 
 @dataclass(frozen=True)
@@ -51,417 +54,277 @@ class Task:
     work: Work
 
 
-@dataclass
-class Report:
-    """How a run of `grade_class` went: what was graded now, what was there, what is left."""
+@dataclass(frozen=True)
+class Ended:
+    """What came of a task: how it was graded, or why it could not be.
 
-    graded: int = 0
-    there: int = 0
-    refused: int = 0
-    failed: int = 0
-    left: list[str] = field(default_factory=list)
+    `alone` says that nothing else was graded on that machine meanwhile.
+    """
 
-    def __str__(self) -> str:
-        said = [f"{self.graded} graded"]
-        said += [f"{self.there} had been graded before"] * bool(self.there)
-        said += [f"{self.refused} refused"] * bool(self.refused)
-        said += [f"{self.failed} could not be graded"] * bool(self.failed)
-        if self.left:
-            said.append(
-                f"another grader is still at work on {', '.join(self.left)}: run this again"
-            )
-        return "; ".join(said) + "."
+    task: Task
+    graded: "Graded | None" = None
+    why: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)
-class Request(Grades):
-    """What a grader asks for; see the options of `python -m gradkit grade`."""
+class Worker:
+    """One that grades one work at a time.
 
-    submissions: Path
-    jobs: int
-    roster: Path | None = None
-    seed: int | None = None
-    enclosure: Enclosure = Enclosure.SANDBOX
-
-
-def grade_class(request: Request, say: Callable[[str], None]) -> Report:
-    """Grade all submissions that have no result yet.
-
-    Raises
-    ------
-    GradkitError
-        Nothing can be graded: no sandbox, a ledger of another seed, a solution that does not pass.
+    Attributes
+    ----------
+    name : str
+        No other worker of the engine has it, before or after.
+    machine : str
+        Workers on the same one take each other's time.
+    grade : function
+        From a work's files and cells to the future of what comes of it.
     """
-    if request.enclosure is not Enclosure.NONE:
-        probe(request.enclosure)
-    ledger = Ledger(request.out, request.exercise)
-    with _work_folder() as folder:
-        try:
-            exam = open_exam(request, ledger, folder, request.seed)
-            kit = kit_digest(Path(__file__).parent)
-            if not ledger.is_proved(exam.digest, kit):
-                say("Grading the solution, which has to come through with all points ...")
-                prove(exam, request.project, request.enclosure)
-                ledger.keep_proved(exam.digest, kit)
-            return _Class(request, ledger, exam, kit, say, folder).grade()
-        finally:
-            ledger.close()
+
+    name: str
+    machine: str
+    grade: Grade
 
 
-@contextlib.contextmanager
-def _work_folder() -> Iterator[Path]:
-    """A folder for all that a run of `grade_class` needs for a while, its workers' things included.
-
-    Those of runs that were killed are removed first: there are seeds in them.
-    """
-    prefix = "gradkit-run-"
-    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        pid, since, *_ = left.name.removeprefix(prefix).split("-")
-        if pid.isdecimal() and started(int(pid)) != since:
-            shutil.rmtree(left, ignore_errors=True)
-    mine = f"{prefix}{os.getpid()}-{started(os.getpid())}-"
-    with tempfile.TemporaryDirectory(prefix=mine, ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # the sandbox reads the stand-in in it
-        yield Path(folder)
+class NotReady(Exception):
+    """A worker was given a work before it knew of the exam, as after a restart."""
 
 
-def open_exam(grades: Grades, ledger: Ledger, folder: Path, seed: int | None = None) -> Exam:
-    """The exam with the ledger's secret seed; its answers are computed once and kept."""
-    secret = ledger.secret(seed)
-    digest = exam_digest(
-        grades.exercise, grades.project, starter_files(grades.project, [grades.exercise])
-    )
-    kept = ledger.answers(digest)
-    exam = make_exam(grades.exercise, grades.project, secret, folder, kept)
-    if kept is None:
-        ledger.keep_answers(digest, exam.answers)
-    return exam
+class Engine(ABC):
+    """Workers, and how works are handed out to them."""
+
+    # What a future raises when its worker has ended.
+    worker_ended: tuple[type[BaseException], ...] = ()
+
+    @abstractmethod
+    def workers(self) -> Collection[Worker]:
+        """Those that are ready or at work. It is asked about once a second.
+
+        Raises
+        ------
+        GradkitError
+            There are none, and none will come.
+        """
+
+    @abstractmethod
+    def end(self, worker: Worker) -> None:
+        """End a worker, if it has not ended yet, and do without it from now on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all that this engine has begun."""
+
+    def grade(
+        self, tasks: Iterator[Task], most_seconds: float, alone: bool = False
+    ) -> Iterator[Ended]:
+        """Grade tasks, and give back what came of each, in the order in which they end.
+
+        A task is taken from `tasks` when a worker is free for it, and one ahead, so that memory
+        does not grow with how many there are.
+
+        Parameters
+        ----------
+        tasks : iterator of Task
+        most_seconds : float
+            What a work may take; a worker that takes longer is ended.
+        alone : bool
+            Grade one at a time on each machine.
+        """
+        return _Handing(self, tasks, most_seconds, alone).out()
 
 
-def prove(exam: Exam, project: Path, enclosure: Enclosure) -> None:
-    """Grade the solution as a class is graded: an exam that it fails is no exam."""
-    from gradkit.grade import grade
+@dataclass(frozen=True)
+class _Run:
+    """A task that is being graded."""
 
-    exercise = exam.exercise
-    files = {path: (project / path).read_bytes() for path in exercise.files}
-    text = regions.read_source(project / exercise.notebook)
-    cells = regions.extract_cells(regions.read_notebook(text, exercise.notebook), exercise.notebook)
-    graded = grade(exam, files, cells, enclosure)
-    lost = [f"{v.title} ({v.headline}: {v.text})" for v in graded.verdicts.values() if not v.passed]
-    if lost:
-        raise GradkitError(
-            f"The solution itself does not pass: {'; '.join(lost)}. Nobody was graded. Run "
-            "`python -m gradkit verify`."
-        )
+    task: Task
+    worker: Worker
+    since: float
+    alone: bool
 
 
-# --- the class -----------------------------------------------------------------------------------
-
-
-class _Class:
-    """One run over a class's submissions."""
+class _Handing:
+    """One call of `Engine.grade`."""
 
     def __init__(
-        self,
-        request: Request,
-        ledger: Ledger,
-        exam: Exam,
-        kit: str,
-        say: Callable[[str], None],
-        folder: Path,
+        self, engine: Engine, tasks: Iterator[Task], most_seconds: float, alone: bool
     ) -> None:
-        self.folder = folder
-        self.request, self.ledger, self.exam, self.kit, self.say = request, ledger, exam, kit, say
-        self.versions = starter_versions(request.project, request.exercise)
-        self.report = Report()
-        self.bar: Any = None
-        self.again: list[Task] = []
-        # Workers may have another one before it.
-        self.claim_seconds = 2 * (STARTS_AND_STOPS + exam.all_deadlines)
+        self.engine, self.tasks, self.most_seconds, self.alone = engine, tasks, most_seconds, alone
+        self.again: deque[Task] = deque()  # tasks whose worker ended
+        self.tries: Counter[Key] = Counter()
+        self.ahead: Task | None = None  # the next one
+        self.idle: dict[str, Worker] = {}
+        self.present: dict[str, Worker] = {}  # who may be given works
+        self.neighbours: Counter[str] = Counter()  # workers of each machine
+        self.running: dict[Future[Graded], _Run] = {}
+        self.done: queue.SimpleQueue[Future[Graded]] = queue.SimpleQueue()
+        self.looked = -LOOK
 
-    def grade(self) -> Report:
-        found = find(self.request.submissions, self.exam.exercise, self.request.roster)
-        self._retire(found)
-        with tqdm(total=len(found), unit="submission", file=sys.stderr) as self.bar:
-            self._run(self._tasks(found), self.request.jobs)
-            # What ran out of time beside others gets all of the machine for itself, once.
-            again, self.again = self.again, []
-            self._run(iter(again), 1)
-        return self.report
+    def out(self) -> Iterator[Ended]:
+        ended: list[Ended] = []
+        while True:
+            if time.monotonic() >= self.looked + LOOK:
+                ended += self._look()
+            self._hand_out()
+            # Workers are busy again before anybody writes down what they did.
+            yield from ended
+            if not self.running and self.ahead is None:
+                return
+            ended = [*self._ended(self._wait())]
 
-    def _retire(self, found: list[Submission]) -> None:
-        """Let what was in the folder before, of a student who has others in it now, count no more.
+    def _look(self) -> Iterator[Ended]:
+        """See who is there; tasks of workers that are gone have to be graded by others."""
+        workers = self.engine.workers()
+        self.neighbours = Counter(worker.machine for worker in workers)
+        if self.alone:
+            workers = {worker.machine: worker for worker in reversed([*workers])}.values()
+            self.neighbours = Counter({worker.machine: 1 for worker in workers})
+        self.present = {worker.name: worker for worker in workers}
+        self.looked = time.monotonic()
+        for future, run in list(self.running.items()):
+            if run.worker.name not in self.present:
+                future.cancel()
+                yield from self._lost(self.running.pop(future))
+            elif self.looked - run.since > self.most_seconds:
+                self.engine.end(run.worker)
+        busy = {run.worker.name for run in self.running.values()}
+        self.idle = {name: one for name, one in self.present.items() if name not in busy}
 
-        Platforms give a submission another name when it is handed in again.
-        """
-        names: dict[str, set[str]] = {}
-        for submission in found:
-            names.setdefault(submission.student, set()).add(submission.name)
-        for entry in self.ledger.entries():
-            if entry.submission not in names.get(entry.student, {entry.submission}):
-                note = "It is no longer in the folder, where there is another one."
-                self.ledger.enter(replace(entry, status="superseded", notes=(note,)))
+    def _hand_out(self) -> None:
+        while True:
+            if self.ahead is None:
+                self.ahead = self.again.popleft() if self.again else next(self.tasks, None)
+            if not self.idle or self.ahead is None:
+                return
+            task, self.ahead = self.ahead, None
+            _, worker = self.idle.popitem()
+            try:
+                future = worker.grade(task.work.files, task.work.cells)
+            except self.engine.worker_ended:  # while it was idle
+                self.engine.end(worker)
+                self.again.appendleft(task)
+                self.looked = -LOOK
+                continue
+            alone = self.neighbours[worker.machine] == 1
+            self.running[future] = _Run(task, worker, time.monotonic(), alone)
+            future.add_done_callback(self.done.put)
 
-    def _tasks(self, found: list[Submission]) -> Iterator[Task]:
-        """What is to be graded, one by one; everything else about a submission is entered here."""
-        others = []
-        for submission in found:
-            task = self._enter(submission)
-            if task and self._claim(task):
-                yield task
-            elif task:
-                others.append(task)
-        for task in others:  # another grader was at work on them when they were looked at first
-            if self.ledger.result(task.key) is not None:
-                self._is_there(self.ledger.entry(task.key.student, task.name))
-            elif self._claim(task):
-                yield task
-            else:
-                self.report.left.append(task.name)
-
-    def _claim(self, task: Task) -> bool:
-        return self.ledger.claim(task.key, self.claim_seconds)
-
-    def _enter(self, submission: Submission) -> Task | None:
-        """Write a submission down as it is found; the task, if it has to be graded."""
-        entry = _entry(submission)
-        if submission.superseded or not submission.name:
-            self.ledger.enter(entry)
-            self._came(entry, None)
-            return None
+    def _wait(self) -> Iterator[Future[Any]]:
+        """The futures that are done, as soon as there is one; none when it is time to look."""
         try:
-            work = read(submission, self.exam.exercise)
-        except Refused as error:
-            # The student is told the first of the notes; the others may name other students.
-            refusal = str(error.__cause__ or error)
-            refused = replace(entry, status="refused", notes=(refusal, *entry.notes))
-            self.ledger.enter(refused)
-            self.report.refused += 1
-            self._came(refused, None)
-            return None
-        notes = [*work.notes, *self._of_version(work)]
-        key = Key(submission.student, work.digest, self.exam.digest, self.kit)
-        there = self.ledger.result(key)
-        entry = replace(entry, work=work.digest, notes=tuple(notes))
-        task = Task(key, submission.name, work)
-        if there and not there.again:
-            self._is_there(entry)
-            return None
-        self.ledger.enter(entry)
-        if there:  # it ran out of time, and the grader was stopped before it was tried again
-            self.again.append(task)
-            return None
-        return task
-
-    def _is_there(self, entry: Entry) -> None:
-        self.ledger.enter(replace(entry, status="graded"))
-        self.report.there += 1
-        self._came(entry, None)
-
-    def _of_version(self, work: Work) -> Iterator[str]:
-        if work.version and work.version not in self.versions:
-            of_today = " and ".join(sorted(self.versions)) or "of no version"
-            yield f"Made from a starter {work.version}; those of today are {of_today}."
-
-    def _run(self, tasks: Iterator[Task], jobs: int) -> None:
-        """Grade the tasks, so many at once."""
-        tries: dict[Key, int] = {}
-        waiting: list[Task] = []
-        running: dict[Future[Any], Task] = {}
-        pool, moved = self._pool(jobs), time.monotonic()
-        try:
+            yield self.done.get(timeout=max(0.0, self.looked + LOOK - time.monotonic()))
             while True:
-                while len(running) < 2 * jobs and (task := self._next(waiting, tasks)):
-                    running[pool.submit(_grade, task.work.files, task.work.cells)] = task
-                if not running:
-                    return
-                done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
-                if done:
-                    moved = time.monotonic()
-                elif time.monotonic() - moved > self.claim_seconds:
-                    # A worker that does not come to an end, whatever keeps it.
-                    for process in list((pool._processes or {}).values()):
-                        process.kill()
-                for future in done:
-                    task = running.pop(future)
-                    try:
-                        result = self._result(task, future.result())
-                    except BrokenProcessPool:
-                        # Whichever of them it was: each is tried again, in a new pool.
-                        lost = [task, *running.values()]
-                        running.clear()
-                        pool.shutdown(wait=False, cancel_futures=True)
-                        pool = self._pool(jobs)
-                        for task in lost:
-                            tries[task.key] = tries.get(task.key, 0) + 1
-                            if tries[task.key] < TRIES:
-                                waiting.append(task)
-                            else:
-                                self._failed(task, "The process that graded it was ended twice.")
-                        break
-                    except Exception as error:
-                        self._failed(task, f"{type(error).__name__}: {error}"[:500])
-                        continue
-                    if result.again and jobs > 1:
-                        self.again.append(task)
-                        self.ledger.settle(task.key, result)
-                    else:
-                        self._settled(task, result)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
-                process.kill()
+                yield self.done.get_nowait()
+        except queue.Empty:
+            return
 
-    def _next(self, waiting: list[Task], tasks: Iterator[Task]) -> Task | None:
-        return waiting.pop() if waiting else next(tasks, None)
+    def _ended(self, done: Iterator[Future[Any]]) -> Iterator[Ended]:
+        for future in done:
+            run = self.running.pop(future, None)
+            if run is None:  # its worker was taken for lost before
+                continue
+            try:
+                graded = future.result()
+            except (CancelledError, NotReady):  # which is nobody's doing
+                self.again.append(run.task)
+                self.looked = -LOOK
+                continue
+            except self.engine.worker_ended:
+                self.engine.end(run.worker)
+                self.looked = -LOOK
+                yield from self._lost(run)
+                continue
+            except Exception as error:
+                yield Ended(run.task, why=f"{type(error).__name__}: {error}"[:500])
+            else:
+                yield Ended(run.task, graded, alone=run.alone)
+            if run.worker.name in self.present:
+                self.idle[run.worker.name] = run.worker
 
-    def _pool(self, jobs: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            jobs,
+    def _lost(self, run: _Run) -> Iterator[Ended]:
+        self.tries[run.task.key] += 1
+        if self.tries[run.task.key] < TRIES:
+            self.again.append(run.task)
+        else:
+            yield Ended(run.task, why=f"The process that graded it was ended {TRIES} times.")
+
+
+# --- processes of this machine -------------------------------------------------------------------
+
+
+class Processes(Engine):
+    """Workers on this machine: processes that import pytest and nbval once.
+
+    Parameters
+    ----------
+    jobs : int
+        How many.
+    exam : Exam
+    enclosure : Enclosure
+    folder : Path
+        For all that they need for a while; whoever made it cleans up, should they be killed.
+    """
+
+    worker_ended = (BrokenProcessPool,)
+
+    def __init__(self, jobs: int, exam: Exam, enclosure: Enclosure, folder: Path) -> None:
+        self._begin = (exam, enclosure, os.getpid(), folder)
+        self._names = map("process {}".format, itertools.count(1))
+        self._pools: dict[Worker, ProcessPoolExecutor] = {}
+        for _ in range(jobs):
+            self._add()
+
+    def workers(self) -> Collection[Worker]:
+        return self._pools.keys()
+
+    def end(self, worker: Worker) -> None:
+        if worker in self._pools:
+            _kill(self._pools.pop(worker))
+            self._add()
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            _kill(pool)
+
+    def _add(self) -> None:
+        # A pool of one, so that whose process has ended is never in doubt.
+        pool = ProcessPoolExecutor(
+            1,
             # A fork of a process that has threads, as tqdm makes one, may hang.
             get_context("spawn"),
             _begin,
-            (self.exam, self.request.enclosure, os.getpid(), self.folder),
-            max_tasks_per_child=WORKS_PER_WORKER,
+            self._begin,
+            max_tasks_per_child=WORKS_PER_PROCESS,
         )
-
-    def _result(self, task: Task, graded: Any) -> Result:
-        handed_in = {
-            "files": {path: text.decode("latin-1") for path, text in task.work.files.items()},
-            "cells": task.work.cells,
-            "answers": task.work.answers,
-        }
-        return Result(
-            task.key,
-            graded.verdicts,
-            graded.outcomes,
-            handed_in,
-            graded.seconds,
-            again=graded.may_be_the_neighbours(self.exam),
-        )
-
-    def _settled(self, task: Task, result: Result) -> None:
-        before = self.ledger.result(task.key)
-        best = before if before and before.score > result.score else result
-        self.ledger.settle(task.key, replace(best, again=False))
-        entry = replace(self.ledger.entry(task.key.student, task.name), status="graded")
-        self.ledger.enter(entry)
-        self.report.graded += 1
-        self._came(entry, best)
-
-    def _failed(self, task: Task, why: str) -> None:
-        self.ledger.settle(task.key)
-        entry = self.ledger.entry(task.key.student, task.name)
-        note = f"It could not be graded, through no fault of its own: {why}"
-        entry = replace(entry, status="failed", notes=(*entry.notes, note))
-        self.ledger.enter(entry)
-        self.report.failed += 1
-        self._came(entry, None)
-
-    def _came(self, entry: Entry, result: Result | None) -> None:
-        """Tell of a submission that is done with."""
-        self.bar.update()
-        if result:
-            out_of = sum(check.points for check in self.exam.exercise.checks)
-            self.say(f"{entry.student:24} {result.score:3} of {out_of}  {entry.submission}")
-        elif entry.status in ("refused", "failed"):
-            note = entry.notes[0 if entry.status == "refused" else -1]
-            self.say(f"{entry.student:24} {entry.status}  {entry.submission}: {note}")
+        grade: Grade = partial(pool.submit, _grade)  # type: ignore[call-arg]
+        self._pools[Worker(next(self._names), "", grade)] = pool
 
 
-def _entry(submission: Submission) -> Entry:
-    received = submission.when.isoformat(timespec="seconds") if submission.when else ""
-    status = "superseded" if submission.superseded else "waiting"
-    if not submission.name:
-        status = "nothing handed in"
-    return Entry(
-        submission.name,
-        submission.student,
-        received,
-        status,
-        notes=submission.notes,
-        dated=submission.dated,
-    )
+def _kill(pool: ProcessPoolExecutor) -> None:
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
 
-
-# --- before and after ----------------------------------------------------------------------------
-
-
-def forget(grades: Grades, student: str) -> None:
-    """Delete the results of a student, or of all where none is named, so that they are graded anew.
-
-    Raises
-    ------
-    GradkitError
-        Nothing is known of that student.
-    """
-    ledger = Ledger(grades.out, grades.exercise)
-    try:
-        known = {entry.student for entry in ledger.entries()}
-        if student and student not in known:
-            raise GradkitError(f"{ledger.path} knows no student {student!r}, so nothing was done.")
-        ledger.forget(student or None)
-    finally:
-        ledger.close()
-
-
-def look(grades: Grades, submission: Path, desk: Path, enclosure: Enclosure) -> Path:
-    """Lay out one submission for `pytest --nbval`, with the ledger's seed; the notebook's path.
-
-    Raises
-    ------
-    GradkitError
-        The submission cannot be opened, or something is at that place already.
-    """
-    from gradkit.grade import lay_for_a_look
-
-    if desk.exists():
-        raise GradkitError(f"{desk} is there already. Name a new folder.")
-    if enclosure is not Enclosure.NONE:
-        probe(enclosure)
-    work = read(one(submission), load_exercise(grades.exercise))
-    ledger = Ledger(grades.out, grades.exercise)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            exam = open_exam(grades, ledger, Path(folder))
-            return lay_for_a_look(exam, work.files, work.cells, desk, enclosure)
-    finally:
-        ledger.close()
-
-
-def reverdict(grades: Grades) -> Iterator[str]:
-    """Judge all results by the exam as it is now, from what the checks returned; what changed."""
-    from gradkit.sitting import judge
-
-    ledger = Ledger(grades.out, grades.exercise)
-    kit = kit_digest(Path(__file__).parent)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            exam = open_exam(grades, ledger, Path(folder))
-            for result in list(ledger.results()):
-                files = {
-                    path: text.encode("latin-1") for path, text in result.handed_in["files"].items()
-                }
-                judge_ = judge(exam, files, result.outcomes)
-                verdicts = {name: judge_.verdict(name) for name in exam.exercise.names}
-                key = result.key._replace(exam=exam.digest, kit=kit)
-                ledger.judged_again(result, key, verdicts)
-                yield from _changes(result, verdicts)
-    finally:
-        ledger.close()
-
-
-def _changes(result: Result, verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    for name, after in verdicts.items():
-        before = result.verdicts.get(name)
-        if before is None or before.points != after.points:
-            points = before.points if before else "no"
-            yield f"{result.key.student:24} {name}: {points} points before, {after.points} now"
-
-
-# --- a worker ------------------------------------------------------------------------------------
 
 _EXAM: list[Any] = []
+WORK_FOLDER = "gradkit-run-"
+
+
+@contextlib.contextmanager
+def work_folder() -> Iterator[Path]:
+    """A folder for all that this process needs for a while to grade, and those that it starts.
+
+    Those of processes that were killed are removed first: there are seeds in them.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{WORK_FOLDER}*"):
+        pid, since, *_ = left.name.removeprefix(WORK_FOLDER).split("-")
+        if pid.isdecimal() and started(int(pid)) != since:
+            shutil.rmtree(left, ignore_errors=True)
+    mine = f"{WORK_FOLDER}{os.getpid()}-{started(os.getpid())}-"
+    with tempfile.TemporaryDirectory(prefix=mine, ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # the sandbox reads the stand-in in it
+        yield Path(folder)
 
 
 def _begin(exam: Exam, enclosure: Enclosure, parent: int, folder: Path) -> None:
@@ -477,7 +340,7 @@ def _begin(exam: Exam, enclosure: Enclosure, parent: int, folder: Path) -> None:
     _EXAM[:] = [exam, enclosure]
 
 
-def _grade(files: dict[str, bytes], cells: dict[str, str]) -> Any:
+def _grade(files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
     from gradkit.grade import grade
 
     exam, enclosure = _EXAM

@@ -7,7 +7,10 @@ judged on. The latter and the right answers never enter a sandbox.
 
 import contextlib
 import hashlib
+import importlib.util
 import io
+import py_compile
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +30,9 @@ from gradkit.sandbox import Enclosure
 
 DATA = "/data"  # where the stand-in is in a sandbox
 BEST_MODEL = "/tmp/best_model.npz"
+# Lines of the notebook's setup that look, before each cell, whether a module's file has changed.
+# None does while a submission is graded.
+RELOADING = ("%load_ext autoreload", "%autoreload 2")
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Exam:
     def all_deadlines(self) -> float:
         """The seconds that a submission's cells may take together."""
         limits, checks = self.manifest.limits, len(self.exercise.checks)
-        others = len(self.notebook({})["cells"]) - checks
+        others = len(self._cells) - checks
         return checks * limits.check_seconds + others * limits.cell_seconds
 
     def notebook(
@@ -101,20 +107,49 @@ class Exam:
         Its code cells, as the starter has them, without those that only show something; checks
         answer with numbers for the secret seed, and the parameters are the grading ones.
         """
-        path = self.exercise.notebook
-        nb = regions.read_notebook(self.starter[path].decode(), path)
         graded = []
-        for cell in nb["cells"]:
+        for cell in self._cells:
             about = cell["metadata"].get("gradkit", {})
-            if cell["cell_type"] != "code" or about.get("role") == "display":
-                continue
             source = cells.get(about.get("region", ""), regions.source_of(cell))
             if "check" in about:
                 source = self._question(about["check"])
             elif about.get("role") == "parameters":
                 source = "\n".join([source, *self._parameters(enclosure)])
+            elif about.get("role") == "setup":
+                source = "\n".join(line for line in source.splitlines() if line not in RELOADING)
             graded.append({**cell, "source": source})
-        return {**nb, "cells": graded}
+        return {**self._starter_notebook, "cells": graded}
+
+    @cached_property
+    def _starter_notebook(self) -> regions.Notebook:
+        path = self.exercise.notebook
+        return regions.read_notebook(self.starter[path].decode(), path)
+
+    @cached_property
+    def _cells(self) -> list[Any]:
+        """The cells that are run: those of code, without those that only show something."""
+        return [
+            cell
+            for cell in self._starter_notebook["cells"]
+            if cell["cell_type"] == "code"
+            and cell["metadata"].get("gradkit", {}).get("role") != "display"
+        ]
+
+    @cached_property
+    def compiled(self) -> dict[str, bytes]:
+        """The course's own files as Python compiles them, by the paths where it looks for that."""
+        found = {}
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder) / "source.py", Path(folder) / "compiled"
+            for path, content in self.starter.items():
+                if path.endswith(".py") and path not in self.exercise.files:
+                    source.write_bytes(content)
+                    never_again = py_compile.PycInvalidationMode.UNCHECKED_HASH
+                    py_compile.compile(
+                        str(source), str(target), path, doraise=True, invalidation_mode=never_again
+                    )
+                    found[importlib.util.cache_from_source(path)] = target.read_bytes()
+        return found
 
     def _question(self, name: str) -> str:
         own_seed = self.exercise.check(name).seed_from(self.secret)
@@ -179,7 +214,7 @@ def make_exam(
 
 def write_tree(exam: Exam, files: Mapping[str, bytes], tree: Path) -> None:
     """The starter's tree with a student's files in their places, for a sandbox to read."""
-    for path, content in {**exam.starter, **files}.items():
+    for path, content in {**exam.starter, **exam.compiled, **files}.items():
         place = tree / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)

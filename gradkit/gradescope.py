@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from assignment import PROJECT
 from assignment.checks.check import load_exercise
 from assignment.checks.display import as_text
 from assignment.checks.verdict import Verdict
-from gradkit.engine import prove
 from gradkit.exam import Exam, make_exam
 from gradkit.grade import Graded, grade
+from gradkit.grade_class import prove
 from gradkit.manifest import Manifest
 from gradkit.sandbox import MB, Enclosure, SandboxError, probe
 from gradkit.submission import Refused, Work, one, read
@@ -84,7 +85,7 @@ def prove_image(exercise: str) -> None:
     """
     found = enclosure()
     with _exam(exercise) as exam:
-        prove(exam, PROJECT, found)
+        prove(exam, PROJECT, partial(grade, exam, enclosure=found))
     print("The solution passes.")
 
 

@@ -23,8 +23,8 @@ from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from assignment.submit import packed
 from gradkit.bank import read_bank
-from gradkit.engine import Request, grade_class
 from gradkit.feedback import FeedbackError, page_names
+from gradkit.grade_class import Request, grade_class
 from gradkit.gradebook import Grades, Ledger
 from gradkit.manual import ManualError
 from gradkit.pages import render

@@ -1,0 +1,118 @@
+"""Where the time of a graded submission goes, part by part.
+
+    python -m benchmarks.grading_parts [--submissions 60]
+
+Grades the class of `benchmarks.grading` in one process, as a worker does, and prints for each part
+its wall time and the CPU time of the whole machine (/proc/stat), means over the submissions: let
+nothing else run meanwhile. A part's CPU is what all processes took while it lasted, so what the
+worker does beside a running cell counts for the cell.
+"""
+
+import argparse
+import contextlib
+import functools
+import itertools
+import os
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from assignment import PROJECT
+from assignment.checks.verdict import Judge
+from benchmarks.grading import cpu_seconds, handed_in, solved_cells
+from gradkit import grade as grading
+from gradkit.exam import make_exam
+from gradkit.kernel import Kernel
+from gradkit.sitting import Sitting
+
+REST = "pytest and nbval"
+CELLS = {
+    "setup": "imports of the notebook",
+    "parameters": "the data",
+    "load": "the data",
+    "split": "the data",
+}
+
+
+class Parts:
+    """Adds up what each part takes; what a part within it takes is not its own."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # wall, CPU
+        self._open: list[str] = []
+        self.begin()
+
+    def begin(self) -> None:
+        self._open = [REST]
+        self.seconds.clear()
+        self._since = time.perf_counter(), cpu_seconds()
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        self._turn()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._open.pop()
+
+    def end(self) -> None:
+        self._turn()
+
+    def _turn(self) -> None:
+        now = time.perf_counter(), cpu_seconds()
+        for which in (0, 1):
+            self.seconds[self._open[-1]][which] += now[which] - self._since[which]
+        self._since = now
+
+    def count(self, owner: Any, name: str, part: Callable[..., str]) -> None:
+        """Let a function's time be that of a part, which depends on its arguments."""
+        function = getattr(owner, name)
+
+        @functools.wraps(function)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            with self.part(part(*args)):
+                return function(*args, **kwargs)
+
+        setattr(owner, name, counted)
+
+
+def of_cell(_: Sitting, cell: Mapping[str, Any]) -> str:
+    about = cell["metadata"].get("gradkit", {})
+    return "the checks" if "check" in about else CELLS.get(cell["id"], "training and tuning")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--submissions", type=int, default=60, help="how many are graded (60)")
+    options = parser.parse_args()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    cells, parts = solved_cells(), Parts()
+    class_ = list(itertools.islice(handed_in(), options.submissions))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        exam = make_exam("softmax", PROJECT, 1, Path(folder) / "exam")
+        grading.grade(exam, {}, cells)  # what is imported and computed once
+        parts.count(grading, "lay", lambda *_: "files and notebook laid out")
+        parts.count(Kernel, "__init__", lambda *_: "the kernel's start, in its sandbox")
+        parts.count(Kernel, "stop", lambda *_: "the kernel's end")
+        parts.count(Sitting, "run", of_cell)
+        parts.count(Judge, "verdict", lambda *_: "verdicts")
+        parts.begin()
+        for files in class_:
+            grading.grade(exam, files, cells)
+        parts.end()
+    print(f"{'seconds for each of ' + str(options.submissions) + ' submissions':38}  wall    CPU")
+    for name, (wall, cpu) in sorted(parts.seconds.items(), key=lambda item: -item[1][1]):
+        print(f"{name:38} {wall / options.submissions:5.3f}  {cpu / options.submissions:5.3f}")
+    sums = [sum(part[which] for part in parts.seconds.values()) for which in (0, 1)]
+    wall, cpu = (total / options.submissions for total in sums)
+    print(f"{'together':38} {wall:5.3f}  {cpu:5.3f}")
+
+
+if __name__ == "__main__":
+    main()
