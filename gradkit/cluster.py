@@ -39,7 +39,7 @@ from gradkit.gradebook import kit_digest
 from gradkit.release import starter_files
 from gradkit.sandbox import Enclosure, probe
 
-CONNECT_SECONDS = 20.0  # to the scheduler, at first and when the connection was lost
+CONNECT_SECONDS = 10.0  # to the scheduler, at first and when the connection was lost
 READY_SECONDS = 180.0  # that a worker may take to get ready
 PATIENCE = 300.0  # seconds without any worker
 MOST_EXAMS = 4  # that a worker keeps, for as many graders at a time
