@@ -13,6 +13,7 @@ Whoever can speak with scheduler or workers can run code there and read the exam
 network has to be closed to others, or to be Dask's TLS.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import logging
@@ -24,6 +25,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,11 +55,12 @@ class ClusterError(GradkitError):
 
 @dataclass
 class _Joining:
-    """A worker that is getting ready."""
+    """A worker that is getting ready: first it is asked whether it finds this module."""
 
     worker: Worker
-    future: "Future[str]"
+    future: Future[Any]
     since: float
+    found: bool = False
 
 
 class Cluster(Engine):
@@ -162,7 +165,8 @@ class Cluster(Engine):
         address = self._addresses[id]
         grade = partial(self._submit, address, grade_one, self._bundle["token"])
         worker = Worker(id, str(urlsplit(address).hostname), grade)
-        future = self._submit(address, get_ready, self._bundle)
+        # Asked in Python's own words: a worker that is sent what it cannot import ends.
+        future = self._submit(address, find_spec, __name__)
         self._joining[id] = _Joining(worker, future, time.monotonic())
         if threads > 1:
             self._say(
@@ -180,12 +184,15 @@ class Cluster(Engine):
         elif joining.future.cancelled():  # the connection was lost meanwhile
             del self._joining[id]
             return
-        elif error := joining.future.exception():
-            first = str(error.__cause__ or error).partition("\n")[0][:200]
+        elif joining.future.exception() or joining.future.result() is None:
             refusal = (
                 "it does not find what the grader has; start `python -m dask scheduler` and "
-                f"`python -m dask worker` in a checkout of this version ({first})"
+                "`python -m dask worker` in a checkout of this version"
             )
+        elif not joining.found:
+            joining.found = True
+            joining.future = self._submit(self._addresses[id], get_ready, self._bundle)
+            return
         else:
             refusal = joining.future.result()
         del self._joining[id]
@@ -205,13 +212,20 @@ def _connected(address: str) -> Any:
         It cannot be had.
     """
     try:
-        from distributed import Client, KilledWorker
+        from distributed import Client, KilledWorker, Security
+        from distributed.comm.core import connect
     except ImportError as error:
         raise ClusterError(
             "Dask is not installed. Say: pip install -r requirements-cluster.txt"
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+
+    async def knock() -> None:
+        comm = await connect(address, CONNECT_SECONDS, **Security().get_connection_args("client"))
+        await comm.close()
+
     try:
+        asyncio.run(knock())  # a client that finds nobody leaves complaints of its own behind
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(
