@@ -90,9 +90,10 @@ class Dask:
             process.terminate()
         for process in self.processes:
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=3)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 @pytest.fixture
@@ -344,9 +345,7 @@ def test_a_worker_without_a_sandbox_or_a_checkout_is_refused(
     dask.add_worker(tmp_path)
     ran = grade(few, tmp_path / "out", "--scheduler", dask.address)
     assert ran.returncode == 1
-    assert (
-        "start `python -m dask scheduler` and `python -m dask worker` in a checkout" in ran.stderr
-    )
+    assert "`python -m dask worker` in a checkout of this version" in ran.stderr
     assert _count(tmp_path / "out") == 0
 
 
