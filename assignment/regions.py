@@ -222,7 +222,7 @@ def read_notebook(text: str, where: str) -> Notebook:
             f"{where} is not a notebook, or a damaged one ({error}). Open it in Jupyter and save "
             "it again, or go back to an older copy of it."
         ) from error
-    fault = _notebook_fault(nb)
+    fault = _notebook_fault(nb, text)
     if fault:
         raise RegionError(f"{where} {fault}. Open it in Jupyter and save it again.")
     for number, cell in enumerate(nb["cells"], start=1):
@@ -452,7 +452,7 @@ def _fitted(body: Body, region: Region) -> str:
     return "".join(fitted)
 
 
-def _notebook_fault(nb: object) -> str | None:
+def _notebook_fault(nb: object, text: str) -> str | None:
     if not isinstance(nb, dict):
         return "is not a notebook: it is JSON, but not an object"
     if _is_nested_deeply(nb):
@@ -464,7 +464,9 @@ def _notebook_fault(nb: object) -> str | None:
     if not isinstance(nb.get("metadata", {}), dict):
         return "is not a notebook: its metadata are not an object"
     try:
-        json.dumps(nb, ensure_ascii=False).encode("utf-8")
+        text.encode("utf-8")
+        if "\\ud" in text or "\\uD" in text:  # the escapes that can be half a character
+            json.dumps(nb, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         return "holds half a character (a lone surrogate), which no file can hold"
     return None

@@ -35,7 +35,7 @@ import numpy as np
 from assignment import PROJECT
 from assignment.checks.answers import Answers
 from gradkit import GradkitError
-from gradkit.engine import Engine, NotReady, Worker, work_folder
+from gradkit.engine import Engine, NotReady, Worker, graded, work_folder
 from gradkit.exam import Exam, exam_digest, make_exam
 from gradkit.gradebook import kit_digest
 from gradkit.release import starter_files
@@ -51,6 +51,111 @@ Bundle = dict[str, Any]
 
 class ClusterError(GradkitError):
     """The cluster cannot be used, or no longer; the text says why, and what to do."""
+
+
+# --- in a worker ---------------------------------------------------------------------------------
+
+
+def make_bundle(exam: Exam, kit: str, enclosure: Enclosure) -> Bundle:
+    """What a worker has to know to grade for an exam: plain data, which any version can read."""
+    bundle = {
+        "exercise": exam.exercise.name,
+        "secret": exam.secret,
+        "answers": exam.answers.to_json(),
+        "enclosure": enclosure.value,
+        "exam": exam.digest,
+        "gradkit": kit,
+        "Python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    # For whoever may not know the secret: it says of which bundle a work is.
+    return {**bundle, "token": hashlib.sha256(repr(bundle).encode()).hexdigest()}
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a worker keeps of an exam; closing it removes its folder."""
+
+    exam: Exam
+    enclosure: Enclosure
+    folder: Path
+    closing: contextlib.ExitStack
+
+
+_KNOWN: dict[str, _Known] = {}  # by their bundles' tokens
+_ONE_AT_A_TIME = threading.Lock()  # pytest, and the time that is measured, are the process's own
+
+
+def get_ready(bundle: Bundle) -> str:
+    """Make this process ready for an exam; why it cannot be, or nothing."""
+    here = {
+        "Python": platform.python_version(),
+        "numpy": np.__version__,
+        "gradkit": kit_digest(Path(__file__).parent),
+    }
+    for name, version in here.items():
+        if version != bundle[name]:
+            return f"it has {name} {version}, and the grader {bundle[name]}"
+    with _ONE_AT_A_TIME:
+        try:
+            return "" if bundle["token"] in _KNOWN else _learn(bundle)
+        except GradkitError as error:
+            return str(error).rstrip(".")
+
+
+def _learn(bundle: Bundle) -> str:
+    name, enclosure = bundle["exercise"], Enclosure(bundle["enclosure"])
+    digest = exam_digest(name, PROJECT, starter_files(PROJECT, [name]))
+    if digest != bundle["exam"]:
+        return f"its {name} exercise is of version {digest}, and the grader's of {bundle['exam']}"
+    if enclosure is not Enclosure.NONE:
+        probe(enclosure)
+    while len(_KNOWN) >= MOST_EXAMS:
+        _KNOWN.pop(next(iter(_KNOWN))).closing.close()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(work_folder())
+        answers = Answers.from_json(bundle["answers"])
+        exam = make_exam(name, PROJECT, bundle["secret"], folder, answers)
+        import gradkit.grade  # noqa: F401  which takes a second, once
+
+        _KNOWN[bundle["token"]] = _Known(exam, enclosure, folder, stack.pop_all())
+    return ""
+
+
+def grade_one(token: str, files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
+    """Grade a work for the exam with this token.
+
+    Raises
+    ------
+    NotReady
+        This process knows no such exam.
+    """
+    with _ONE_AT_A_TIME:
+        if token not in _KNOWN:
+            raise NotReady(token)
+        known = _KNOWN[token]
+        with _temporary_files_in(known.folder):
+            return graded(known.exam, files, cells, known.enclosure)
+
+
+def leave(bundle: Bundle) -> None:
+    """Forget an exam."""
+    with _ONE_AT_A_TIME:
+        if bundle["token"] in _KNOWN:
+            _KNOWN.pop(bundle["token"]).closing.close()
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let desks and sockets be where they are cleaned up, should this process be killed."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+# --- in the grader's process ---------------------------------------------------------------------
 
 
 @dataclass
@@ -82,6 +187,9 @@ class Cluster(Engine):
     ClusterError
         There is no such scheduler, or Dask is not installed.
     """
+
+    # What a worker does with an exam's token and a work's files and cells.
+    work: Callable[..., Any] = staticmethod(grade_one)
 
     def __init__(
         self,
@@ -163,7 +271,7 @@ class Cluster(Engine):
 
     def _begin(self, id: str, threads: int) -> None:
         address = self._addresses[id]
-        grade = partial(self._submit, address, grade_one, self._bundle["token"])
+        grade = partial(self._submit, address, self.work, self._bundle["token"])
         worker = Worker(id, str(urlsplit(address).hostname), grade)
         # Asked in Python's own words: a worker that is sent what it cannot import ends.
         future = self._submit(address, find_spec, __name__)
@@ -233,107 +341,3 @@ def _connected(address: str) -> Any:
             "`python -m dask scheduler`, in a checkout of this version; it prints its address."
         ) from error
     return client, (KilledWorker,)
-
-
-# --- in a worker ---------------------------------------------------------------------------------
-
-
-def make_bundle(exam: Exam, kit: str, enclosure: Enclosure) -> Bundle:
-    """What a worker has to know to grade for an exam: plain data, which any version can read."""
-    bundle = {
-        "exercise": exam.exercise.name,
-        "secret": exam.secret,
-        "answers": exam.answers.to_json(),
-        "enclosure": enclosure.value,
-        "exam": exam.digest,
-        "gradkit": kit,
-        "Python": platform.python_version(),
-        "numpy": np.__version__,
-    }
-    # For whoever may not know the secret: it says of which bundle a work is.
-    return {**bundle, "token": hashlib.sha256(repr(bundle).encode()).hexdigest()}
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What a worker keeps of an exam; closing it removes its folder."""
-
-    exam: Exam
-    enclosure: Enclosure
-    folder: Path
-    closing: contextlib.ExitStack
-
-
-_KNOWN: dict[str, _Known] = {}  # by their bundles' tokens
-_ONE_AT_A_TIME = threading.Lock()  # pytest, and the time that is measured, are the process's own
-
-
-def get_ready(bundle: Bundle) -> str:
-    """Make this process ready for an exam; why it cannot be, or nothing."""
-    here = {
-        "Python": platform.python_version(),
-        "numpy": np.__version__,
-        "gradkit": kit_digest(Path(__file__).parent),
-    }
-    for name, version in here.items():
-        if version != bundle[name]:
-            return f"it has {name} {version}, and the grader {bundle[name]}"
-    with _ONE_AT_A_TIME:
-        try:
-            return "" if bundle["token"] in _KNOWN else _learn(bundle)
-        except GradkitError as error:
-            return str(error).rstrip(".")
-
-
-def _learn(bundle: Bundle) -> str:
-    name, enclosure = bundle["exercise"], Enclosure(bundle["enclosure"])
-    digest = exam_digest(name, PROJECT, starter_files(PROJECT, [name]))
-    if digest != bundle["exam"]:
-        return f"its {name} exercise is of version {digest}, and the grader's of {bundle['exam']}"
-    if enclosure is not Enclosure.NONE:
-        probe(enclosure)
-    while len(_KNOWN) >= MOST_EXAMS:
-        _KNOWN.pop(next(iter(_KNOWN))).closing.close()
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(work_folder())
-        answers = Answers.from_json(bundle["answers"])
-        exam = make_exam(name, PROJECT, bundle["secret"], folder, answers)
-        import gradkit.grade  # noqa: F401  which takes a second, once
-
-        _KNOWN[bundle["token"]] = _Known(exam, enclosure, folder, stack.pop_all())
-    return ""
-
-
-def grade_one(token: str, files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
-    """Grade a work for the exam with this token.
-
-    Raises
-    ------
-    NotReady
-        This process knows no such exam.
-    """
-    from gradkit.grade import grade
-
-    with _ONE_AT_A_TIME:
-        if token not in _KNOWN:
-            raise NotReady(token)
-        known = _KNOWN[token]
-        with _temporary_files_in(known.folder):
-            return grade(known.exam, files, cells, known.enclosure)
-
-
-def leave(bundle: Bundle) -> None:
-    """Forget an exam."""
-    with _ONE_AT_A_TIME:
-        if bundle["token"] in _KNOWN:
-            _KNOWN.pop(bundle["token"]).closing.close()
-
-
-@contextlib.contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Let desks and sockets be where they are cleaned up, should this process be killed."""
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before

@@ -23,14 +23,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradkit.exam import Exam
-from gradkit.gradebook import Key, started
+from gradkit.gradebook import Key, Outcomes, started
 from gradkit.sandbox import Enclosure
 from gradkit.submission import Work
 
@@ -224,7 +224,7 @@ class _Handing:
             if run is None:  # its worker was taken for lost before
                 continue
             try:
-                graded = future.result()
+                came = future.result()
             except (CancelledError, NotReady):  # which is nobody's doing
                 self.again.append(run.task)
                 self.looked = -LOOK
@@ -237,7 +237,7 @@ class _Handing:
             except Exception as error:
                 yield Ended(run.task, why=f"{type(error).__name__}: {error}"[:500])
             else:
-                yield Ended(run.task, graded, alone=run.alone)
+                yield Ended(run.task, came, alone=run.alone)
             if run.worker.name in self.present:
                 self.idle[run.worker.name] = run.worker
 
@@ -341,7 +341,15 @@ def _begin(exam: Exam, enclosure: Enclosure, parent: int, folder: Path) -> None:
 
 
 def _grade(files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
+    exam, enclosure = _EXAM
+    return graded(exam, files, cells, enclosure)
+
+
+def graded(
+    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], enclosure: Enclosure
+) -> "Graded":
+    """Grade a work in this process, with outcomes as the ledger keeps them."""
     from gradkit.grade import grade
 
-    exam, enclosure = _EXAM
-    return grade(exam, files, cells, enclosure)
+    came = grade(exam, files, cells, enclosure)
+    return replace(came, outcomes=Outcomes.pack(came.outcomes))

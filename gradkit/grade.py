@@ -42,7 +42,7 @@ class Graded:
     """What came of a submission: verdicts and outcomes by the checks' names, and its seconds."""
 
     verdicts: dict[str, Verdict]
-    outcomes: dict[str, Outcome] = field(repr=False)
+    outcomes: Mapping[str, Outcome] = field(repr=False)
     seconds: float = 0.0
 
     def may_be_the_neighbours(self, exam: Exam) -> bool:

@@ -66,7 +66,20 @@ class Request(Grades):
     scheduler: str | None = None
 
 
-def grade_class(request: Request, say: Callable[[str], None]) -> Report:
+def make_engine(
+    request: Request, exam: Exam, kit: str, say: Callable[[str], None], folder: Path
+) -> Engine:
+    """The engine that is asked for."""
+    if request.scheduler is None:
+        return Processes(request.jobs, exam, request.enclosure, folder)
+    from gradkit.cluster import Cluster
+
+    return Cluster(request.scheduler, exam, kit, request.enclosure, say)
+
+
+def grade_class(
+    request: Request, say: Callable[[str], None], make_engine: Callable[..., Engine] = make_engine
+) -> Report:
     """Grade all submissions that have no result yet.
 
     Raises
@@ -80,22 +93,12 @@ def grade_class(request: Request, say: Callable[[str], None]) -> Report:
     kit = kit_digest(Path(__file__).parent)
     with contextlib.closing(ledger), work_folder() as folder:
         exam = open_exam(request, ledger, folder, request.seed)
-        with contextlib.closing(_engine(request, exam, kit, say, folder)) as engine:
+        with contextlib.closing(make_engine(request, exam, kit, say, folder)) as engine:
             if not ledger.is_proved(exam.digest, kit):
                 say("Grading the solution, which has to come through with all points ...")
                 prove(exam, request.project, partial(_alone, engine, exam))
                 ledger.keep_proved(exam.digest, kit)
             return _Class(request, ledger, exam, kit, say, engine).grade()
-
-
-def _engine(
-    request: Request, exam: Exam, kit: str, say: Callable[[str], None], folder: Path
-) -> Engine:
-    if request.scheduler is None:
-        return Processes(request.jobs, exam, request.enclosure, folder)
-    from gradkit.cluster import Cluster
-
-    return Cluster(request.scheduler, exam, kit, request.enclosure, say)
 
 
 def open_exam(grades: Grades, ledger: Ledger, folder: Path, seed: int | None = None) -> Exam:

@@ -16,7 +16,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,6 +93,33 @@ class Key(NamedTuple):
     work: str
     exam: str
     kit: str
+
+
+class Outcomes(Mapping[str, Outcome]):
+    """What the checks returned, by name: packed as the ledger keeps it, read when asked for.
+
+    Those of one submission are a third of a megabyte, most of it weights, and take 20 ms to pack.
+    So that is done where it was graded, and nobody unpacks those of a class at once.
+    """
+
+    def __init__(self, packed: Mapping[str, bytes]) -> None:
+        self.packed = packed
+
+    @classmethod
+    def pack(cls, outcomes: Mapping[str, Outcome]) -> "Outcomes":
+        if isinstance(outcomes, Outcomes):
+            return outcomes
+        texts = {name: json.dumps(write_outcome(one)) for name, one in outcomes.items()}
+        return cls({name: zlib.compress(text.encode()) for name, text in texts.items()})
+
+    def __getitem__(self, name: str) -> Outcome:
+        return read_outcome(json.loads(zlib.decompress(self.packed[name])))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.packed)
+
+    def __len__(self) -> int:
+        return len(self.packed)
 
 
 @dataclass(frozen=True)
@@ -309,7 +336,7 @@ class Ledger:
             if result is None:
                 return
             self._delete(key)
-            verdicts = json.dumps({name: vars(v) for name, v in result.verdicts.items()})
+            verdicts = _as_json(result.verdicts)
             handed_in = zlib.compress(json.dumps(result.handed_in).encode())
             values = (*key, result.score, verdicts, handed_in, result.seconds, int(result.again))
             columns = "student, work, exam, kit, score, verdicts, handed_in, seconds, again, graded"
@@ -319,10 +346,7 @@ class Ledger:
             ).lastrowid
             db.executemany(
                 "INSERT INTO outcomes VALUES (?, ?, ?)",
-                [
-                    (new, name, zlib.compress(json.dumps(write_outcome(outcome)).encode()))
-                    for name, outcome in result.outcomes.items()
-                ],
+                [(new, *item) for item in Outcomes.pack(result.outcomes).packed.items()],
             )
 
     def result(self, key: Key) -> Result | None:
@@ -343,12 +367,15 @@ class Ledger:
 
     def judged_again(self, result: Result, key: Key, verdicts: Mapping[str, Verdict]) -> None:
         """Replace a result's verdicts by those of another exam or kit; it is theirs then."""
-        changed = Result(
-            key, verdicts, result.outcomes, result.handed_in, result.seconds, result.again
-        )
-        if key != result.key:
-            self._delete(result.key)
-        self.settle(key, changed)
+        number = self._result_id(result.key)
+        changed = replace(result, key=key, verdicts=verdicts)
+        with self._transaction() as db:
+            if key != result.key:
+                self._delete(key)
+            db.execute(
+                "UPDATE results SET exam = ?, kit = ?, score = ?, verdicts = ? WHERE id = ?",
+                (key.exam, key.kit, changed.score, _as_json(verdicts), number),
+            )
 
     def forget(self, student: str | None) -> int:
         """Delete the results of a student, or of all; how many there were."""
@@ -365,27 +392,69 @@ class Ledger:
         return None if found is None else int(found[0])
 
     def _read_result(self, number: int) -> Result:
-        columns = "student, work, exam, kit, verdicts, handed_in, seconds, again"
+        columns = "student, work, exam, kit, verdicts, seconds, again"
         row = self._db.execute(f"SELECT {columns} FROM results WHERE id = ?", (number,)).fetchone()
-        outcomes = self._db.execute(
-            "SELECT name, outcome FROM outcomes WHERE result = ?", (number,)
-        )
         return Result(
             Key(*row[:4]),
             {name: _verdict(about) for name, about in json.loads(row[4]).items()},
-            {
-                name: read_outcome(json.loads(zlib.decompress(outcome)))
-                for name, outcome in outcomes
-            },
-            json.loads(zlib.decompress(row[5])),
-            row[6],
-            bool(row[7]),
+            Outcomes(_Packed(self._db, number)),
+            _HandedIn(self._db, number),
+            row[5],
+            bool(row[6]),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Packed(Mapping[str, bytes]):
+    """The outcomes of a result, each read when it is asked for."""
+
+    db: sqlite3.Connection
+    result: int
+
+    def __getitem__(self, name: str) -> bytes:
+        query = "SELECT outcome FROM outcomes WHERE result = ? AND name = ?"
+        found = self.db.execute(query, (self.result, name)).fetchone()
+        if found is None:
+            raise KeyError(name)
+        return bytes(found[0])
+
+    def __iter__(self) -> Iterator[str]:
+        query = "SELECT name FROM outcomes WHERE result = ? ORDER BY rowid"
+        return iter([name for (name,) in self.db.execute(query, (self.result,))])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class _HandedIn(Mapping[str, Any]):
+    """What was handed in of a result, read when it is asked for."""
+
+    db: sqlite3.Connection
+    result: int
+
+    def _read(self) -> dict[str, Any]:
+        query = "SELECT handed_in FROM results WHERE id = ?"
+        [(packed,)] = self.db.execute(query, (self.result,))
+        return dict(json.loads(zlib.decompress(packed)))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     submission, student, received, status, work, notes, dated = row
     return Entry(submission, student, received, status, work, tuple(json.loads(notes)), dated)
+
+
+def _as_json(verdicts: Mapping[str, Verdict]) -> str:
+    return json.dumps({name: vars(verdict) for name, verdict in verdicts.items()})
 
 
 def _verdict(about: Mapping[str, Any]) -> Verdict:

@@ -752,6 +752,8 @@ _TOKEN = re.compile(r'[,\[{]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
 
 def _is_crowded(text: str) -> bool:
     """Whether a JSON text has more tokens that take memory than a notebook."""
+    if len(text) <= MOST_TOKENS:
+        return False
     tokens = itertools.islice(_TOKEN.finditer(text), MOST_TOKENS + 1)
     return sum(1 for _ in tokens) > MOST_TOKENS
 

@@ -30,7 +30,7 @@ from gradkit.bank import read_bank
 from gradkit.cluster import get_ready, make_bundle
 from gradkit.exam import make_exam
 from gradkit.gradebook import kit_digest
-from gradkit.sandbox import Enclosure
+from gradkit.sandbox import Enclosure, descendants
 from tests.test_grading import grade, gradebook, solved_cells, solved_files, submission
 
 pytest.importorskip("distributed", reason="Dask is not installed: no cluster is tried")
@@ -84,6 +84,10 @@ class Dask:
             )  # fmt: skip
         self.processes.append(process)
         return process
+
+    def __contains__(self, pid: int) -> bool:
+        """Whether a process is one of its own."""
+        return any(pid in descendants(process.pid) for process in self.processes)
 
     def close(self) -> None:
         for process in reversed(self.processes):  # the scheduler last
@@ -195,17 +199,21 @@ def test_whatever_ends_the_gradebook_is_that_of_this_machine(
     moments, out = random.Random(run), tmp_path / "out"
     for _ in range(2):
         dask.add_worker()
-    kills, stop = [], threading.Event()
+    kills: list[bytes] = []
+    stop = threading.Event()
 
     def kill_now_and_then() -> None:
         while not stop.wait(0.1):
-            if at_work := list(graders().values()):
+            with contextlib.suppress(OSError):  # it has just ended
+                at_work = [(tree, pid) for tree, pid in graders().items() if pid in dask]
+                tree, pid = moments.choice(at_work or [("", 0)])
                 stop.wait(moments.uniform(0, 1))
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(moments.choice(at_work), signal.SIGKILL)
-                    kills.append(time.monotonic())
-                # Long enough for a work that it has cost a try to be done by another worker.
-                stop.wait(moments.uniform(4, 9))
+                # Three times are too often for one work, and some are copies of each other.
+                content = b"".join((Path(tree) / path).read_bytes() for path in EXERCISE.files)
+                if kills.count(content) < 2:
+                    os.kill(pid, signal.SIGKILL)
+                    kills.append(content)
+                    stop.wait(moments.uniform(2, 6))
 
     killer = threading.Thread(target=kill_now_and_then)
     killer.start()

@@ -1,0 +1,192 @@
+"""What a large class costs for each submission besides the grading itself.
+
+    python -m benchmarks.scaling [--submissions 100000] [--scheduler tcp://HOST:PORT]
+
+Makes a class of copies of one submission, with all the outputs of its notebook, and sends it
+through `gradkit grade`: found, read, claimed, handed to a worker, written down; then the gradebook.
+Only the grading is a stand-in: a worker grades the solution once and answers with that from then
+on. With --scheduler the workers are that cluster's, which has to be started in this checkout, and
+everything goes through Dask; without, two threads of the grader. In the middle the grader is
+killed, and the same command goes on. `docs/scaling.md` plans with what is printed.
+"""
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import resource
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from assignment import PROJECT
+from benchmarks.grading import handed_in, make_class, solved_cells
+from gradkit.cluster import Cluster, grade_one
+from gradkit.engine import Engine, Worker, graded
+from gradkit.exam import Exam
+from gradkit.grade_class import Request, grade_class
+from gradkit.gradebook import LEDGER
+from gradkit.report import write_gradebook
+
+MB = 1e6
+MOST_LINKS = 30_000  # to one file; file systems allow some 65,000
+PARTS = 10  # of the class, for each of which a line is printed
+_ANSWERS: dict[str, Any] = {}
+
+
+def answer_of_a_worker(token: str, *_: Any) -> Any:
+    """What a cluster's worker answers: what the solution gets, graded at the first time."""
+    if token not in _ANSWERS:
+        _ANSWERS[token] = grade_one(token, next(handed_in()), solved_cells())
+    return _ANSWERS[token]
+
+
+class Simulated(Cluster):
+    """A cluster whose workers answer at once."""
+
+    work = staticmethod(answer_of_a_worker)
+
+
+class Threads(Engine):
+    """Two workers in this process, who answer at once."""
+
+    def __init__(self, exam: Exam, request: Request) -> None:
+        answer = graded(exam, next(handed_in()), solved_cells(), request.enclosure)
+        self.pools = [ThreadPoolExecutor(1) for _ in range(2)]
+        self.two = [
+            Worker(str(number), "", partial(pool.submit, lambda *_: answer))
+            for number, pool in enumerate(self.pools)
+        ]
+
+    def workers(self) -> Collection[Worker]:
+        return self.two
+
+    def end(self, worker: Worker) -> None:
+        raise NotImplementedError  # they never end
+
+    def close(self) -> None:
+        for pool in self.pools:
+            pool.shutdown()
+
+
+def make_engine(
+    request: Request, exam: Exam, kit: str, say: Callable[[str], None], _: Path
+) -> Engine:
+    if request.scheduler is None:
+        return Threads(exam, request)
+    return Simulated(request.scheduler, exam, kit, request.enclosure, say)
+
+
+def grade(request: Request) -> None:
+    """The grader: a process of its own, so that it can be killed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the progress bar
+    grade_class(request, lambda line: None, make_engine)
+
+
+def copies(folder: Path, count: int) -> None:
+    """A class of so many copies of the solution."""
+    one = folder / "one"
+    one.mkdir()
+    make_class(one, 1, solved_cells())
+    [source] = one.iterdir()
+    class_ = folder / "class"
+    class_.mkdir()
+    for number in range(count):
+        if number and number % MOST_LINKS == 0:
+            source = Path(source.rename(one / f"{number}.zip").with_suffix(".copy"))
+            source.write_bytes((one / f"{number}.zip").read_bytes())
+        os.link(source, class_ / f"student{number:07}.zip")
+
+
+def results(out: Path) -> int:
+    """How many results are in the ledger."""
+    with contextlib.suppress(sqlite3.Error):
+        path = f"file:{out / LEDGER}?mode=ro"
+        with contextlib.closing(sqlite3.connect(path, uri=True, timeout=60)) as db:
+            return int(db.execute("SELECT coalesce(max(id), 0) FROM results").fetchone()[0])
+    return 0
+
+
+class Grader:
+    """A grader's process, watched from here."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.started = request, time.monotonic()
+        self.process = multiprocessing.get_context("spawn").Process(target=grade, args=(request,))
+        self.process.start()
+
+    def has(self, count: int) -> float:
+        """Wait until so many results are there; seconds since the grader was started."""
+        while (done := results(self.request.out)) < count and self.process.is_alive():
+            time.sleep(0.02)
+        assert done >= count or results(self.request.out) >= count, "the grader has ended"
+        return time.monotonic() - self.started
+
+    @property
+    def memory(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return float(pages * resource.getpagesize())
+
+    @property
+    def cpu(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def simulate(grader: Grader, done: int, until: int, part: int) -> None:
+    """Print a line for each part of the class, from what is done to where it is to be stopped."""
+    before = grader.has(done + 1), grader.cpu
+    for count in range(done + part, until + 1, part):
+        now = grader.has(count), grader.cpu if grader.process.is_alive() else before[1]
+        each = [1000 * (after - since) / part for after, since in zip(now, before, strict=True)]
+        memory = f"{grader.memory / MB:6.0f} MB" if grader.process.is_alive() else ""
+        print(f"{count:12,}  {each[0]:6.1f} ms  {each[1]:6.1f} ms  {memory}", flush=True)
+        before = now
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--submissions", type=int, default=100_000, help="how many (100,000)")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster, to go through it"
+    )
+    options = parser.parse_args()
+    count, part = options.submissions, options.submissions // PARTS
+    with tempfile.TemporaryDirectory(prefix="gradkit-scaling-") as name:
+        folder = Path(name)
+        copies(folder, count)
+        out = folder / "out"
+        request = Request(
+            PROJECT, "softmax", out, folder / "class", seed=1 << 65, scheduler=options.scheduler
+        )
+        print(f"{'submissions':>12}  {'wall each':>9}  {'CPU each':>9}  the grader's memory")
+        grader = Grader(request)
+        simulate(grader, 0, count // 2, part)
+        grader.process.kill()
+        grader.process.join()
+        done = results(out)
+        grader = Grader(request)
+        print(
+            f"Killed with {done:,} results; the next came {grader.has(done + 1):.1f} s after ",
+            end="",
+        )
+        print("the same command was given again.")
+        simulate(grader, done, count - part, part)
+        grader.process.join()
+        assert grader.process.exitcode == 0 and results(out) >= count
+        size = (out / LEDGER).stat().st_size
+        start = time.monotonic()
+        write_gradebook(request)
+        print(
+            f"The ledger has {size / MB:,.0f} MB, {size / count / 1000:.0f} kB a submission; the "
+        )
+        print(f"gradebook took {time.monotonic() - start:.1f} s.")
+
+
+if __name__ == "__main__":
+    main()
