@@ -1,13 +1,14 @@
 """What a large class costs for each submission besides the grading itself.
 
-    python -m benchmarks.scaling [--submissions 100000] [--scheduler tcp://HOST:PORT]
+    python -m benchmarks.scaling [--submissions 100000] [--of starter] [--scheduler tcp://HOST:PORT]
 
-Makes a class of copies of one submission, with all the outputs of its notebook, and sends it
-through `gradkit grade`: found, read, claimed, handed to a worker, written down; then the gradebook.
-Only the grading is a stand-in: a worker grades the solution once and answers with that from then
-on. With --scheduler the workers are that cluster's, which has to be started in this checkout, and
-everything goes through Dask; without, two threads of the grader. In the middle the grader is
-killed, and the same command goes on. `docs/scaling.md` plans with what is printed.
+Makes a class of copies of one submission: the starter as it was handed out, or the solution with
+all the outputs of its notebook, which are the least and the most of what comes in. Sends it through
+`gradkit grade`: found, read, claimed, handed to a worker, written down; then the gradebook. Only
+the grading is a stand-in: a worker grades one of them and answers with that from then on. With
+--scheduler the workers are that cluster's, which has to be started in this checkout, and everything
+goes through Dask; without, two threads of the grader. In the middle the grader is killed, and the
+same command goes on. `docs/scaling.md` plans with what is printed.
 """
 
 import argparse
@@ -17,7 +18,9 @@ import os
 import resource
 import sqlite3
 import tempfile
+import threading
 import time
+import zipfile
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,25 +28,35 @@ from pathlib import Path
 from typing import Any
 
 from assignment import PROJECT
-from benchmarks.grading import handed_in, make_class, solved_cells
+from assignment.checks.softmax import EXERCISE
+from benchmarks.grading import make_class, solved_cells
 from gradkit.cluster import Cluster, grade_one
 from gradkit.engine import Engine, Worker, graded
 from gradkit.exam import Exam
 from gradkit.grade_class import Request, grade_class
 from gradkit.gradebook import LEDGER
+from gradkit.release import starter_files
 from gradkit.report import write_gradebook
 
 MB = 1e6
 MOST_LINKS = 30_000  # to one file; file systems allow some 65,000
 PARTS = 10  # of the class, for each of which a line is printed
 _ANSWERS: dict[str, Any] = {}
+_ONE_AT_A_TIME = threading.Lock()
 
 
-def answer_of_a_worker(token: str, *_: Any) -> Any:
-    """What a cluster's worker answers: what the solution gets, graded at the first time."""
-    if token not in _ANSWERS:
-        _ANSWERS[token] = grade_one(token, next(handed_in()), solved_cells())
-    return _ANSWERS[token]
+def once(grade_it: Callable[..., Any], files: Any, cells: Any) -> Any:
+    """What comes of a work, which is graded at the first time."""
+    key = repr((files, cells))
+    with _ONE_AT_A_TIME:
+        if key not in _ANSWERS:
+            _ANSWERS[key] = grade_it(files, cells)
+    return _ANSWERS[key]
+
+
+def answer_of_a_worker(token: str, files: Any, cells: Any) -> Any:
+    """What a cluster's worker answers: what it found when it graded that work."""
+    return once(partial(grade_one, token), files, cells)
 
 
 class Simulated(Cluster):
@@ -56,12 +69,16 @@ class Threads(Engine):
     """Two workers in this process, who answer at once."""
 
     def __init__(self, exam: Exam, request: Request) -> None:
-        answer = graded(exam, next(handed_in()), solved_cells(), request.enclosure)
+        self.exam, self.request = exam, request
         self.pools = [ThreadPoolExecutor(1) for _ in range(2)]
         self.two = [
-            Worker(str(number), "", partial(pool.submit, lambda *_: answer))
+            Worker(str(number), "", partial(pool.submit, self.answer))  # type: ignore[call-arg]
             for number, pool in enumerate(self.pools)
         ]
+
+    def answer(self, files: Any, cells: Any) -> Any:
+        grade_it = partial(graded, self.exam, enclosure=self.request.enclosure)
+        return once(grade_it, files, cells)
 
     def workers(self) -> Collection[Worker]:
         return self.two
@@ -88,12 +105,17 @@ def grade(request: Request) -> None:
     grade_class(request, lambda line: None, make_engine)
 
 
-def copies(folder: Path, count: int) -> None:
-    """A class of so many copies of the solution."""
+def copies(folder: Path, count: int, of: str) -> None:
+    """A class of so many copies of the solution, or of the starter."""
     one = folder / "one"
     one.mkdir()
     make_class(one, 1, solved_cells())
     [source] = one.iterdir()
+    if of == "starter":
+        starter = starter_files(PROJECT, ["softmax"])
+        with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in (EXERCISE.notebook, *EXERCISE.files):
+                archive.writestr(path, starter[path])
     class_ = folder / "class"
     class_.mkdir()
     for number in range(count):
@@ -152,14 +174,15 @@ def simulate(grader: Grader, done: int, until: int, part: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--submissions", type=int, default=100_000, help="how many (100,000)")
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a Dask cluster, to go through it"
-    )
+    text = "which one is copied (starter)"
+    parser.add_argument("--of", choices=("starter", "solution"), default="starter", help=text)
+    text = "of a Dask cluster, to go through it"
+    parser.add_argument("--scheduler", metavar="ADDRESS", help=text)
     options = parser.parse_args()
     count, part = options.submissions, options.submissions // PARTS
     with tempfile.TemporaryDirectory(prefix="gradkit-scaling-") as name:
         folder = Path(name)
-        copies(folder, count)
+        copies(folder, count, options.of)
         out = folder / "out"
         request = Request(
             PROJECT, "softmax", out, folder / "class", seed=1 << 65, scheduler=options.scheduler
@@ -182,10 +205,9 @@ def main() -> None:
         size = (out / LEDGER).stat().st_size
         start = time.monotonic()
         write_gradebook(request)
-        print(
-            f"The ledger has {size / MB:,.0f} MB, {size / count / 1000:.0f} kB a submission; the "
-        )
-        print(f"gradebook took {time.monotonic() - start:.1f} s.")
+        took = time.monotonic() - start
+        print(f"The ledger has {size / MB:,.0f} MB, {size / count / 1000:.0f} kB a submission.")
+        print(f"The gradebook took {took:.1f} s, {1000 * took / count:.1f} ms a submission.")
 
 
 if __name__ == "__main__":
