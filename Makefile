@@ -31,7 +31,7 @@ TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dis
 
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python)
 
-$(VENV)/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt requirements-cluster.txt requirements-dev.txt
 	@for p in $(PYTHONS); do \
 	    if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	        echo "Setting up $(VENV) with $$("$$p" --version)"; exec "$$p" -m venv --clear $(VENV); \

@@ -25,7 +25,8 @@ TOP_LEVEL = {
 SUFFIXES = {".py", ".ipynb", ".json", ".md", ".txt", ".sh"}
 INSTRUCTORS = {
     *("gradkit", "grading", "tests", "benchmarks", "docs", "demo", "dist"),
-    *("Makefile", "pyproject.toml", "requirements-dev.txt", "LICENSE"),
+    *("Makefile", "pyproject.toml", "LICENSE"),
+    *("requirements-dev.txt", "requirements-cluster.txt"),
 }
 SOLVED_FOLDERS = ("assignment", "notebooks", "grading")
 

@@ -90,6 +90,16 @@ def test_the_kinds_of_difference_are_told_apart(
     assert kind in HEADLINES
 
 
+@pytest.mark.parametrize("rounding", [1 - 1e-15, 1.0, 1 + 1e-15])
+def test_where_it_is_worst_does_not_depend_on_rounding(rounding: float) -> None:
+    reference = {"loss where N = 5": np.array(1.0), "loss where N = 6": np.array(3.0)}
+    wrong = {"loss where N = 5": np.array(-0.75), "loss where N = 6": np.array(-2.25 * rounding)}
+    wrong["loss where N = 7"], reference["loss where N = 7"] = np.array(4.0), np.array(4.1)
+    difference = find_difference(wrong, reference, ("loss",), 1e-6)
+    assert difference is not None
+    assert difference.text == "loss is off by 175% where N = 5."
+
+
 def test_right_only_without_regularisation_is_said() -> None:
     wrong = {**REFERENCE, "loss where N = 7, reg = 0.5": np.array(3.0)}
     difference = find_difference(wrong, REFERENCE, ("loss",), 1e-6)
