@@ -199,10 +199,13 @@ def _add_jobs(command: Any) -> None:
     command.add_argument(
         "--jobs",
         type=_positive,
-        default=os.cpu_count() or 1,
         metavar="N",
         help="so many submissions side by side (the number of processors)",
     )
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    return options.jobs or os.cpu_count() or 1
 
 
 def _add_out(command: argparse.ArgumentParser) -> None:
@@ -232,7 +235,7 @@ def _seed(text: str) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from gradkit.demo import demo
 
-    demo(PROJECT, options.jobs, print)
+    demo(PROJECT, _jobs(options), print)
     return 0
 
 
@@ -287,7 +290,7 @@ def _grade(options: argparse.Namespace) -> int:
         _exercise(options),
         options.out,
         options.submissions,
-        options.jobs,
+        _jobs(options),
         options.roster,
         options.seed,
         _enclosure(options),

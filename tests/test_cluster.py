@@ -398,7 +398,9 @@ def test_a_submission_on_a_worker_finds_neither_seed_nor_answers(
     folder.mkdir()
     search = (
         "import os\n"
-        "words = [b'271828182845904523536', b'%x' % 271828182845904523536, b'BEGIN SOLUTION']\n"
+        # Not as they are, which would be found here.
+        "seed = 271828182845904523535 + 1\n"
+        "words = [str(seed).encode(), b'%x' % seed, b'BEGIN ' + b'SOLUTION softmax_']\n"
         "found = [name for name in os.environ if 'DASK' in name or 'GRADKIT' in name]\n"
         "for top, folders, names in os.walk('/'):\n"
         "    folders[:] = [n for n in folders if top != '/' or n not in ('sys', 'usr', 'lib')]\n"
