@@ -205,6 +205,7 @@ class Cluster(Engine):
         self._scheduler = ""
         # Workers by their ids: an address may be that of another one, later.
         self._addresses: dict[str, str] = {}
+        self._executors: dict[str, Any] = {}  # of one worker each, by address
         self._ready: dict[str, Worker] = {}
         self._joining: dict[str, _Joining] = {}
         self._refused: dict[str, str] = {}
@@ -265,9 +266,11 @@ class Cluster(Engine):
         return about
 
     def _submit(self, address: str, function: Callable[..., Any], *args: Any) -> "Future[Any]":
-        # Never at another worker, and not again by Dask: that is decided here.
-        executor = self._client.get_executor(workers=[address], pure=False, retries=0)
-        return executor.submit(function, *args)
+        if address not in self._executors:
+            # Never at another worker, and not again by Dask: that is decided here.
+            how = {"workers": [address], "pure": False, "retries": 0}
+            self._executors[address] = self._client.get_executor(**how)
+        return self._executors[address].submit(function, *args)
 
     def _begin(self, id: str, threads: int) -> None:
         address = self._addresses[id]
