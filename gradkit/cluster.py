@@ -245,6 +245,9 @@ class Cluster(Engine):
                 address = self._addresses[worker.name]
                 self._client.restart_workers([address], timeout=CONNECT_SECONDS)
 
+    def renew(self, worker: Worker) -> None:
+        self._ready.pop(worker.name, None)  # so that it is met as a new one
+
     def close(self) -> None:
         with contextlib.suppress(Exception):
             left = [self._submit(self._addresses[id], leave, self._bundle) for id in self._ready]

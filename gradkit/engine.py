@@ -110,6 +110,10 @@ class Engine(ABC):
     def end(self, worker: Worker) -> None:
         """End a worker, if it has not ended yet, and do without it from now on."""
 
+    def renew(self, worker: Worker) -> None:
+        """Get a worker ready again that has turned out not to be."""
+        self.end(worker)
+
     @abstractmethod
     def close(self) -> None:
         """End all that this engine has begun."""
@@ -225,7 +229,9 @@ class _Handing:
                 continue
             try:
                 came = future.result()
-            except (CancelledError, NotReady):  # which is nobody's doing
+            except (CancelledError, NotReady) as error:  # which is nobody's doing
+                if isinstance(error, NotReady):
+                    self.engine.renew(run.worker)
                 self.again.append(run.task)
                 self.looked = -LOOK
                 continue
