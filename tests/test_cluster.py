@@ -26,6 +26,7 @@ import pytest
 
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
+from gradkit import cluster
 from gradkit.bank import read_bank
 from gradkit.cluster import get_ready, make_bundle
 from gradkit.exam import make_exam
@@ -102,8 +103,8 @@ class Dask:
 
 @pytest.fixture
 def dask(tmp_path: Path, sandbox: None) -> Iterator[Dask]:
-    with contextlib.closing(Dask(tmp_path)) as cluster:
-        yield cluster
+    with contextlib.closing(Dask(tmp_path)) as made:
+        yield made
 
 
 def make_class(folder: Path, count: int) -> None:
@@ -276,10 +277,10 @@ def test_a_submission_that_ends_its_worker_three_times_is_marked_and_the_class_g
     options: list[str] = []
     request.getfixturevalue("sandbox")
     if where == "a cluster":
-        cluster = request.getfixturevalue("dask")
+        dask = request.getfixturevalue("dask")
         for _ in range(2):
-            cluster.add_worker()
-        options = ["--scheduler", cluster.address]
+            dask.add_worker()
+        options = ["--scheduler", dask.address]
     kills, stop = [], threading.Event()
 
     def kill_who_grades_bob() -> None:
@@ -375,6 +376,19 @@ def test_other_versions_are_told_by_what_they_are_of(
     assert said in get_ready({**bundle, **changed})
 
 
+def test_a_worker_whose_checkout_has_changed_is_to_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = make_exam("softmax", PROJECT, 1 << 65, tmp_path / "exam")
+    bundle = make_bundle(exam, kit_digest(PROJECT / "gradkit"), Enclosure.NONE)
+    for name in ("assignment", "gradkit"):
+        shutil.copytree(PROJECT / name, tmp_path / name)
+    monkeypatch.setattr(cluster, "PROJECT", tmp_path)
+    with (tmp_path / "gradkit" / "prose.py").open("a") as file:
+        file.write("# changed\n")
+    assert get_ready(bundle) == "its checkout has changed since it was started; start it again"
+
+
 def test_no_scheduler_is_told_and_nothing_is_graded(classroom: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -437,12 +451,12 @@ def test_a_cluster_behind_tls_is_used_with_dasks_own_settings(
     few.mkdir()
     shutil.copy(next(classroom.glob("*.zip")), few)
     options = ["--tls-ca-file", str(certificate), "--tls-cert", str(certificate)]
-    with contextlib.closing(Dask(tmp_path, [*options, "--tls-key", str(key)], "tls")) as cluster:
-        cluster.add_worker()
-        stranger = grade(few, tmp_path / "out", "--scheduler", cluster.address)
+    with contextlib.closing(Dask(tmp_path, [*options, "--tls-key", str(key)], "tls")) as dask:
+        dask.add_worker()
+        stranger = grade(few, tmp_path / "out", "--scheduler", dask.address)
         assert "No Dask scheduler answers at tls://" in stranger.stderr
         monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CA_FILE", str(certificate))
         monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT", str(certificate))
         monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY", str(key))
-        ran = grade(few, tmp_path / "out", "--scheduler", cluster.address)
+        ran = grade(few, tmp_path / "out", "--scheduler", dask.address)
     assert "1 graded." in ran.stdout, ran.stderr
