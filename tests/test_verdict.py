@@ -90,7 +90,7 @@ def test_the_kinds_of_difference_are_told_apart(
     assert kind in HEADLINES
 
 
-@pytest.mark.parametrize("rounding", [1 - 1e-15, 1.0, 1 + 1e-15])
+@pytest.mark.parametrize("rounding", [1 - 1e-8, 1 - 1e-15, 1.0, 1 + 1e-15, 1 + 1e-8])
 def test_where_it_is_worst_does_not_depend_on_rounding(rounding: float) -> None:
     reference = {"loss where N = 5": np.array(1.0), "loss where N = 6": np.array(3.0)}
     wrong = {"loss where N = 5": np.array(-0.75), "loss where N = 6": np.array(-2.25 * rounding)}
