@@ -222,6 +222,9 @@ class Cluster(Engine):
         self._joining: dict[str, _Joining] = {}
         self._refused: dict[str, str] = {}
         self._without = time.monotonic()  # since when there has been no worker
+        self._had_one = False
+        if not self._look()["workers"]:
+            say(f"The scheduler at {address} has no worker yet. Waiting for one ...")
 
     def workers(self) -> Collection[Worker]:
         there = self._look()["workers"]
@@ -236,7 +239,8 @@ class Cluster(Engine):
                 self._begin(id, there[address]["nthreads"])
         if self._ready or self._joining:
             self._without = time.monotonic()
-        elif self._refused:
+            self._had_one = self._had_one or bool(self._ready)
+        elif self._refused and not self._had_one:  # else one may be on its way back
             why = next(iter(self._refused.values()))
             raise ClusterError(
                 f"No worker can be given work ({len(self._refused)} refused): {why}."
