@@ -342,12 +342,15 @@ def _connected(address: str) -> Any:
         It cannot be had.
     """
     try:
+        import dask
         from distributed import Client, KilledWorker, Security
         from distributed.comm.core import connect
     except ImportError as error:
         raise ClusterError(
             "Dask is not installed. Say: pip install -r requirements-cluster.txt"
         ) from error
+    # Else the last 1,000 messages would be kept for whoever develops Dask: as many submissions.
+    dask.config.set({"distributed.admin.low-level-log-length": 10})
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
 
     async def knock() -> None:
