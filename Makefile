@@ -26,8 +26,10 @@ notebook: setup
 setup: $(VENV)/installed
 
 # Side by side, more threads than processors would make BLAS wait for itself. A file's tests stay
-# together, since they share what takes long to make.
-TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(TESTED)
+# together, since they share what takes long to make; in the files' order, since those with the fewest
+# tests, which would come last otherwise, are not the shortest.
+TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile \
+    --no-loadscope-reorder $(TESTED)
 
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python)
 

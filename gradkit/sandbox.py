@@ -168,6 +168,10 @@ def lock(room: Room) -> None:
 
 # --- the command ---------------------------------------------------------------------------------
 
+# bubblewrap asks to end with its parent once it runs: too late for one that was killed before. So
+# that is asked for it; if the parent is another one by then, nothing is started.
+_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", '[ $PPID = "$0" ] && exec "$@"']
+
 
 def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
     """`command` with bubblewrap in front; `seccomp` is the file descriptor of `seccomp_filter()`.
@@ -451,7 +455,7 @@ def launch(command: list[str], room: Room, stderr: int = subprocess.DEVNULL) -> 
             how |= {"cwd": room.work, "env": environment(room.home)}
             return subprocess.Popen(wrapped, pass_fds=[filter_], **how)
     with _seccomp_file(FAMILIES) as filter_:
-        wrapped = sandboxed(command, room, filter_)
+        wrapped = [*_WITH_PARENT, str(os.getpid()), *sandboxed(command, room, filter_)]
         return subprocess.Popen(wrapped, cwd="/", pass_fds=[filter_], **how)
 
 

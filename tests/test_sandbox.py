@@ -6,6 +6,7 @@ vectorized loss keep their points, and nothing of it is left.
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -306,6 +307,23 @@ def test_threads_and_exit_handlers_that_go_on_change_nothing(exam: Exam) -> None
         "threading.Thread(target=go).start()\n"
     )
     assert attack(exam, body).status is Status.NOT_ATTEMPTED
+
+
+def test_a_grader_killed_while_a_sandbox_is_starting_leaves_none_behind(
+    sandbox: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, began = tmp_path / "bwrap", tmp_path / "began"
+    late.write_text(f'#!/bin/sh\necho $$ >{began}\nsleep 1\nexec {shutil.which("bwrap")} "$@"\n')
+    late.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    probing = "from gradkit.sandbox import probe; probe()"
+    with subprocess.Popen([sys.executable, "-c", probing], cwd=PROJECT) as grader:
+        while not (began.exists() and began.read_text().strip()):
+            assert grader.poll() is None
+            time.sleep(0.01)
+        grader.kill()
+    time.sleep(0.5)
+    assert not cmdline(int(began.read_text()))
 
 
 # --- code that looks around -----------------------------------------------------------------------
