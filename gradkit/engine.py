@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradkit.exam import Exam
 from gradkit.gradebook import Key, Outcomes, started
-from gradkit.sandbox import Enclosure
+from gradkit.sandbox import Enclosure, end_sandboxes
 from gradkit.submission import Work
 
 if TYPE_CHECKING:  # what it imports takes a second, and only workers need it
@@ -321,16 +321,21 @@ WORK_FOLDER = "gradkit-run-"
 def work_folder() -> Iterator[Path]:
     """A folder for all that this process needs for a while to grade, and those that it starts.
 
-    Those of processes that were killed are removed first: there are seeds in them.
+    Those of processes that were killed are removed first: there are seeds in them. With a folder
+    ends what still runs in it.
     """
     for left in Path(tempfile.gettempdir()).glob(f"{WORK_FOLDER}*"):
         pid, since, *_ = left.name.removeprefix(WORK_FOLDER).split("-")
         if pid.isdecimal() and started(int(pid)) != since:
+            end_sandboxes(left)
             shutil.rmtree(left, ignore_errors=True)
     mine = f"{WORK_FOLDER}{os.getpid()}-{started(os.getpid())}-"
     with tempfile.TemporaryDirectory(prefix=mine, ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)  # the sandbox reads the stand-in in it
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        finally:
+            end_sandboxes(Path(folder))
 
 
 def _begin(exam: Exam, enclosure: Enclosure, parent: int, folder: Path) -> None:

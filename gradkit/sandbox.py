@@ -469,6 +469,21 @@ def end(process: "subprocess.Popen[bytes]", room: Room) -> None:
     end_all(room)
 
 
+def end_sandboxes(folder: Path) -> None:
+    """Kill the sandboxes with something of this folder in them.
+
+    One may be left of a grader that was killed while it started: bubblewrap's inner process asks to
+    end with the outer one, but for some milliseconds has not asked yet.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+            if arguments[0].endswith(b"bwrap") and any(
+                one.startswith(os.fsencode(folder) + b"/") for one in arguments
+            ):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 # Becomes a user and kills all that this user runs but itself, which the kernel does at one blow:
 # nothing can be started in between.
 _KILL_ALL = """
