@@ -168,10 +168,6 @@ def lock(room: Room) -> None:
 
 # --- the command ---------------------------------------------------------------------------------
 
-# bubblewrap asks to end with its parent once it runs: too late for one that was killed before. So
-# that is asked for it; if the parent is another one by then, nothing is started.
-_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", '[ $PPID = "$0" ] && exec "$@"']
-
 
 def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
     """`command` with bubblewrap in front; `seccomp` is the file descriptor of `seccomp_filter()`.
@@ -455,7 +451,7 @@ def launch(command: list[str], room: Room, stderr: int = subprocess.DEVNULL) -> 
             how |= {"cwd": room.work, "env": environment(room.home)}
             return subprocess.Popen(wrapped, pass_fds=[filter_], **how)
     with _seccomp_file(FAMILIES) as filter_:
-        wrapped = [*_WITH_PARENT, str(os.getpid()), *sandboxed(command, room, filter_)]
+        wrapped = sandboxed(command, room, filter_)
         return subprocess.Popen(wrapped, cwd="/", pass_fds=[filter_], **how)
 
 
@@ -472,8 +468,8 @@ def end(process: "subprocess.Popen[bytes]", room: Room) -> None:
 def end_sandboxes(folder: Path) -> None:
     """Kill the sandboxes with something of this folder in them.
 
-    One may be left of a grader that was killed while it started: bubblewrap's inner process asks to
-    end with the outer one, but for some milliseconds has not asked yet.
+    bubblewrap asks to end with its parent, and its inner process to end with the outer one. A
+    grader that is killed in the milliseconds before they have asked leaves them behind.
     """
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or is another user's

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from assignment.checks.check import Context
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from gradkit.bank import read_bank
+from gradkit.engine import work_folder
 from gradkit.exam import Exam, make_exam
 from gradkit.grade import lay, new_sitting
 from gradkit.manifest import LimitsOfTime
@@ -309,21 +311,41 @@ def test_threads_and_exit_handlers_that_go_on_change_nothing(exam: Exam) -> None
     assert attack(exam, body).status is Status.NOT_ATTEMPTED
 
 
-def test_a_grader_killed_while_a_sandbox_is_starting_leaves_none_behind(
+GRADER = """
+import tempfile, time
+from gradkit.engine import work_folder
+from gradkit.sandbox import launch, room
+with work_folder() as folder:
+    tempfile.tempdir = str(folder)
+    (folder / "tree").mkdir()
+    with room({folder / "tree": "/project"}, folder / "tree") as place:
+        launch(["sleep", "60"], place)
+        time.sleep(60)
+"""
+
+
+def test_what_starts_while_its_grader_is_killed_is_ended_by_the_next_one(
     sandbox: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It asks to end with its parent when that is no longer there.
     late, began = tmp_path / "bwrap", tmp_path / "began"
     late.write_text(f'#!/bin/sh\necho $$ >{began}\nsleep 1\nexec {shutil.which("bwrap")} "$@"\n')
     late.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    probing = "from gradkit.sandbox import probe; probe()"
-    with subprocess.Popen([sys.executable, "-c", probing], cwd=PROJECT) as grader:
-        while not (began.exists() and began.read_text().strip()):
-            assert grader.poll() is None
-            time.sleep(0.01)
+    with subprocess.Popen([sys.executable, "-c", GRADER], cwd=PROJECT) as grader:
+        wait_for(lambda: began.exists() and began.read_text().endswith("\n"))
         grader.kill()
-    time.sleep(0.5)
-    assert not cmdline(int(began.read_text()))
+    left = int(began.read_text())
+    wait_for(lambda: b"bwrap\0--" in cmdline(left) and not cmdline(left).startswith(b"/bin/sh"))
+    with work_folder():
+        wait_for(lambda: not cmdline(left))
+
+
+def wait_for(come: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not come():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # --- code that looks around -----------------------------------------------------------------------
