@@ -402,7 +402,10 @@ tried('script', lambda: open(source + '/../run_autograder', 'a').close())
 tried('exam', lambda: open('../../softmax.ipynb').close())
 tried('desk', lambda: os.listdir('../..') if os.getcwd() != '/project/notebooks' else os.stat('/x'))
 for pid in (int(name) for name in os.listdir('/proc') if name.isdecimal()):
-    mine = 'Uid:\\t%d\\t' % os.getuid() in open('/proc/%d/status' % pid).read()
+    try:
+        mine = 'Uid:\\t%d\\t' % os.getuid() in open('/proc/%d/status' % pid).read()
+    except OSError:
+        continue  # has ended since the list was made
     if not mine or os.getuid() == 0:
         tried('kill', lambda: os.kill(pid, 0))
         tried('memory', lambda: open('/proc/%d/mem' % pid).close())
