@@ -25,8 +25,8 @@ from gradkit.bank import (
 )
 from gradkit.build import build, stale
 from gradkit.release import starter_files
+from tests.banks import BANK
 
-BANK = read_bank(EXERCISE, PROJECT)
 ANSWERS = answers_for(BANK, EXERCISE.seed)
 
 

@@ -1,5 +1,7 @@
 """Works are handed out to workers as these become free, whatever becomes of the workers."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assignment import PROJECT
 from gradkit import GradkitError, engine
 from gradkit.engine import TRIES, Ended, Engine, NotReady, Task, Worker
 from gradkit.gradebook import Key
@@ -67,6 +70,14 @@ def quick() -> Iterator[None]:
 
 def numbers(ended: list[Ended]) -> list[int]:
     return sorted(int(one.task.work.cells["number"]) for one in ended)
+
+
+def test_a_grader_loads_no_grammar_of_addresses() -> None:
+    """That would be most of its start; what is imported in vain is seen by nobody otherwise."""
+    program = "import gradkit.grade, sys; print('jsonschema' in sys.modules, 'lark' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["True", "False"], ran.stderr
 
 
 def test_a_task_is_taken_when_a_worker_is_free_for_it_and_one_ahead() -> None:

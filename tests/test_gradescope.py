@@ -23,12 +23,11 @@ import pytest
 from assignment import PROJECT, regions
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from gradkit import gradescope
-from gradkit.bank import read_bank
 from gradkit.manifest import read_manifest
 from gradkit.release import ReleaseError, release, starter_files
 from gradkit.sandbox import FIRST_FREE_UID
+from tests.banks import BANK
 
-BANK = read_bank(EXERCISE, PROJECT)
 ARCHIVE = "softmax-gradescope.zip"
 AS_IN_A_CONTAINER = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all")
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")

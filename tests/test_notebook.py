@@ -17,9 +17,9 @@ from nbclient.exceptions import CellExecutionError
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
 from assignment.regions import extract_cells, graft_cells, read_notebook, write_notebook
-from gradkit.bank import read_bank
 from gradkit.notebook import printed, role, set_parameters
 from gradkit.release import starter_files
+from tests.banks import BANK
 
 NOTEBOOK = PROJECT / EXERCISE.notebook
 STUDENTS_FILES = ("assignment", "notebooks", "datasets", "get_datasets.sh", "requirements.txt")
@@ -201,8 +201,6 @@ def test_code_that_could_not_be_reloaded_is_not_described_as_loaded(
 
 
 # --- what is wrong --------------------------------------------------------------------------------
-
-BANK = read_bank(EXERCISE, PROJECT)
 
 
 def plant(tree: Path, mistake: str, region: str) -> None:

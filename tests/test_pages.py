@@ -22,7 +22,6 @@ from assignment import PROJECT, regions
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from assignment.submit import packed
-from gradkit.bank import read_bank
 from gradkit.feedback import FeedbackError, page_names
 from gradkit.grade_class import Request, grade_class
 from gradkit.gradebook import Grades, Ledger
@@ -33,8 +32,8 @@ from gradkit.release import starter_files
 from gradkit.report import import_manual, opened, write_answers, write_pages
 from gradkit.standing import Class
 from gradkit.telling import LEFT_OUT, told
+from tests.banks import BANK
 
-BANK = read_bank(EXERCISE, PROJECT)
 SEED = 271828182845904523536
 IN_TIME = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}

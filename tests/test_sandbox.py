@@ -22,7 +22,6 @@ from assignment import PROJECT, regions
 from assignment.checks.check import Context
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
-from gradkit.bank import read_bank
 from gradkit.engine import work_folder
 from gradkit.exam import Exam, make_exam
 from gradkit.grade import lay, new_sitting
@@ -42,8 +41,8 @@ from gradkit.sandbox import (
     sandboxed,
     seccomp_filter,
 )
+from tests.banks import BANK
 
-BANK = read_bank(EXERCISE, PROJECT)
 SECRET = 271828182845904523536028747135266249
 LIMITS = LimitsOfTime(check_seconds=2, cell_seconds=5, memory_mb=300, files_mb=32, processes=64)
 

@@ -25,9 +25,8 @@ from assignment.checks.errors import KNOWN
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
-from gradkit.bank import read_bank
+from tests.banks import BANK
 
-BANK = read_bank(EXERCISE, PROJECT)
 ANSWERS = load_answers("softmax")
 
 

@@ -96,7 +96,7 @@ def find_difference(
 
 def _kind(array: NDArray[Any]) -> str:
     """Labels are integers, losses are floats; of what size is another check's business."""
-    return {"i": "int", "u": "int", "f": "float"}.get(array.dtype.kind, array.dtype.name)
+    return {"i": "int", "u": "int", "f": "float"}.get(array.dtype.kind) or array.dtype.name
 
 
 def _transposed(name: str, actual: Any, expected: Any, tolerance: float) -> str:
