@@ -212,8 +212,8 @@ def test_whatever_ends_the_gradebook_is_that_of_this_machine(
             tree, pid = moments.choice(at_work)
             with contextlib.suppress(OSError):  # it has just ended
                 stop.wait(moments.uniform(0, 1))
-                # Three times are too often for one work, and some are copies of each other. And of
-                # a small class not every moment is one that kills.
+                # Three times are too often for one work, and some are copies of each other; and
+                # twice each would keep a small class busy with starting workers.
                 content = b"".join((Path(tree) / path).read_bytes() for path in EXERCISE.files)
                 if kills.count(content) < 2 and len(kills) < CLASS // 2:
                     os.kill(pid, signal.SIGKILL)
