@@ -161,8 +161,8 @@ def _sha256(text: str) -> str:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from assignment.archive import PUBLISHED, Archive, DataError
-    from assignment.install import install_cifar10, install_synthetic
+    from assignment.cifar10.archive import PUBLISHED, Archive, DataError
+    from assignment.cifar10.install import install_cifar10, install_synthetic
 
     if options.synthetic and options.accept_checksum:
         options.usage_error("--synthetic draws its files; no checksum can be given for them")
@@ -197,7 +197,7 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
 
 def _submit(options: argparse.Namespace) -> int:
     from assignment.checks.check import load_exercise
-    from assignment.submit import SubmitError, submit
+    from assignment.workspace.submit import SubmitError, submit
 
     try:
         print(submit(load_exercise(_exercise(options)), options.out))
@@ -219,7 +219,7 @@ def _add_update(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(options: argparse.Namespace) -> int:
-    from assignment.update import UpdateError, update
+    from assignment.workspace.update import UpdateError, update
 
     try:
         print(update(options.archive))

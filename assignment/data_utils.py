@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assignment.archive import CIFAR10_FOLDER, DataError
 from assignment.array_types import FloatArray
-from assignment.batch_pickle import REPAIR, ByteArray, read_pickle
-from assignment.install import DATASETS, install_synthetic
+from assignment.cifar10.archive import CIFAR10_FOLDER, DataError
+from assignment.cifar10.batches import REPAIR, ByteArray, read_pickle
+from assignment.cifar10.install import DATASETS, install_synthetic
 
 TRAIN_BATCHES = tuple(f"data_batch_{k}" for k in range(1, 6))
 TEST_BATCH = "test_batch"

@@ -23,13 +23,14 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from assignment import PROJECT, regions
+from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
-from gradkit.bank import read_bank
-from gradkit.exam import Exam, make_exam
-from gradkit.grade import lay
-from gradkit.grade_class import Request, grade_class
-from gradkit.sandbox import Enclosure
+from assignment.workspace import regions
+from gradkit.autograder.grade_submission import lay
+from gradkit.autograder.sandbox import Enclosure
+from gradkit.autograder.spec import Exam, make_exam
+from gradkit.batch.grade_class import Request, grade_class
+from gradkit.course.mistakes import read_bank
 
 Files = dict[str, bytes]
 

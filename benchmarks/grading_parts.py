@@ -23,10 +23,10 @@ from typing import Any
 from assignment import PROJECT
 from assignment.checks.verdict import Judge
 from benchmarks.grading import cpu_seconds, handed_in, solved_cells
-from gradkit import grade as grading
-from gradkit.exam import make_exam
-from gradkit.kernel import Kernel
-from gradkit.sitting import Sitting
+from gradkit.autograder import grade_submission as grading
+from gradkit.autograder.kernel import Kernel
+from gradkit.autograder.runner import Sitting
+from gradkit.autograder.spec import make_exam
 
 REST = "pytest and nbval"
 CELLS = {

@@ -12,7 +12,7 @@ import nbformat
 
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
-from gradkit.notebook import printed, run, set_parameters
+from gradkit.authoring.notebook_outputs import printed, run, set_parameters
 
 PROBE = """
 from benchmarks.memory import peak_rss_mib

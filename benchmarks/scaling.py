@@ -31,13 +31,13 @@ from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
 from benchmarks.grading import make_class, solved_cells
 from gradkit import GradkitError
-from gradkit.cluster import Cluster, grade_one
-from gradkit.engine import Engine, Worker, graded
-from gradkit.exam import Exam
-from gradkit.grade_class import Request, grade_class
-from gradkit.gradebook import LEDGER
-from gradkit.release import starter_files
-from gradkit.report import write_gradebook
+from gradkit.autograder.spec import Exam
+from gradkit.batch.dask_pool import Cluster, grade_one
+from gradkit.batch.grade_class import Request, grade_class
+from gradkit.batch.worker_pool import Engine, Worker, graded
+from gradkit.course.starter import starter_files
+from gradkit.gradebook.database import LEDGER
+from gradkit.gradebook.export import write_gradebook
 
 MB = 1e6
 MOST_LINKS = 30_000  # to one file; file systems allow some 65,000

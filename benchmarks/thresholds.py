@@ -28,14 +28,14 @@ import nbformat
 import numpy as np
 
 from assignment import PROJECT
-from assignment.checks.answers import Answers
+from assignment.checks.answer_key import Answers
 from assignment.checks.check import load_exercise
 from assignment.checks.linear import Losses, accuracy
-from assignment.synthetic import write_batches
-from gradkit.bank import read_bank
-from gradkit.exam import make_exam
-from gradkit.notebook import printed, role, run, set_parameters
-from gradkit.verify import run_notebook
+from assignment.cifar10.synthetic import write_batches
+from gradkit.authoring.notebook_outputs import printed, role, run, set_parameters
+from gradkit.authoring.verify import run_notebook
+from gradkit.autograder.spec import make_exam
+from gradkit.course.mistakes import read_bank
 
 DEVIATIONS = 5.2
 

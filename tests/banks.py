@@ -2,6 +2,6 @@
 
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
-from gradkit.bank import read_bank
+from gradkit.course.mistakes import read_bank
 
 BANK = read_bank(EXERCISE, PROJECT)

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from assignment.install import SYNTHETIC_FOLDER, install_synthetic
-from assignment.synthetic import write_batches
-from gradkit.sandbox import SandboxError, probe
+from assignment.cifar10.install import SYNTHETIC_FOLDER, install_synthetic
+from assignment.cifar10.synthetic import write_batches
+from gradkit.autograder.sandbox import SandboxError, probe
 
 # The same examples in every run, and no deadline: a slow machine is not a wrong answer.
 settings.register_profile("gradkit", deadline=None, derandomize=True)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assignment import data_utils
-from assignment.archive import DataError
-from assignment.batch_pickle import LARGEST_BATCH_BYTES
+from assignment import PROJECT, data_utils
+from assignment.cifar10.archive import DataError
+from assignment.cifar10.batches import LARGEST_BATCH_BYTES
+from assignment.cifar10.synthetic import CLASS_NAMES
 from assignment.classifiers.softmax_classifier import Softmax
 from assignment.data_utils import (
     get_CIFAR10_data,
@@ -21,9 +22,7 @@ from assignment.data_utils import (
     load_CIFAR_batch,
     load_meta,
 )
-from assignment.synthetic import CLASS_NAMES
 
-PROJECT = Path(__file__).parent.parent
 CLASSES = list(CLASS_NAMES)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from assignment import vis_utils
 from assignment.array_types import IntArray
-from assignment.synthetic import CLASS_NAMES
+from assignment.cifar10.synthetic import CLASS_NAMES
 
 NAMES = list(CLASS_NAMES)
 rng = np.random.default_rng(0)

@@ -455,7 +455,7 @@ def training_plots(arrays: Arrays) -> Iterator[tuple[str, "Figure"]]:
 
 
 def _templates(W: Any, title: str) -> Iterator[tuple[str, "Figure"]]:
-    from assignment.synthetic import CLASS_NAMES
+    from assignment.cifar10.synthetic import CLASS_NAMES
     from assignment.vis_utils import plot_templates
 
     yield f"{title}: the weights of each class as a picture.", plot_templates(W, CLASS_NAMES, title)

@@ -13,7 +13,7 @@ from typing import Any
 from IPython.display import display
 
 from assignment import PROJECT
-from assignment.checks.answers import load_answers
+from assignment.checks.answer_key import load_answers
 from assignment.checks.check import LOADING, load_exercise
 from assignment.checks.display import as_html, as_text
 from assignment.checks.student import Student, Unusable

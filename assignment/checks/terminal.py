@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from assignment import PROJECT
-from assignment.checks.answers import Answers, load_answers
+from assignment.checks.answer_key import Answers, load_answers
 from assignment.checks.check import LOADING, Exercise, load_exercise
 from assignment.checks.display import MARKS, as_text, headline
 from assignment.checks.student import Student, Unusable

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assignment.checks import errors
-from assignment.checks.answers import ROUNDING, Answers
+from assignment.checks.answer_key import ROUNDING, Answers
 from assignment.checks.check import Arrays, Check, Context, Exercise, Outcome, Raised, execute
 from assignment.checks.differences import (
     HEADLINES,

@@ -1,0 +1,60 @@
+"""gradkit.course.instructor_tree: to be described."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from assignment.workspace.regions import RegionError, decode
+from assignment.workspace.starter import LITTER
+from gradkit import GradkitError
+
+FOLDERS = ("assignment", "datasets", "notebooks")
+
+
+# What notebooks and downloads leave in the folders of a starter. Nobody wants it in there.
+LEFTOVERS = re.compile(rf"{LITTER.pattern}|\..*|cifar-10-.*|.*\.npz")
+
+
+class ReleaseError(GradkitError):
+    """No starter can be made; the text says what was found, where, and what to do."""
+
+
+def list_files(project: Path, folder: str) -> Iterator[str]:
+    """The paths of all files in a folder of the project, in order, without mere leftovers."""
+    for entry in sorted(os.scandir(find_file(project, folder)), key=lambda entry: entry.name):
+        path = f"{folder}/{entry.name}"
+        if LEFTOVERS.fullmatch(entry.name):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from list_files(project, path)
+        else:
+            find_file(project, path)
+            yield path
+
+
+def find_file(project: Path, path: str) -> Path:
+    """Where a file or folder of the project is; ReleaseError if it is not there, or is a link."""
+    place = project
+    for part in path.split("/"):
+        place /= part
+        if place.is_symlink():
+            raise ReleaseError(
+                f"{place} is a link. A starter is made from the project's own files only: put the "
+                "file itself there, or remove the link."
+            )
+    if not place.exists():
+        raise ReleaseError(f"{place} is missing, and a starter needs it. Put it back.")
+    if not place.is_dir() and not place.is_file():
+        raise ReleaseError(f"{place} is neither a file nor a folder. Remove it.")
+    return place
+
+
+def read_text(project: Path, path: str) -> str:
+    place = find_file(project, path)
+    try:
+        return decode(place.read_bytes(), path)
+    except RegionError as error:
+        raise ReleaseError(str(error)) from error
+    except OSError as error:
+        raise ReleaseError(f"{place} cannot be read: {error.strerror}.") from error

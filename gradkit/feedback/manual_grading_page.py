@@ -1,0 +1,83 @@
+"""The page on which people grade answers in words: all students' answers to a question, one below
+the other, with fields for points and comments, which the browser keeps and exports as CSV.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradkit.course.questions import Question, answer_digest, is_answered
+from gradkit.feedback.html import render, write
+from gradkit.gradebook.database import Grades
+from gradkit.gradebook.grades import Class, Item, opened
+from gradkit.gradebook.manual_grades import whose_names
+
+
+@dataclass(frozen=True)
+class Given:
+    """A student's answer to a question, and what was given for it so far."""
+
+    student: str  # or the name that hides who it is
+    item: Item
+
+    @property
+    def digest(self) -> str:
+        return answer_digest(self.item.answer)
+
+    @property
+    def points(self) -> str:
+        manual = self.item.manual
+        return f"{manual.points:g}" if manual and manual.points is not None else ""
+
+    @property
+    def comment(self) -> str:
+        return self.item.manual.comment if self.item.manual else ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, its answers, and how many students have written none."""
+
+    question: Question
+    given: tuple[Given, ...]
+    unanswered: int
+
+
+def answers_page(class_: Class, names: Mapping[str, str]) -> str:
+    """The page, with the students called by these names."""
+    asked = [_asked(class_, number, names) for number in range(len(class_.questions))]
+    # What the browser keeps belongs to these answers: another class's page does not find it.
+    content = "\n".join(given.digest + given.student for one in asked for given in one.given)
+    return render(
+        "answers",
+        title=class_.exercise.title,
+        name=class_.exercise.name,
+        asked=asked,
+        store=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+    )
+
+
+def _asked(class_: Class, number: int, names: Mapping[str, str]) -> Asked:
+    question = class_.questions[number]
+    graded = [standing for standing in class_.standings if standing.result is not None]
+    given = [
+        Given(names[standing.student], item)
+        for standing in graded
+        if is_answered((item := standing.questions[number]).answer)
+    ]
+    # In the order of the names shown, which tells nothing where they are hidden.
+    given.sort(key=lambda one: one.student)
+    return Asked(question, tuple(given), len(graded) - len(given))
+
+
+ANSWERS_PAGE = "answers.html"
+
+
+def write_answers(grades: Grades, hide_names: bool) -> Path:
+    """Write the page on which the answers in words are graded; where it is."""
+    with opened(grades) as (ledger, class_):
+        names = whose_names(class_, ledger.secret(None), hide_names)
+        place = grades.out / ANSWERS_PAGE
+        write(place, answers_page(class_, names))
+        return place

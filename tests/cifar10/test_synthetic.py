@@ -1,0 +1,370 @@
+"""The stand-in for CIFAR-10: the same bytes everywhere, CIFAR-10's files, CIFAR-10's difficulty."""
+
+import ast
+import hashlib
+import inspect
+import pickle
+import pickletools
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from assignment.cifar10 import synthetic
+from assignment.cifar10.synthetic import CLASS_NAMES, DEFAULT_SEED, draw_pictures, write_batches
+
+TRAIN_FILES = [f"data_batch_{k}" for k in range(1, 6)]
+FILES = [*TRAIN_FILES, "test_batch", "batches.meta"]
+SMALL = 30  # pictures per batch where the number does not matter
+
+# numpy 2.4 warns that the type in these files, as in the published ones, says 0 and not False.
+pytestmark = pytest.mark.filterwarnings("ignore:.*align should be passed as:Warning")
+
+Split = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+
+
+def digest(*arrays: npt.NDArray[Any]) -> str:
+    sha256 = hashlib.sha256()
+    for array in arrays:
+        sha256.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return sha256.hexdigest()
+
+
+def file_digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def load(path: Path, encoding: str = "latin1") -> Any:
+    with path.open("rb") as file:
+        return pickle.load(file, encoding=encoding)  # noqa: S301  # written by the test itself
+
+
+def pictures_of(batch: dict[str, Any]) -> npt.NDArray[np.uint8]:
+    rows: npt.NDArray[np.uint8] = batch["data"]
+    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+
+@pytest.fixture(scope="module")
+def default_set() -> Split:
+    return draw_pictures(12_000, DEFAULT_SEED)
+
+
+@pytest.fixture(scope="module")
+def default_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cifar-10-synthetic")
+    write_batches(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    write_batches(folder, seed=7, pictures_per_batch=SMALL)
+    return folder
+
+
+# ----- the same bytes everywhere -----------------------------------------------------------------
+
+
+def test_the_default_set_has_the_pinned_bytes(default_set: Split) -> None:
+    assert (
+        digest(*default_set) == "a3605e8b979a4a0d64693604b5df77003e741d658fb38da027535ccfe85d2f9d"
+    )
+
+
+def test_a_small_set_has_the_pinned_bytes() -> None:
+    assert (
+        digest(*draw_pictures(137, seed=2**80 + 5))
+        == "07a732c133b13a16efc1cd838cbd5008c44a1fed4b0fdb1be70f1871680e4650"
+    )
+
+
+def test_the_default_files_have_the_pinned_bytes(default_folder: Path) -> None:
+    assert (
+        file_digest(default_folder / "test_batch")
+        == "e4237faaf98b82b52edebd792a4b0a2710a25ce7b6fbd2bb34942d9bbbe69224"
+    )
+    assert (
+        file_digest(default_folder / "batches.meta")
+        == "33daaacca47a15a558523ff9fcccbd54b539244fdd17713a58abda06b25bdd30"
+    )
+    assert (
+        file_digest(*(default_folder / name for name in FILES))
+        == "50104dcbb7baa7feea9a6f98fd74e17701326c8748acbff20ceb4b75385a6a23"
+    )
+
+
+def test_the_same_seed_writes_the_same_files(small_folder: Path, tmp_path: Path) -> None:
+    write_batches(tmp_path, seed=7, pictures_per_batch=SMALL)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (small_folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_how_many_are_drawn_at_a_time_changes_nothing(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = digest(*draw_pictures(200, seed=3))
+    monkeypatch.setattr(synthetic, "CHUNK", chunk)
+    assert digest(*draw_pictures(200, seed=3)) == expected
+
+
+def test_the_drawing_uses_only_integers_and_raw_random_words() -> None:
+    """What could round, or differ between versions of numpy, does not occur in the source."""
+    tree = ast.parse(inspect.getsource(synthetic))
+    nodes = list(ast.walk(tree))
+    assert not [n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, float)]
+    operations = [n for n in nodes if isinstance(n, ast.BinOp)]
+    assert not [n for n in operations if isinstance(n.op, ast.Pow | ast.MatMult)]
+    divisions = [n for n in operations if isinstance(n.op, ast.Div)]
+    assert {ast.unparse(n.left) for n in divisions} == {"folder"}  # folder / file, no quotient
+    of_numpy = {
+        ast.unparse(node).removeprefix("np.")
+        for node in nodes
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np", "np.random")
+    }
+    random = {name for name in of_numpy if name.startswith("random")}
+    assert random == {"random", "random.PCG64"}
+    types = {"uint8", "int16", "int32", "int64", "uint64"}
+    exact = {"abs", "arange", "argsort", "array", "ascontiguousarray", "broadcast_to", "clip"}
+    exact |= {"empty", "flatnonzero", "maximum", "minimum", "repeat", "stack", "where", "zeros"}
+    assert of_numpy - random <= types | exact
+    methods = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    assert not methods & {"mean", "std", "var", "dot", "float32", "float64", "advance", "jumped"}
+
+
+def test_no_integer_overflows() -> None:
+    """The same pictures come out where every integer of the drawing has 64 bits."""
+    source = inspect.getsource(synthetic)
+    wide = ModuleType("wide")
+    exec(source.replace("np.int16", "np.int64").replace("np.int32", "np.int64"), wide.__dict__)
+    assert digest(*wide.draw_pictures(4_000, 5)) == digest(*draw_pictures(4_000, 5))
+
+
+# ----- the data set ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num", [1, 7, 10, 23, 640])
+def test_any_number_of_pictures_is_drawn_with_balanced_classes(num: int) -> None:
+    pictures, labels = draw_pictures(num, seed=1)
+    assert pictures.shape == (num, 32, 32, 3)
+    assert pictures.dtype == np.uint8
+    assert labels.shape == (num,)
+    assert labels.dtype == np.int64
+    counts = np.bincount(labels, minlength=10)
+    assert len(counts) == 10
+    assert counts.max() - counts.min() <= 1
+
+
+def test_the_classes_are_shuffled(default_set: Split) -> None:
+    _, labels = default_set
+    same_as_before = float(np.mean(labels[1:] == labels[:-1]))
+    assert 0.08 < same_as_before < 0.12  # a tenth, with a standard deviation of 0.0027
+
+
+def test_no_two_pictures_are_alike(default_set: Split) -> None:
+    pictures, _ = default_set
+    assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+
+
+def test_different_seeds_give_different_data() -> None:
+    sets = [draw_pictures(50, seed) for seed in (0, 1, 2, DEFAULT_SEED, 2**70)]
+    assert len({digest(pictures) for pictures, _ in sets}) == len(sets)
+    assert len({digest(labels) for _, labels in sets}) == len(sets)
+
+
+@pytest.mark.parametrize("num", [0, -3])
+def test_no_pictures_or_fewer_cannot_be_drawn(num: int) -> None:
+    with pytest.raises(ValueError, match=f"one or more, not {num}"):
+        draw_pictures(num, seed=1)
+
+
+def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a seed is zero or more, not -1"):
+        draw_pictures(10, seed=-1)
+    with pytest.raises(ValueError, match="a seed is zero or more, not -1"):
+        write_batches(tmp_path, seed=-1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_kind_of_picture_runs_out_of_random_words() -> None:
+    for kind in synthetic.KINDS:
+        words = np.random.PCG64(1).random_raw(2 * synthetic.WORDS_PER_PICTURE)
+        dice = synthetic.Dice(words.reshape(2, synthetic.WORDS_PER_PICTURE))
+        sketch = synthetic.Sketch(dice, synthetic.backdrop(dice, kind.scenes), kind.pose)
+        kind.sketch(sketch)
+        synthetic.photograph(dice, sketch.canvas)
+        assert dice.used <= synthetic.WORDS_PER_PICTURE
+
+
+def test_every_class_has_its_ways_of_being_drawn() -> None:
+    assert len(synthetic.KINDS) == synthetic.WAYS * len(CLASS_NAMES)
+
+
+# ----- the files ---------------------------------------------------------------------------------
+
+
+def test_the_batches_hold_the_drawn_pictures(small_folder: Path) -> None:
+    pictures, labels = draw_pictures(5 * SMALL, seed=7)
+    batches = [load(small_folder / name) for name in TRAIN_FILES]
+    np.testing.assert_array_equal(np.concatenate([pictures_of(b) for b in batches]), pictures)
+    assert [label for batch in batches for label in batch["labels"]] == labels.tolist()
+
+
+def test_a_batch_has_the_published_layout(small_folder: Path) -> None:
+    for name in [*TRAIN_FILES, "test_batch"]:
+        batch = load(small_folder / name)
+        assert list(batch) == ["batch_label", "labels", "data", "filenames"]
+        assert batch["data"].shape == (SMALL, 3072)
+        assert batch["data"].dtype == np.uint8
+        assert {type(label) for label in batch["labels"]} == {int}
+        assert len(batch["labels"]) == len(set(batch["filenames"])) == SMALL
+        assert "synthetic" in batch["batch_label"]
+    assert load(small_folder / "data_batch_2")["batch_label"] == "synthetic training batch 2 of 5"
+
+
+def test_the_files_read_the_same_as_byte_strings(small_folder: Path) -> None:
+    for name in [*TRAIN_FILES, "test_batch"]:
+        text, raw = load(small_folder / name), load(small_folder / name, encoding="bytes")
+        assert [key.encode() for key in text] == list(raw)
+        assert raw[b"labels"] == text["labels"]
+        assert raw[b"filenames"] == [filename.encode() for filename in text["filenames"]]
+        np.testing.assert_array_equal(raw[b"data"], text["data"])
+
+
+@pytest.mark.parametrize("seed", [0, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**63, 2**128])
+def test_the_meta_file_names_the_classes_and_the_seed(seed: int, tmp_path: Path) -> None:
+    write_batches(tmp_path, seed=seed, pictures_per_batch=1)
+    assert load(tmp_path / "batches.meta", encoding="bytes") == {
+        b"num_cases_per_batch": 1,
+        b"label_names": [name.encode() for name in CLASS_NAMES],
+        b"num_vis": 3072,
+        b"synthetic": seed,
+    }
+
+
+def test_the_pickles_are_in_the_dialect_of_python_2(small_folder: Path) -> None:
+    found: set[str] = set()
+    imported: set[object] = set()
+    for name in FILES:
+        opcodes = list(pickletools.genops((small_folder / name).read_bytes()))
+        assert (opcodes[0][0].name, opcodes[0][1]) == ("PROTO", 2)
+        found |= {opcode.name for opcode, _, _ in opcodes}
+        imported |= {argument for opcode, argument, _ in opcodes if opcode.name == "GLOBAL"}
+    assert {"SHORT_BINSTRING", "BINSTRING"} <= found
+    assert not {name for name in found if "UNICODE" in name or "BINBYTES" in name}
+    assert imported == {"numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"}
+
+
+def test_no_test_picture_is_a_training_picture(default_folder: Path) -> None:
+    train = [row.tobytes() for name in TRAIN_FILES for row in load(default_folder / name)["data"]]
+    test = [row.tobytes() for row in load(default_folder / "test_batch")["data"]]
+    assert (len(train), len(test)) == (10_000, 2_000)
+    assert not set(train) & set(test)
+
+
+def test_the_test_pictures_are_balanced(default_folder: Path) -> None:
+    assert np.bincount(load(default_folder / "test_batch")["labels"]).tolist() == [200] * 10
+
+
+def test_only_an_empty_folder_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match="is not empty"):
+        write_batches(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        write_batches(tmp_path / "missing")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_empty_batch_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="one picture or more, not 0"):
+        write_batches(tmp_path, pictures_per_batch=0)
+
+
+# ----- the difficulty ----------------------------------------------------------------------------
+# Expected values and standard deviations were measured on 24 sets of 11,000 pictures (9,000 train,
+# 2,000 test), each drawn from a seed of its own. A bound lies 5.2 standard deviations away.
+SPREADS = 5.2
+
+Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+
+@pytest.fixture(scope="module")
+def rows(default_set: Split) -> Rows:
+    """11,000 pictures as rows, less the mean of the 9,000 that train, with a column of ones."""
+    pictures, labels = default_set
+    X = pictures[:11_000].reshape(11_000, -1).astype(np.float32)
+    X -= X[:9_000].mean(axis=0)
+    return np.hstack([X, np.ones((11_000, 1), np.float32)]), labels[:11_000]
+
+
+def probabilities(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Softmax over the last axis."""
+    p: npt.NDArray[np.float32] = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+class Setting(NamedTuple):
+    lr: float
+    reg: float
+    expected: float
+    sd: float
+
+
+SETTINGS = {
+    "tuned": Setting(1e-6, 2e3, expected=0.407, sd=0.0122),  # on the real data set: 0.38
+    "slow": Setting(1e-7, 2.5e4, expected=0.360, sd=0.0090),  # real: 0.355
+    "too fast": Setting(1e-5, 2e3, expected=0.247, sd=0.0292),  # real: 0.21
+}
+
+
+@pytest.fixture(scope="module")
+def accuracies(rows: Rows) -> dict[str, float]:
+    """What a linear softmax reaches on the test pictures after 1,500 steps of 200 pictures.
+
+    The settings are trained side by side, as groups of ten columns, on the same batches.
+    """
+    X, y = rows
+    rng = np.random.default_rng(0)
+    lr, reg = (
+        np.repeat([getattr(setting, name) for setting in SETTINGS.values()], 10).astype(np.float32)
+        for name in ("lr", "reg")
+    )
+    W = (1e-3 * rng.standard_normal((X.shape[1], lr.size))).astype(np.float32)
+    for _ in range(1_500):
+        batch = rng.integers(0, 9_000, 200)
+        inputs = X[batch]
+        d_scores = probabilities((inputs @ W).reshape(200, -1, 10))
+        d_scores[np.arange(200), :, y[batch]] -= 1
+        W -= lr * (inputs.T @ d_scores.reshape(200, -1) / np.float32(200) + reg * W)
+    guesses = (X[9_000:] @ W).reshape(2_000, -1, 10).argmax(axis=-1)
+    correct = (guesses == y[9_000:, None]).mean(axis=0)
+    return dict(zip(SETTINGS, correct.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_linear_softmax_finds_it_about_as_hard_as_the_real_data_set(
+    name: str, accuracies: dict[str, float]
+) -> None:
+    setting = SETTINGS[name]
+    assert accuracies[name] == pytest.approx(setting.expected, abs=SPREADS * setting.sd)
+
+
+def test_the_first_loss_is_that_of_the_real_data_set(rows: Rows) -> None:
+    X, y = rows[0][:500], rows[1][:500]
+    W = 1e-4 * np.random.default_rng(0).standard_normal((X.shape[1], 10)).astype(np.float32)
+    loss = -np.log(probabilities(X @ W)[np.arange(500), y]).mean()
+    assert float(loss) == pytest.approx(2.349, abs=SPREADS * 0.037)  # the real data set: 2.365
+
+
+def test_the_pixels_are_distributed_as_in_the_real_data_set(rows: Rows, default_set: Split) -> None:
+    pictures, _ = default_set
+    lengths = np.sqrt(np.square(rows[0]).sum(axis=1))
+    assert float(pictures.mean()) == pytest.approx(120.4, abs=SPREADS * 0.29)  # real: 120.9
+    assert float(pictures.std()) == pytest.approx(63.4, abs=SPREADS * 0.14)  # real: 63.5
+    assert float(lengths.mean()) == pytest.approx(3371, abs=SPREADS * 8.9)  # real: 3372

@@ -1,0 +1,334 @@
+"""Training, predicting, saving and loading."""
+
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assignment import PROJECT
+from assignment.classifiers.linear_classifier import LinearClassifier
+from assignment.classifiers.softmax_classifier import Softmax
+
+
+@pytest.fixture
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    """300 samples of three well separated classes, float32, with a bias column."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=300)
+    centres = np.array([[4.0, 0.0], [-4.0, 3.0], [0.0, -5.0]])
+    X = centres[y] + rng.standard_normal((300, 2))
+    return np.hstack([X, np.ones((300, 1))]).astype(np.float32), y
+
+
+def trained(X: np.ndarray, y: np.ndarray, **options: Any) -> Softmax:
+    model = Softmax()
+    settings: dict[str, Any] = {"learning_rate": 0.1, "reg": 1e-3, "num_iters": 200, "seed": 1}
+    model.train(X, y, **(settings | {"verbose": False} | options))
+    return model
+
+
+def weights(model: LinearClassifier) -> np.ndarray:
+    assert model.W is not None
+    return model.W
+
+
+class Recorder(LinearClassifier):
+    """Keeps the batches it was shown, and answers with a gradient of ones."""
+
+    def __init__(self, last_loss: float = 1.0, good_steps: int = 0) -> None:
+        super().__init__()
+        self.batches: list[tuple[np.ndarray, np.ndarray]] = []
+        self.last_loss, self.good_steps = last_loss, good_steps
+
+    def loss(self, X_batch: Any, y_batch: Any, reg: float) -> tuple[float, Any]:
+        self.batches.append((X_batch, y_batch))
+        loss = 1.0 if len(self.batches) <= self.good_steps else self.last_loss
+        return loss, np.ones_like(weights(self))
+
+
+def test_training_separates_what_can_be_separated(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = blobs
+    model = Softmax()
+    history = model.train(X, y, learning_rate=0.1, num_iters=200, verbose=False, seed=1)
+    assert len(history) == 200
+    assert history[0] == pytest.approx(np.log(3), abs=0.05)
+    assert history[-1] < 0.1
+    assert np.mean(model.predict(X) == y) > 0.99
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(
+    blobs: tuple[np.ndarray, np.ndarray],
+) -> None:
+    np.testing.assert_array_equal(weights(trained(*blobs)), weights(trained(*blobs)))
+    assert not np.array_equal(weights(trained(*blobs)), weights(trained(*blobs, seed=2)))
+
+
+def test_training_leaves_the_global_random_state_alone(
+    blobs: tuple[np.ndarray, np.ndarray],
+) -> None:
+    before = np.random.get_state(legacy=False)  # noqa: NPY002
+    trained(*blobs)
+    after = np.random.get_state(legacy=False)  # noqa: NPY002
+    np.testing.assert_equal(after, before)
+
+
+def test_training_again_goes_on_from_where_it_was(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = blobs
+    model = trained(X, y)
+    history = model.train(X, y, learning_rate=0.1, num_iters=1, verbose=False)
+    assert history[0] < 0.2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_are_of_the_dtype_of_the_pictures(
+    blobs: tuple[np.ndarray, np.ndarray], dtype: type
+) -> None:
+    assert weights(trained(blobs[0].astype(dtype), blobs[1])).dtype == dtype
+
+
+def test_each_step_sees_a_batch_of_the_training_set_with_its_own_labels() -> None:
+    X = np.arange(50, dtype=np.float64)[:, None]
+    model = Recorder()
+    model.train(X, np.arange(50), num_iters=40, batch_size=16, verbose=False, seed=0)
+    assert len(model.batches) == 40
+    for X_batch, y_batch in model.batches:
+        assert X_batch.shape == (16, 1)
+        np.testing.assert_array_equal(X_batch[:, 0], y_batch)
+    seen = {int(label) for _, y_batch in model.batches for label in y_batch}
+    # 640 draws leave out one of 50 in one of 8,000 seeds, and not in this one.
+    assert seen == set(range(50))
+
+
+def test_a_step_goes_against_the_gradient_by_the_learning_rate() -> None:
+    model = Recorder()
+    model.W = np.full((1, 2), 5.0)
+    model.train(np.ones((4, 1)), np.array([0, 1, 0, 1]), 0.25, num_iters=3, verbose=False)
+    np.testing.assert_allclose(weights(model), 5.0 - 3 * 0.25)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_training_and_says_what_to_try(bad: float) -> None:
+    model = Recorder(bad, good_steps=2)
+    with pytest.warns(RuntimeWarning) as caught:
+        history = model.train(np.ones((4, 1)), np.zeros(4, int), 10.0, 7.0, verbose=False, seed=0)
+    assert len(history) == len(model.batches) == 3
+    message = str(caught[0].message)
+    assert f"stopped at step 3: the loss became {bad}" in message
+    assert "Try a learning rate ten times smaller than 10" in message
+    assert "reg below 7" in message
+
+
+def test_a_loss_that_is_no_number_before_the_first_update_is_not_blamed_on_the_steps() -> None:
+    with pytest.warns(RuntimeWarning, match="stopped at step 1.*look at your loss") as caught:
+        Recorder(np.nan, good_steps=0).train(np.ones((4, 1)), np.zeros(4, int), verbose=False)
+    assert "learning rate" not in str(caught[0].message)
+
+
+def test_a_learning_rate_that_is_far_too_large_ends_in_that_advice(
+    blobs: tuple[np.ndarray, np.ndarray],
+) -> None:
+    with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
+        history = Softmax().train(*blobs, learning_rate=1e3, reg=1e3, num_iters=500, verbose=False)
+    assert len(history) < 500
+    assert any("Try a learning rate ten times smaller" in str(w.message) for w in caught)
+
+
+def test_the_progress_bar_shows_the_loss_and_can_be_turned_off(
+    blobs: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(*blobs)
+    assert capsys.readouterr() == ("", "")
+    trained(*blobs, verbose=True)
+    out, err = capsys.readouterr()
+    assert err == ""  # which notebooks show as if it were an error
+    assert "training: 100%" in out
+    assert "200/200" in out
+    assert "loss=" in out
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "sentence"),
+    [
+        (
+            np.ones((4, 2, 2)),
+            np.zeros(4, int),
+            r"X has shape \(4, 2, 2\).*X.reshape\(len\(X\), -1\)",
+        ),
+        (np.ones((0, 2)), np.zeros(0, int), r"X has shape \(0, 2\)"),
+        (np.ones((4, 2)), np.zeros(3, int), r"y has shape \(3,\), but X has 4 samples"),
+        (np.ones((4, 2)), np.zeros(4), r"y holds float64, but labels are integers"),
+        (np.ones((4, 2)), np.array([0, 1, -1, 0]), r"y holds the label -1, but labels"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_with_a_sentence(
+    X: np.ndarray, y: np.ndarray, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Softmax().train(X, y, verbose=False)
+
+
+def test_lists_will_do_as_data() -> None:
+    model = Softmax()
+    model.train([[1.0, 0.0], [0.0, 1.0]], [0, 1], verbose=False)  # type: ignore[arg-type]
+    assert weights(model).shape == (2, 2)
+
+
+def test_a_batch_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="a batch has at least one sample"):
+        Softmax().train(np.ones((4, 2)), np.zeros(4, int), batch_size=0, verbose=False)
+
+
+def test_a_label_that_the_weights_do_not_know_is_refused() -> None:
+    model = trained(np.ones((4, 2)), np.array([0, 1, 2, 0]))
+    with pytest.raises(ValueError, match="y holds the label 3, but W has 3 classes, 0 to 2"):
+        model.train(np.ones((4, 2)), np.array([0, 1, 2, 3]), verbose=False)
+
+
+def test_samples_of_another_length_than_the_weights_are_refused(
+    blobs: tuple[np.ndarray, np.ndarray],
+) -> None:
+    model = trained(*blobs)
+    for call in (model.predict, lambda X: model.train(X, blobs[1], verbose=False)):
+        with pytest.raises(ValueError, match=r"W is for samples of 3 numbers, but X has 2"):
+            call(blobs[0][:, :2])
+
+
+def test_a_classifier_without_weights_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"call train\(\) or load\(\) first"):
+        Softmax().predict(np.ones((1, 2)))
+    with pytest.raises(ValueError, match=r"call train\(\) first"):
+        Softmax().save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_bare_linear_classifier_has_no_loss() -> None:
+    with pytest.raises(NotImplementedError, match="use a subclass"):
+        LinearClassifier().train(np.ones((4, 1)), np.zeros(4, int), verbose=False)
+
+
+def test_a_saved_model_comes_back_with_its_hyperparameters(
+    blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    model = trained(*blobs)
+    path = model.save(tmp_path / "best.model")
+    assert path == tmp_path / "best.model"  # no .npz is added to the name that was asked for
+    again = Softmax.load(path)
+    np.testing.assert_array_equal(weights(again), weights(model))
+    assert weights(again).dtype == np.float32
+    assert again.hyperparameters == {
+        "learning_rate": 0.1,
+        "reg": 1e-3,
+        "num_iters": 200,
+        "batch_size": 200,
+        "seed": 1,
+    }
+    np.testing.assert_array_equal(again.predict(blobs[0]), model.predict(blobs[0]))
+
+
+def test_numpys_numbers_can_be_saved_as_hyperparameters(
+    blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    model = trained(*blobs, num_iters=np.int64(2), learning_rate=np.float32(0.5))
+    about = Softmax.load(model.save(tmp_path / "model.npz")).hyperparameters
+    assert (about["num_iters"], about["learning_rate"]) == (2, 0.5)
+
+
+def test_a_model_that_finds_no_room_leaves_the_one_that_is_there(tmp_path: Path) -> None:
+    # RLIMIT_FSIZE makes writing fail as a full disk does.
+    code = """
+        import resource
+        import numpy as np
+        from assignment.classifiers.softmax_classifier import Softmax
+        model = Softmax()
+        model.W = np.ones((3073, 10))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        try:
+            model.save("model.npz")
+        except OSError:
+            print("no room")
+    """
+    (tmp_path / "model.npz").write_bytes(b"the old one")
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    env = os.environ | {"PYTHONPATH": str(PROJECT)}
+    ran = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert ran.stdout == "no room\n"
+    assert (tmp_path / "model.npz").read_bytes() == b"the old one"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_a_model_file_that_unpacks_to_far_too_much_is_refused(tmp_path: Path) -> None:
+    W = np.zeros((3073, 5000))  # 123 MB of zeros in a file of 120 kB
+    np.savez_compressed(tmp_path / "model.npz", W=W, about=np.array("{}"))
+    with pytest.raises(ValueError, match="it unpacks to more than 100,000,000 bytes"):
+        Softmax.load(tmp_path / "model.npz")
+
+
+def test_a_saved_model_holds_no_pickles(
+    blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    path = trained(*blobs).save(tmp_path / "model.npz")
+    with np.load(path, allow_pickle=False) as file:
+        assert all(file[name].dtype.kind != "O" for name in file.files)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("it-ran"),))
+
+
+def test_a_model_file_that_holds_a_pickle_is_refused_and_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "model.npz", W=np.array([Bomb()], object), about=np.array("{}"))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Bomb()))
+    for name in ("model.npz", "model.pkl"):
+        with pytest.raises(ValueError, match=rf"{name} is not a saved classifier"):
+            Softmax.load(tmp_path / name)
+    assert not (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"<html>", b"\x93NUMPY\x01\x00"])
+def test_a_file_that_is_no_model_is_refused_with_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"is not a saved classifier .*\.save\(path\)"):
+        Softmax.load(path)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"W": np.ones((2, 3))},
+        {"W": np.ones((2, 3)), "about": np.array("[1, 2]")},
+        {"W": np.ones((2, 3)), "about": np.array("no json")},
+        {"W": np.ones(3), "about": np.array('{"classifier": "Softmax", "hyperparameters": {}}')},
+    ],
+)
+def test_an_archive_without_what_a_model_needs_is_refused(
+    tmp_path: Path, arrays: dict[str, Any]
+) -> None:
+    np.savez(tmp_path / "model.npz", **arrays)
+    with pytest.raises(ValueError, match=r"model\.npz is not a saved classifier"):
+        Softmax.load(tmp_path / "model.npz")
+
+
+def test_a_model_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
+    model = Recorder()
+    model.W = np.ones((2, 3))
+    model.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match=r"a model of another class, 'Recorder': load it with"):
+        Softmax.load(tmp_path / "model.npz")
+
+
+def test_a_missing_model_file_is_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Softmax.load(tmp_path / "model.npz")

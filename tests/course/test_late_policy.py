@@ -1,0 +1,99 @@
+"""What late work loses: more the later it comes, nothing within the grace, never more than all."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradkit.course.late_policy import Late, how_long
+
+DUE = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
+MAXIMUM = 110
+
+policies = st.builds(
+    Late,
+    due=st.just(DUE),
+    grace_hours=st.floats(0, 100),
+    policy=st.sampled_from(["fixed", "per day"]),
+    percent=st.floats(0, 100),
+)
+delays = st.timedeltas(timedelta(days=-30), timedelta(days=400))
+earnings = st.floats(0, MAXIMUM)
+
+
+@given(policies, delays, delays, earnings)
+def test_who_comes_later_never_loses_less(
+    late: Late, one: timedelta, other: timedelta, earned: float
+) -> None:
+    sooner, later = sorted((one, other))
+    assert late.deduction(DUE + sooner, earned, MAXIMUM) <= late.deduction(
+        DUE + later, earned, MAXIMUM
+    )
+
+
+@given(policies, st.floats(0, 1), earnings)
+def test_within_the_grace_nothing_is_lost(late: Late, part: float, earned: float) -> None:
+    received = DUE + part * timedelta(hours=late.grace_hours)
+    assert late.by(received) == timedelta(0)
+    assert late.deduction(received, earned, MAXIMUM) == 0
+
+
+@given(policies, delays, earnings)
+def test_nobody_loses_more_than_was_earned(late: Late, delay: timedelta, earned: float) -> None:
+    assert 0 <= late.deduction(DUE + delay, earned, MAXIMUM) <= earned
+
+
+@given(
+    st.one_of(
+        st.builds(Late, policy=st.sampled_from(["fixed", "per day"]), percent=st.just(50.0)),
+        st.builds(Late, due=st.just(DUE), percent=st.just(50.0)),
+    ),
+    delays,
+    earnings,
+)
+def test_without_a_due_date_or_a_policy_nothing_is_lost(
+    late: Late, delay: timedelta, earned: float
+) -> None:
+    assert late.deduction(DUE + delay, earned, MAXIMUM) == 0
+
+
+@given(policies, earnings)
+def test_without_a_time_nothing_is_lost(late: Late, earned: float) -> None:
+    assert late.by(None) == timedelta(0)
+    assert late.deduction(None, earned, MAXIMUM) == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "hours", "lost"),
+    [
+        ("fixed", 1, 11),
+        ("fixed", 100, 11),
+        ("per day", 1, 11),
+        ("per day", 24, 11),
+        ("per day", 25, 22),
+        ("per day", 1000, 50),
+    ],
+)
+def test_a_day_that_has_begun_counts(policy: str, hours: int, lost: float) -> None:
+    late = Late(due=DUE, policy=policy, percent=10)
+    assert late.deduction(DUE + timedelta(hours=hours), 50, MAXIMUM) == lost
+
+
+def test_an_offset_makes_no_difference() -> None:
+    late = Late(due=datetime.fromisoformat("2026-03-02T00:59:00+01:00"), policy="fixed", percent=10)
+    assert late.deduction(DUE, 50, MAXIMUM) == 0
+    assert late.deduction(DUE + timedelta(seconds=1), 50, MAXIMUM) == 11
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (timedelta(seconds=1), "1 min"),
+        (timedelta(minutes=65), "1 h 5 min"),
+        (timedelta(days=2, hours=3), "2 d 3 h"),
+        (timedelta(days=1), "1 d"),
+    ],
+)
+def test_a_stretch_of_time_is_said_as_people_do(by: timedelta, said: str) -> None:
+    assert how_long(by) == said

@@ -1,0 +1,248 @@
+"""The template repository for GitHub Classroom: its workflow's commands, run as they run there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assignment import PROJECT
+from assignment.checks.check import Exercise
+from assignment.checks.linear import LINEAR_CLASSIFIER
+from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.workspace import regions
+from gradkit.course.instructor_tree import ReleaseError
+from gradkit.course.starter import starter_files
+from gradkit.release.build import release, zipped
+from gradkit.release.github_classroom import IGNORED, WORKFLOW, classroom_files, is_as_built
+
+NAME = "softmax-starter-github"
+GRADER = "classroom-resources/autograding-command-grader@v1"
+REPORTER = "classroom-resources/autograding-grading-reporter@v1"
+Step = dict[str, Any]
+yaml: Any = import_module("yaml")  # which has no types
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a release is made from, which git does not know."""
+    folder = tmp_path_factory.mktemp("released") / "tree"
+    litter = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
+    for name in ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=litter)
+    for name in ("get_datasets.sh", "requirements.txt"):
+        shutil.copy(PROJECT / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def template(tree: Path) -> Path:
+    """The folder as `release --github` leaves it."""
+    said = release(tree, tree / "dist", github=True)
+    assert f"{tree / 'dist' / NAME}\n" in said
+    return tree / "dist" / NAME
+
+
+@pytest.fixture(scope="module")
+def job() -> dict[str, Any]:
+    workflow = yaml.safe_load(classroom_files([EXERCISE])[WORKFLOW])
+    [job] = workflow["jobs"].values()
+    return dict(job)
+
+
+@pytest.fixture
+def repository(template: Path, tmp_path: Path) -> Path:
+    """A student's repository, checked out."""
+    return Path(shutil.copytree(template, tmp_path / "repository"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+def graders(job: dict[str, Any]) -> dict[str, Step]:
+    """The steps that are worth points, by their ids."""
+    return {step["id"]: step["with"] for step in job["steps"] if step.get("uses") == GRADER}
+
+
+def run(command: str, repository: Path) -> subprocess.CompletedProcess[str]:
+    """A command as the service runs it: with a path and a home, and hardly anything else."""
+    bin_folder = repository.parent / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    python = bin_folder / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    env = {"PATH": f"{bin_folder}:/usr/bin:/bin", "HOME": str(repository.parent), "CI": "true"}
+    env |= {"FORCE_COLOR": "true", "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(
+        ["sh", "-c", command], cwd=repository, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def solve(repository: Path, *paths: str) -> None:
+    for path in paths:
+        shutil.copy(PROJECT / path, repository / path)
+
+
+def solve_notebook(repository: Path) -> None:
+    path = EXERCISE.notebook
+    solved = regions.read_notebook((PROJECT / path).read_text("utf-8"), path)
+    nb = regions.read_notebook((repository / path).read_text("utf-8"), path)
+    grafted = regions.graft_cells(nb, regions.extract_cells(solved, path), path)
+    (repository / path).write_text(regions.write_notebook(grafted), encoding="utf-8")
+
+
+# --- the workflow --------------------------------------------------------------------------------
+
+
+def test_there_is_a_step_for_each_check_with_its_points_and_all_are_reported(
+    job: dict[str, Any],
+) -> None:
+    alone = [check for check in EXERCISE.checks if not check.in_notebook]
+    steps = graders(job)
+    assert list(steps) == [*(f"softmax_{check.name}" for check in alone), "softmax_notebook"]
+    for check in alone:
+        step = steps[f"softmax_{check.name}"]
+        assert (step["test-name"], step["max-score"]) == (check.title, check.points)
+        assert step["command"] == f"python -m assignment check softmax {check.name}"
+    assert sum(step["max-score"] for step in steps.values()) == 100
+    [reporter] = [step for step in job["steps"] if step.get("uses") == REPORTER]
+    assert reporter["with"]["runners"].split(",") == list(steps)
+    assert reporter["env"] == {
+        f"{name.upper()}_RESULTS": f"${{{{ steps.{name}.outputs.result }}}}" for name in steps
+    }
+
+
+def test_the_workflow_may_write_results_and_nothing_else(job: dict[str, Any]) -> None:
+    workflow = yaml.safe_load(classroom_files([EXERCISE])[WORKFLOW])
+    assert workflow["permissions"] == {"checks": "write", "actions": "read", "contents": "read"}
+    assert "push" in workflow[True]  # `on` is a truth for YAML 1.1
+    assert job["runs-on"] == "ubuntu-latest"
+    uses = [step["uses"].split("@")[0] for step in job["steps"] if "uses" in step]
+    assert uses[:2] == ["actions/checkout", "actions/setup-python"]
+
+
+def test_two_exercises_are_told_apart(job: dict[str, Any]) -> None:
+    other = Exercise("svm", "SVM", "", "notebooks/svm.ipynb", (), EXERCISE.checks, 1)
+    workflow = yaml.safe_load(classroom_files([EXERCISE, other])[WORKFLOW])
+    [both] = workflow["jobs"].values()
+    assert len(graders(both)) == 2 * len(graders(job))
+    assert graders(both)["svm_naive_loss"]["command"].endswith("check svm naive_loss")
+
+
+def test_each_code_check_fails_on_a_starter_and_passes_on_the_solution(
+    job: dict[str, Any], repository: Path
+) -> None:
+    steps = {name: step for name, step in graders(job).items() if name != "softmax_notebook"}
+    for step in (steps["softmax_naive_loss"], steps["softmax_predict"]):
+        ran = run(step["command"], repository)
+        assert ran.returncode == 1
+        assert "not attempted yet" in ran.stdout
+    solve(repository, SOFTMAX)  # half of the work has half of the points
+    assert run(steps["softmax_predict"]["command"], repository).returncode == 1
+    solve(repository, LINEAR_CLASSIFIER)
+    for step in steps.values():
+        ran = run(step["command"], repository)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        points = f"({step['max-score']} of {step['max-score']} point"
+        assert ran.stdout.startswith(f"✓ {step['test-name']} {points}")
+
+
+def test_the_steps_before_the_checks_and_the_notebooks_do_what_they_say(
+    job: dict[str, Any], repository: Path
+) -> None:
+    install, draw = [step["run"] for step in job["steps"] if "run" in step]
+    assert install == "python -m pip install -r requirements.txt"
+    assert (repository / "requirements.txt").is_file()
+    ran = run(draw, repository)
+    assert ran.returncode == 0, ran.stderr
+    command = graders(job)["softmax_notebook"]["command"]
+    ran = run(command, repository)
+    assert ran.returncode == 1
+    assert "1 failed" in ran.stdout
+    solve(repository, SOFTMAX, LINEAR_CLASSIFIER)
+    solve_notebook(repository)
+    ran = run(command, repository)
+    assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+# --- the folder ----------------------------------------------------------------------------------
+
+
+def test_the_folder_is_the_starter_and_two_files_more(template: Path) -> None:
+    found = contents(template)
+    beside = {path: found.pop(path).decode() for path in (WORKFLOW, IGNORED)}
+    assert found == starter_files(PROJECT, ["softmax"])
+    assert is_as_built(beside)
+    assert os.access(template / "get_datasets.sh", os.X_OK)
+
+
+def test_a_starter_without_a_workflow_is_released_beside_it(template: Path) -> None:
+    assert not (template.parent / "softmax-starter" / ".github").exists()
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_git_keeps_data_and_environments_out_of_a_students_repository(repository: Path) -> None:
+    for name in ("datasets/cifar-10-batches-py/x", ".venv/x", "notebooks/best_softmax.npz"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("x")
+    subprocess.run(["git", "init", "--quiet"], cwd=repository, check=True)
+    command = ["git", "ls-files", "--others", "--exclude-standard"]
+    ran = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True)
+    assert set(ran.stdout.splitlines()) == {*starter_files(PROJECT, ["softmax"]), WORKFLOW, IGNORED}
+
+
+def test_a_build_takes_the_place_of_an_older_one_also_when_points_have_changed(
+    tree: Path, template: Path
+) -> None:
+    before = contents(template)
+    release(tree, tree / "dist", github=True)
+    assert contents(template) == before
+    files = {path: path.read_text("utf-8") for path in (template / WORKFLOW, template / IGNORED)}
+    older = files[template / WORKFLOW].partition("# As it was built")[0].replace(": 8\n", ": 9\n")
+    assert not is_as_built({WORKFLOW: older, IGNORED: files[template / IGNORED]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("timeout: 5", "timeout: 50"),
+        lambda text: text + "  # mine\n",
+        lambda text: "",
+    ],
+)
+def test_a_workflow_that_was_changed_by_hand_is_never_replaced(
+    tree: Path, template: Path, change: Callable[[str], str]
+) -> None:
+    path = template / WORKFLOW
+    built = path.read_text("utf-8")
+    path.write_text(change(built), encoding="utf-8")
+    try:
+        with pytest.raises(ReleaseError, match=r"github was changed since .* move it away"):
+            release(tree, tree / "dist", github=True)
+        assert path.read_text("utf-8") == change(built)
+    finally:
+        path.write_text(built, encoding="utf-8")
+
+
+def test_an_update_leaves_the_workflow_alone(repository: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "softmax-starter.zip"
+    archive.write_bytes(zipped(starter_files(PROJECT, ["softmax"])))
+    solve(repository, SOFTMAX)
+    before = contents(repository)
+    (repository / "README.md").write_text("an older one")
+    ran = run(f"python -m assignment update {archive}", repository)
+    assert ran.returncode == 0, ran.stderr
+    after = contents(repository)
+    assert after[WORKFLOW] == before[WORKFLOW]
+    assert after[IGNORED] == before[IGNORED]
+    assert after[SOFTMAX] == before[SOFTMAX]

@@ -1,0 +1,559 @@
+"""Regions: found, taken out and put in without a byte outside them changing; errors say where."""
+
+import ast
+import contextlib
+import copy
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assignment import PROJECT
+from assignment.workspace.regions import (
+    ANSWER_STUB,
+    Body,
+    RegionError,
+    emptied,
+    extract,
+    extract_cells,
+    find,
+    graft,
+    graft_cells,
+    read_notebook,
+    read_source,
+    skeleton,
+    source_of,
+    stub,
+    stub_cells,
+    write_notebook,
+)
+
+NOTEBOOK = PROJECT / "notebooks" / "softmax.ipynb"
+SOURCES = sorted((PROJECT / "assignment").rglob("*.py"))
+
+MARKERS = {
+    "solved": ("### BEGIN SOLUTION {}", "### END SOLUTION"),
+    "starter": ("### START OF YOUR CODE: {}", "### END OF YOUR CODE"),
+}
+
+# What other tools take for the end of a line, or for nothing at all, and what ends no line here.
+ODD = "ab =#\t\x0b\x0c\x1c\x85\u2028\u3000\ufeffé🙂\x00"
+newlines = st.sampled_from(["\n", "\r\n", "\r"])
+indents = st.sampled_from(["", "    ", "\t", "  \t "])
+lines = st.builds(str.__add__, st.text(ODD, max_size=8), newlines)
+texts = st.lists(lines, max_size=4).map("".join)
+
+
+@st.composite
+def regions(draw: st.DrawFn, name: str) -> str:
+    begin, end = MARKERS[draw(st.sampled_from(sorted(MARKERS)))]
+    blanks = st.sampled_from(["", " ", "\t "])
+    first = draw(indents) + begin.format(name) + draw(blanks) + draw(newlines)
+    return first + draw(texts) + draw(indents) + end + draw(blanks)
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> str:
+    names = draw(st.lists(st.sampled_from(["a", "naive_1", "b_c", "zz"]), unique=True))
+    parts = [draw(st.sampled_from(["", "\ufeff"]))]
+    for name in names:
+        parts += [draw(texts), draw(regions(name)), draw(newlines)]
+    return "".join([*parts, draw(texts), draw(st.text(ODD, max_size=4))])
+
+
+def outside(source: str) -> list[str]:
+    """What stands before, between and after the bodies of a source."""
+    edges = [0, *(at for r in find(source, "f.py") for at in (r.body_start, r.body_end)), None]
+    return [source[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+bodies_of = st.builds(Body, texts | st.text(ODD, max_size=4), indents, newlines)
+
+
+def dictionaries(source: str) -> st.SearchStrategy[dict[str, Body]]:
+    names = [region.name for region in find(source, "f.py")]
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, bodies_of))
+
+
+# --- Python sources ------------------------------------------------------------------------------
+
+
+@given(sources())
+def test_what_is_extracted_and_grafted_back_changes_nothing(source: str) -> None:
+    assert graft(source, extract(source, "f.py"), "f.py") == source
+    assert graft(source, {}, "f.py") == source
+
+
+@given(st.data(), sources())
+def test_a_graft_changes_nothing_outside_and_nothing_in_the_other_regions(
+    data: st.DataObject, source: str
+) -> None:
+    bodies = data.draw(dictionaries(source))
+    grafted = graft(source, bodies, "f.py")
+    before, after = extract(source, "f.py"), extract(grafted, "f.py")
+    assert outside(grafted) == outside(source)
+    assert list(after) == list(before)
+    assert all(after[name] == before[name] for name in before if name not in bodies)
+
+
+@given(st.data(), sources())
+def test_a_graft_done_twice_or_in_another_order_is_the_same(
+    data: st.DataObject, source: str
+) -> None:
+    bodies = data.draw(dictionaries(source))
+    grafted = graft(source, bodies, "f.py")
+    assert graft(grafted, bodies, "f.py") == grafted
+    assert graft(source, dict(reversed(bodies.items())), "f.py") == grafted
+    one_by_one = source
+    for name in reversed(bodies):
+        one_by_one = graft(one_by_one, {name: bodies[name]}, "f.py")
+    assert one_by_one == grafted
+
+
+@given(sources(), texts, indents, newlines)
+def test_a_body_goes_verbatim_between_markers_like_its_own(
+    around: str, text: str, indent: str, newline: str
+) -> None:
+    if newline == "\r":
+        text = text.lstrip("\n")  # right below a \r it would not be a line of its own
+    source = f"{indent}### BEGIN SOLUTION here{newline}old\n{indent}### END SOLUTION\n"
+    source += around.removeprefix("\ufeff")
+    grafted = graft(source, {"here": Body(text, indent, newline)}, "f.py")
+    assert extract(grafted, "f.py")["here"] == Body(text, indent, newline)
+
+
+def test_a_body_takes_the_indentation_and_newlines_of_its_new_place() -> None:
+    source = "\t### START OF YOUR CODE: a\r\n\told\r\n\t### END OF YOUR CODE\r\n"
+    body = Body('    if x:\n        y = """\nz"""\n\n  \n    return\f y', "    ", "\n")
+    grafted = graft(source, {"a": body}, "f.py")
+    assert extract(grafted, "f.py")["a"].text == (
+        '\tif x:\r\n\t    y = """\r\nz"""\r\n\r\n  \r\n\treturn\f y\r\n'
+    )
+
+
+@given(st.lists(st.from_regex(r"[ab =]*[ab][ab =]*", fullmatch=True)), indents, newlines)
+def test_a_body_comes_back_from_another_place_as_it_was(
+    code: list[str], indent: str, newline: str
+) -> None:
+    here = "    ### BEGIN SOLUTION a\n    ### END SOLUTION\n"
+    there = f"{indent}### START OF YOUR CODE: a{newline}{indent}### END OF YOUR CODE"
+    body = Body("".join(f"    {line}\n" for line in code), "    ", "\n")
+    moved = extract(graft(there, {"a": body}, "f.py"), "f.py")
+    assert extract(graft(here, moved, "f.py"), "f.py")["a"] == body
+
+
+def test_an_empty_body_is_allowed() -> None:
+    source = "### BEGIN SOLUTION a\nx\n### END SOLUTION"
+    assert graft(source, {"a": Body("", "", "\n")}, "f.py") == (
+        "### BEGIN SOLUTION a\n### END SOLUTION"
+    )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_source_of_the_assignment_becomes_a_starter(path: Path) -> None:
+    source = read_source(path)
+    stubbed = stub(source, path.name)
+    ast.parse(stubbed)
+    assert stub(stubbed, path.name) == stubbed
+    assert list(extract(stubbed, "f.py")) == list(extract(source, "f.py"))
+    assert not any(region.solved for region in find(stubbed, "f.py"))
+    assert skeleton("f.py", stubbed) == skeleton("f.py", source)
+    # And back: the solutions grafted into the starter are the solved file, but for its markers.
+    solved = graft(stubbed, extract(source, "f.py"), "f.py")
+    assert extract(solved, "f.py") == extract(source, "f.py")
+
+
+@given(sources())
+def test_a_stub_holds_nothing_of_the_solution(source: str) -> None:
+    stubbed = stub(source, "f.py")
+    before = {region.name: region for region in find(source, "f.py")}
+    for region in find(stubbed, "f.py"):
+        old, text = before[region.name], stubbed[region.body_start : region.body_end]
+        assert not region.solved
+        if old.solved:
+            assert text == f'{old.indent}raise NotImplementedError("{old.name}"){old.newline}'
+        else:
+            assert text == source[old.body_start : old.body_end]
+    assert skeleton("f.py", stubbed) == skeleton("f.py", source)
+
+
+@given(sources())
+def test_an_emptied_source_is_the_starters_but_for_its_markers(source: str) -> None:
+    empty = emptied(source, "f.py")
+    assert outside(empty) == outside(source)
+    for name, body in extract(empty, "f.py").items():
+        assert body.text == f'{body.indent}raise NotImplementedError("{name}"){body.newline}'
+    assert emptied(stub(source, "f.py"), "f.py") == stub(empty, "f.py")
+
+
+def test_a_skeleton_tells_changes_outside_from_those_inside() -> None:
+    source = "x = 1\n  ### BEGIN SOLUTION a\n  y = 2\n  ### END SOLUTION\n"
+    same = "\ufeffx = 1\r\n  ### START OF YOUR CODE: a  \r\n  no\r\n  ### END OF YOUR CODE\r\n"
+    assert skeleton("f.py", same) == skeleton("f.py", source)
+    for other in (source.replace("x", "z"), source.replace(" a", " b"), source.replace("  ", " ")):
+        assert skeleton("f.py", other) != skeleton("f.py", source)
+    assert skeleton("README.md", "a\r\nb\r") == skeleton("README.md", "a\nb\n")
+    assert skeleton("README.md", source) != skeleton("README.md", same)
+
+
+BEGIN, END = "### BEGIN SOLUTION a\n", "### END SOLUTION\n"
+START, STOP = "### START OF YOUR CODE: a\n", "### END OF YOUR CODE\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "words"),
+    [
+        (f"x\n{BEGIN}y\n", 2, "region 'a' begins here and never ends"),
+        (f"x\n{BEGIN}{START.replace('a', 'b')}{STOP}{END}", 3, "inside region 'a' of line 2"),
+        (f"x\n{END}", 2, "none has begun"),
+        (f"x\r\n{STOP}", 2, "none has begun"),
+        (f"{BEGIN}x\n{STOP}", 3, "Its end is `### END SOLUTION`"),
+        (f"{START}x\n{END}", 3, "Its end is `### END OF YOUR CODE`"),
+        (f"{BEGIN}{END}{START}{STOP}", 3, "already is a region 'a', in line 1"),
+        ("### BEGIN SOLUTION\n" + END, 1, "`### BEGIN SOLUTION name`"),
+        ("### BEGIN SOLUTION \n" + END, 1, "`### BEGIN SOLUTION name`"),
+        ("### BEGIN SOLUTION Naive\n" + END, 1, "small letters"),
+        ("### BEGIN SOLUTION 1st\n" + END, 1, "small letters"),
+        ("### BEGIN SOLUTION the first of the two\n" + END, 1, "small letters"),
+        ("### BEGIN SOLUTION é\n" + END, 1, "small letters"),
+        ("### START OF YOUR CODE:\n" + STOP, 1, "`### START OF YOUR CODE: name`"),
+        ("### START OF YOUR CODE a\n" + STOP, 1, "`### START OF YOUR CODE: name`"),
+        ("### START OF YOUR CODE:a\n" + STOP, 1, "`### START OF YOUR CODE: name`"),
+        (f"{BEGIN}### END SOLUTION a\n", 2, "`### END SOLUTION`"),
+        (f"{START}### END OF YOUR CODE.\n", 2, "`### END OF YOUR CODE`"),
+        *(
+            (f"x\n{almost}\ny\n", 2, "looks like a marker")
+            for almost in (
+                "### BEGIN SOLUTOIN x",
+                "## BEGIN SOLUTION x",
+                "#### BEGIN SOLUTION x",
+                "###BEGIN SOLUTION x",
+                "###  BEGIN SOLUTION x",
+                "### BEGIN  SOLUTION x",
+                "### BEGIN_SOLUTION x",
+                "# ### BEGIN SOLUTION x",
+                "### begin solution x",
+                "### BEIGN SOLUTION x",
+                "  # Begin Solution",
+                "\f### BEGIN SOLUTION x",
+                "### END SOLUTON",
+                "### End solution",
+                "#END SOLUTION",
+                "### STRAT OF YOUR CODE: x",
+                "### start of your code: x",
+                "### END OF YOUR COED",
+                "# end of your code",
+            )
+        ),
+    ],
+)
+def test_a_wrong_marker_is_told_with_file_and_line(source: str, line: int, words: str) -> None:
+    for function in (find, extract, stub):
+        with pytest.raises(RegionError) as caught:
+            function(source, "assignment/f.py")
+        assert str(caught.value).startswith(f"assignment/f.py, line {line}: ")
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# end of the solution loop",
+        "# end of my code",
+        "# start of code",
+        "# END OF FOR LOOP",
+        "# begin",
+        "# my solution",
+        "# and solution vector",
+        "# end solution of the normal equations",
+        "# begin the solution with a shift of the scores",
+        "# solution: end of the chain rule",
+        "#",
+        "################",
+        "# *****START OF YOUR CODE (DO NOT DELETE/MODIFY THIS LINE)*****",
+        'x = "### BEGIN SOLUTION x"  # in a text',
+        "x = 1  ### END SOLUTION",
+    ],
+)
+def test_a_comment_is_not_taken_for_a_marker(comment: str) -> None:
+    assert find(f"x\n{comment}\n    {comment}\n", "f.py") == []
+
+
+@given(st.data(), regions("naive"), texts)
+def test_every_damage_to_a_marker_is_noticed(data: st.DataObject, region: str, text: str) -> None:
+    source = f"{text}{region}\n"
+    words = list(re.finditer("BEGIN|START|END|SOLUTION|YOUR|CODE", source))
+    word = data.draw(st.sampled_from(words))
+    # One letter is left out, doubled, or made small.
+    at = data.draw(st.integers(word.start(), word.end() - 1))
+    damage = data.draw(st.sampled_from(["", 2 * source[at], source[at].lower(), "?"]))
+    with pytest.raises(RegionError, match=r"^f\.py, line \d+: "):
+        find(source[:at] + damage + source[at + 1 :], "f.py")
+
+
+HOSTILE = {
+    "a word like a phrase, again and again": "# BEGIN SOLUTION" + "SOLUTION" * 10**6,
+    "a first word like one": "# " + "BEGIN" * 10**6 + " SOLUTION",
+    "blanks before a marker": " " * 10**6 + "### BEGIN SOLUTION",
+    "blanks after one": "### END SOLUTION" + " \t" * 500_000 + "x",
+    "nothing but #": "#" * 10**6,
+    "many words": "# " + "begin " * 160_000,
+    "many parts of a word": "# " + "BEGIN_" * 160_000,
+    "a long name": f"### BEGIN SOLUTION {'a' * 10**6}\n{END}",
+    "many regions": "".join(f"### BEGIN SOLUTION a{i}\n{END}" for i in range(50_000)),
+    "many lines": "\n" * 300_000,
+    "many comments": "# begin your code x\n" * 30_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_text_takes_no_longer_than_its_length_accounts_for(kind: str) -> None:
+    source = HOSTILE[kind]
+    start = time.process_time()
+    with contextlib.suppress(RegionError):
+        bodies = extract(source, "f.py")
+        assert graft(source, bodies, "f.py") == source
+    # Each takes up to 1 s here; where more was compared than had to be, they took 5 to 40 s.
+    assert time.process_time() - start < 4
+
+
+def test_a_notebook_of_many_regions_takes_no_longer_than_its_length_accounts_for() -> None:
+    nb = notebook(*(cell("code", "x", f"a{i}") for i in range(40_000)))
+    start = time.process_time()
+    assert graft_cells(nb, extract_cells(nb, "nb"), "nb") == nb
+    assert time.process_time() - start < 4
+
+
+def test_a_body_for_a_region_that_is_not_there_is_refused() -> None:
+    with pytest.raises(RegionError, match=r"f\.py: has no region 'b' to fill.*: a\.$"):
+        graft(BEGIN + END, {"b": Body("", "", "\n")}, "f.py")
+    with pytest.raises(RegionError, match=r"f\.py: has no region 'b' to fill.*: none\.$"):
+        graft("x\n", {"b": Body("", "", "\n")}, "f.py")
+
+
+@pytest.mark.parametrize("line", [BEGIN, f"  {STOP}", "### END SOLUTOIN\n", "### END SOLUTION"])
+def test_a_body_with_a_marker_in_it_is_refused(line: str) -> None:
+    with pytest.raises(RegionError, match=r"f\.py, in what is to go into region 'a', line 2: "):
+        graft(BEGIN + END, {"a": Body(f"x\n{line}", "", "\n")}, "f.py")
+
+
+def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "f.py"
+    path.write_bytes("\ufeff### BEGIN SOLUTION a\r\n### END SOLUTION\rx\f\u2028".encode())
+    source = read_source(path)
+    assert source == "\ufeff### BEGIN SOLUTION a\r\n### END SOLUTION\rx\f\u2028"
+    assert [(region.start, region.newline) for region in find(source, "f.py")] == [(1, "\r\n")]
+
+
+def test_a_file_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "f.py"
+    path.write_bytes(b"x\r\ny\r# caf\xe9\n")
+    with pytest.raises(RegionError, match=r"f\.py, line 3: the byte 0xe9 is not UTF-8"):
+        read_source(path)
+
+
+# --- notebooks -----------------------------------------------------------------------------------
+
+
+def cell(kind: str, source: str | list[str], region: str | None = None) -> dict[str, Any]:
+    metadata = {"gradkit": {"region": region}} if region else {}
+    code = {"outputs": [{"output_type": "stream"}], "execution_count": 3} if kind == "code" else {}
+    return {"cell_type": kind, "id": "x", "metadata": metadata, "source": source, **code}
+
+
+def notebook(*cells: dict[str, Any]) -> dict[str, Any]:
+    return {"cells": list(cells), "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+prose = st.text(ODD + '\n\r"\\', max_size=12)
+kinds = st.sampled_from(["code", "markdown", "raw"])
+names = st.none() | st.sampled_from(["a", "b", "c"])
+notebooks = st.lists(st.builds(cell, kinds, prose, names), max_size=6).map(lambda x: notebook(*x))
+
+
+def test_the_notebook_comes_out_as_it_went_in() -> None:
+    text = NOTEBOOK.read_bytes().decode()
+    nb = read_notebook(text, "softmax.ipynb")
+    assert write_notebook(nb) == text
+    assert write_notebook(graft_cells(nb, extract_cells(nb, "nb"), "nb")) == text
+
+
+@given(st.lists(st.tuples(kinds, prose), max_size=4))
+def test_a_notebook_is_written_as_jupyter_writes_it(cells: list[tuple[str, str]]) -> None:
+    v4 = nbformat.v4
+    new = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell, "raw": v4.new_raw_cell}
+    nb = v4.new_notebook(cells=[new[kind](text) for kind, text in cells])
+    assert write_notebook(read_notebook(json.dumps(nb), "nb")) == nbformat.writes(nb) + "\n"
+
+
+@given(st.data(), notebooks)
+def test_a_graft_into_a_notebook_changes_its_regions_only(
+    data: st.DataObject, nb: dict[str, Any]
+) -> None:
+    before = copy.deepcopy(nb)
+    texts = extract_cells(nb, "nb")
+    chosen = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(texts, prose)))
+    grafted = graft_cells(nb, chosen, "nb")
+    assert nb == before
+    assert extract_cells(grafted, "nb") == {**texts, **chosen}
+    assert graft_cells(grafted, chosen, "nb") == grafted
+    assert graft_cells(nb, dict(reversed(chosen.items())), "nb") == grafted
+    assert skeleton("x.ipynb", write_notebook(grafted)) == skeleton("x.ipynb", write_notebook(nb))
+    others = [c for c in nb["cells"] if not c["metadata"] or name_of(c) not in chosen]
+    assert [c for c in grafted["cells"] if not c["metadata"] or name_of(c) not in chosen] == others
+
+
+def name_of(cell: dict[str, Any]) -> str:
+    return cell["metadata"]["gradkit"]["region"]
+
+
+@given(notebooks)
+def test_what_is_extracted_from_a_notebook_and_grafted_back_changes_no_text(
+    nb: dict[str, Any],
+) -> None:
+    grafted = graft_cells(nb, extract_cells(nb, "nb"), "nb")
+    assert extract_cells(grafted, "nb") == extract_cells(nb, "nb")
+    if len({name_of(c) for c in nb["cells"] if c["metadata"]}) == len(
+        [c for c in nb["cells"] if c["metadata"]]
+    ):
+        assert grafted == nb
+
+
+def test_a_byte_order_mark_before_a_notebook_is_no_part_of_it() -> None:
+    text = NOTEBOOK.read_bytes().decode()
+    nb = read_notebook(f"\ufeff{text}", "nb")
+    assert write_notebook(nb) == text
+    assert skeleton("x.ipynb", f"\ufeff{text}") == skeleton("x.ipynb", text)
+
+
+def test_split_and_copied_cells_are_one_region() -> None:
+    nb = notebook(
+        cell("code", ["x = 1\n", "y = 2"], "a"), cell("code", "z"), cell("code", "w = 3", "a")
+    )
+    assert extract_cells(nb, "nb") == {"a": "x = 1\ny = 2\nw = 3"}
+    first, second = graft_cells(nb, {"a": "new"}, "nb")["cells"]
+    assert first["source"] == "new"
+    assert (first["outputs"], first["execution_count"]) == ([], None)
+    assert second == cell("code", "z")
+
+
+def test_a_cell_that_stays_the_same_keeps_its_outputs() -> None:
+    nb = notebook(cell("code", ["x = 1\n", "y = 2"], "a"))
+    assert graft_cells(nb, {"a": "x = 1\ny = 2"}, "nb") == nb
+
+
+def test_a_text_for_a_region_that_the_notebook_has_not_is_refused() -> None:
+    with pytest.raises(RegionError, match=r"nb: has no region 'b' to fill.*: a\.$"):
+        graft_cells(notebook(cell("code", "x", "a")), {"b": ""}, "nb")
+
+
+def test_the_starters_notebook_holds_no_solution_and_no_output() -> None:
+    nb = read_notebook(NOTEBOOK.read_bytes().decode(), "softmax.ipynb")
+    before = copy.deepcopy(nb)
+    starter = stub_cells(nb, "softmax.ipynb")
+    assert nb == before
+    assert [c["id"] for c in starter["cells"]] == [c["id"] for c in nb["cells"]]
+    for old, new in zip(nb["cells"], starter["cells"], strict=True):
+        name = old["metadata"].get("gradkit", {}).get("region")
+        assert new.get("outputs", []) == []
+        assert new.get("execution_count") is None
+        assert new["metadata"] == old["metadata"]
+        if name is None:
+            assert source_of(new) == source_of(old)
+        elif old["cell_type"] == "markdown":
+            assert new["source"] == ANSWER_STUB
+        else:
+            assert f'raise NotImplementedError("{name}")' in new["source"]
+            assert [region.solved for region in find(new["source"], "cell")] == [False]
+    text = write_notebook(starter)
+    nbformat.validate(nbformat.reads(text, as_version=4))
+    assert write_notebook(stub_cells(read_notebook(text, "nb"), "nb")) == text
+    assert skeleton("x.ipynb", text) == skeleton("x.ipynb", write_notebook(nb))
+
+
+def test_a_starters_cells_keep_their_tags_but_not_what_jupyter_writes() -> None:
+    full = cell("code", "x")
+    full["metadata"] = {"tags": ["t"], "gradkit": {"role": "setup"}, "collapsed": True}
+    full["metadata"] |= {"execution": {"iopub.execute_input": "2026"}, "scrolled": False}
+    nb = notebook(full)
+    nb["metadata"] = {"kernelspec": {"name": "python3"}, "widgets": {"state": "a result"}}
+    starter = stub_cells(nb, "nb")
+    assert starter["cells"][0]["metadata"] == {"tags": ["t"], "gradkit": {"role": "setup"}}
+    assert starter["metadata"] == {"kernelspec": {"name": "python3"}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (cell("code", "x = 1", "a"), "Put that, and nothing else, between `### BEGIN SOLUTION a`"),
+        (cell("code", BEGIN.replace(" a", " b") + END, "a"), "`### BEGIN SOLUTION a`"),
+        (cell("code", BEGIN + END), 'Say `"gradkit": {"region": "a"}` in its metadata'),
+        (cell("code", BEGIN, "a"), "line 1: region 'a' begins here and never ends"),
+        (cell("markdown", "y", "first"), "there already is a region 'first'"),
+    ],
+)
+def test_a_notebook_that_is_not_ready_for_release_is_told_with_its_cell(
+    wrong: dict[str, Any], words: str
+) -> None:
+    nb = notebook(cell("markdown", "y", "first"), wrong)
+    with pytest.raises(RegionError, match=r"^nb\.ipynb, cell 2") as caught:
+        stub_cells(nb, "nb.ipynb")
+    assert words in str(caught.value)
+
+
+def test_a_skeleton_of_a_notebook_is_blind_to_what_jupyter_changes() -> None:
+    nb = notebook(cell("code", "x\n", "a"), cell("code", "y\nz"), cell("markdown", "text"))
+    plain = skeleton("x.ipynb", write_notebook(nb))
+    run = copy.deepcopy(nb)
+    run["metadata"] = {"kernelspec": {"name": "other"}, "language_info": {"version": "3.13.1"}}
+    run["nbformat_minor"] = 4
+    run["cells"][0]["source"] = "solved"
+    run["cells"].insert(2, cell("code", "more of it", "a"))
+    for number, one in enumerate(run["cells"]):
+        one["metadata"] |= {"execution": {"x": number}, "collapsed": True}
+        one["id"] = str(number)
+        one["outputs"] = ["anything"]
+    assert skeleton("x.ipynb", write_notebook(run)) == plain
+    for change in ({"source": "other"}, {"cell_type": "raw"}, {"metadata": {"tags": ["t"]}}):
+        other = copy.deepcopy(nb)
+        other["cells"][1] |= change
+        assert skeleton("x.ipynb", write_notebook(other)) != plain
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is not a notebook, or a damaged one"),
+        ("{", "is not a notebook, or a damaged one"),
+        ("\ufeff", "is not a notebook, or a damaged one"),
+        ("\ufeff\ufeff{}", "is not a notebook, or a damaged one"),
+        ("9" * 5000, "is not a notebook, or a damaged one"),
+        ("[" * 100_000, "is not a notebook, or a damaged one"),
+        ("[]", "not an object"),
+        ("{}", "format 4"),
+        ('{"nbformat": 3, "worksheets": []}', "format 4"),
+        ('{"nbformat": 4}', "no list of cells"),
+        ('{"nbformat": %s}' % ("[" * 900 + "]" * 900), "nested"),
+        ('{"nbformat": 4, "cells": [], "metadata": []}', "its metadata are not an object"),
+        ('{"nbformat": 4, "cells": %s}' % ("[" * 150 + "]" * 150), "nested"),
+        ('{"nbformat": 4, "cells": [], "x": "\\ud800"}', "lone surrogate"),
+        ('{"nbformat": 4, "cells": [1]}', "cell 1: is not a cell"),
+        ('{"nbformat": 4, "cells": [{"cell_type": "code"}]}', "cell 1: its source"),
+        ('{"nbformat": 4, "cells": [{"cell_type": "code", "source": [1]}]}', "its source"),
+        ('{"nbformat": 4, "cells": [{"cell_type": 1, "source": ""}]}', "is not a cell"),
+        (json.dumps(notebook({**cell("code", ""), "metadata": 1})), "its metadata"),
+        (json.dumps(notebook({**cell("code", ""), "metadata": {"gradkit": 1}})), "`gradkit`"),
+        (json.dumps(notebook({**cell("code", ""), "attachments": [1]})), "its attachments"),
+        (json.dumps(notebook(cell("code", "", "No Name"))), "'No Name' is not a region's name"),
+    ],
+)
+def test_what_is_no_notebook_is_told(text: str, words: str) -> None:
+    with pytest.raises(RegionError, match=r"^nb\.ipynb") as caught:
+        read_notebook(text, "nb.ipynb")
+    assert words in str(caught.value)
