@@ -26,10 +26,10 @@ from assignment.cifar10.install import DATASETS, install_synthetic
 TRAIN_BATCHES = tuple(f"data_batch_{k}" for k in range(1, 6))
 TEST_BATCH = "test_batch"
 META = "batches.meta"
-PICTURE_SHAPE = (32, 32, 3)
+IMAGE_SHAPE = (32, 32, 3)
 NUM_CLASSES = 10
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 
@@ -79,7 +79,7 @@ def cifar10_root(datasets: Path = DATASETS) -> Path:
 
 def load_CIFAR10(
     root: str | PathLike[str],
-) -> tuple[Pictures, Labels, Pictures, Labels]:
+) -> tuple[Images, Labels, Images, Labels]:
     """Load all pictures and labels of a CIFAR-10 folder.
 
     Parameters
@@ -126,7 +126,7 @@ def load_CIFAR10(
         return X_train, y_train, X_test, y_test
 
 
-def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Pictures, Labels]:
+def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Images, Labels]:
     """Load one batch file: pictures (N, 32, 32, 3) uint8 and labels (N,) int64.
 
     Raises
@@ -150,8 +150,8 @@ def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Pictures, Labels]:
     if len(rows) == 0 or labels.min() < 0 or labels.max() >= NUM_CLASSES:
         raise DataError(f"{path} has labels outside 0 to {NUM_CLASSES - 1}, or none. {REPAIR}")
     # On disk a row is 1024 reds, then the greens, then the blues.
-    pictures = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return pictures, labels.astype(np.int64)
+    images = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return images, labels.astype(np.int64)
 
 
 def load_meta(root: str | PathLike[str]) -> tuple[tuple[str, ...], str]:
@@ -218,10 +218,10 @@ def get_CIFAR10_data(
 
     last = num_training + num_validation
     dev = np.sort(np.random.default_rng(seed).choice(num_training, num_dev, replace=False))
-    mean = _mean_picture(X[:num_training])
+    mean = _mean_image(X[:num_training])
 
-    def ready(pictures: Pictures, dtype: type[np.floating[Any]] = np.float32) -> Any:
-        return to_rows(pictures, mean, dtype)
+    def ready(images: Images, dtype: type[np.floating[Any]] = np.float32) -> Any:
+        return to_rows(images, mean, dtype)
 
     data = CIFAR10Data(
         X_train=ready(X[:num_training]),
@@ -232,7 +232,7 @@ def get_CIFAR10_data(
         y_test=np.array(y_test[:num_test]),
         X_dev=ready(X[dev], np.float64),
         y_dev=np.array(y[dev]),
-        mean_image=mean.reshape(PICTURE_SHAPE),
+        mean_image=mean.reshape(IMAGE_SHAPE),
         class_names=class_names,
         source=source,
     )
@@ -280,7 +280,7 @@ def _fingerprint(root: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _open_decoded(folder: Path) -> tuple[Pictures, Labels, Pictures, Labels]:
+def _open_decoded(folder: Path) -> tuple[Images, Labels, Images, Labels]:
     """Map the decoded copy. Raises OSError, ValueError or EOFError where there is no good one."""
     X_train, X_test = (
         np.load(folder / f"X_{split}.npy", mmap_mode="r", allow_pickle=False)
@@ -291,7 +291,7 @@ def _open_decoded(folder: Path) -> tuple[Pictures, Labels, Pictures, Labels]:
         for split in ("train", "test")
     )
     for X, y in ((X_train, y_train), (X_test, y_test)):
-        if X.dtype != np.uint8 or y.dtype != np.int64 or X.shape != (len(y), *PICTURE_SHAPE):
+        if X.dtype != np.uint8 or y.dtype != np.int64 or X.shape != (len(y), *IMAGE_SHAPE):
             raise ValueError(f"{folder} does not hold pictures and labels")
         if y.min() < 0 or y.max() >= NUM_CLASSES:
             raise ValueError(f"{folder} holds labels outside 0 to {NUM_CLASSES - 1}")
@@ -325,9 +325,9 @@ def _write_decoded(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
 _BLOCK = 500
 
 
-def _mean_picture(pictures: Pictures) -> NDArray[np.float64]:
+def _mean_image(images: Images) -> NDArray[np.float64]:
     """The mean of (N, 32, 32, 3) pictures, flattened to (3072,)."""
-    rows = pictures.reshape(len(pictures), -1)
+    rows = images.reshape(len(images), -1)
     total = np.zeros(rows.shape[1])
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK].astype(np.float32)
@@ -335,9 +335,9 @@ def _mean_picture(pictures: Pictures) -> NDArray[np.float64]:
     return total / len(rows)
 
 
-def to_rows(pictures: Pictures, mean: FloatArray, dtype: type[np.floating[Any]]) -> FloatArray:
+def to_rows(images: Images, mean: FloatArray, dtype: type[np.floating[Any]]) -> FloatArray:
     """(N, 32, 32, 3) bytes to (N, 3073) floats: less the mean picture, and a column of ones."""
-    rows = pictures.reshape(len(pictures), -1)
+    rows = images.reshape(len(images), -1)
     X = np.empty((len(rows), rows.shape[1] + 1), dtype)
     mean = mean.astype(dtype)
     for start in range(0, len(rows), _BLOCK):

@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from assignment.array_types import FloatArray, IntArray
 
-PICTURE_SHAPE = (32, 32, 3)
+IMAGE_SHAPE = (32, 32, 3)
 LINE, FAINT, ACCENT = "#0072B2", "#9ecae1", "#D55E00"  # blue and vermilion: Okabe and Ito's palette
 
 
 def plot_samples(
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
     y: IntArray,
     class_names: Sequence[str],
     per_class: int = 6,
@@ -50,7 +50,7 @@ def plot_samples(
         members = np.flatnonzero(y == c)
         drawn = rng.permutation(members)[:per_class]
         for row, i in enumerate(drawn):
-            axes[row, c].imshow(pictures[i], interpolation="nearest")
+            axes[row, c].imshow(images[i], interpolation="nearest")
     figure.suptitle(_titled("Training pictures by class (32 × 32 pixels)", source))
     return figure
 
@@ -141,7 +141,7 @@ def plot_templates(
     source : str
         What the weights were learnt from.
     """
-    pixels = int(np.prod(PICTURE_SHAPE))
+    pixels = int(np.prod(IMAGE_SHAPE))
     if W is None:
         raise ValueError("There are no weights to show yet: train a classifier first.")
     if W.ndim != 2 or W.shape[0] not in (pixels, pixels + 1) or W.shape[1] != len(class_names):
@@ -149,7 +149,7 @@ def plot_templates(
             f"W has shape {W.shape}, but templates of {len(class_names)} classes need "
             f"({pixels}, {len(class_names)}), or one row more for the bias."
         )
-    templates = W[:pixels].reshape(*PICTURE_SHAPE, -1)
+    templates = W[:pixels].reshape(*IMAGE_SHAPE, -1)
     rows = -(-len(class_names) // 5)
     figure, axes = _grid(rows, 5, width=9, height=2.0 * rows + 0.8)
     for c, name in enumerate(class_names):
@@ -197,7 +197,7 @@ def plot_confusion(
 
 
 def plot_disagreement(
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
     y: IntArray,
     predictions: Mapping[str, IntArray],
     class_names: Sequence[str],
@@ -238,7 +238,7 @@ def plot_disagreement(
             panel.set_axis_off()
             panel.set(xticks=[], yticks=[])
         for panel, i in zip(axes, rng.permutation(np.flatnonzero(members)), strict=False):
-            panel.imshow(pictures[i], interpolation="nearest")
+            panel.imshow(images[i], interpolation="nearest")
             named = dict.fromkeys(c for c in (y_first[i], y_second[i]) if c != y[i])
             taken_for = "".join(f"\n→ {class_names[c]}" for c in named)
             panel.set_title(f"{class_names[y[i]]}{taken_for}", fontsize=9)

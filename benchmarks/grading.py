@@ -26,9 +26,9 @@ from pathlib import Path
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
-from gradkit.autograder.grade_submission import lay
-from gradkit.autograder.sandbox import Enclosure
-from gradkit.autograder.spec import Exam, make_exam
+from gradkit.autograder.grade_submission import prepare_workdir
+from gradkit.autograder.sandbox import Isolation
+from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.grade_class import Request, grade_class
 from gradkit.course.mistakes import read_bank
 
@@ -39,14 +39,14 @@ def handed_in() -> Iterator[Files]:
     """The files of submissions, without end: of each kind in turn."""
     bank = read_bank(EXERCISE, PROJECT)
     solved = {path: text.encode() for path, text in bank.solution.files.items()}
-    plants = itertools.cycle(
-        plant for plant in bank.plants if plant.number == 0 and plant.id != "slow_vectorized"
+    mutants = itertools.cycle(
+        mutant for mutant in bank.mutants if mutant.number == 0 and mutant.id != "slow_vectorized"
     )
     while True:
         yield solved
         yield {}
-        for plant in itertools.islice(plants, 7):
-            yield {path: text.encode() for path, text in plant.tree.files.items()}
+        for mutant in itertools.islice(mutants, 7):
+            yield {path: text.encode() for path, text in mutant.tree.files.items()}
         yield {SOFTMAX: b"def softmax_loss_naive(:\n"}
 
 
@@ -91,14 +91,14 @@ def plain(count: int) -> tuple[float, float]:
     cells = solved_cells()
     wall = cpu = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        exam = make_exam("softmax", PROJECT, 1, Path(folder) / "exam")
+        spec = build_spec("softmax", PROJECT, 1, Path(folder) / "exam")
         for number, files in enumerate(itertools.islice(handed_in(), count)):
-            desk = Path(folder) / f"desk{number}"
-            desk.mkdir()
-            notebook = lay(exam, files, cells, desk, enclosure=Enclosure.NONE)
+            workdir = Path(folder) / f"desk{number}"
+            workdir.mkdir()
+            notebook = prepare_workdir(spec, files, cells, workdir, isolation=Isolation.NONE)
             # nbval starts a kernel in the notebook's folder, where this one finds its tree.
-            notebook = notebook.rename(desk / "tree" / EXERCISE.notebook)
-            as_handed_out(notebook, exam)
+            notebook = notebook.rename(workdir / "tree" / EXERCISE.notebook)
+            as_handed_out(notebook, spec)
             command = [
                 sys.executable,
                 "-m",
@@ -109,18 +109,18 @@ def plain(count: int) -> tuple[float, float]:
                 "-q",
             ]
             start = time.perf_counter(), cpu_seconds()
-            subprocess.run([*command, notebook], cwd=desk, capture_output=True, check=False)
+            subprocess.run([*command, notebook], cwd=workdir, capture_output=True, check=False)
             wall += time.perf_counter() - start[0]
             cpu += cpu_seconds() - start[1]
     return wall / count, cpu / count
 
 
-def as_handed_out(notebook: Path, exam: Exam) -> None:
+def as_handed_out(notebook: Path, spec: GradingSpec) -> None:
     """Take back what `gradkit grade` saves: nothing is compiled, and the setup is the students'."""
     for compiled in notebook.parents[1].rglob("__pycache__"):
         shutil.rmtree(compiled)
     nb = regions.read_notebook(notebook.read_text(encoding="utf-8"), str(notebook))
-    starter = regions.read_notebook(exam.starter[EXERCISE.notebook].decode(), "the starter")
+    starter = regions.read_notebook(spec.starter[EXERCISE.notebook].decode(), "the starter")
     sources = {cell["id"]: cell["source"] for cell in starter["cells"]}
     for cell in nb["cells"]:
         if cell["metadata"].get("gradkit", {}).get("role") == "setup":

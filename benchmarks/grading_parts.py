@@ -25,8 +25,8 @@ from assignment.checks.verdict import Judge
 from benchmarks.grading import cpu_seconds, handed_in, solved_cells
 from gradkit.autograder import grade_submission as grading
 from gradkit.autograder.kernel import Kernel
-from gradkit.autograder.runner import Sitting
-from gradkit.autograder.spec import make_exam
+from gradkit.autograder.runner import SubmissionRunner
+from gradkit.autograder.spec import build_spec
 
 REST = "pytest and nbval"
 CELLS = {
@@ -81,7 +81,7 @@ class Parts:
         setattr(owner, name, counted)
 
 
-def of_cell(_: Sitting, cell: Mapping[str, Any]) -> str:
+def of_cell(_: SubmissionRunner, cell: Mapping[str, Any]) -> str:
     about = cell["metadata"].get("gradkit", {})
     return "the checks" if "check" in about else CELLS.get(cell["id"], "training and tuning")
 
@@ -92,19 +92,19 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     cells, parts = solved_cells(), Parts()
-    class_ = list(itertools.islice(handed_in(), options.submissions))
+    class_grades = list(itertools.islice(handed_in(), options.submissions))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
-        exam = make_exam("softmax", PROJECT, 1, Path(folder) / "exam")
-        grading.grade(exam, {}, cells)  # what is imported and computed once
+        spec = build_spec("softmax", PROJECT, 1, Path(folder) / "exam")
+        grading.grade_submission(spec, {}, cells)  # what is imported and computed once
         parts.count(grading, "lay", lambda *_: "files and notebook laid out")
         parts.count(Kernel, "__init__", lambda *_: "the kernel's start, in its sandbox")
         parts.count(Kernel, "stop", lambda *_: "the kernel's end")
-        parts.count(Sitting, "run", of_cell)
+        parts.count(SubmissionRunner, "run", of_cell)
         parts.count(Judge, "verdict", lambda *_: "verdicts")
         parts.begin()
-        for files in class_:
-            grading.grade(exam, files, cells)
+        for files in class_grades:
+            grading.grade_submission(spec, files, cells)
         parts.end()
     print(f"{'seconds for each of ' + str(options.submissions) + ' submissions':38}  wall    CPU")
     for name, (wall, cpu) in sorted(parts.seconds.items(), key=lambda item: -item[1][1]):

@@ -31,16 +31,16 @@ from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
 from benchmarks.grading import make_class, solved_cells
 from gradkit import GradkitError
-from gradkit.autograder.spec import Exam
-from gradkit.batch.dask_pool import Cluster, grade_one
+from gradkit.autograder.spec import GradingSpec
+from gradkit.batch.dask_pool import DaskPool, grade_one
 from gradkit.batch.grade_class import Request, grade_class
-from gradkit.batch.worker_pool import Engine, Worker, graded
+from gradkit.batch.worker_pool import Worker, WorkerPool, graded
 from gradkit.course.starter import starter_files
-from gradkit.gradebook.database import LEDGER
+from gradkit.gradebook.database import DATABASE_NAME
 from gradkit.gradebook.export import write_gradebook
 
 MB = 1e6
-MOST_LINKS = 30_000  # to one file; file systems allow some 65,000
+MAX_LINKS = 30_000  # to one file; file systems allow some 65,000
 PARTS = 10  # of the class, for each of which a line is printed
 _ANSWERS: dict[str, Any] = {}
 _ONE_AT_A_TIME = threading.Lock()
@@ -60,17 +60,17 @@ def answer_of_a_worker(token: str, files: Any, cells: Any) -> Any:
     return once(partial(grade_one, token), files, cells)
 
 
-class Simulated(Cluster):
+class Simulated(DaskPool):
     """A cluster whose workers answer at once."""
 
     work = staticmethod(answer_of_a_worker)
 
 
-class Threads(Engine):
+class Threads(WorkerPool):
     """Two workers in this process, who answer at once."""
 
-    def __init__(self, exam: Exam, request: Request) -> None:
-        self.exam, self.request = exam, request
+    def __init__(self, spec: GradingSpec, request: Request) -> None:
+        self.spec, self.request = spec, request
         self.pools = [ThreadPoolExecutor(1) for _ in range(2)]
         self.two = [
             Worker(str(number), "", partial(pool.submit, self.answer))  # type: ignore[call-arg]
@@ -78,7 +78,7 @@ class Threads(Engine):
         ]
 
     def answer(self, files: Any, cells: Any) -> Any:
-        grade_it = partial(graded, self.exam, enclosure=self.request.enclosure)
+        grade_it = partial(graded, self.spec, isolation=self.request.isolation)
         return once(grade_it, files, cells)
 
     def workers(self) -> Collection[Worker]:
@@ -92,12 +92,12 @@ class Threads(Engine):
             pool.shutdown()
 
 
-def make_engine(
-    request: Request, exam: Exam, kit: str, say: Callable[[str], None], _: Path
-) -> Engine:
+def open_pool(
+    request: Request, spec: GradingSpec, kit: str, say: Callable[[str], None], _: Path
+) -> WorkerPool:
     if request.scheduler is None:
-        return Threads(exam, request)
-    return Simulated(request.scheduler, exam, kit, request.enclosure, say)
+        return Threads(spec, request)
+    return Simulated(request.scheduler, spec, kit, request.isolation, say)
 
 
 def grade(request: Request) -> None:
@@ -106,7 +106,7 @@ def grade(request: Request) -> None:
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the progress bar
     try:
-        grade_class(request, lambda line: None, scaling.make_engine)
+        grade_class(request, lambda line: None, scaling.open_pool)
     except GradkitError as error:
         print(error, flush=True)
 
@@ -122,19 +122,19 @@ def copies(folder: Path, count: int, of: str) -> None:
         with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in (EXERCISE.notebook, *EXERCISE.files):
                 archive.writestr(path, starter[path])
-    class_ = folder / "class"
-    class_.mkdir()
+    class_grades = folder / "class"
+    class_grades.mkdir()
     for number in range(count):
-        if number and number % MOST_LINKS == 0:
+        if number and number % MAX_LINKS == 0:
             source = Path(source.rename(one / f"{number}.zip").with_suffix(".copy"))
             source.write_bytes((one / f"{number}.zip").read_bytes())
-        os.link(source, class_ / f"student{number:07}.zip")
+        os.link(source, class_grades / f"student{number:07}.zip")
 
 
 def results(out: Path) -> int:
     """How many results are in the ledger."""
     with contextlib.suppress(sqlite3.Error):
-        path = f"file:{out / LEDGER}?mode=ro"
+        path = f"file:{out / DATABASE_NAME}?mode=ro"
         with contextlib.closing(sqlite3.connect(path, uri=True, timeout=60)) as db:
             return int(db.execute("SELECT coalesce(max(id), 0) FROM results").fetchone()[0])
     return 0
@@ -208,7 +208,7 @@ def main() -> None:
         simulate(grader, done, count - part, part)
         grader.process.join()
         assert grader.process.exitcode == 0 and results(out) >= count
-        size = (out / LEDGER).stat().st_size
+        size = (out / DATABASE_NAME).stat().st_size
         start = time.monotonic()
         write_gradebook(request)
         took = time.monotonic() - start

@@ -28,13 +28,13 @@ import nbformat
 import numpy as np
 
 from assignment import PROJECT
-from assignment.checks.answer_key import Answers
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import load_exercise
 from assignment.checks.linear import Losses, accuracy
 from assignment.cifar10.synthetic import write_batches
 from gradkit.authoring.notebook_outputs import printed, role, run, set_parameters
 from gradkit.authoring.verify import run_notebook
-from gradkit.autograder.spec import make_exam
+from gradkit.autograder.spec import build_spec
 from gradkit.course.mistakes import read_bank
 
 DEVIATIONS = 5.2
@@ -77,14 +77,14 @@ def measure_graded(seed: int, name: str) -> dict[str, float]:
     losses: Losses = import_module(f"assignment.checks.{name}").LOSSES
     bank = read_bank(exercise, PROJECT)
     with tempfile.TemporaryDirectory() as folder:
-        exam = make_exam(name, PROJECT, seed, Path(folder), Answers(seed))
+        spec = build_spec(name, PROJECT, seed, Path(folder), AnswerKey(seed))
         parameters = {
-            **exam.manifest.parameters,
-            "DATA": str(exam.data_folder),
+            **spec.config.parameters,
+            "DATA": str(spec.data_folder),
             "BEST_MODEL": Path(folder) / "best.npz",
         }
         ran = run_notebook(bank.solution, PROJECT / exercise.notebook, parameters)
-        X, y = exam.data["X_unseen"], exam.data["y_unseen"]
+        X, y = spec.data["X_unseen"], spec.data["y_unseen"]
     return {
         "LAST_LOSSES": float(np.mean(ran["loss_history"][-100:])),
         "TRAINED_ACCURACY": accuracy(ran["model"].W, X, y),

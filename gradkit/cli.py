@@ -139,14 +139,14 @@ def _add_look(commands: Any) -> None:
     command.add_argument("desk", type=Path, metavar="DESK", help="a new folder for it")
     command.add_argument("--no-sandbox", action="store_true", help="for work that you trust")
     _add_out(command)
-    command.set_defaults(run=_look)
+    command.set_defaults(run=_debug)
 
 
 def _add_after(commands: Any) -> None:
     text = "judge all results again, after a correction of checks, tolerances or hints"
     command = commands.add_parser("reverdict", help=text, description=text)
     _add_out(command)
-    command.set_defaults(run=_reverdict)
+    command.set_defaults(run=_rejudge)
 
     text = "print the gradebook, as others read it; who is left out is told on stderr"
     command = commands.add_parser("export", help=text, description=text)
@@ -256,12 +256,12 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _gradescope(options: argparse.Namespace) -> int:
-    from gradkit.batch.gradescope_run import grade_submission, prove_image
+    from gradkit.batch.gradescope_run import grade_upload, prove_image
 
     if options.prove:
         prove_image(_exercise(options))
         return 0
-    return grade_submission(options.autograder, _exercise(options))
+    return grade_upload(options.autograder, _exercise(options))
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -283,7 +283,7 @@ def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from gradkit.batch.grade_class import Request, grade_class
-    from gradkit.batch.regrade import forget
+    from gradkit.batch.regrade import delete_results
     from gradkit.gradebook.export import write_gradebook
 
     request = Request(
@@ -298,7 +298,7 @@ def _grade(options: argparse.Namespace) -> int:
         options.scheduler,
     )
     if options.regrade is not None:
-        forget(request, options.regrade)
+        delete_results(request, options.regrade)
     try:
         report = grade_class(request, tqdm.write)
     finally:
@@ -308,20 +308,22 @@ def _grade(options: argparse.Namespace) -> int:
     return 1 if report.left else 0
 
 
-def _look(options: argparse.Namespace) -> int:
-    from gradkit.batch.regrade import look
+def _debug(options: argparse.Namespace) -> int:
+    from gradkit.batch.regrade import debug_submission
 
-    notebook = look(_grades(options), options.submission, options.desk, _enclosure(options))
+    notebook = debug_submission(
+        _grades(options), options.submission, options.workdir, _enclosure(options)
+    )
     print("Look into it with")
     print(f"    {sys.executable} -m pytest -p gradkit.autograder.nbval_plugin --nbval {notebook}")
     return 0
 
 
-def _reverdict(options: argparse.Namespace) -> int:
-    from gradkit.batch.regrade import reverdict
+def _rejudge(options: argparse.Namespace) -> int:
+    from gradkit.batch.regrade import rejudge
     from gradkit.gradebook.export import write_gradebook
 
-    for line in reverdict(_grades(options)):
+    for line in rejudge(_grades(options)):
         print(line)
     print(f"The gradebook: {write_gradebook(_grades(options))}")
     return 0
@@ -347,9 +349,9 @@ def _feedback(options: argparse.Namespace) -> int:
 
 
 def _answers(options: argparse.Namespace) -> int:
-    from gradkit.feedback.manual_grading_page import write_answers
+    from gradkit.feedback.manual_grading_page import write_manual_page
 
-    print(write_answers(_grades(options), options.hide_names))
+    print(write_manual_page(_grades(options), options.hide_names))
     return 0
 
 
@@ -363,15 +365,15 @@ def _import_manual(options: argparse.Namespace) -> int:
 
 
 def _enclosure(options: argparse.Namespace) -> Any:
-    from gradkit.autograder.sandbox import Enclosure
+    from gradkit.autograder.sandbox import Isolation
 
-    return Enclosure.NONE if options.no_sandbox else Enclosure.SANDBOX
+    return Isolation.NONE if options.no_sandbox else Isolation.SANDBOX
 
 
 def _grades(options: argparse.Namespace) -> Any:
-    from gradkit.gradebook.database import Grades
+    from gradkit.gradebook.database import GradebookFolder
 
-    return Grades(PROJECT, _exercise(options), options.out)
+    return GradebookFolder(PROJECT, _exercise(options), options.out)
 
 
 def _exercises(options: argparse.Namespace) -> list[str]:

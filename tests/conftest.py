@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from assignment.cifar10.install import SYNTHETIC_FOLDER, install_synthetic
 from assignment.cifar10.synthetic import write_batches
-from gradkit.autograder.sandbox import SandboxError, probe
+from gradkit.autograder.sandbox import SandboxError, self_test
 
 # The same examples in every run, and no deadline: a slow machine is not a wrong answer.
 settings.register_profile("gradkit", deadline=None, derandomize=True)
@@ -38,7 +38,7 @@ def small_batches(tmp_path: Path) -> Path:
     """A stand-in of 6 batches with 40 pictures each, in a folder of the test's own."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    write_batches(folder, seed=1, pictures_per_batch=40)
+    write_batches(folder, seed=1, images_per_batch=40)
     return folder
 
 
@@ -57,7 +57,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]
 def sandbox() -> None:
     """Skips what needs a sandbox where none can be had, but for CI, which has to have one."""
     try:
-        probe()
+        self_test()
     except SandboxError as error:
         if os.environ.get("CI"):
             raise

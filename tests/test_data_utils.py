@@ -39,14 +39,14 @@ def decoded_copies(root: Path) -> list[Path]:
 
 
 def test_a_batch_comes_as_pictures_of_rows_columns_and_colours(small_batches: Path) -> None:
-    pictures, labels = load_CIFAR_batch(small_batches / "data_batch_1")
+    images, labels = load_CIFAR_batch(small_batches / "data_batch_1")
     stored = read_batch(small_batches / "data_batch_1")
-    assert pictures.shape == (40, 32, 32, 3)
-    assert pictures.dtype == np.uint8
+    assert images.shape == (40, 32, 32, 3)
+    assert images.dtype == np.uint8
     assert labels.tolist() == stored["labels"]
     for colour in range(3):  # on disk: all reds, then all greens, then all blues
         plane = stored["data"][:, 1024 * colour : 1024 * (colour + 1)]
-        np.testing.assert_array_equal(pictures[..., colour].reshape(40, 1024), plane)
+        np.testing.assert_array_equal(images[..., colour].reshape(40, 1024), plane)
 
 
 def test_batches_that_python_3_pickled_again_are_read_too(small_batches: Path) -> None:
@@ -316,13 +316,13 @@ def small_splits(root: Path, **sizes: int) -> data_utils.CIFAR10Data:
 
 
 def test_splits_follow_one_another_and_keep_their_labels(small_batches: Path) -> None:
-    pictures, labels, test_pictures, test_labels = load_CIFAR10(small_batches)
+    images, labels, test_pictures, test_labels = load_CIFAR10(small_batches)
     data = small_splits(small_batches)
-    mean = pictures[:180].astype(np.float64).mean(axis=0)
+    mean = images[:180].astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(data.mean_image, mean, atol=1e-9)
     for X, y, source, source_labels in (
-        (data.X_train, data.y_train, pictures[:180], labels[:180]),
-        (data.X_val, data.y_val, pictures[180:], labels[180:]),
+        (data.X_train, data.y_train, images[:180], labels[:180]),
+        (data.X_val, data.y_val, images[180:], labels[180:]),
         (data.X_test, data.y_test, test_pictures[:30], test_labels[:30]),
     ):
         np.testing.assert_array_equal(y, source_labels)
@@ -340,9 +340,9 @@ def test_the_training_split_has_mean_zero(small_batches: Path) -> None:
 
 
 def test_the_mean_is_exact_for_more_pictures_than_one_block(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(256, size=(2345, 32, 32, 3), dtype=np.uint8)
-    mean = data_utils._mean_picture(pictures)
-    np.testing.assert_array_equal(mean, pictures.reshape(2345, -1).sum(axis=0) / 2345)
+    images = np.random.default_rng(0).integers(256, size=(2345, 32, 32, 3), dtype=np.uint8)
+    mean = data_utils._mean_image(images)
+    np.testing.assert_array_equal(mean, images.reshape(2345, -1).sum(axis=0) / 2345)
 
 
 def test_the_development_split_is_float64_and_drawn_from_training_by_the_seed(

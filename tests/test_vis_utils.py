@@ -27,9 +27,9 @@ STEPS = 10.0 ** np.arange(-9, 0)
 def disagreement(first: IntArray, second: IntArray, source: str = "") -> Figure:
     """Of two classifiers that predict this of pictures whose grey is their number."""
     greys = np.arange(200, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    pictures = np.broadcast_to(greys, (200, 32, 32, 3))
+    images = np.broadcast_to(greys, (200, 32, 32, 3))
     predictions = {"A": first, "B": second}
-    return vis_utils.plot_disagreement(pictures, LABELS, predictions, NAMES, source=source)
+    return vis_utils.plot_disagreement(images, LABELS, predictions, NAMES, source=source)
 
 
 PLOTS: dict[str, Callable[[], Figure]] = {
@@ -81,9 +81,9 @@ def test_both_axes_say_what_they_measure(name: str) -> None:
 
 
 def test_samples_stand_in_the_column_of_their_class() -> None:
-    pictures = np.zeros((200, 32, 32, 3), np.uint8)
-    pictures[np.arange(200), 0, 0, 0] = LABELS
-    figure = vis_utils.plot_samples(pictures, LABELS, NAMES, per_class=3)
+    images = np.zeros((200, 32, 32, 3), np.uint8)
+    images[np.arange(200), 0, 0, 0] = LABELS
+    figure = vis_utils.plot_samples(images, LABELS, NAMES, per_class=3)
     for panel_number, axes in enumerate(figure.axes):
         shown: Any = axes.images[0].get_array()
         assert shown[0, 0, 0] == panel_number % 10
@@ -91,8 +91,8 @@ def test_samples_stand_in_the_column_of_their_class() -> None:
 
 
 def test_a_class_with_few_pictures_leaves_its_panels_empty() -> None:
-    pictures = np.zeros((2, 32, 32, 3), np.uint8)
-    figure = vis_utils.plot_samples(pictures, np.array([0, 3]), NAMES, per_class=2)
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    figure = vis_utils.plot_samples(images, np.array([0, 3]), NAMES, per_class=2)
     assert sum(len(axes.images) for axes in figure.axes) == 2
 
 

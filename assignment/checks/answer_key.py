@@ -37,7 +37,7 @@ class Fingerprint:
 
 
 @dataclass
-class Answers:
+class AnswerKey:
     """Reference and fingerprints by the checks' names, mistakes by their ids, of one seed."""
 
     seed: int
@@ -65,23 +65,23 @@ class Answers:
         return _dump({"seed": self.seed, "mistakes": mistakes, "checks": checks}) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Answers":
+    def from_json(cls, text: str) -> "AnswerKey":
         stored = json.loads(text)
-        answers = cls(stored["seed"])
-        answers.mistakes = {key: Mistake(**about) for key, about in stored["mistakes"].items()}
+        answer_key = cls(stored["seed"])
+        answer_key.mistakes = {key: Mistake(**about) for key, about in stored["mistakes"].items()}
         for name, about in stored["checks"].items():
-            answers.reference[name] = _decode(about["reference"])
-            answers.fingerprints[name] = [
+            answer_key.reference[name] = _decode(about["reference"])
+            answer_key.fingerprints[name] = [
                 Fingerprint(print_["mistake"], _decode(print_["arrays"]), print_["shows_in"])
                 for print_ in about["fingerprints"]
             ]
-        return answers
+        return answer_key
 
 
-def load_answers(exercise: str) -> Answers:
+def load_answer_key(exercise: str) -> AnswerKey:
     """The answers for the public seed, as they came with the assignment."""
     path = Path(__file__).with_name(f"{exercise}.json")
-    return Answers.from_json(path.read_text(encoding="utf-8"))
+    return AnswerKey.from_json(path.read_text(encoding="utf-8"))
 
 
 def _encode(arrays: Arrays) -> dict[str, Any]:

@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from assignment.checks.student import Student, Unusable
+from assignment.checks.student import InvalidResult, Student
 
 # What a check returns. A name says what an array is, and of which problem:
 # "loss where N = 5, D = 3, C = 4, reg = 0".
 Arrays = dict[str, NDArray[Any]]
 
-MOST_FRAMES = 4  # of a traceback: the last ones are where it happened
-MOST_PRINTED = 400  # characters
+MAX_FRAMES = 4  # of a traceback: the last ones are where it happened
+MAX_PRINTED = 400  # characters
 
 
 class Finding(NamedTuple):
@@ -78,7 +78,7 @@ class Outcome:
 
     arrays: Arrays = field(default_factory=dict)
     missing: str = ""
-    unusable: str = ""
+    invalid: str = ""
     raised: Raised | None = None
     timed_out: str = ""
     crashed: str = ""
@@ -87,7 +87,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Context:
+class RuleContext:
     """What a rule may look at besides the arrays: all of it from the trusted side.
 
     `data` are the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...), where there are
@@ -147,11 +147,11 @@ class Check:
     points: int
     regions: tuple[str, ...]
     run: Callable[[Student, int], Arrays]
-    judged: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
     tolerance: float = 1e-5
     requires: tuple[str, ...] = ()
-    ordinary: tuple[str, ...] = ()
-    rule: Callable[[Arrays, Context], Finding | None] | None = None
+    baseline: tuple[str, ...] = ()
+    rule: Callable[[Arrays, RuleContext], Finding | None] | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
     raises: Mapping[str, str] = field(default_factory=dict)
     in_notebook: bool = False
@@ -226,19 +226,19 @@ def load_exercise(name: str) -> Exercise:
     return import_module(f"assignment.checks.{name}").EXERCISE
 
 
-def execute(check: Check, student: Student, seed: int) -> Outcome:
+def run_check_for(check: Check, student: Student, seed: int) -> Outcome:
     """Run a check of an exercise with this seed, of which it gets its own."""
-    return perform(check, student, check.seed_from(seed))
+    return run_check(check, student, check.seed_from(seed))
 
 
-def perform(check: Check, student: Student, own_seed: int) -> Outcome:
+def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
     """Run a check. Whatever the student's code does is part of the outcome; it raises nothing.
 
     (But a KeyboardInterrupt, which comes from the person at the keyboard.)
     """
     printed = _Kept()
     arrays: Arrays = {}
-    missing = unusable = ""
+    missing = invalid = ""
     raised = None
     start = time.perf_counter()
     try:
@@ -257,8 +257,8 @@ def perform(check: Check, student: Student, own_seed: int) -> Outcome:
             missing = _whose_turn(error, student)
         else:  # of another cause, as input() in a kernel that nobody sits at
             raised = describe(error, student)
-    except Unusable as error:
-        unusable = str(error)
+    except InvalidResult as error:
+        invalid = str(error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() and all else that a student's file may do
@@ -267,7 +267,7 @@ def perform(check: Check, student: Student, own_seed: int) -> Outcome:
     return Outcome(
         arrays,
         missing,
-        unusable,
+        invalid,
         raised,
         printed=_last_lines(printed.getvalue()),
         seconds=seconds,
@@ -275,8 +275,8 @@ def perform(check: Check, student: Student, own_seed: int) -> Outcome:
 
 
 def _last_lines(printed: str) -> str:
-    if len(printed) > MOST_PRINTED:
-        printed = printed[-MOST_PRINTED:].partition("\n")[2] or printed[-MOST_PRINTED:]
+    if len(printed) > MAX_PRINTED:
+        printed = printed[-MAX_PRINTED:].partition("\n")[2] or printed[-MAX_PRINTED:]
     return _printable(printed).strip("\n")
 
 
@@ -315,10 +315,10 @@ def _whose_turn(error: NotImplementedError, student: Student) -> str:
 def describe(error: BaseException, student: Student) -> Raised:
     described = traceback.TracebackException.from_exception(error, limit=-100)
     own = [frame for frame in described.stack if student.owns(frame.filename)]
-    frames = traceback.StackSummary.from_list(own[-MOST_FRAMES:]).format()
+    frames = traceback.StackSummary.from_list(own[-MAX_FRAMES:]).format()
     said = list(described.format_exception_only())
     if not isinstance(error, SyntaxError):  # whose lines are the code and where it is
-        said = [line.split("\n")[0][:MOST_PRINTED] + "\n" for line in said]
+        said = [line.split("\n")[0][:MAX_PRINTED] + "\n" for line in said]
     text = error.msg if isinstance(error, SyntaxError) else _text_of(error)
     quoted = _printable("".join([*frames, *said]).rstrip())
     return Raised(_printable(type(error).__name__), text, quoted)
@@ -326,7 +326,7 @@ def describe(error: BaseException, student: Student) -> Raised:
 
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)[:MOST_PRINTED]
+        return str(error)[:MAX_PRINTED]
     except BaseException:  # its class is the student's
         return ""
 

@@ -67,10 +67,10 @@ def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 def find_difference(
-    actual: Arrays, reference: Arrays, judged: tuple[str, ...], tolerance: float
+    actual: Arrays, reference: Arrays, compared: tuple[str, ...], tolerance: float
 ) -> Difference | None:
     """The difference in the judged quantities, or None where all are right."""
-    names = [name for name in reference if quantity(name) in judged]
+    names = [name for name in reference if quantity(name) in compared]
     missing = [name for name in names if name not in actual]
     if missing:
         return Difference("shape", f"There is no {missing[0]}.")

@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assignment.checks.check import (
-    MOST_PRINTED,
+    MAX_PRINTED,
     Arrays,
     Outcome,
     Raised,
     describe,
     load_exercise,
-    perform,
+    run_check,
 )
-from assignment.checks.student import Student, Unusable
+from assignment.checks.student import InvalidResult, Student
 
 MIMETYPE = "application/vnd.gradkit.outcome+json"
 
 # The weights of a classifier for CIFAR-10 have 123 kB in float32, and they are the most by far.
-MOST_BYTES = 1_000_000
-MOST_ARRAYS = 200
-MOST_TEXT = 4000
+MAX_BYTES = 1_000_000
+MAX_ARRAYS = 200
+MAX_TEXT = 4000
 NUMBERS = "biuf"
 
 
@@ -52,9 +52,9 @@ def answer(
     student = None
     try:
         student = Student.from_folder(PROJECT, exercise.files, variables)
-        outcome = perform(check, student, own_seed)
-    except Unusable as error:
-        outcome = Outcome(unusable=str(error))
+        outcome = run_check(check, student, own_seed)
+    except InvalidResult as error:
+        outcome = Outcome(invalid=str(error))
     except KeyboardInterrupt as error:  # sent when the time is up: say where that was
         outcome = Outcome(raised=describe(error, student) if student else None)
     display({MIMETYPE: write_outcome(outcome)}, raw=True)
@@ -62,15 +62,15 @@ def answer(
 
 def write_outcome(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON; one whose arrays are too large to be an answer says so instead."""
-    if sum(array.nbytes for array in outcome.arrays.values()) > MOST_BYTES:
+    if sum(array.nbytes for array in outcome.arrays.values()) > MAX_BYTES:
         name = max(outcome.arrays, key=lambda name: outcome.arrays[name].nbytes)
         shape = outcome.arrays[name].shape
-        outcome = Outcome(unusable=f"{name} has the shape {shape}, far larger than any answer.")
+        outcome = Outcome(invalid=f"{name} has the shape {shape}, far larger than any answer.")
     raised = outcome.raised
     return {
         "arrays": {name: _write_array(array) for name, array in outcome.arrays.items()},
         "missing": outcome.missing,
-        "unusable": outcome.unusable,
+        "unusable": outcome.invalid,
         "raised": raised and {"kind": raised.kind, "text": raised.text, "at": raised.traceback},
         "timed_out": outcome.timed_out,
         "crashed": outcome.crashed,
@@ -89,17 +89,17 @@ def read_outcome(sent: Any) -> Outcome:
     """
     try:
         arrays, raised = sent["arrays"], sent["raised"]
-        if len(arrays) > MOST_ARRAYS:
+        if len(arrays) > MAX_ARRAYS:
             raise OutcomeError(f"{len(arrays):,} arrays came")
         return Outcome(
             arrays=_read_arrays(arrays),
             missing=_text(sent["missing"]),
-            unusable=_text(sent["unusable"]),
+            invalid=_text(sent["unusable"]),
             raised=raised
             and Raised(_text(raised["kind"], 80), _text(raised["text"]), _text(raised["at"])),
             timed_out=_text(sent["timed_out"]),
             crashed=_text(sent["crashed"]),
-            printed=_text(sent["printed"])[-MOST_PRINTED:],
+            printed=_text(sent["printed"])[-MAX_PRINTED:],
             seconds=float(sent["seconds"]),
         )
     except OutcomeError:
@@ -116,7 +116,7 @@ def _write_array(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def _read_arrays(sent: Mapping[str, Any]) -> Arrays:
-    arrays, left = {}, MOST_BYTES
+    arrays, left = {}, MAX_BYTES
     for name, about in sent.items():
         arrays[_text(name)] = array = _read_array(about, left)
         left -= array.nbytes
@@ -135,11 +135,11 @@ def _read_array(about: Mapping[str, Any], most: int) -> NDArray[Any]:
     dtype = np.dtype(_text(about["dtype"]))
     if dtype.kind not in NUMBERS or dtype.hasobject or count * dtype.itemsize > most:
         raise OutcomeError("an array is too large, or of no numbers")
-    content = base64.b64decode(_text(about["data"], 2 * MOST_BYTES), validate=True)
+    content = base64.b64decode(_text(about["data"], 2 * MAX_BYTES), validate=True)
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _text(value: Any, most: int = MOST_TEXT) -> str:
+def _text(value: Any, most: int = MAX_TEXT) -> str:
     if not isinstance(value, str):
         raise OutcomeError("a text is none")
     return value[:most].encode("utf-8", "backslashreplace").decode()

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from assignment.array_types import FloatArray, IntArray
-from assignment.checks.check import Arrays, Check, Context, Finding
+from assignment.checks.check import Arrays, Check, Finding, RuleContext
 from assignment.checks.draws import Draws
 from assignment.checks.loops import find_loop
-from assignment.checks.student import Student, Unusable
+from assignment.checks.student import InvalidResult, Student
 
 if TYPE_CHECKING:  # matplotlib takes longer to import than all checks to run
     from matplotlib.figure import Figure
@@ -170,13 +170,15 @@ def _loss(student: Student, module: str, function: str, problem: Problem) -> tup
         what = "nothing (None)" if returned is None else f"a {type(returned).__name__}"
         if isinstance(returned, tuple):
             what = f"{len(returned)} things"
-        raise Unusable(f"{function} returned {what}, but `loss, dW` is wanted.")
+        raise InvalidResult(f"{function} returned {what}, but `loss, dW` is wanted.")
     loss, dW = returned
     for name, value in (("loss", loss), ("dW", dW)):
         if value is None or value is Ellipsis or isinstance(value, (str, dict, set)):
-            raise Unusable(f"{function} returned {name} = {value!r:.40}, which is not a number.")
+            raise InvalidResult(
+                f"{function} returned {name} = {value!r:.40}, which is not a number."
+            )
     if not isinstance(dW, np.ndarray):
-        raise Unusable(f"{function} returned dW as a {type(dW).__name__}, not as an array.")
+        raise InvalidResult(f"{function} returned dW as a {type(dW).__name__}, not as an array.")
     return loss, dW
 
 
@@ -201,7 +203,7 @@ def inputs_and_dtypes(module: str, function: str) -> Callable[[Student, int], Ar
     return run
 
 
-def inputs_rule(arrays: Arrays, context: Context) -> Finding | None:
+def inputs_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     """Say which of the inputs was changed, or which precision was lost or blown up."""
     problem = draw_problem(context.seed, N=6, D=3, C=4, reg=0.5)
     if len(arrays) != 8:
@@ -255,7 +257,7 @@ def thin_problem(losses: "Losses", student: Student, seed: int) -> Arrays:
     return arrays
 
 
-def no_loops_rule(losses: "Losses", arrays: Arrays, context: Context) -> Finding | None:
+def no_loops_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
     """Loops show in the source, or else in the time; a table of all pairs in the memory."""
     loop = find_loop(context.sources[losses.path], losses.vectorized, [losses.naive])
     if loop is not None:
@@ -290,7 +292,7 @@ def labelled_samples(seed: int) -> tuple[FloatArray, IntArray]:
 def _classifier(student: Student) -> Any:
     found = student.function("linear_classifier", "LinearClassifier")
     if not isinstance(found, type):
-        raise Unusable(f"LinearClassifier is a {type(found).__name__}, but a class is wanted.")
+        raise InvalidResult(f"LinearClassifier is a {type(found).__name__}, but a class is wanted.")
     return found
 
 
@@ -313,7 +315,7 @@ def batches(student: Student, seed: int) -> Arrays:
     return arrays
 
 
-def batches_rule(arrays: Arrays, context: Context) -> Finding | None:
+def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     """Samples of the training set, their own labels, as many as asked for, ever others."""
     X, y = labelled_samples(context.seed)
     steps = len(arrays) // 2
@@ -360,7 +362,7 @@ def updates(student: Student, seed: int) -> Arrays:
     class Watched(_classifier(student)):  # type: ignore[misc]
         def loss(self, X_batch: Any, y_batch: Any, reg: float) -> tuple[float, FloatArray]:
             if len(weights) == 3:
-                raise Unusable("train asked for the loss more often than num_iters says.")
+                raise InvalidResult("train asked for the loss more often than num_iters says.")
             weights.append(np.array(self.W))
             return 3.0, gradients[len(weights) - 1].copy()
 
@@ -369,7 +371,7 @@ def updates(student: Student, seed: int) -> Arrays:
     model.W = W.copy()
     model.train(X, y, 0.25, reg=0.5, num_iters=3, batch_size=BATCH_SIZE, verbose=False, seed=seed)
     if len(weights) != 3:
-        raise Unusable(f"train asked for the loss {len(weights)} times in 3 steps.")
+        raise InvalidResult(f"train asked for the loss {len(weights)} times in 3 steps.")
     weights.append(np.array(model.W))
     return {f"W where steps = {steps}": array for steps, array in enumerate(weights)}
 
@@ -384,7 +386,7 @@ def predictions(student: Student, seed: int) -> Arrays:
         y_pred = model.predict(problem.X.copy())
         if not isinstance(y_pred, np.ndarray | np.integer):
             what = "nothing (None)" if y_pred is None else f"a {type(y_pred).__name__}"
-            raise Unusable(f"predict returned {what}, but an array is wanted.")
+            raise InvalidResult(f"predict returned {what}, but an array is wanted.")
         arrays[f"y_pred where N = {N}, D = {D}, C = {C}"] = np.asarray(y_pred)
     return arrays
 
@@ -400,12 +402,12 @@ OF_TRAINING = (
 # ---- the notebook's own results ------------------------------------------------------------------
 
 
-def _bound(losses: "Losses", name: str, context: Context) -> float:
+def _bound(losses: "Losses", name: str, context: RuleContext) -> float:
     """A bound; with the parameters of a graded run it is another one."""
     return float(context.data.get(name, losses.bounds[name]))
 
 
-def _unseen(W: Any, split: str, context: Context) -> float:
+def _unseen(W: Any, split: str, context: RuleContext) -> float:
     """The accuracy on pictures that the classifier was not chosen by.
 
     Those of a graded run have never been where the student's code was. In a notebook there are only
@@ -426,7 +428,7 @@ def trained_model(student: Student, seed: int) -> Arrays:
     return {"loss_history": np.asarray(student.variable("loss_history")), "W": np.asarray(W)}
 
 
-def training_rule(losses: "Losses", arrays: Arrays, context: Context) -> Finding | None:
+def training_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
     """The loss falls over all steps, and the weights predict."""
     history, steps = arrays["loss_history"], context.data["NUM_ITERS"]
     if history.dtype.kind != "f" or history.shape != (steps,) or not np.isfinite(history).all():
@@ -476,18 +478,18 @@ def tuned_model(losses: "Losses", student: Student, seed: int) -> Arrays:
     except (TypeError, ValueError):
         table = np.empty(0)
     if table.ndim != 2 or table.shape[1] != 4:
-        raise Unusable(
+        raise InvalidResult(
             "`results` should lead from (learning rate, reg) to (training accuracy, validation "
             "accuracy), and `best_val` should be a number."
         )
     if getattr(best, "W", None) is None:
-        raise Unusable(
+        raise InvalidResult(
             f"`{losses.best}` should be the trained {losses.classifier} that reached `best_val`."
         )
     return {"results": table, "best_val": best_val, "W": np.asarray(best.W)}
 
 
-def tuning_rule(losses: "Losses", arrays: Arrays, context: Context) -> Finding | None:
+def tuning_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
     """Every pair was tried, and the model that is best on the validation set was kept."""
     data, results, best_val = context.data, arrays["results"], float(arrays["best_val"])
     if not np.isfinite(results).all() or not np.isfinite(best_val):
@@ -518,14 +520,14 @@ def tuning_rule(losses: "Losses", arrays: Arrays, context: Context) -> Finding |
     return None
 
 
-MOST_PAIRS = 200  # in a plot
+MAX_PAIRS = 200  # in a plot
 
 
 def tuning_plots(arrays: Arrays) -> Iterator[tuple[str, "Figure"]]:
     """A check's `plots`: validation accuracy by learning rate and reg, and the best templates."""
     from assignment.vis_utils import plot_tuning
 
-    rows = arrays["results"][:MOST_PAIRS].tolist()
+    rows = arrays["results"][:MAX_PAIRS].tolist()
     accuracies = {(lr, reg): val_accuracy for lr, reg, _, val_accuracy in rows}
     yield "Validation accuracy of the pairs that you tried.", plot_tuning(accuracies)
     yield from _templates(arrays["W"], "Templates of the best classifier")
@@ -542,7 +544,7 @@ def saved_model(losses: "Losses", student: Student, seed: int) -> Arrays:
     return {"W": np.asarray(saved.W), "y_pred": np.asarray(y_test_pred)}
 
 
-def saved_rule(losses: "Losses", arrays: Arrays, context: Context) -> Finding | None:
+def saved_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
     """The saved weights predict what the kept classifier did, and well."""
     if accuracy(arrays["W"], context.data["X_test"], arrays["y_pred"]) < 0.99:
         detail = "Its predictions for the test set are not y_test_pred."

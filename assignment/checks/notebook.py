@@ -13,10 +13,10 @@ from typing import Any
 from IPython.display import display
 
 from assignment import PROJECT
-from assignment.checks.answer_key import load_answers
+from assignment.checks.answer_key import load_answer_key
 from assignment.checks.check import LOADING, load_exercise
 from assignment.checks.display import as_html, as_text
-from assignment.checks.student import Student, Unusable
+from assignment.checks.student import InvalidResult, Student
 from assignment.checks.verdict import Judge, Verdict
 
 
@@ -46,7 +46,7 @@ class Checks:
 
     def __init__(self, exercise: str, variables: Mapping[str, Any]) -> None:
         self.exercise, self.variables = load_exercise(exercise), variables
-        self.answers = load_answers(exercise)
+        self.answer_key = load_answer_key(exercise)
         loading = self._judge().verdict_on(LOADING)
         if not loading.passed:
             raise CheckFailed(as_text(loading))
@@ -67,9 +67,9 @@ class Checks:
     def _judge(self) -> Judge:
         try:
             student = Student.from_folder(PROJECT, self.exercise.files, self.variables)
-        except Unusable as error:
+        except InvalidResult as error:
             raise CheckFailed(f"✗ {error}") from None
-        return Judge.of_student(self.exercise, self.answers, student, self.variables)
+        return Judge.of_student(self.exercise, self.answer_key, student, self.variables)
 
 
 def show(verdict: Verdict) -> None:

@@ -1,6 +1,6 @@
 """The checks of the softmax exercise.
 
-Both loss functions get the same checks, each on problems small enough to read (`ordinary`), so
+Both loss functions get the same checks, each on problems small enough to read (`baseline`), so
 that one takes a millisecond. The regularisation is 0 where the lesson is another one: a wrong
 convention then fails the ordinary problems only.
 """
@@ -28,7 +28,7 @@ SOFTMAX = "assignment/classifiers/softmax.py"
 
 
 @lru_cache(maxsize=16)  # drawn once for all forms of a mistake
-def ordinary(seed: int) -> list[Problem]:
+def baseline(seed: int) -> list[Problem]:
     """Other sizes than the notebook's, and no two of a problem's sizes the same."""
     return [
         draw_problem(seed, N=6, D=3, C=4, reg=0.0),
@@ -122,7 +122,7 @@ def _checks_of(function: str, short: str, region: str) -> list[Check]:
     """The checks that both loss functions get; `short` begins their names."""
     name = short.capitalize()
     values = (f"{short}_loss", f"{short}_gradient")
-    run = loss_on("softmax", function, ordinary)
+    run = loss_on("softmax", function, baseline)
     return [
         Check(
             f"{short}_loss",
@@ -143,7 +143,7 @@ def _checks_of(function: str, short: str, region: str) -> list[Check]:
             loss_on("softmax", function, large_scores),
             ("loss", "dW"),
             tolerance=1e-3,  # float32 has scores near 1000 to 6e-5
-            ordinary=values,
+            baseline=values,
             hints={"nan": OVERFLOW},
             raises=SHAPES,
         ),
@@ -154,7 +154,7 @@ def _checks_of(function: str, short: str, region: str) -> list[Check]:
             (region,),
             loss_on("softmax", function, far_apart),
             ("loss",),
-            ordinary=values,
+            baseline=values,
             hints={"nan": UNDERFLOW, "wrong": NO_FLOOR},
             raises=SHAPES,
         ),

@@ -21,7 +21,7 @@ from typing import Any
 from assignment import PROJECT
 
 
-class Unusable(Exception):
+class InvalidResult(Exception):
     """The student's code gave nothing that can be judged; the text says what and where."""
 
 
@@ -84,7 +84,7 @@ class Student:
         found = getattr(getattr(self, module), name, None)
         if not callable(found):
             [path] = [path for path in self.sources if Path(path).stem == module]
-            raise Unusable(
+            raise InvalidResult(
                 f"{path} has no {name} any more. The checks call it by that name, so give it back "
                 "its name."
             )
@@ -155,11 +155,13 @@ def _read(project: Path, path: str) -> str:
     try:
         return (project / path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise Unusable(
+        raise InvalidResult(
             f"There is no {path} in {project}. Take it from the starter again."
         ) from None
     except UnicodeDecodeError as error:
-        raise Unusable(f"{path} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+        raise InvalidResult(
+            f"{path} is not UTF-8 text ({error.reason}). Save it as UTF-8."
+        ) from None
 
 
 def _set_in_package(name: str, module: ModuleType | None) -> None:

@@ -25,7 +25,7 @@ SVM = "assignment/classifiers/linear_svm.py"
 
 # The least distance of a margin from 0: far more than a step of a numeric gradient moves it.
 FROM_THE_KINK = 0.01
-MOST_DRAWINGS = 1000
+MAX_DRAWINGS = 1000
 
 
 def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None = None) -> Problem:
@@ -34,18 +34,18 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     None of them is near 0, and of the wrong classes' some are a little above and some a little
     below: a margin of 0.5 or of 2, where 1 is asked for, then shows in the gradient, too.
     """
-    for number in range(MOST_DRAWINGS):
+    for number in range(MAX_DRAWINGS):
         problem = draw_problem(seed + number, N, D, C, reg, used)
         scores = problem.X @ problem.W
         margins = scores - scores[np.arange(N), problem.y][:, np.newaxis] + 1
         above, below = (margins > 0) & (margins < 0.5), (margins < 0) & (margins > -1)
         if np.abs(margins).min() >= FROM_THE_KINK and above.any() and below.any():
             return problem
-    raise ValueError(f"{MOST_DRAWINGS} problems drawn from {seed}, and none has such margins")
+    raise ValueError(f"{MAX_DRAWINGS} problems drawn from {seed}, and none has such margins")
 
 
 @lru_cache(maxsize=16)  # drawn once for all forms of a mistake
-def ordinary(seed: int) -> list[Problem]:
+def baseline(seed: int) -> list[Problem]:
     """Other sizes than the notebook's, and no two of a problem's sizes the same."""
     return [
         off_the_kink(seed, N=6, D=3, C=4, reg=0.0),
@@ -126,7 +126,7 @@ def _checks_of(function: str, short: str, region: str) -> list[Check]:
     """The checks that both loss functions get; `short` begins their names."""
     name = short.capitalize()
     values = (f"{short}_loss", f"{short}_gradient")
-    run = loss_on("linear_svm", function, ordinary)
+    run = loss_on("linear_svm", function, baseline)
     return [
         Check(
             f"{short}_loss",

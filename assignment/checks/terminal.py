@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from assignment import PROJECT
-from assignment.checks.answer_key import Answers, load_answers
+from assignment.checks.answer_key import AnswerKey, load_answer_key
 from assignment.checks.check import LOADING, Exercise, load_exercise
 from assignment.checks.display import MARKS, as_text, headline
-from assignment.checks.student import Student, Unusable
+from assignment.checks.student import InvalidResult, Student
 from assignment.checks.verdict import Judge, Verdict
 
 PATIENCE = 5.0  # seconds; all checks together take a fifth of one
@@ -24,12 +24,12 @@ def check(name: str, only: Collection[str] = (), project: Path = PROJECT) -> boo
 
     Where `only` some of them are named, each of these is told in full, and no other counts.
     """
-    return _report(load_exercise(name), load_answers(name), only, project)
+    return _report(load_exercise(name), load_answer_key(name), only, project)
 
 
 def watch(name: str, only: Collection[str] = (), project: Path = PROJECT) -> None:
     """Run the checks now and on every save, until interrupted."""
-    exercise, answers = load_exercise(name), load_answers(name)
+    exercise, answer_key = load_exercise(name), load_answer_key(name)
     seen = None
     while True:
         state = _state(exercise, project)
@@ -37,18 +37,20 @@ def watch(name: str, only: Collection[str] = (), project: Path = PROJECT) -> Non
             seen = state
             if sys.stdout.isatty():
                 print("\x1b[2J\x1b[3J\x1b[H", end="")  # a clean screen
-            _report(exercise, answers, only, project)
+            _report(exercise, answer_key, only, project)
             print(f"\nWatching {', '.join(exercise.files)}. Ctrl-C ends it.", flush=True)
         time.sleep(POLL)
 
 
-def _report(exercise: Exercise, answers: Answers, only: Collection[str], project: Path) -> bool:
+def _report(
+    exercise: Exercise, answer_key: AnswerKey, only: Collection[str], project: Path
+) -> bool:
     try:
         student = Student.from_folder(project, exercise.files)
-    except Unusable as error:
+    except InvalidResult as error:
         print(f"✗ {error}")
         return False
-    judge = Judge.of_student(exercise, answers, student)
+    judge = Judge.of_student(exercise, answer_key, student)
     checks = [check for check in exercise.checks if not check.in_notebook]
     if only:
         checks = [check for check in checks if check.name in only]

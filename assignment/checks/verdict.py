@@ -19,8 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assignment.checks import errors
-from assignment.checks.answer_key import ROUNDING, Answers
-from assignment.checks.check import Arrays, Check, Context, Exercise, Outcome, Raised, execute
+from assignment.checks.answer_key import ROUNDING, AnswerKey
+from assignment.checks.check import (
+    Arrays,
+    Check,
+    Exercise,
+    Outcome,
+    Raised,
+    RuleContext,
+    run_check_for,
+)
 from assignment.checks.differences import (
     HEADLINES,
     find_difference,
@@ -101,12 +109,12 @@ class Judge:
     def __init__(
         self,
         exercise: Exercise,
-        answers: Answers,
+        answer_key: AnswerKey,
         sources: Mapping[str, str],
         outcome_of: Callable[[Check], Outcome],
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        self.exercise, self.answers, self.sources = exercise, answers, sources
+        self.exercise, self.answer_key, self.sources = exercise, answer_key, sources
         self.outcome_of, self.data = outcome_of, data or {}
         self._verdicts: dict[str, Verdict] = {}
 
@@ -114,16 +122,16 @@ class Judge:
     def of_student(
         cls,
         exercise: Exercise,
-        answers: Answers,
+        answer_key: AnswerKey,
         student: Student,
         data: Mapping[str, Any] | None = None,
     ) -> "Judge":
         """A judge that runs the checks here, on this code."""
 
         def outcome_of(check: Check) -> Outcome:
-            return execute(check, student, answers.seed)
+            return run_check_for(check, student, answer_key.seed)
 
-        return cls(exercise, answers, student.sources, outcome_of, data)
+        return cls(exercise, answer_key, student.sources, outcome_of, data)
 
     def verdict(self, name: str) -> Verdict:
         """The verdict on the check of that name."""
@@ -142,16 +150,16 @@ class Judge:
             text = f"This one counts once “{title}” ({unmet[0]}) passes."
             return _verdict(check, Status.WAITING, "waits for another check", text=text)
         outcome = self.outcome_of(check)
-        context = Context(
-            check.seed_from(self.answers.seed), self.sources, outcome.seconds, self.data
+        context = RuleContext(
+            check.seed_from(self.answer_key.seed), self.sources, outcome.seconds, self.data
         )
-        return judge(check, outcome, self.answers, context, self._ordinary(check))
+        return judge(check, outcome, self.answer_key, context, self._baseline(check))
 
-    def _ordinary(self, check: Check) -> "Ordinary":
-        here = {print_.mistake for print_ in self.answers.fingerprints.get(check.name, [])}
-        verdicts = [self.verdict(name) for name in check.ordinary]
+    def _baseline(self, check: Check) -> "Baseline":
+        here = {print_.mistake for print_ in self.answer_key.fingerprints.get(check.name, [])}
+        verdicts = [self.verdict(name) for name in check.baseline]
         explained = [v.passed or bool(v.mistake and v.mistake not in here) for v in verdicts]
-        return Ordinary(
+        return Baseline(
             right=bool(verdicts) and all(explained),
             untouched=all(v.status is Status.NOT_ATTEMPTED for v in verdicts),
             finite=all(v.kind != "nan" for v in verdicts),
@@ -159,7 +167,7 @@ class Judge:
         )
 
 
-class Ordinary(NamedTuple):
+class Baseline(NamedTuple):
     """What is known of the same code on ordinary input.
 
     It is `right` but for mistakes that do not show in the check at hand; it is `untouched`; it is
@@ -175,9 +183,9 @@ class Ordinary(NamedTuple):
 def judge(
     check: Check,
     outcome: Outcome,
-    answers: Answers,
-    context: Context,
-    ordinary: Ordinary,
+    answer_key: AnswerKey,
+    context: RuleContext,
+    baseline: Baseline,
 ) -> Verdict:
     """The verdict on one outcome.
 
@@ -192,10 +200,10 @@ def judge(
     if outcome.crashed:
         return _verdict(check, Status.CRASHED, "crashed", text=outcome.crashed)
     if outcome.raised is not None:
-        return _raised(check, outcome.raised, answers)
-    if outcome.unusable:
+        return _raised(check, outcome.raised, answer_key)
+    if outcome.invalid:
         return _verdict(
-            check, Status.WRONG, "nothing to judge", text=outcome.unusable, kind="unusable"
+            check, Status.WRONG, "nothing to judge", text=outcome.invalid, kind="unusable"
         )
     try:
         finding = check.rule(outcome.arrays, context) if check.rule else None
@@ -205,26 +213,26 @@ def judge(
     if finding is not None:
         if finding.headline:
             return _wrong(check, outcome, finding.headline, finding.detail)
-        mistake = answers.mistakes[finding.mistake]
+        mistake = answer_key.mistakes[finding.mistake]
         return _wrong(check, outcome, mistake.name, finding.detail, mistake.hint, finding.mistake)
-    if not check.judged:
+    if not check.compared:
         return _passed(check)
-    reference = answers.reference[check.name]
-    difference = find_difference(outcome.arrays, reference, check.judged, check.tolerance)
+    reference = answer_key.reference[check.name]
+    difference = find_difference(outcome.arrays, reference, check.compared, check.tolerance)
     if difference is None:
         return _passed(check)
-    if ordinary.untouched and _all_zero(outcome.arrays, reference, check.judged):
-        what = " and ".join(check.judged)
+    if baseline.untouched and _all_zero(outcome.arrays, reference, check.compared):
+        what = " and ".join(check.compared)
         text = f"{what} came back as it was set at the start: 0. Nothing has been computed yet."
         return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=text)
-    name = _name_of(check, outcome.arrays, answers, ordinary)
+    name = _name_of(check, outcome.arrays, answer_key, baseline)
     if name:
-        mistake = answers.mistakes[name]
+        mistake = answer_key.mistakes[name]
         return _wrong(
             check, outcome, mistake.name, difference.text, mistake.hint, name, difference.kind
         )
-    telling = ordinary.finite if difference.kind == "nan" else ordinary.right
-    hint = check.hints.get(difference.kind, "") if telling or not check.ordinary else ""
+    telling = baseline.finite if difference.kind == "nan" else baseline.right
+    hint = check.hints.get(difference.kind, "") if telling or not check.baseline else ""
     headline = HEADLINES[difference.kind]
     return _wrong(check, outcome, headline, difference.text, hint, "", difference.kind)
 
@@ -233,13 +241,13 @@ def _passed(check: Check) -> Verdict:
     return Verdict(check.name, check.title, Status.PASSED, check.points, check.points)
 
 
-def _raised(check: Check, raised: Raised, answers: Answers) -> Verdict:
+def _raised(check: Check, raised: Raised, answer_key: AnswerKey) -> Verdict:
     headline, hint, mistake = f"raised {raised.kind}", "", ""
     known = errors.recognise(raised)
     found = [name for pattern, name in check.raises.items() if re.search(pattern, raised.traceback)]
     if found:
         mistake = found[0]
-        headline, hint = answers.mistakes[mistake].name, answers.mistakes[mistake].hint
+        headline, hint = answer_key.mistakes[mistake].name, answer_key.mistakes[mistake].hint
     elif known:
         headline, hint, mistake = known.name, known.hint, known.name
     return _verdict(
@@ -278,9 +286,9 @@ def _wrong(
     )
 
 
-def _all_zero(arrays: Arrays, reference: Arrays, judged: tuple[str, ...]) -> bool:
+def _all_zero(arrays: Arrays, reference: Arrays, compared: tuple[str, ...]) -> bool:
     """Whether all is 0.0, as a stub sets it; a 0 that is an integer may be an honest label."""
-    names = [name for name in reference if quantity(name) in judged]
+    names = [name for name in reference if quantity(name) in compared]
     return all(
         name in arrays
         and arrays[name].dtype.kind == "f"
@@ -290,32 +298,33 @@ def _all_zero(arrays: Arrays, reference: Arrays, judged: tuple[str, ...]) -> boo
     )
 
 
-def _name_of(check: Check, arrays: Arrays, answers: Answers, ordinary: Ordinary) -> str:
+def _name_of(check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: Baseline) -> str:
     """The id of the one mistake that explains the judged arrays, or nothing.
 
     Several may explain them, as when the loss has a factor that the gradient may have, too. Then
     the witnesses decide, and where they say nothing, the mistake that claims least.
     """
-    reference = answers.reference[check.name]
+    reference = answer_key.reference[check.name]
     found = [
         fingerprint
-        for fingerprint in answers.fingerprints.get(check.name, [])
-        if _matches(fingerprint.arrays, arrays, reference, check.judged)
+        for fingerprint in answer_key.fingerprints.get(check.name, [])
+        if _matches(fingerprint.arrays, arrays, reference, check.compared)
     ]
     everything = tuple({quantity(name) for name in reference})
     exactly = [f for f in found if _matches(f.arrays, arrays, reference, everything)]
-    telling = [f for f in exactly or found if _says_something(f.arrays, check.judged)]
-    named = [f for f in exactly if f.mistake in ordinary.mistakes]
-    found = telling or (exactly if ordinary.right else named)
+    telling = [f for f in exactly or found if _says_something(f.arrays, check.compared)]
+    named = [f for f in exactly if f.mistake in baseline.mistakes]
+    found = telling or (exactly if baseline.right else named)
     least = min((fingerprint.shows_in for fingerprint in found), default=0)
     names = {fingerprint.mistake for fingerprint in found if fingerprint.shows_in == least}
     return names.pop() if len(names) == 1 else ""
 
 
-def _says_something(fingerprint: Arrays, judged: tuple[str, ...]) -> bool:
+def _says_something(fingerprint: Arrays, compared: tuple[str, ...]) -> bool:
     """Whether there is any finite number in it: a nan alone is no proof of anything."""
     return any(
-        quantity(name) in judged and np.isfinite(array).all() for name, array in fingerprint.items()
+        quantity(name) in compared and np.isfinite(array).all()
+        for name, array in fingerprint.items()
     )
 
 

@@ -28,9 +28,9 @@ REQUIRED = (*PUBLISHED_MD5, "batches.meta")
 KNOWN = (*REQUIRED, "readme.html")
 
 # For an archive of which only the checksum is known. CIFAR-10 stays well below each.
-MOST_ARCHIVE_BYTES = 400_000_000
-MOST_UNPACKED_BYTES = 400_000_000
-MOST_MEMBERS = 100
+MAX_ARCHIVE_BYTES = 400_000_000
+MAX_UNPACKED_BYTES = 400_000_000
+MAX_MEMBERS = 100
 CHUNK = 1 << 16  # bytes
 
 
@@ -122,9 +122,9 @@ def _fault(member: tarfile.TarInfo, count: int, total: int) -> str | None:
         return "has a path that leads out of the folder"
     if not (member.isdir() or member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)):
         return "is a link, a device or the like, not a file"
-    if count > MOST_MEMBERS:
+    if count > MAX_MEMBERS:
         return f"is number {count}, and CIFAR-10 has no more than {len(KNOWN)} files"
-    if member.size < 0 or total > MOST_UNPACKED_BYTES:
+    if member.size < 0 or total > MAX_UNPACKED_BYTES:
         return f"brings it to {mb(total)} unpacked, far more than CIFAR-10"
     return None
 
@@ -134,7 +134,7 @@ class _BoundedGzip(gzip.GzipFile):
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
-        if self.tell() > MOST_UNPACKED_BYTES:
+        if self.tell() > MAX_UNPACKED_BYTES:
             raise _unusable(self.name, "is refused: it unpacks to far more than CIFAR-10")
         return data
 

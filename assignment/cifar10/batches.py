@@ -22,7 +22,7 @@ LARGEST_BATCH_BYTES = 64 * 2**20
 
 # A published batch has some 80,000 opcodes. Each can cost many times its size in memory, and a
 # large index for the memo alone makes the unpickler allocate all up to it.
-MOST_OPCODES = 500_000
+MAX_OPCODES = 500_000
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def _require_modest(file: IO[bytes]) -> None:
     """Raise UnpicklingError for a pickle that would cost far more memory than a batch does."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         index = int(argument or 0) if opcode.name.endswith("PUT") else 0
-        if max(count, index) > MOST_OPCODES:
+        if max(count, index) > MAX_OPCODES:
             raise pickle.UnpicklingError("it holds far more objects than a batch")
 
 

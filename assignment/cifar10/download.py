@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from assignment.cifar10.archive import (
     ARCHIVE_NAME,
     CHUNK,
-    MOST_ARCHIVE_BYTES,
+    MAX_ARCHIVE_BYTES,
     Archive,
     DataError,
     file_digest,
@@ -158,7 +158,7 @@ class Download:
         with self.part.open("rb") as file:
             genuine = looks_like_gzip(file.read(2))
         size = self.part.stat().st_size
-        return size if genuine and size < (self.archive.size or MOST_ARCHIVE_BYTES) else 0
+        return size if genuine and size < (self.archive.size or MAX_ARCHIVE_BYTES) else 0
 
     def _request(self, address: str, start: int) -> tuple[http.client.HTTPResponse, int]:
         """Ask for the bytes from `start`; return the answer and the byte that it begins at."""
@@ -181,7 +181,7 @@ class Download:
             whole = int(total[1]) if total else whole
         elif body is not None:
             whole = body
-        most = MOST_ARCHIVE_BYTES if whole is None else whole
+        most = MAX_ARCHIVE_BYTES if whole is None else whole
         return whole, most if body is None else min(start + body, most)
 
     def _check_size(self, whole: int | None) -> None:
@@ -192,7 +192,7 @@ class Download:
                 f"offers a file of {whole:,} bytes, but the published archive has "
                 f"{self.archive.size:,}; a re-encoded copy needs --accept-checksum"
             )
-        if whole > MOST_ARCHIVE_BYTES:
+        if whole > MAX_ARCHIVE_BYTES:
             raise _Refused(f"offers {whole:,} bytes, far more than any CIFAR-10 archive has")
 
     def _head(self, response: http.client.HTTPResponse, end: int) -> bytes:

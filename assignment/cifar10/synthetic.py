@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from assignment.cifar10.batches import Picklable, write_pickle
 
-__all__ = ["CLASS_NAMES", "DEFAULT_SEED", "draw_pictures", "write_batches"]
+__all__ = ["CLASS_NAMES", "DEFAULT_SEED", "draw_images", "write_batches"]
 
 DEFAULT_SEED: int = 231
 CLASS_NAMES: tuple[str, ...] = (
@@ -50,7 +50,7 @@ WORDS_FOR_GRAIN = 3 * SIDE * SIDE // 8
 WORDS_FOR_CHOICES = 96  # scene, pose, colours and light; no kind of picture takes more
 WORDS_PER_PICTURE = WORDS_FOR_CHOICES + TEXTURES * WORDS_PER_TEXTURE + WORDS_FOR_GRAIN
 
-Pictures = npt.NDArray[np.uint8]
+Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Int16 = npt.NDArray[np.int16]
@@ -638,7 +638,7 @@ KINDS = (  # in the order of CLASS_NAMES
 # ----- the photograph ----------------------------------------------------------------------------
 
 
-def photograph(dice: Dice, canvas: Int16) -> Pictures:
+def photograph(dice: Dice, canvas: Int16) -> Images:
     """Canvas -> pictures (n, 32, 32, 3) uint8.
 
     The ranges give the pixels the mean, the spread and the leading principal components of the
@@ -668,14 +668,14 @@ def random_source(seed: int) -> np.random.PCG64:
     return np.random.PCG64(seed)
 
 
-def draw_from(source: np.random.PCG64, num: int) -> tuple[Pictures, Labels]:
-    """`draw_pictures`, from where the source has got to."""
+def draw_from(source: np.random.PCG64, num: int) -> tuple[Images, Labels]:
+    """`draw_images`, from where the source has got to."""
     if num < 1:
         raise ValueError(f"the number of pictures to draw is one or more, not {num}")
     order = np.argsort(source.random_raw(num), kind="stable")
     labels = (np.arange(num, dtype=np.int64) % len(CLASS_NAMES))[order]
     kinds = WAYS * labels + scaled(source.random_raw(num), WAYS)
-    pictures = np.empty((num, SIDE, SIDE, 3), np.uint8)
+    images = np.empty((num, SIDE, SIDE, 3), np.uint8)
     for index, kind in enumerate(KINDS):
         members = np.flatnonzero(kinds == index)
         for start in range(0, len(members), CHUNK):
@@ -684,11 +684,11 @@ def draw_from(source: np.random.PCG64, num: int) -> tuple[Pictures, Labels]:
             dice = Dice(words.reshape(len(chunk), WORDS_PER_PICTURE))
             sketch = Sketch(dice, backdrop(dice, kind.scenes), kind.pose)
             kind.sketch(sketch)
-            pictures[chunk] = photograph(dice, sketch.canvas)
-    return pictures, labels
+            images[chunk] = photograph(dice, sketch.canvas)
+    return images, labels
 
 
-def draw_pictures(num: int, seed: int) -> tuple[Pictures, Labels]:
+def draw_images(num: int, seed: int) -> tuple[Images, Labels]:
     """Draw a data set. The same arguments give the same bytes everywhere.
 
     Parameters
@@ -716,24 +716,24 @@ def draw_pictures(num: int, seed: int) -> tuple[Pictures, Labels]:
 # ----- files -------------------------------------------------------------------------------------
 
 
-def write_batch(path: Path, title: str, pictures: Pictures, labels: Labels) -> None:
+def write_batch(path: Path, title: str, images: Images, labels: Labels) -> None:
     """One batch file; its rows are a picture's reds, then its greens, then its blues."""
     classes: list[int] = labels.tolist()
     names = [f"{CLASS_NAMES[c]}_synthetic_{i:06d}.png" for i, c in enumerate(classes)]
     batch: dict[bytes, Picklable] = {
         b"batch_label": title.encode(),
         b"labels": [*classes],
-        b"data": pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1),
+        b"data": images.transpose(0, 3, 1, 2).reshape(len(images), -1),
         b"filenames": [name.encode() for name in names],
     }
     write_pickle(path, batch)
 
 
-def write_batches(folder: Path, seed: int = DEFAULT_SEED, pictures_per_batch: int = 2000) -> None:
+def write_batches(folder: Path, seed: int = DEFAULT_SEED, images_per_batch: int = 2000) -> None:
     """Write a drawn data set in the files and the format of CIFAR-10's Python version.
 
     The same arguments give the same bytes everywhere. ``data_batch_1`` to ``5`` hold, in order,
-    ``draw_pictures(5 * pictures_per_batch, seed)``; ``test_batch`` holds pictures drawn after
+    ``draw_images(5 * pictures_per_batch, seed)``; ``test_batch`` holds pictures drawn after
     those from the same source. In ``batches.meta`` an extra key, ``synthetic``, holds the seed:
     by this a reader tells the stand-in from the real data set.
 
@@ -756,18 +756,18 @@ def write_batches(folder: Path, seed: int = DEFAULT_SEED, pictures_per_batch: in
     folder = Path(folder)
     if any(folder.iterdir()):
         raise ValueError(f"the folder {folder} is not empty")
-    if pictures_per_batch < 1:
-        raise ValueError(f"a batch has one picture or more, not {pictures_per_batch}")
+    if images_per_batch < 1:
+        raise ValueError(f"a batch has one picture or more, not {images_per_batch}")
     source = random_source(seed)
-    pictures, labels = draw_from(source, 5 * pictures_per_batch)
+    images, labels = draw_from(source, 5 * images_per_batch)
     for k in range(5):
-        part = slice(k * pictures_per_batch, (k + 1) * pictures_per_batch)
+        part = slice(k * images_per_batch, (k + 1) * images_per_batch)
         title = f"synthetic training batch {k + 1} of 5"
-        write_batch(folder / f"data_batch_{k + 1}", title, pictures[part], labels[part])
-    pictures, labels = draw_from(source, pictures_per_batch)
-    write_batch(folder / "test_batch", "synthetic testing batch 1 of 1", pictures, labels)
+        write_batch(folder / f"data_batch_{k + 1}", title, images[part], labels[part])
+    images, labels = draw_from(source, images_per_batch)
+    write_batch(folder / "test_batch", "synthetic testing batch 1 of 1", images, labels)
     meta: dict[bytes, Picklable] = {
-        b"num_cases_per_batch": pictures_per_batch,
+        b"num_cases_per_batch": images_per_batch,
         b"label_names": [name.encode() for name in CLASS_NAMES],
         b"num_vis": 3 * SIDE * SIDE,
         b"synthetic": int(seed),

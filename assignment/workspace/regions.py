@@ -49,7 +49,7 @@ _SAYS_PHRASE = re.compile(rf"\s*### ({'|'.join(_PHRASES)})\b")
 _KEPT_CELL_METADATA = ("gradkit", "tags")
 _KEPT_METADATA = ("kernelspec", "language_info")
 # Far more than any notebook has, and few enough that no recursion over it comes to its limit.
-_MOST_NESTING = 100
+_MAX_NESTING = 100
 
 
 class RegionError(ValueError):
@@ -456,7 +456,7 @@ def _notebook_fault(nb: object, text: str) -> str | None:
     if not isinstance(nb, dict):
         return "is not a notebook: it is JSON, but not an object"
     if _is_nested_deeply(nb):
-        return f"is not a notebook: it is nested more than {_MOST_NESTING} deep"
+        return f"is not a notebook: it is nested more than {_MAX_NESTING} deep"
     if nb.get("nbformat") != 4:
         return f"is not a notebook of format 4 (its nbformat is {str(nb.get('nbformat'))[:20]})"
     if not isinstance(nb.get("cells"), list):
@@ -474,7 +474,7 @@ def _notebook_fault(nb: object, text: str) -> str | None:
 
 def _is_nested_deeply(value: object) -> bool:
     level: list[Any] = [value]
-    for _ in range(_MOST_NESTING):
+    for _ in range(_MAX_NESTING):
         inner = [item.values() if isinstance(item, dict) else item for item in level]
         level = [x for items in inner for x in items if isinstance(x, dict | list)]
     return bool(level)

@@ -23,7 +23,7 @@ from assignment.workspace.regions import (
     skeleton,
 )
 
-RECORD = "assignment/starter.json"
+STARTER_MANIFEST = "assignment/starter.json"
 TOP_LEVEL = (
     "README.md",
     "assignment",
@@ -40,8 +40,8 @@ LITTER = re.compile(
 )
 
 # A starter has some 40 files and 0.4 MB. What has far more is none, but may be a bomb.
-MOST_FILES = 1000
-MOST_BYTES = 10_000_000  # packed as well as unpacked
+MAX_FILES = 1000
+MAX_BYTES = 10_000_000  # packed as well as unpacked
 
 
 class StarterError(ValueError):
@@ -49,7 +49,7 @@ class StarterError(ValueError):
 
 
 @dataclass(frozen=True)
-class Starter:
+class StarterManifest:
     """The record of a starter.
 
     Attributes
@@ -73,7 +73,9 @@ class Starter:
     stubs: Mapping[str, Mapping[str, str]]
 
 
-def describe(name: str, exercises: Iterable[str], version: str, files: Mapping[str, str]) -> str:
+def write_manifest(
+    name: str, exercises: Iterable[str], version: str, files: Mapping[str, str]
+) -> str:
     """The text of the record of a starter with these files, given as texts by their paths."""
     skeletons, stubs = digests(files)
     record = {
@@ -87,7 +89,7 @@ def describe(name: str, exercises: Iterable[str], version: str, files: Mapping[s
 
 
 def digests(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """What a record says of these files: `skeletons` and `stubs`, as in `Starter`."""
+    """What a record says of these files: `skeletons` and `stubs`, as in `StarterManifest`."""
     regions = {path: texts for path, text in files.items() if (texts := region_texts(path, text))}
     return (
         {path: digest(skeleton(path, text)) for path, text in files.items()},
@@ -95,11 +97,11 @@ def digests(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[st
     )
 
 
-def read_record(text: str) -> Starter:
-    """The starter that a record describes; StarterError if it is not as `describe` writes it."""
+def read_manifest(text: str) -> StarterManifest:
+    """The starter that a record describes; StarterError if it is not as `write_manifest` writes it."""
     try:
         record = json.loads(text)
-        starter = Starter(
+        starter = StarterManifest(
             name=record["starter"],
             exercises=tuple(record["exercises"]),
             version=record["version"],
@@ -107,13 +109,15 @@ def read_record(text: str) -> Starter:
             stubs={path: dict(texts.items()) for path, texts in record["stubs"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StarterError(f"its {RECORD} is damaged ({error!r:.80})") from error
+        raise StarterError(f"its {STARTER_MANIFEST} is damaged ({error!r:.80})") from error
     for word in (starter.name, starter.version, *starter.exercises):
         if not isinstance(word, str) or not word.isprintable():
-            raise StarterError(f"its {RECORD} is damaged ({str(word)[:80]!a} is not a name)")
+            raise StarterError(
+                f"its {STARTER_MANIFEST} is damaged ({str(word)[:80]!a} is not a name)"
+            )
     for path in (*starter.skeletons, *starter.stubs):
         if fault := path_fault(path):
-            raise StarterError(f"its {RECORD} lists {path[:80]!r}, which {fault}")
+            raise StarterError(f"its {STARTER_MANIFEST} lists {path[:80]!r}, which {fault}")
     return starter
 
 
@@ -133,7 +137,7 @@ def region_texts(path: str, text: str) -> dict[str, str]:
 # --- out of a zip file ---------------------------------------------------------------------------
 
 
-def read_zip(path: Path) -> tuple[Starter, dict[str, str]]:
+def read_zip(path: Path) -> tuple[StarterManifest, dict[str, str]]:
     """The record of the starter in a zip file, and the texts of all its files by their paths.
 
     Raises
@@ -150,8 +154,8 @@ def read_zip(path: Path) -> tuple[Starter, dict[str, str]]:
         raise StarterError(f"{path} is not there. Give the path of the zip file as handed out.")
     try:
         texts = _read_members(path)
-        starter = read_record(texts[RECORD])
-        files = {name: text for name, text in texts.items() if name != RECORD}
+        starter = read_manifest(texts[STARTER_MANIFEST])
+        files = {name: text for name, text in texts.items() if name != STARTER_MANIFEST}
         _require_as_recorded(files, starter)
     except (StarterError, RegionError) as error:
         raise StarterError(
@@ -166,36 +170,36 @@ def read_zip(path: Path) -> tuple[Starter, dict[str, str]]:
     return starter, texts
 
 
-def _require_as_recorded(files: Mapping[str, str], starter: Starter) -> None:
+def _require_as_recorded(files: Mapping[str, str], starter: StarterManifest) -> None:
     """Raise StarterError if these are not the files that the record describes."""
     for name in (*starter.skeletons, *starter.stubs):
         if name not in files:
-            raise StarterError(f"it does not hold {name}, which its {RECORD} lists")
+            raise StarterError(f"it does not hold {name}, which its {STARTER_MANIFEST} lists")
     skeletons, stubs = digests(files)  # raises where the regions of a file are not in order
     for name in files:
         if name not in starter.skeletons:
-            raise StarterError(f"it holds {name}, which its {RECORD} does not list")
+            raise StarterError(f"it holds {name}, which its {STARTER_MANIFEST} does not list")
         recorded = starter.skeletons[name], starter.stubs.get(name)
         if recorded != (skeletons[name], stubs.get(name)):
             raise StarterError(
-                f"its {name} is not what its {RECORD} says: it was changed after it was built"
+                f"its {name} is not what its {STARTER_MANIFEST} says: it was changed after it was built"
             )
 
 
 def _read_members(path: Path) -> dict[str, str]:
-    if path.stat().st_size > MOST_BYTES:
-        raise StarterError(f"it has more than {MOST_BYTES:,} bytes, far more than a starter")
+    if path.stat().st_size > MAX_BYTES:
+        raise StarterError(f"it has more than {MAX_BYTES:,} bytes, far more than a starter")
     with zipfile.ZipFile(path) as archive:
         members = _members(archive)
         contents: dict[str, str] = {}
-        left = MOST_BYTES
+        left = MAX_BYTES
         for name, member in members.items():
             # What a member's header says of its size need not be true.
             with archive.open(member) as file:
                 content = file.read(left + 1)
             left -= len(content)
             if left < 0:
-                raise StarterError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+                raise StarterError(f"it unpacks to more than {MAX_BYTES:,} bytes")
             contents[name] = decode(content, name)
     return contents
 
@@ -205,7 +209,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
     All of it may lie in one enclosing folder, as it does when an unpacked starter is packed again.
     """
-    if len(archive.infolist()) > MOST_FILES:
+    if len(archive.infolist()) > MAX_FILES:
         raise StarterError(f"it has {len(archive.infolist()):,} members, far more than a starter")
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
@@ -218,12 +222,12 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise StarterError(f"its member {name[:80]!r} is there twice")
         members[name] = member
     top = next(iter(members), "").split("/")[0]
-    if RECORD not in members and f"{top}/{RECORD}" in members:
+    if STARTER_MANIFEST not in members and f"{top}/{STARTER_MANIFEST}" in members:
         if stray := next((name for name in members if not name.startswith(f"{top}/")), None):
             raise StarterError(f"its member {stray[:80]!r} lies beside the folder {top!r}")
         members = {name.removeprefix(f"{top}/"): member for name, member in members.items()}
-    if RECORD not in members:
-        raise StarterError(f"it is no starter, since it has no {RECORD}")
+    if STARTER_MANIFEST not in members:
+        raise StarterError(f"it is no starter, since it has no {STARTER_MANIFEST}")
     folded: dict[str, str] = {}
     for name in sorted(members):
         if fault := path_fault(name):

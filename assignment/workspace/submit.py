@@ -38,12 +38,18 @@ from assignment.workspace.regions import (
     skeleton,
     source_of,
 )
-from assignment.workspace.starter import RECORD, Starter, StarterError, digest, read_record
+from assignment.workspace.starter import (
+    STARTER_MANIFEST,
+    StarterError,
+    StarterManifest,
+    digest,
+    read_manifest,
+)
 
 # What the grader takes. A solved file has 10 kB, a solved notebook 1 MB with its pictures.
-MOST_SOURCE_BYTES = 1_000_000
-MOST_NOTEBOOK_BYTES = 20_000_000
-MOST_CELL_BYTES = 100_000
+MAX_SOURCE_BYTES = 1_000_000
+MAX_NOTEBOOK_BYTES = 20_000_000
+MAX_CELL_BYTES = 100_000
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can tell
 _OF_IPYTHON = {"get_ipython", "display", "In", "Out", "_", "__", "___", "__name__", "__doc__"}
@@ -77,7 +83,7 @@ def submit(exercise: Exercise, out: Path | None = None, project: Path = PROJECT)
     except RegionError as error:
         raise SubmitError(f"{error} Nothing was packed.") from error
     if record:
-        contents[RECORD] = (project / RECORD).read_bytes()
+        contents[STARTER_MANIFEST] = (project / STARTER_MANIFEST).read_bytes()
     archive = packed(contents)
     _write(archive, out, contents)
     lines = [*_told(archive, out, contents, project)]
@@ -106,7 +112,7 @@ def _contents(exercise: Exercise, project: Path) -> dict[str, bytes]:
     """The files that are handed in, by their paths in the project."""
     contents = {}
     for path in (*exercise.files, exercise.notebook):
-        most = MOST_NOTEBOOK_BYTES if path == exercise.notebook else MOST_SOURCE_BYTES
+        most = MAX_NOTEBOOK_BYTES if path == exercise.notebook else MAX_SOURCE_BYTES
         try:
             contents[path] = (project / path).read_bytes()
         except FileNotFoundError:
@@ -127,14 +133,16 @@ def _contents(exercise: Exercise, project: Path) -> dict[str, bytes]:
     return contents
 
 
-def _record(project: Path) -> Starter | None:
+def _record(project: Path) -> StarterManifest | None:
     try:
-        return read_record((project / RECORD).read_text(encoding="utf-8"))
+        return read_manifest((project / STARTER_MANIFEST).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, StarterError):
         return None
 
 
-def _require_regions(texts: Mapping[str, str], exercise: Exercise, record: Starter | None) -> None:
+def _require_regions(
+    texts: Mapping[str, str], exercise: Exercise, record: StarterManifest | None
+) -> None:
     """Raise SubmitError for a region that is not there, RegionError if they cannot be made out."""
     found = {path: set(_bodies(path, text)) for path, text in texts.items()}
     asked = {region for check in exercise.checks for region in check.regions}
@@ -155,9 +163,9 @@ def _require_regions(texts: Mapping[str, str], exercise: Exercise, record: Start
                 f"START OF YOUR CODE: {name}` and `### END OF YOUR CODE` back round your code."
             )
         for name, body in _bodies(path, texts[path]).items():
-            if path == exercise.notebook and len(body.encode()) > MOST_CELL_BYTES:
+            if path == exercise.notebook and len(body.encode()) > MAX_CELL_BYTES:
                 raise SubmitError(
-                    f"{path}: the cell {name} has more than {_size(MOST_CELL_BYTES)}, which is not "
+                    f"{path}: the cell {name} has more than {_size(MAX_CELL_BYTES)}, which is not "
                     "taken. Nothing was packed. Shorten it, and run this again."
                 )
 
@@ -173,7 +181,7 @@ def _bodies(path: str, text: str) -> dict[str, str]:
 
 
 def _warnings(
-    exercise: Exercise, project: Path, texts: Mapping[str, str], record: Starter | None
+    exercise: Exercise, project: Path, texts: Mapping[str, str], record: StarterManifest | None
 ) -> Iterator[str]:
     """What is still open, and what works here but would not where it is graded."""
     nb = read_notebook(texts[exercise.notebook], exercise.notebook)
@@ -183,7 +191,7 @@ def _warnings(
     yield from _undefined(nb, is_changed)
     if record is None:
         yield (
-            f"{RECORD} is missing or damaged. Without it your grader cannot see which starter you "
+            f"{STARTER_MANIFEST} is missing or damaged. Without it your grader cannot see which starter you "
             "have worked with. It is in the starter's zip file."
         )
         return
@@ -385,7 +393,7 @@ def _write(archive: bytes, out: Path, contents: Mapping[str, bytes]) -> None:
 def _is_ours(out: Path, contents: Mapping[str, bytes]) -> bool:
     try:
         with zipfile.ZipFile(out) as archive:
-            return {*archive.namelist()} <= {*contents, RECORD}
+            return {*archive.namelist()} <= {*contents, STARTER_MANIFEST}
     except (OSError, zipfile.BadZipFile):
         return False
 

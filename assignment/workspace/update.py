@@ -39,12 +39,12 @@ from assignment.workspace.regions import (
     write_notebook,
 )
 from assignment.workspace.starter import (
-    RECORD,
     SCRIPTS,
-    Starter,
+    STARTER_MANIFEST,
     StarterError,
+    StarterManifest,
     digest,
-    read_record,
+    read_manifest,
     read_zip,
     region_texts,
 )
@@ -112,11 +112,11 @@ def update(archive: Path, project: Path = PROJECT) -> str:
         ) from error
     except OSError as error:
         raise UpdateError(f"{_explain(error, project)} Nothing was changed.") from error
-    is_new = _content(project, RECORD) != texts[RECORD].encode()
+    is_new = _content(project, STARTER_MANIFEST) != texts[STARTER_MANIFEST].encode()
     if not (plan.updated or plan.new or plan.removed or is_new or earlier):
         return "\n".join([f"Already up to date: {starter.name} {starter.version}.", *plan.notes])
     try:
-        copies = carry_out(plan, project, texts[RECORD])
+        copies = carry_out(plan, project, texts[STARTER_MANIFEST])
     except OSError as error:
         folders = ", ".join(mark.parent.name for mark in _unfinished(project))
         kept = f" The files as they were before are kept in {folders}." if folders else ""
@@ -129,7 +129,7 @@ def update(archive: Path, project: Path = PROJECT) -> str:
     return "\n".join([title, *_told(plan, copies, earlier)])
 
 
-def _require_successor(archive: Path, starter: Starter, own: Starter) -> None:
+def _require_successor(archive: Path, starter: StarterManifest, own: StarterManifest) -> None:
     """Raise UpdateError for another starter than the project's own, and for an older one."""
     if own.name != starter.name:
         raise UpdateError(
@@ -157,7 +157,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def make_plan(
-    project: Path, own: Starter | None, starter: Starter, texts: Mapping[str, str]
+    project: Path, own: StarterManifest | None, starter: StarterManifest, texts: Mapping[str, str]
 ) -> Plan:
     """What to do to bring `project`, which has the record `own`, to these files."""
     plan, differing = Plan(), []
@@ -186,16 +186,16 @@ def make_plan(
                 plan.notes.append(
                     f"{path} is no part of the new starter. It stays: you changed it."
                 )
-    if _may_write(project, RECORD, plan) and os.path.lexists(project / RECORD):
-        _text(project, RECORD)  # raises where it is something else than a file
+    if _may_write(project, STARTER_MANIFEST, plan) and os.path.lexists(project / STARTER_MANIFEST):
+        _text(project, STARTER_MANIFEST)  # raises where it is something else than a file
     return plan
 
 
-def _own_record(project: Path) -> Starter | None:
+def _own_record(project: Path) -> StarterManifest | None:
     """The record of the student's starter; None if it is missing, or is not what it should be."""
-    content = _content(project, RECORD)
+    content = _content(project, STARTER_MANIFEST)
     try:
-        return None if content is None else read_record(content.decode("utf-8"))
+        return None if content is None else read_manifest(content.decode("utf-8"))
     except (UnicodeDecodeError, StarterError):
         return None
 
@@ -233,7 +233,7 @@ class _Merged(NamedTuple):
     notes: list[str]
 
 
-def _merge(path: str, mine: str, new: str, own: Starter | None) -> _Merged:
+def _merge(path: str, mine: str, new: str, own: StarterManifest | None) -> _Merged:
     if mine == new:
         return _Merged(mine, [], [], [])
     theirs, asked = _attempted(path, mine, own), digest(skeleton(path, new))
@@ -257,7 +257,7 @@ def _merge(path: str, mine: str, new: str, own: Starter | None) -> _Merged:
     return _Merged(_put(path, text, new, fitting), fitting, reasons, notes)
 
 
-def _attempted(path: str, mine: str, own: Starter | None) -> list[str]:
+def _attempted(path: str, mine: str, own: StarterManifest | None) -> list[str]:
     """The regions of a student's file that hold something else than the stub they were handed."""
     stubs = own.stubs.get(path, {}) if own else {}
     pictured = set()
@@ -272,7 +272,7 @@ def _attempted(path: str, mine: str, own: Starter | None) -> list[str]:
 
 
 def _with_given_lines(
-    path: str, mine: str, new: str, own: Starter | None, theirs: list[str]
+    path: str, mine: str, new: str, own: StarterManifest | None, theirs: list[str]
 ) -> _Merged:
     """A student's notebook with the lines that the course has changed in the cells of their code.
 
@@ -319,7 +319,7 @@ def _is_marked(cell: str, name: str) -> bool:
         return False
 
 
-def _reasons(path: str, mine: str, own: Starter | None) -> Iterator[str]:
+def _reasons(path: str, mine: str, own: StarterManifest | None) -> Iterator[str]:
     """Why there may be something of the student's in their file outside its regions."""
     recorded = own.skeletons.get(path) if own else None
     if recorded is None:
@@ -402,7 +402,7 @@ def _linked_anew(text: str, old: str, new: str) -> str:
     return text
 
 
-def _is_untouched(project: Path, path: str, own: Starter) -> bool:
+def _is_untouched(project: Path, path: str, own: StarterManifest) -> bool:
     """Whether a file is as it was handed out, so that nothing is lost with it."""
     if _link_to(project, path):
         return False
@@ -457,7 +457,7 @@ def carry_out(plan: Plan, project: Path, record: str) -> Path | None:
     for path in plan.removed:
         (project / path).unlink()
     # Last: with the old record, a run after one that was killed finds the same to do.
-    _write(project / RECORD, record, executable=False)
+    _write(project / STARTER_MANIFEST, record, executable=False)
     for mark in _unfinished(project):
         mark.unlink()
     return copies

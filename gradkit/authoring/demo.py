@@ -17,15 +17,15 @@ from assignment.checks.display import MARKS
 from assignment.workspace import regions
 from assignment.workspace.submit import packed
 from gradkit import GradkitError
-from gradkit.autograder.sandbox import Enclosure, SandboxError, probe
+from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.batch.grade_class import Request, grade_class
 from gradkit.course.exercises import exercise_names
-from gradkit.course.mistakes import Bank, Tree, read_bank, solved_tree
+from gradkit.course.mistakes import Bank, SourceTree, read_bank, solved_tree
 from gradkit.course.starter import starter_files
 from gradkit.feedback.class_page import write_pages
 from gradkit.feedback.html import points
 from gradkit.gradebook.export import write_gradebook
-from gradkit.gradebook.grades import Class, Standing
+from gradkit.gradebook.grades import ClassGrades, StudentGrade
 from gradkit.release.build import release
 
 FOLDER = "demo"
@@ -48,10 +48,10 @@ def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
     _empty(folder)
     say(release(project, folder))
     try:
-        probe()
-        enclosure = Enclosure.SANDBOX
+        self_test()
+        isolation = Isolation.SANDBOX
     except SandboxError as error:
-        enclosure = Enclosure.NONE
+        isolation = Isolation.NONE
         reason = str(error).partition(". ")[0]
         say(f"Without a sandbox, since this class is the kit's own. {reason}.")
     names = exercise_names(project)
@@ -59,11 +59,11 @@ def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
         submissions = folder / "submissions" / name
         write_submissions(project, name, submissions, max(LEAST, SUBMISSIONS // len(names)))
         out = folder / "grades" / name
-        request = Request(project, name, out, submissions, jobs, enclosure=enclosure)
+        request = Request(project, name, out, submissions, jobs, isolation=isolation)
         report = grade_class(request, lambda line: None)
-        class_, [page, *_] = write_pages(request)
-        say(f"\n{class_.exercise.title}: {report}\n")
-        for line in _table(class_):
+        class_grades, [page, *_] = write_pages(request)
+        say(f"\n{class_grades.exercise.title}: {report}\n")
+        for line in _table(class_grades):
             say(line)
         say(f"\nThe gradebook: {write_gradebook(request)}")
         say(f"The class's page, with links to everyone's: {page}")
@@ -94,11 +94,13 @@ def write_submissions(project: Path, name: str, folder: Path, count: int) -> Non
     bank = read_bank(exercise, project)
     text = regions.read_source(project / exercise.notebook)
     solved = regions.extract_cells(regions.read_notebook(text, exercise.notebook), "it")
-    answers = {name: text for name, text in solved.items() if name not in bank.solution.cells}
+    written_answers = {
+        name: text for name, text in solved.items() if name not in bank.solution.cells
+    }
     stubs = solved_tree(exercise, starter)
     folder.mkdir(parents=True)
     for number, tree in enumerate(_trees(bank, stubs, count - 1), start=1):
-        written = answers if tree is not stubs else {}
+        written = written_answers if tree is not stubs else {}
         # Every third one has left a question open.
         left_open = sorted(written)[: number % 3 == 0]
         given = {name: text for name, text in written.items() if name not in left_open}
@@ -107,20 +109,20 @@ def write_submissions(project: Path, name: str, folder: Path, count: int) -> Non
     (folder / f"s{count:02}.zip").write_bytes(content[: len(content) // 2])
 
 
-def _trees(bank: Bank, stubs: Tree, count: int) -> Iterator[Tree]:
+def _trees(bank: Bank, stubs: SourceTree, count: int) -> Iterator[SourceTree]:
     """What so many submissions hold: of ten one is solved, two are variants, two are stuck."""
     solved, variants, stuck = count // 10 + 1, count // 5, count // 6
     yield from [bank.solution] * solved
-    yield from (plant.tree for plant in spread(bank.variants, variants))
+    yield from (mutant.tree for mutant in spread(bank.variants, variants))
     mistakes = count - solved - variants - stuck - STUBS
-    yield from (plant.tree for plant in spread(bank.plants, mistakes))
+    yield from (mutant.tree for mutant in spread(bank.mutants, mistakes))
     order = list(bank.solution.places)
-    early = [plant for plant in bank.plants if plant.region != order[-1]]
+    early = [mutant for mutant in bank.mutants if mutant.region != order[-1]]
     # Not the same ones again: those between them.
-    for plant in spread(early[len(early) // (2 * stuck) :], stuck):
-        tree = plant.tree
-        for region in order[order.index(plant.region) + 1 :]:
-            tree = tree.planted(region, stubs.body(region).text)
+    for mutant in spread(early[len(early) // (2 * stuck) :], stuck):
+        tree = mutant.tree
+        for region in order[order.index(mutant.region) + 1 :]:
+            tree = tree.with_region(region, stubs.body(region).text)
         yield tree
     yield from [stubs] * STUBS
 
@@ -131,7 +133,11 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 
 
 def _contents(
-    tree: Tree, stubs: Tree, answers: dict[str, str], starter: dict[str, str], notebook: str
+    tree: SourceTree,
+    stubs: SourceTree,
+    written_answers: dict[str, str],
+    starter: dict[str, str],
+    notebook: str,
 ) -> dict[str, bytes]:
     """The files that a student with this code and these answers hands in."""
     bodies = tree.bodies()
@@ -144,28 +150,28 @@ def _contents(
         name: regions.graft(text, {name: bodies[name]}, notebook)
         for name, text in stubs.cells.items()
     }
-    nb = regions.graft_cells(nb, {**cells, **answers}, notebook)
+    nb = regions.graft_cells(nb, {**cells, **written_answers}, notebook)
     return {**contents, notebook: regions.write_notebook(nb).encode()}
 
 
 # --- the gradebook in a terminal -----------------------------------------------------------------
 
 
-def _table(class_: Class) -> Iterator[str]:
-    width = max(len(standing.student) for standing in class_.standings)
-    points_are = f"points of {class_.maximum}, so far"
+def _table(class_grades: ClassGrades) -> Iterator[str]:
+    width = max(len(student_grade.student) for student_grade in class_grades.student_grades)
+    points_are = f"points of {class_grades.maximum}, so far"
     yield f"{'':{width}}  {points_are}; each check; the first that is not passed"
-    for standing in class_.standings:
-        marks = "".join(MARKS[i.verdict.status] if i.verdict else " " for i in standing.checks)
+    for student_grade in class_grades.student_grades:
+        marks = "".join(MARKS[i.verdict.status] if i.verdict else " " for i in student_grade.checks)
         yield (
-            f"{standing.student:{width}}  {points(standing.score):>5}  {marks}  {_first(standing)}"
+            f"{student_grade.student:{width}}  {points(student_grade.score):>5}  {marks}  {_first(student_grade)}"
         ).rstrip()
 
 
-def _first(standing: Standing) -> str:
-    if standing.result is None:
-        return " ".join(standing.notes)[:100]
-    for item in standing.checks:
+def _first(student_grade: StudentGrade) -> str:
+    if student_grade.result is None:
+        return " ".join(student_grade.notes)[:100]
+    for item in student_grade.checks:
         if item.verdict and not item.verdict.passed:
             return f"{item.title}: {item.verdict.headline}"
     return ""

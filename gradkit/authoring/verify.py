@@ -28,15 +28,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from assignment.checks.answer_key import Answers
-from assignment.checks.check import Check, Outcome, execute, load_exercise
+from assignment.checks.answer_key import AnswerKey
+from assignment.checks.check import Check, Outcome, load_exercise, run_check_for
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
 from assignment.cifar10.synthetic import write_batches
 from assignment.workspace import regions
-from gradkit.course.answer_key import answers_for, stale
-from gradkit.course.config import read_manifest
-from gradkit.course.mistakes import Bank, Plant, Tree, read_bank, solved_tree, without_magics
+from gradkit.course.answer_key import compute_answer_key, stale
+from gradkit.course.config import read_config
+from gradkit.course.mistakes import Bank, Mutant, SourceTree, read_bank, solved_tree, without_magics
 from gradkit.course.starter import starter_files
 
 T = TypeVar("T")
@@ -80,15 +80,15 @@ def verify(name: str, project: Path) -> Iterator[Row]:
     bank = _bank(name, project)
     checks, count = _code_checks(bank), len(bank.exercise.checks)
     yield Row("the starter", f"{count} checks: not attempted", _starter(bank, project))
-    yield Row("the solution", f"{len(checks)} checks: passed", _solution(bank, Tree.student))
-    compared = [check for check in checks if check.judged]
+    yield Row("the solution", f"{len(checks)} checks: passed", _solution(bank, SourceTree.student))
+    compared = [check for check in checks if check.compared]
     yield Row(
         "the solution in float32",
         f"{len(compared)} checks: passed",
         _solution(bank, _in_float32, compared),
     )
-    answers = answers_for(bank, bank.exercise.seed)
-    problem = stale(answers, bank.exercise, project)
+    answer_key = compute_answer_key(bank, bank.exercise.seed)
+    problem = stale(answer_key, bank.exercise, project)
     yield Row(
         "the public answers",
         "current",
@@ -103,7 +103,7 @@ def verify(name: str, project: Path) -> Iterator[Row]:
             done = [pool.submit(work, name, project, part) for part in parts]
             return [found for part in done for found in part.result()]
 
-        variants, mistakes = bank.variants, bank.plants
+        variants, mistakes = bank.variants, bank.mutants
         forms = range(len(variants))
         yield Row(
             f"{_ids(variants)} variants ({len(variants)} forms)",
@@ -158,8 +158,8 @@ def _one_thread() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
-def _ids(plants: Iterable[Plant]) -> int:
-    return len({plant.id for plant in plants})
+def _ids(mutants: Iterable[Mutant]) -> int:
+    return len({mutant.id for mutant in mutants})
 
 
 def _code_checks(bank: Bank) -> list[Check]:
@@ -173,8 +173,8 @@ def _starter(bank: Bank, project: Path) -> list[Problem]:
     files = starter_files(project, [bank.exercise.name])
     paths = (*bank.exercise.files, bank.exercise.notebook)
     starter = solved_tree(bank.exercise, {path: files[path].decode() for path in paths})
-    answers = Answers(bank.exercise.seed)
-    judge = Judge.of_student(bank.exercise, answers, starter.student(notebook={}))
+    answer_key = AnswerKey(bank.exercise.seed)
+    judge = Judge.of_student(bank.exercise, answer_key, starter.student(notebook={}))
     verdicts = [judge.verdict(name) for name in bank.exercise.names]
     return [
         Problem("the starter", f"{verdict.check} should not be attempted, but says", _said(verdict))
@@ -184,10 +184,10 @@ def _starter(bank: Bank, project: Path) -> list[Problem]:
 
 
 def _solution(
-    bank: Bank, student_of: Callable[[Tree], Student], checks: Sequence[Check] | None = None
+    bank: Bank, student_of: Callable[[SourceTree], Student], checks: Sequence[Check] | None = None
 ) -> list[Problem]:
-    answers = answers_for(bank, bank.exercise.seed)
-    judge = Judge.of_student(bank.exercise, answers, student_of(bank.solution))
+    answer_key = compute_answer_key(bank, bank.exercise.seed)
+    judge = Judge.of_student(bank.exercise, answer_key, student_of(bank.solution))
     return _not_passed(judge, checks or _code_checks(bank), "the solution")
 
 
@@ -205,7 +205,7 @@ class _Float32Student(Student):
         return in_float32
 
 
-def _in_float32(tree: Tree) -> Student:
+def _in_float32(tree: SourceTree) -> Student:
     return _Float32Student(tree.files)
 
 
@@ -234,7 +234,7 @@ def _said(verdict: Verdict) -> str:
 _STUDENTS: dict[int, Student] = {}
 
 
-def _student(tree: Tree) -> Student:
+def _student(tree: SourceTree) -> Student:
     """A tree's student, loaded once a process; the bank holds its trees, so ids stay theirs."""
     if id(tree) not in _STUDENTS:
         _STUDENTS[id(tree)] = tree.student()
@@ -247,19 +247,19 @@ class _Runs:
     def __init__(self, bank: Bank, seed: int) -> None:
         self.bank, self.seed = bank, seed
         self._outcomes: dict[tuple[int, str], Outcome] = {}
-        self.answers = answers_for(bank, seed, self.run)
+        self.answer_key = compute_answer_key(bank, seed, self.run)
 
-    def run(self, check: Check, tree: Tree) -> Outcome:
+    def run(self, check: Check, tree: SourceTree) -> Outcome:
         key = (id(tree), check.name)
         if key not in self._outcomes:
-            self._outcomes[key] = execute(check, _student(tree), self.seed)
+            self._outcomes[key] = run_check_for(check, _student(tree), self.seed)
         return self._outcomes[key]
 
-    def judge(self, tree: Tree) -> Judge:
+    def judge(self, tree: SourceTree) -> Judge:
         def outcome_of(check: Check) -> Outcome:
             return self.run(check, tree)
 
-        return Judge(self.bank.exercise, self.answers, tree.files, outcome_of)
+        return Judge(self.bank.exercise, self.answer_key, tree.files, outcome_of)
 
 
 @cache
@@ -272,8 +272,8 @@ def _variants(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]
     bank, runs = _bank(name, project), _public_runs(name, project)
     return [
         problem
-        for plant in (bank.variants[number] for number in numbers)
-        for problem in _not_passed(runs.judge(plant.tree), _code_checks(bank), str(plant))
+        for mutant in (bank.variants[number] for number in numbers)
+        for problem in _not_passed(runs.judge(mutant.tree), _code_checks(bank), str(mutant))
     ]
 
 
@@ -281,34 +281,34 @@ def _mistakes(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]
     bank, runs = _bank(name, project), _public_runs(name, project)
     return [
         problem
-        for plant in (bank.plants[number] for number in numbers)
-        for problem in _not_as_it_says(bank, plant, runs.judge(plant.tree), _code_checks(bank))
+        for mutant in (bank.mutants[number] for number in numbers)
+        for problem in _not_as_it_says(bank, mutant, runs.judge(mutant.tree), _code_checks(bank))
     ]
 
 
 def _not_as_it_says(
-    bank: Bank, plant: Plant, judge: Judge, checks: Iterable[Check]
+    bank: Bank, mutant: Mutant, judge: Judge, checks: Iterable[Check]
 ) -> Iterator[Problem]:
     """Where a mistake's verdicts are not those that its file promises."""
-    names = _names(bank, plant)
+    names = _names(bank, mutant)
     code_checks = {check.name for check in _code_checks(bank)}
-    if not plant.fails:
-        yield Problem(str(plant), "its file says no check that it fails")
+    if not mutant.fails:
+        yield Problem(str(mutant), "its file says no check that it fails")
     for check in checks:
         verdict = judge.verdict(check.name)
-        if check.name in plant.fails and check.name in code_checks | {verdict.check}:
+        if check.name in mutant.fails and check.name in code_checks | {verdict.check}:
             if verdict.status not in (Status.WRONG, Status.RAISED):
-                yield Problem(str(plant), f"{check.name} should fail, but says", _said(verdict))
+                yield Problem(str(mutant), f"{check.name} should fail, but says", _said(verdict))
             elif verdict.headline not in names:
-                yield Problem(str(plant), f"{check.name} does not name it", _said(verdict))
+                yield Problem(str(mutant), f"{check.name} does not name it", _said(verdict))
         elif not verdict.passed and verdict.status is not Status.WAITING:
-            yield Problem(str(plant), f"{check.name} should pass, but says", _said(verdict))
+            yield Problem(str(mutant), f"{check.name} should pass, but says", _said(verdict))
 
 
-def _names(bank: Bank, *plants: Plant) -> set[str]:
+def _names(bank: Bank, *mutants: Mutant) -> set[str]:
     """By which names these mistakes may be called: also by that of one which is all of them."""
-    ids = {id for plant in plants for id in (plant.id, *plant.also)}
-    ids |= {plant.id for plant in bank.plants if plant.also and ids.issuperset(plant.also)}
+    ids = {id for mutant in mutants for id in (mutant.id, *mutant.also)}
+    ids |= {mutant.id for mutant in bank.mutants if mutant.also and ids.issuperset(mutant.also)}
     return {bank.mistakes[id].name for id in ids}
 
 
@@ -337,50 +337,50 @@ def _and_for(others: int) -> str:
 def _seed(bank: Bank, seed: int) -> Iterator[Problem]:
     """Where a seed gives another verdict on a variant or mistake than its file promises."""
     runs = _Runs(bank, seed)
-    for plant in (*bank.variants, *bank.plants):
+    for mutant in (*bank.variants, *bank.mutants):
         checks = [
             check
             for check in _code_checks(bank)
-            if plant.region in check.regions and (not check.slow or _is_quick(plant, seed))
+            if mutant.region in check.regions and (not check.slow or _is_quick(mutant, seed))
         ]
-        judge = runs.judge(plant.tree)
-        if plant in bank.variants:
-            yield from _not_passed(judge, checks, str(plant))
+        judge = runs.judge(mutant.tree)
+        if mutant in bank.variants:
+            yield from _not_passed(judge, checks, str(mutant))
         else:
-            yield from _not_as_it_says(bank, plant, judge, checks)
+            yield from _not_as_it_says(bank, mutant, judge, checks)
 
 
-def _is_quick(plant: Plant, seed: int) -> bool:
-    return seed in SLOW_SEEDS and not plant.fails
+def _is_quick(mutant: Mutant, seed: int) -> bool:
+    return seed in SLOW_SEEDS and not mutant.fails
 
 
 def _pairs(bank: Bank) -> Iterator[tuple[int, int]]:
     """Mistakes of one region that can be made together, since they change other lines of it."""
-    for (a, first), (b, second) in combinations(enumerate(bank.plants), 2):
+    for (a, first), (b, second) in combinations(enumerate(bank.mutants), 2):
         both = first.edits and second.edits and first.region == second.region
         if both and first.id != second.id and _together(bank, first, second):
             yield a, b
 
 
-def _together(bank: Bank, first: Plant, second: Plant) -> Tree | None:
+def _together(bank: Bank, first: Mutant, second: Mutant) -> SourceTree | None:
     lines = {line for old, _ in first.edits for line in old.splitlines()}
     body = first.tree.body(first.region).text
     for old, new in second.edits:
         if lines & set(old.splitlines()) or body.count(old) != 1:
             return None
         body = body.replace(old, new)
-    return bank.solution.planted(first.region, body)
+    return bank.solution.with_region(first.region, body)
 
 
 def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> list[Problem]:
     bank, runs = _bank(name, project), _public_runs(name, project)
     problems = []
     for numbers in pairs:
-        first, second = (bank.plants[number] for number in numbers)
+        first, second = (bank.mutants[number] for number in numbers)
         tree = _together(bank, first, second)
         assert tree is not None
         names = _names(bank, first, second)
-        judge = Judge.of_student(bank.exercise, runs.answers, tree.student())
+        judge = Judge.of_student(bank.exercise, runs.answer_key, tree.student())
         for check in _code_checks(bank):
             if first.region in check.regions and not check.slow:
                 verdict = judge.verdict(check.name)
@@ -403,8 +403,8 @@ def _notebook_runs(bank: Bank) -> Iterator[tuple[str, int]]:
     yield "solution", 0
     code = {region for check in _code_checks(bank) for region in check.regions}
     for kind in ("variants", "plants"):
-        for number, plant in enumerate(getattr(bank, kind)):
-            if plant.region not in code:
+        for number, mutant in enumerate(getattr(bank, kind)):
+            if mutant.region not in code:
                 yield kind, number
 
 
@@ -413,29 +413,29 @@ def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list
     checks = [check for check in bank.exercise.checks if check.in_notebook]
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
-        manifest = read_manifest(project / "grading" / name / "exercise.toml")
-        parameters = {**manifest.quick, "BEST_MODEL": Path(folder) / "best.npz"}
-        if manifest.pictures_per_batch:
+        config = read_config(project / "grading" / name / "exercise.toml")
+        parameters = {**config.quick, "BEST_MODEL": Path(folder) / "best.npz"}
+        if config.images_per_batch:
             # Of a hundred sets six have, by chance, the best model equally good on the validation
             # and the test set, so that a choice by the wrong one does not show; this is none.
             write_batches(Path(folder), seed=DATA_SEED)
             parameters["DATA"] = folder
         for kind, number in runs:
-            plant: Plant | None = None if kind == "solution" else getattr(bank, kind)[number]
-            tree = plant.tree if plant else bank.solution
+            mutant: Mutant | None = None if kind == "solution" else getattr(bank, kind)[number]
+            tree = mutant.tree if mutant else bank.solution
             notebook = run_notebook(tree, project / bank.exercise.notebook, parameters)
             student = Student(tree.files, notebook)
-            answers = Answers(bank.exercise.seed, mistakes=dict(bank.mistakes))
-            judge = Judge.of_student(bank.exercise, answers, student, notebook)
-            if plant and plant.fails:
-                concerned = [check for check in checks if check.name in plant.fails]
-                problems.extend(_not_as_it_says(bank, plant, judge, concerned))
+            answer_key = AnswerKey(bank.exercise.seed, mistakes=dict(bank.mistakes))
+            judge = Judge.of_student(bank.exercise, answer_key, student, notebook)
+            if mutant and mutant.fails:
+                concerned = [check for check in checks if check.name in mutant.fails]
+                problems.extend(_not_as_it_says(bank, mutant, judge, concerned))
             else:
-                problems.extend(_not_passed(judge, checks, str(plant or "the solution")))
+                problems.extend(_not_passed(judge, checks, str(mutant or "the solution")))
     return problems
 
 
-def run_notebook(tree: Tree, path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def run_notebook(tree: SourceTree, path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Run the cells of a notebook that compute something, in this process: its variables.
 
     Cells that only show something, and the checks, are left out, and so are lines for Jupyter.

@@ -6,38 +6,38 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from assignment import PROJECT
-from gradkit.autograder.grade_submission import TREE, GradingError, lay, new_sitting
-from gradkit.autograder.runner import Sitting
-from gradkit.autograder.sandbox import Enclosure, probe
-from gradkit.autograder.spec import Exam, make_exam
+from gradkit.autograder.grade_submission import TREE, GradingError, open_runner, prepare_workdir
+from gradkit.autograder.runner import SubmissionRunner
+from gradkit.autograder.sandbox import Isolation, self_test
+from gradkit.autograder.spec import GradingSpec, build_spec
 
 ABOUT = "desk.json"
 
 
-def lay_for_a_look(
-    exam: Exam,
+def prepare_debug_workdir(
+    spec: GradingSpec,
     files: Mapping[str, bytes],
     cells: Mapping[str, str],
-    desk: Path,
-    enclosure: Enclosure,
+    workdir: Path,
+    isolation: Isolation,
 ) -> Path:
     """Lay a desk that stays, for `pytest --nbval`, and return its notebook's path."""
-    desk.mkdir(parents=True)
-    desk.chmod(0o700)  # the secret seed is on it
-    notebook = lay(exam, files, cells, desk, enclosure)
-    desk.chmod(0o700)
+    workdir.mkdir(parents=True)
+    workdir.chmod(0o700)  # the secret seed is on it
+    notebook = prepare_workdir(spec, files, cells, workdir, isolation)
+    workdir.chmod(0o700)
     about = {
-        "exercise": exam.exercise.name,
-        "digest": exam.digest,
-        "secret": f"{exam.secret:032x}",
+        "exercise": spec.exercise.name,
+        "digest": spec.digest,
+        "secret": f"{spec.secret:032x}",
         "files": sorted(files),
-        "enclosure": enclosure.value,
+        "enclosure": isolation.value,
     }
-    (desk / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (workdir / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return notebook
 
 
-def sitting_at(notebook: Path) -> Callable[[], Sitting] | None:
+def runner_at(notebook: Path) -> Callable[[], SubmissionRunner] | None:
     """What begins the sitting at a desk that stayed; None where the notebook is on no desk.
 
     Raises
@@ -45,20 +45,20 @@ def sitting_at(notebook: Path) -> Callable[[], Sitting] | None:
     GradkitError
         The sandbox that it asks for cannot be had, or the exam has changed since.
     """
-    desk = notebook.parent
-    if not (desk / ABOUT).is_file():
+    workdir = notebook.parent
+    if not (workdir / ABOUT).is_file():
         return None
-    about = json.loads((desk / ABOUT).read_text(encoding="utf-8"))
+    about = json.loads((workdir / ABOUT).read_text(encoding="utf-8"))
 
-    def begin() -> Sitting:
-        enclosure = Enclosure(about["enclosure"])
-        if enclosure is not Enclosure.NONE:
-            probe(enclosure)
-        shutil.rmtree(desk / "exam", ignore_errors=True)
-        exam = make_exam(about["exercise"], PROJECT, int(about["secret"], 16), desk / "exam")
-        if exam.digest != about["digest"]:
-            raise GradingError(f"The exercise has changed since {desk} was laid. Lay it anew.")
-        files = {path: (desk / TREE / path).read_bytes() for path in about["files"]}
-        return new_sitting(exam, files, desk, enclosure)
+    def begin() -> SubmissionRunner:
+        isolation = Isolation(about["enclosure"])
+        if isolation is not Isolation.NONE:
+            self_test(isolation)
+        shutil.rmtree(workdir / "exam", ignore_errors=True)
+        spec = build_spec(about["exercise"], PROJECT, int(about["secret"], 16), workdir / "exam")
+        if spec.digest != about["digest"]:
+            raise GradingError(f"The exercise has changed since {workdir} was laid. Lay it anew.")
+        files = {path: (workdir / TREE / path).read_bytes() for path in about["files"]}
+        return open_runner(spec, files, workdir, isolation)
 
     return begin

@@ -23,9 +23,9 @@ from assignment.checks.verdict import Status, Verdict
 from assignment.workspace import regions
 from gradkit import GradkitError
 from gradkit.autograder.nbval_plugin import Plugin
-from gradkit.autograder.runner import Sitting
-from gradkit.autograder.sandbox import WORK, Enclosure, room
-from gradkit.autograder.spec import DATA, Exam, write_tree
+from gradkit.autograder.runner import SubmissionRunner
+from gradkit.autograder.sandbox import WORK, Isolation, room
+from gradkit.autograder.spec import DATA, GradingSpec, write_tree
 
 TREE = "tree"
 
@@ -35,28 +35,28 @@ class GradingError(GradkitError):
 
 
 @dataclass(frozen=True)
-class Graded:
+class GradedSubmission:
     """What came of a submission: verdicts and outcomes by the checks' names, and its seconds."""
 
     verdicts: dict[str, Verdict]
     outcomes: Mapping[str, Outcome] = field(repr=False)
     seconds: float = 0.0
 
-    def may_be_the_neighbours(self, exam: Exam) -> bool:
+    def may_be_the_neighbours(self, spec: GradingSpec) -> bool:
         """Whether something lost its points to time, which a busy machine may have taken."""
         return any(
             verdict.status is Status.TIMED_OUT
-            or (verdict.status is Status.WRONG and exam.exercise.check(name).slow)
+            or (verdict.status is Status.WRONG and spec.exercise.check(name).slow)
             for name, verdict in self.verdicts.items()
         )
 
 
-def grade(
-    exam: Exam,
+def grade_submission(
+    spec: GradingSpec,
     files: Mapping[str, bytes],
     cells: Mapping[str, str],
-    enclosure: Enclosure = Enclosure.SANDBOX,
-) -> Graded:
+    isolation: Isolation = Isolation.SANDBOX,
+) -> GradedSubmission:
     """Grade a submission with these files, by path, and these cells, by region.
 
     Raises
@@ -66,48 +66,48 @@ def grade(
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
-        desk = Path(folder)
-        notebook = lay(exam, files, cells, desk, enclosure)
-        with contextlib.closing(new_sitting(exam, files, desk, enclosure)) as sitting:
-            said = _nbval(notebook, lambda path: lambda: sitting)
-        names = exam.exercise.names
-        lost = [name for name in names if name not in sitting.outcomes]
+        workdir = Path(folder)
+        notebook = prepare_workdir(spec, files, cells, workdir, isolation)
+        with contextlib.closing(open_runner(spec, files, workdir, isolation)) as runner:
+            said = _nbval(notebook, lambda path: lambda: runner)
+        names = spec.exercise.names
+        lost = [name for name in names if name not in runner.outcomes]
         if lost:
             raise GradingError(f"These checks came to no verdict: {', '.join(lost)}. {said}")
-        verdicts = {name: sitting.judge.verdict(name) for name in names}
-        return Graded(verdicts, sitting.outcomes, time.monotonic() - start)
+        verdicts = {name: runner.judge.verdict(name) for name in names}
+        return GradedSubmission(verdicts, runner.outcomes, time.monotonic() - start)
 
 
-def lay(
-    exam: Exam,
+def prepare_workdir(
+    spec: GradingSpec,
     files: Mapping[str, bytes],
     cells: Mapping[str, str],
-    desk: Path,
-    enclosure: Enclosure,
+    workdir: Path,
+    isolation: Isolation,
 ) -> Path:
     """Lay a desk for a submission, and return its notebook's path.
 
     Other users can read the tree on it, and nothing else: the notebook holds the checks' seeds.
     """
-    write_tree(exam, files, desk / TREE)
-    desk.chmod(0o711)
-    notebook = desk / Path(exam.exercise.notebook).name
+    write_tree(spec, files, workdir / TREE)
+    workdir.chmod(0o711)
+    notebook = workdir / Path(spec.exercise.notebook).name
     notebook.touch(0o600)
-    text = regions.write_notebook(exam.notebook(cells, enclosure))
+    text = regions.write_notebook(spec.notebook(cells, isolation))
     notebook.write_text(text, encoding="utf-8")
-    (desk / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (workdir / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     return notebook
 
 
-def new_sitting(
-    exam: Exam, files: Mapping[str, bytes], desk: Path, enclosure: Enclosure
-) -> Sitting:
+def open_runner(
+    spec: GradingSpec, files: Mapping[str, bytes], workdir: Path, isolation: Isolation
+) -> SubmissionRunner:
     """A sitting at a desk, for whoever begins it to close."""
-    tree = desk / TREE
-    readable = {tree: WORK, exam.data_folder: DATA}
-    notebooks = tree / Path(exam.exercise.notebook).parent
-    limits = exam.manifest.sandbox_limits
-    return Sitting(exam, files, partial(room, readable, notebooks, limits, enclosure))
+    tree = workdir / TREE
+    readable = {tree: WORK, spec.data_folder: DATA}
+    notebooks = tree / Path(spec.exercise.notebook).parent
+    limits = spec.config.sandbox_limits
+    return SubmissionRunner(spec, files, partial(room, readable, notebooks, limits, isolation))
 
 
 def _nbval(notebook: Path, find: Callable[[Path], Any]) -> str:

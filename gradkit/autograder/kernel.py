@@ -21,7 +21,7 @@ from nbval.kernel import RunningKernel
 
 from assignment.checks.graded import MIMETYPE
 from gradkit import GradkitError
-from gradkit.autograder.sandbox import Room, kernel_spec, lock
+from gradkit.autograder.sandbox import SandboxConfig, freeze_socket_dir, kernel_spec
 
 START_SECONDS = 60.0
 LOOK = 0.1  # seconds between two looks whether a silent kernel is alive
@@ -29,9 +29,9 @@ GRACE = 1.0  # seconds that an interrupted cell has to say where it was
 
 # An outcome has 1.4 MB at the most. A kernel that sends a larger message is cut off, so that no
 # more than a few of them are ever in the grader's memory.
-MOST_MESSAGE = 2_000_000
-MOST_WAITING = 10  # messages
-MOST_OUTPUT = 8_000_000  # bytes of all messages of one cell
+MAX_MESSAGE = 2_000_000
+MAX_WAITING = 10  # messages
+MAX_OUTPUT = 8_000_000  # bytes of all messages of one cell
 
 
 class KernelError(GradkitError):
@@ -73,7 +73,7 @@ class Kernel(RunningKernel):
         It did not start.
     """
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: SandboxConfig) -> None:
         self.room = room
         self.km = _Manager(
             kernel_spec_manager=_OneSpec(room),
@@ -110,8 +110,8 @@ class Kernel(RunningKernel):
             if now > deadline or (replied and now > replied + GRACE):
                 break
             messages = self._receive(min(LOOK, max(0.0, deadline - now)), run)
-            if run.received > MOST_OUTPUT:
-                run.end, run.why = "flooded", f"It put out more than {MOST_OUTPUT:,} bytes."
+            if run.received > MAX_OUTPUT:
+                run.end, run.why = "flooded", f"It put out more than {MAX_OUTPUT:,} bytes."
                 break
             if not messages and not self.is_alive():
                 run.end, run.why = "died", self.last_words()
@@ -166,9 +166,9 @@ class Kernel(RunningKernel):
             while time.monotonic() < asked + 0.2:
                 self._require_started(end)
                 for channel, message in self._receive(0.05, CellRun()):
-                    answers = message["parent_header"].get("msg_id") == request
-                    if channel == "iopub" and answers:
-                        lock(self.room)
+                    answer_key = message["parent_header"].get("msg_id") == request
+                    if channel == "iopub" and answer_key:
+                        freeze_socket_dir(self.room)
                         return
 
     def _require_started(self, end: float) -> None:
@@ -244,8 +244,8 @@ class _Client(BlockingKernelClient):
     def _create_connected_socket(self, channel: str, identity: bytes | None = None) -> Any:
         connected = self.context.socket(_SOCKET_TYPES[channel])
         connected.linger = 0
-        connected.setsockopt(zmq.MAXMSGSIZE, MOST_MESSAGE)
-        connected.setsockopt(zmq.RCVHWM, MOST_WAITING)
+        connected.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        connected.setsockopt(zmq.RCVHWM, MAX_WAITING)
         connected.setsockopt(zmq.SNDTIMEO, 1000)  # ms; to a socket that was closed nothing goes
         connected.setsockopt(zmq.RECONNECT_IVL, -1)
         if identity:
@@ -267,7 +267,7 @@ class _Manager(KernelManager):
 class _OneSpec(KernelSpecManager):
     """Knows one kernel, whatever the name."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: SandboxConfig) -> None:
         super().__init__()
         self.spec = kernel_spec(room)
 

@@ -1,7 +1,7 @@
 """nbval runs the exam's notebook: `python -m pytest -p gradkit.autograder.nbval_plugin --nbval DESK/...ipynb`.
 
 nbval collects and reports as it always does. What runs a cell, and what a check's cell is compared
-with, is a `Sitting`: its kernel is in the sandbox, and what came out of it is judged out here. Each
+with, is a `SubmissionRunner`: its kernel is in the sandbox, and what came out of it is judged out here. Each
 check is an item by its name, with its points; it fails with the verdict as its message.
 
 A notebook is an exam's if it lies on a desk (see `grade_submission`); any other is left to nbval.
@@ -16,28 +16,28 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 
 from assignment.checks.display import as_text
 from assignment.checks.verdict import Verdict
-from gradkit.autograder.runner import Sitting
+from gradkit.autograder.runner import SubmissionRunner
 
-NewSitting = Callable[[], Sitting]
+NewRunner = Callable[[], SubmissionRunner]
 
 
 class NotPassed(Exception):
     """A check did not pass; the message is the verdict."""
 
 
-class ExamFile(IPyNbFile):
+class GradedNotebook(IPyNbFile):
     """A notebook whose cells are run by a sitting, which begins with the first of them."""
 
-    new_sitting: NewSitting
-    sitting: Sitting
+    open_runner: NewRunner
+    runner: SubmissionRunner
 
     def setup(self) -> None:
-        self.sitting = self.new_sitting()
+        self.runner = self.open_runner()
 
-    def collect(self) -> Iterator["ExamCell"]:
+    def collect(self) -> Iterator["GradedCell"]:
         for item in super().collect():
             about = item.cell.metadata.get("gradkit", {})
-            yield ExamCell.from_parent(
+            yield GradedCell.from_parent(
                 self,
                 name=about.get("check") or item.cell.get("id") or item.name,
                 cell_num=item.cell_num,
@@ -46,10 +46,10 @@ class ExamFile(IPyNbFile):
             )
 
     def teardown(self) -> None:
-        self.sitting.close()
+        self.runner.close()
 
 
-class ExamCell(IPyNbCell):
+class GradedCell(IPyNbCell):
     """A cell of an exam's notebook. One that is no check never fails: its checks do."""
 
     verdict: Verdict | None = None
@@ -58,7 +58,7 @@ class ExamCell(IPyNbCell):
         """Nothing: nbval would mark what follows a timeout as expected to fail."""
 
     def runtest(self) -> None:
-        self.verdict = self.parent.sitting.run(self.cell)
+        self.verdict = self.parent.runner.run(self.cell)
         if self.verdict is None:
             return
         self.user_properties += [("points", self.verdict.points), ("of", self.verdict.out_of)]
@@ -75,12 +75,12 @@ class ExamCell(IPyNbCell):
 
 
 class Plugin:
-    """Puts `ExamFile` in the place of nbval's collector, for the notebooks that `find` knows.
+    """Puts `GradedNotebook` in the place of nbval's collector, for the notebooks that `find` knows.
 
     `find` gives what begins a sitting for a notebook, or None where it is no exam's.
     """
 
-    def __init__(self, find: Callable[[Path], NewSitting | None]) -> None:
+    def __init__(self, find: Callable[[Path], NewRunner | None]) -> None:
         self.find = find
 
     @pytest.hookimpl(wrapper=True)
@@ -90,15 +90,15 @@ class Plugin:
         # A wrapper, since nbval's own hook is called as well, and would collect a second time.
         collected = yield
         for number, collector in enumerate(collected):
-            new_sitting = isinstance(collector, IPyNbFile) and self.find(file_path)
-            if new_sitting:
-                collected[number] = ExamFile.from_parent(parent, path=file_path)
-                collected[number].new_sitting = new_sitting
+            open_runner = isinstance(collector, IPyNbFile) and self.find(file_path)
+            if open_runner:
+                collected[number] = GradedNotebook.from_parent(parent, path=file_path)
+                collected[number].open_runner = open_runner
         return collected
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """As a plugin of pytest's command line: find the desks that `gradkit prepare` has laid."""
-    from gradkit.autograder.debug import sitting_at
+    from gradkit.autograder.debug import runner_at
 
-    config.pluginmanager.register(Plugin(sitting_at), "gradkit desks")
+    config.pluginmanager.register(Plugin(runner_at), "gradkit desks")

@@ -17,14 +17,14 @@ from assignment.checks.check import Check, Outcome, Raised
 from assignment.checks.graded import OutcomeError, read_outcome
 from assignment.checks.verdict import Judge, Verdict
 from gradkit.autograder.kernel import CellRun, Kernel
-from gradkit.autograder.sandbox import Room
-from gradkit.autograder.spec import Exam
+from gradkit.autograder.sandbox import SandboxConfig
+from gradkit.autograder.spec import GradingSpec
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-MOST_QUOTED_LINES = 12
+MAX_QUOTED_LINES = 12
 
 
-class Sitting:
+class SubmissionRunner:
     """Runs the cells of an exam's notebook for one submission, and judges its checks.
 
     Attributes
@@ -35,18 +35,18 @@ class Sitting:
 
     def __init__(
         self,
-        exam: Exam,
+        spec: GradingSpec,
         files: Mapping[str, bytes],
-        new_room: Callable[[], AbstractContextManager[Room]],
+        new_room: Callable[[], AbstractContextManager[SandboxConfig]],
     ) -> None:
-        self.exam, self._new_room = exam, new_room
+        self.spec, self._new_room = spec, new_room
         self.outcomes: dict[str, Outcome] = {}
-        self.judge = judge(exam, files, self.outcomes)
+        self.judge = judge(spec, files, self.outcomes)
         self._kernel: Kernel | None = None
         self._closing = ExitStack()  # of the kernel and its room
         self._ended: list[str] = []  # the cells that a new kernel has to run again
         self._failure: Outcome | None = None  # of the last cell without a check that failed
-        self._left = exam.all_deadlines  # seconds, for replays as well
+        self._left = spec.all_deadlines  # seconds, for replays as well
         self._open = False  # whether a stub was met: what fails after it is its consequence
 
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
@@ -58,11 +58,11 @@ class Sitting:
             No kernel could be started, which says nothing of the submission.
         """
         about = cell.get("metadata", {}).get("gradkit", {})
-        source, limits = "".join(cell["source"]), self.exam.manifest.limits
+        source, limits = "".join(cell["source"]), self.spec.config.limits
         if "check" not in about:
             self._take_cell(cell, source, self._execute(source, limits.cell_seconds))
             return None
-        check = self.exam.exercise.check(about["check"])
+        check = self.spec.exercise.check(about["check"])
         ran = self._execute(source, limits.check_seconds)
         if ran.end == "done" and ran.outcome is None:
             # Something that ran before keeps answers from coming out: once more, without it.
@@ -100,7 +100,7 @@ class Sitting:
             self._kernel = Kernel(self._closing.enter_context(self._new_room()))
             self._closing.callback(self._kernel.stop)
             for number, source in enumerate(self._ended):
-                seconds = self.exam.manifest.limits.cell_seconds
+                seconds = self.spec.config.limits.cell_seconds
                 if self._timed(self._kernel, source, seconds).end != "done":
                     self.close()
                     del self._ended[number]
@@ -137,7 +137,7 @@ class Sitting:
 
     def _without_seed(self, check: Check, outcome: Outcome) -> Outcome:
         """The outcome without the number that its problem can be made from, should it tell it."""
-        own_seed = check.seed_from(self.exam.secret)
+        own_seed = check.seed_from(self.spec.secret)
         forms = re.compile(f"{own_seed}|{own_seed:x}", re.IGNORECASE)
 
         def clean(text: str) -> str:
@@ -147,29 +147,29 @@ class Sitting:
         return replace(
             outcome,
             missing=clean(outcome.missing),
-            unusable=clean(outcome.unusable),
+            invalid=clean(outcome.invalid),
             printed=clean(outcome.printed),
             raised=raised
             and Raised(clean(raised.kind), clean(raised.text), clean(raised.traceback)),
         )
 
 
-def judge(exam: Exam, files: Mapping[str, bytes], outcomes: Mapping[str, Outcome]) -> Judge:
+def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, Outcome]) -> Judge:
     """The judge of a submission with these files, of which these outcomes have come so far."""
-    handed_in = {**exam.starter, **files}
-    sources = {path: handed_in[path].decode("utf-8", "replace") for path in exam.exercise.files}
+    handed_in = {**spec.starter, **files}
+    sources = {path: handed_in[path].decode("utf-8", "replace") for path in spec.exercise.files}
 
     def outcome_of(check: Check) -> Outcome:
         return outcomes.get(check.name, Outcome(crashed="It was not reached."))
 
-    return Judge(exam.exercise, exam.answers, sources, outcome_of, exam.data)
+    return Judge(spec.exercise, spec.answer_key, sources, outcome_of, spec.data)
 
 
 def _of_error(name: str, ran: CellRun) -> Outcome:
     """What an exception of a cell without a check says of the checks that need it."""
     kind, text, _ = (_plain(part) for part in ran.error)
     if kind == "CheckFailed":  # the verdict on files that cannot be loaded
-        return Outcome(unusable=text)
+        return Outcome(invalid=text)
     return Outcome(raised=Raised(kind, text, f"{name} raised\n{_quoted(ran)}"))
 
 
@@ -178,7 +178,7 @@ def _quoted(ran: CellRun) -> str:
     kind, text, traceback = ran.error
     parts = traceback if isinstance(traceback, list) else []
     own = [part for part in map(_plain, parts) if part.startswith("Cell ")]
-    lines = "\n".join(own).splitlines()[:MOST_QUOTED_LINES]
+    lines = "\n".join(own).splitlines()[:MAX_QUOTED_LINES]
     return "\n".join([*lines, f"{_plain(kind)}: {_plain(text)}"])
 
 

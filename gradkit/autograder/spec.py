@@ -17,14 +17,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assignment.checks.answer_key import Answers
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Exercise, load_exercise
-from assignment.cifar10.synthetic import draw_pictures, write_batches
+from assignment.cifar10.synthetic import draw_images, write_batches
 from assignment.data_utils import get_CIFAR10_data, to_rows
 from assignment.workspace import regions
-from gradkit.autograder.sandbox import Enclosure
-from gradkit.course.answer_key import answers_for, exam_digest
-from gradkit.course.config import Manifest, read_manifest
+from gradkit.autograder.sandbox import Isolation
+from gradkit.course.answer_key import compute_answer_key, spec_digest
+from gradkit.course.config import ExerciseConfig, read_config
 from gradkit.course.mistakes import read_bank
 from gradkit.course.starter import starter_files
 
@@ -38,7 +38,7 @@ RELOADING = ("%load_ext autoreload", "%autoreload 2")
 
 
 @dataclass(frozen=True)
-class Exam:
+class GradingSpec:
     """See the module's description.
 
     Attributes
@@ -58,11 +58,11 @@ class Exam:
     """
 
     exercise: Exercise
-    manifest: Manifest
+    config: ExerciseConfig
     secret: int
     digest: str
     starter: Mapping[str, bytes]
-    answers: Answers
+    answer_key: AnswerKey
     data_folder: Path
 
     @cached_property
@@ -70,9 +70,9 @@ class Exam:
         """What rules may look at: parameters and bounds; and, of an exercise with pictures, the
         stand-in's splits, and pictures that nobody has seen.
         """
-        parameters = self.manifest.parameters
-        if not self.manifest.pictures_per_batch:
-            return {**parameters, **self.manifest.bounds}
+        parameters = self.config.parameters
+        if not self.config.images_per_batch:
+            return {**parameters, **self.config.bounds}
         with contextlib.redirect_stdout(io.StringIO()):
             splits = get_CIFAR10_data(
                 self.data_folder,
@@ -81,14 +81,14 @@ class Exam:
                 num_test=parameters["NUM_TEST"],
                 num_dev=parameters["NUM_DEV"],
             )
-        unseen, labels = draw_pictures(
-            self.manifest.unseen_pictures, derived(self.secret, "unseen pictures")
+        unseen, labels = draw_images(
+            self.config.unseen_images, derived(self.secret, "unseen pictures")
         )
         mean = splits.mean_image.reshape(-1)
         names = ("X_val", "y_val", "X_test", "y_test")
         return {
             **parameters,
-            **self.manifest.bounds,
+            **self.config.bounds,
             **{name: getattr(splits, name) for name in names},
             "X_unseen": to_rows(unseen, mean, splits.X_val.dtype.type),
             "y_unseen": labels,
@@ -97,12 +97,12 @@ class Exam:
     @property
     def all_deadlines(self) -> float:
         """The seconds that a submission's cells may take together."""
-        limits, checks = self.manifest.limits, len(self.exercise.checks)
+        limits, checks = self.config.limits, len(self.exercise.checks)
         others = len(self._cells) - checks
         return checks * limits.check_seconds + others * limits.cell_seconds
 
     def notebook(
-        self, cells: Mapping[str, str], enclosure: Enclosure = Enclosure.SANDBOX
+        self, cells: Mapping[str, str], isolation: Isolation = Isolation.SANDBOX
     ) -> regions.Notebook:
         """The notebook that is run for a submission with these texts in its regions.
 
@@ -116,7 +116,7 @@ class Exam:
             if "check" in about:
                 source = self._question(about["check"])
             elif about.get("role") == "parameters":
-                source = "\n".join([source, *self._parameters(enclosure)])
+                source = "\n".join([source, *self._parameters(isolation)])
             elif about.get("role") == "setup":
                 source = "\n".join(line for line in source.splitlines() if line not in RELOADING)
             graded.append({**cell, "source": source})
@@ -160,12 +160,12 @@ class Exam:
             f"answer({self.exercise.name!r}, {name!r}, {own_seed}, globals())"
         )
 
-    def _parameters(self, enclosure: Enclosure) -> list[str]:
-        data = DATA if enclosure is Enclosure.SANDBOX else str(self.data_folder)
+    def _parameters(self, isolation: Isolation) -> list[str]:
+        data = DATA if isolation is Isolation.SANDBOX else str(self.data_folder)
         model = f"Path({BEST_MODEL!r})"
-        if enclosure is Enclosure.OTHER_USER:  # who cannot replace what another one left in /tmp
+        if isolation is Isolation.OTHER_USER:  # who cannot replace what another one left in /tmp
             model = f"Path.home() / {Path(BEST_MODEL).name!r}"
-        lines = [f"{name} = {value!r}" for name, value in self.manifest.parameters.items()]
+        lines = [f"{name} = {value!r}" for name, value in self.config.parameters.items()]
         return [*lines, f"DATA = {data!r}", f"BEST_MODEL = {model}"]
 
 
@@ -174,31 +174,31 @@ def derived(secret: int, purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{secret}:{purpose}".encode()).digest()[:8], "big")
 
 
-def make_exam(
-    name: str, project: Path, secret: int, folder: Path, answers: Answers | None = None
-) -> Exam:
+def build_spec(
+    name: str, project: Path, secret: int, folder: Path, answer_key: AnswerKey | None = None
+) -> GradingSpec:
     """Make the exam of an exercise for a secret seed; its stand-in is drawn into `folder`.
 
-    `answers` are those that were computed before for the same digest and seed, if they were.
+    `answer_key` are those that were computed before for the same digest and seed, if they were.
     """
     exercise = load_exercise(name)
-    manifest = read_manifest(project / "grading" / name / "exercise.toml")
+    config = read_config(project / "grading" / name / "exercise.toml")
     starter = starter_files(project, [name])
     data_folder = folder / "stand-in"
     data_folder.mkdir(parents=True)
-    if manifest.pictures_per_batch:
-        write_batches(data_folder, derived(secret, "stand-in"), manifest.pictures_per_batch)
-    answers = answers or answers_for(read_bank(exercise, project), secret)
-    digest = exam_digest(name, project, starter)
-    exam = Exam(exercise, manifest, secret, digest, starter, answers, data_folder)
-    _ = exam.data  # which puts a decoded copy beside the batches, for every kernel to map
+    if config.images_per_batch:
+        write_batches(data_folder, derived(secret, "stand-in"), config.images_per_batch)
+    answer_key = answer_key or compute_answer_key(read_bank(exercise, project), secret)
+    digest = spec_digest(name, project, starter)
+    spec = GradingSpec(exercise, config, secret, digest, starter, answer_key, data_folder)
+    _ = spec.data  # which puts a decoded copy beside the batches, for every kernel to map
     _let_read(data_folder)
-    return exam
+    return spec
 
 
-def write_tree(exam: Exam, files: Mapping[str, bytes], tree: Path) -> None:
+def write_tree(spec: GradingSpec, files: Mapping[str, bytes], tree: Path) -> None:
     """The starter's tree with a student's files in their places, for a sandbox to read."""
-    for path, content in {**exam.starter, **exam.compiled, **files}.items():
+    for path, content in {**spec.starter, **spec.compiled, **files}.items():
         place = tree / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)

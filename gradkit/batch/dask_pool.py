@@ -33,21 +33,21 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from assignment import PROJECT
-from assignment.checks.answer_key import Answers
+from assignment.checks.answer_key import AnswerKey
 from gradkit import GradkitError
-from gradkit.autograder.sandbox import Enclosure, probe
-from gradkit.autograder.spec import Exam, make_exam
+from gradkit.autograder.sandbox import Isolation, self_test
+from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
-from gradkit.batch.worker_pool import Engine, NotReady, Worker, graded, work_folder
-from gradkit.course.answer_key import exam_digest
+from gradkit.batch.worker_pool import NotReady, Worker, WorkerPool, graded, work_folder
+from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files
 
 CONNECT_SECONDS = 10.0  # to the scheduler, at first and when the connection was lost
 READY_SECONDS = 180.0  # that a worker may take to get ready
 PATIENCE = 300.0  # seconds without any worker
-MOST_EXAMS = 4  # that a worker keeps, for as many graders at a time
+MAX_EXAMS = 4  # that a worker keeps, for as many graders at a time
 
-Bundle = dict[str, Any]
+JobSpec = dict[str, Any]
 
 
 class ClusterError(GradkitError):
@@ -57,28 +57,28 @@ class ClusterError(GradkitError):
 # --- in a worker ---------------------------------------------------------------------------------
 
 
-def make_bundle(exam: Exam, kit: str, enclosure: Enclosure) -> Bundle:
+def make_job_spec(spec: GradingSpec, kit: str, isolation: Isolation) -> JobSpec:
     """What a worker has to know to grade for an exam: plain data, which any version can read."""
-    bundle = {
-        "exercise": exam.exercise.name,
-        "secret": exam.secret,
-        "answers": exam.answers.to_json(),
-        "enclosure": enclosure.value,
-        "exam": exam.digest,
+    job_spec = {
+        "exercise": spec.exercise.name,
+        "secret": spec.secret,
+        "answers": spec.answer_key.to_json(),
+        "enclosure": isolation.value,
+        "exam": spec.digest,
         "gradkit": kit,
         "Python": platform.python_version(),
         "numpy": np.__version__,
     }
     # For whoever may not know the secret: it says of which bundle a work is.
-    return {**bundle, "token": hashlib.sha256(repr(bundle).encode()).hexdigest()}
+    return {**job_spec, "token": hashlib.sha256(repr(job_spec).encode()).hexdigest()}
 
 
 @dataclass(frozen=True)
 class _Known:
     """What a worker keeps of an exam; closing it removes its folder."""
 
-    exam: Exam
-    enclosure: Enclosure
+    spec: GradingSpec
+    isolation: Isolation
     folder: Path
     closing: contextlib.ExitStack
 
@@ -97,7 +97,7 @@ _KNOWN: dict[str, _Known] = {}  # by their bundles' tokens
 _ONE_AT_A_TIME = threading.Lock()  # pytest, and the time that is measured, are the process's own
 
 
-def get_ready(bundle: Bundle) -> str:
+def get_ready(job_spec: JobSpec) -> str:
     """Make this process ready for an exam; why it cannot be, or nothing."""
     here = {
         "Python": platform.python_version(),
@@ -105,33 +105,33 @@ def get_ready(bundle: Bundle) -> str:
         "gradkit": kit_digest(),
     }
     for name, version in here.items():
-        if version != bundle[name]:
-            return f"it has {name} {version}, and the grader {bundle[name]}"
+        if version != job_spec[name]:
+            return f"it has {name} {version}, and the grader {job_spec[name]}"
     if _code() != _CODE:
         return "its checkout has changed since it was started; start it again"
     with _ONE_AT_A_TIME:
         try:
-            return "" if bundle["token"] in _KNOWN else _learn(bundle)
+            return "" if job_spec["token"] in _KNOWN else _learn(job_spec)
         except GradkitError as error:
             return str(error).rstrip(".")
 
 
-def _learn(bundle: Bundle) -> str:
-    name, enclosure = bundle["exercise"], Enclosure(bundle["enclosure"])
-    digest = exam_digest(name, PROJECT, starter_files(PROJECT, [name]))
-    if digest != bundle["exam"]:
-        return f"its {name} exercise is of version {digest}, and the grader's of {bundle['exam']}"
-    if enclosure is not Enclosure.NONE:
-        probe(enclosure)
-    while len(_KNOWN) >= MOST_EXAMS:
+def _learn(job_spec: JobSpec) -> str:
+    name, isolation = job_spec["exercise"], Isolation(job_spec["enclosure"])
+    digest = spec_digest(name, PROJECT, starter_files(PROJECT, [name]))
+    if digest != job_spec["exam"]:
+        return f"its {name} exercise is of version {digest}, and the grader's of {job_spec['exam']}"
+    if isolation is not Isolation.NONE:
+        self_test(isolation)
+    while len(_KNOWN) >= MAX_EXAMS:
         _KNOWN.pop(next(iter(_KNOWN))).closing.close()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(work_folder())
-        answers = Answers.from_json(bundle["answers"])
-        exam = make_exam(name, PROJECT, bundle["secret"], folder, answers)
+        answer_key = AnswerKey.from_json(job_spec["answers"])
+        spec = build_spec(name, PROJECT, job_spec["secret"], folder, answer_key)
         import gradkit.autograder.grade_submission  # noqa: F401  which takes a second, once
 
-        _KNOWN[bundle["token"]] = _Known(exam, enclosure, folder, stack.pop_all())
+        _KNOWN[job_spec["token"]] = _Known(spec, isolation, folder, stack.pop_all())
     return ""
 
 
@@ -148,14 +148,14 @@ def grade_one(token: str, files: Mapping[str, bytes], cells: Mapping[str, str]) 
             raise NotReady(token)
         known = _KNOWN[token]
         with _temporary_files_in(known.folder):
-            return graded(known.exam, files, cells, known.enclosure)
+            return graded(known.spec, files, cells, known.isolation)
 
 
-def leave(bundle: Bundle) -> None:
+def leave(job_spec: JobSpec) -> None:
     """Forget an exam."""
     with _ONE_AT_A_TIME:
-        if bundle["token"] in _KNOWN:
-            _KNOWN.pop(bundle["token"]).closing.close()
+        if job_spec["token"] in _KNOWN:
+            _KNOWN.pop(job_spec["token"]).closing.close()
 
 
 @contextlib.contextmanager
@@ -181,7 +181,7 @@ class _Joining:
     found: bool = False
 
 
-class Cluster(Engine):
+class DaskPool(WorkerPool):
     """The workers of a Dask cluster.
 
     Parameters
@@ -207,14 +207,14 @@ class Cluster(Engine):
     def __init__(
         self,
         address: str,
-        exam: Exam,
+        spec: GradingSpec,
         kit: str,
-        enclosure: Enclosure,
+        isolation: Isolation,
         say: Callable[[str], None],
     ) -> None:
         self._address, self._say = address, say
         self._client, self.worker_ended = _connected(address)
-        self._bundle = make_bundle(exam, kit, enclosure)
+        self._bundle = make_job_spec(spec, kit, isolation)
         self._scheduler = ""
         # Workers by their ids: an address may be that of another one, later.
         self._addresses: dict[str, str] = {}

@@ -24,19 +24,19 @@ from assignment import PROJECT
 from assignment.checks.check import load_exercise
 from assignment.checks.display import as_text
 from assignment.checks.verdict import Verdict
-from gradkit.autograder.grade_submission import Graded, grade
-from gradkit.autograder.sandbox import Enclosure, SandboxError, probe
-from gradkit.autograder.spec import Exam, make_exam
+from gradkit.autograder.grade_submission import GradedSubmission, grade_submission
+from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
+from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.grade_class import prove
-from gradkit.course.config import MB, Manifest
-from gradkit.feedback.redact import told
-from gradkit.submissions.archives import Refused
-from gradkit.submissions.discover import one
-from gradkit.submissions.extract import Work, read
+from gradkit.course.config import MB, ExerciseConfig
+from gradkit.feedback.redact import redact_for_student
+from gradkit.submissions.archives import SubmissionRejected
+from gradkit.submissions.discover import single_submission
+from gradkit.submissions.extract import SubmissionContent, read_submission
 
 # What ran out of time is graded once more, since a container shares its processors. But not where
 # that took long: Gradescope ends a container after ten minutes, if it is not told otherwise.
-MOST_SECONDS_TO_TRY_AGAIN = 90.0
+MAX_SECONDS_TO_TRY_AGAIN = 90.0
 
 # Where a container's limit on memory stands, in the newer and the older kind of control groups.
 CONTAINERS_MEMORY = (
@@ -53,7 +53,7 @@ NO_FAULT = (
 REFUSED = "Nothing of this submission could be graded, so the 0 is no verdict on your code."
 
 
-def grade_submission(autograder: Path, exercise: str) -> int:
+def grade_upload(autograder: Path, exercise: str) -> int:
     """Grade `autograder`/submission into `autograder`/results/results.json; the exit status.
 
     It is 1 where the submission could not be graded, through no fault of its own.
@@ -64,11 +64,13 @@ def grade_submission(autograder: Path, exercise: str) -> int:
     _write(results, _of_nothing(NO_FAULT))  # to be replaced, unless this is ended from outside
     start = time.monotonic()
     try:
-        work = read(one(autograder / "submission"), load_exercise(exercise))
-        with _exam(exercise) as exam:
-            graded = _graded(exam, work, enclosure())
+        work = read_submission(
+            single_submission(autograder / "submission"), load_exercise(exercise)
+        )
+        with _exam(exercise) as spec:
+            graded = _graded(spec, work, isolation())
         report = _report(work, graded, time.monotonic() - start)
-    except Refused as error:
+    except SubmissionRejected as error:
         report = _of_nothing(f"{error} {REFUSED}")
     except Exception:  # whatever it is, the student is told whose fault it is not
         traceback.print_exc()
@@ -85,13 +87,13 @@ def prove_image(exercise: str) -> None:
     GradkitError
         It does not, or submissions cannot be kept from the solution here.
     """
-    found = enclosure()
-    with _exam(exercise) as exam:
-        prove(exam, PROJECT, partial(grade, exam, enclosure=found))
+    found = isolation()
+    with _exam(exercise) as spec:
+        prove(spec, PROJECT, partial(grade_submission, spec, isolation=found))
     print("The solution passes.")
 
 
-def enclosure() -> Enclosure:
+def isolation() -> Isolation:
     """The sandbox, or, where the container forbids it, another user; what it is, is printed.
 
     Raises
@@ -100,59 +102,61 @@ def enclosure() -> Enclosure:
         Another user could not run a submission either, or could read the solutions.
     """
     try:
-        probe(Enclosure.SANDBOX)
+        self_test(Isolation.SANDBOX)
     except SandboxError as error:
         reason = str(error).split(". ")[0]
-        probe(Enclosure.OTHER_USER)
+        self_test(Isolation.OTHER_USER)
         print(
             f"{reason}. So submissions run as another user: without network, and unable to read "
             "this tree, but in sight of the container's other files and processes."
         )
-        return Enclosure.OTHER_USER
+        return Isolation.OTHER_USER
     print("Submissions run in the sandbox.")
-    return Enclosure.SANDBOX
+    return Isolation.SANDBOX
 
 
 @contextmanager
-def _exam(exercise: str) -> Iterator[Exam]:
+def _exam(exercise: str) -> Iterator[GradingSpec]:
     """An exam of a fresh secret seed, which is gone with the run."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
         Path(folder).chmod(0o711)  # the stand-in in it is for submissions to read
-        exam = make_exam(exercise, PROJECT, secrets.randbits(128), Path(folder))
-        yield replace(exam, manifest=_within_the_container(exam.manifest))
+        spec = build_spec(exercise, PROJECT, secrets.randbits(128), Path(folder))
+        yield replace(spec, config=_within_the_container(spec.config))
 
 
-def _within_the_container(manifest: Manifest) -> Manifest:
+def _within_the_container(config: ExerciseConfig) -> ExerciseConfig:
     """The manifest with no more memory for a submission than the container has for it.
 
     The container would be ended with the grader in it, and nobody told whose fault it was.
     """
-    most = manifest.sandbox_limits.memory
+    most = config.sandbox_limits.memory
     for path in CONTAINERS_MEMORY:
         with suppress(OSError, ValueError):  # it is not there, or it is "max"
             most = min(most, int(path.read_text()) - GRADERS_MEMORY)
     memory_mb = max(most, LEAST_MEMORY) // MB
-    return replace(manifest, limits=replace(manifest.limits, memory_mb=memory_mb))
+    return replace(config, limits=replace(config.limits, memory_mb=memory_mb))
 
 
-def _graded(exam: Exam, work: Work, found: Enclosure) -> Graded:
-    graded = grade(exam, work.files, work.cells, found)
-    if graded.may_be_the_neighbours(exam) and graded.seconds < MOST_SECONDS_TO_TRY_AGAIN:
-        again = grade(exam, work.files, work.cells, found)
+def _graded(spec: GradingSpec, work: SubmissionContent, found: Isolation) -> GradedSubmission:
+    graded = grade_submission(spec, work.files, work.cells, found)
+    if graded.may_be_the_neighbours(spec) and graded.seconds < MAX_SECONDS_TO_TRY_AGAIN:
+        again = grade_submission(spec, work.files, work.cells, found)
         return max(graded, again, key=_points)
     return graded
 
 
-def _points(graded: Graded) -> int:
+def _points(graded: GradedSubmission) -> int:
     return sum(verdict.points for verdict in graded.verdicts.values())
 
 
 # --- results.json --------------------------------------------------------------------------------
 
 
-def _report(work: Work, graded: Graded, seconds: float) -> dict[str, Any]:
-    verdicts = [told(verdict, work.files, work.cells) for verdict in graded.verdicts.values()]
+def _report(work: SubmissionContent, graded: GradedSubmission, seconds: float) -> dict[str, Any]:
+    verdicts = [
+        redact_for_student(verdict, work.files, work.cells) for verdict in graded.verdicts.values()
+    ]
     out_of = sum(verdict.out_of for verdict in verdicts)
     said = [f"{_points(graded)} of {out_of} points, without the answers in words.", *work.notes]
     return {

@@ -29,41 +29,41 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradkit.autograder.sandbox import Enclosure, end_sandboxes
-from gradkit.autograder.spec import Exam
-from gradkit.gradebook.database import Key, Outcomes
+from gradkit.autograder.sandbox import Isolation, end_sandboxes
+from gradkit.autograder.spec import GradingSpec
+from gradkit.gradebook.database import PackedOutcomes, ResultKey
 from gradkit.processes import started
-from gradkit.submissions.extract import Work
+from gradkit.submissions.extract import SubmissionContent
 
 if TYPE_CHECKING:  # what it imports takes a second, and only workers need it
-    from gradkit.autograder.grade_submission import Graded
+    from gradkit.autograder.grade_submission import GradedSubmission
 
 LOOK = 1.0  # seconds between two looks at who is there, and who takes too long
 TRIES = 3  # of a work whose worker ended
 # A process's memory grows a little with every run of pytest; a new one costs a second.
 WORKS_PER_PROCESS = 64
 
-Grade = Callable[[Mapping[str, bytes], Mapping[str, str]], Future["Graded"]]
+Grade = Callable[[Mapping[str, bytes], Mapping[str, str]], Future["GradedSubmission"]]
 
 
 @dataclass(frozen=True)
 class Task:
     """One student's work, to be graded."""
 
-    key: Key
+    key: ResultKey
     name: str
-    work: Work
+    work: SubmissionContent
 
 
 @dataclass(frozen=True)
-class Ended:
+class TaskResult:
     """What came of a task: how it was graded, or why it could not be.
 
     `alone` says that nothing else was graded on that machine meanwhile.
     """
 
     task: Task
-    graded: "Graded | None" = None
+    graded: "GradedSubmission | None" = None
     why: str = ""
     alone: bool = False
 
@@ -91,7 +91,7 @@ class NotReady(Exception):
     """A worker was given a work before it knew of the exam, as after a restart."""
 
 
-class Engine(ABC):
+class WorkerPool(ABC):
     """Workers, and how works are handed out to them."""
 
     # What a future raises when its worker has ended.
@@ -121,7 +121,7 @@ class Engine(ABC):
 
     def grade(
         self, tasks: Iterator[Task], most_seconds: float, alone: bool = False
-    ) -> Iterator[Ended]:
+    ) -> Iterator[TaskResult]:
         """Grade tasks, and give back what came of each, in the order in which they end.
 
         A task is taken from `tasks` when a worker is free for it, and one ahead, so that memory
@@ -152,21 +152,21 @@ class _Handing:
     """One call of `Engine.grade`."""
 
     def __init__(
-        self, engine: Engine, tasks: Iterator[Task], most_seconds: float, alone: bool
+        self, pool: WorkerPool, tasks: Iterator[Task], most_seconds: float, alone: bool
     ) -> None:
-        self.engine, self.tasks, self.most_seconds, self.alone = engine, tasks, most_seconds, alone
+        self.pool, self.tasks, self.most_seconds, self.alone = pool, tasks, most_seconds, alone
         self.again: deque[Task] = deque()  # tasks whose worker ended
-        self.tries: Counter[Key] = Counter()
+        self.tries: Counter[ResultKey] = Counter()
         self.ahead: Task | None = None  # the next one
         self.idle: dict[str, Worker] = {}
         self.present: dict[str, Worker] = {}  # who may be given works
         self.neighbours: Counter[str] = Counter()  # workers of each machine
-        self.running: dict[Future[Graded], _Run] = {}
-        self.done: queue.SimpleQueue[Future[Graded]] = queue.SimpleQueue()
+        self.running: dict[Future[GradedSubmission], _Run] = {}
+        self.done: queue.SimpleQueue[Future[GradedSubmission]] = queue.SimpleQueue()
         self.looked = -LOOK
 
-    def out(self) -> Iterator[Ended]:
-        ended: list[Ended] = []
+    def out(self) -> Iterator[TaskResult]:
+        ended: list[TaskResult] = []
         while True:
             if time.monotonic() >= self.looked + LOOK:
                 ended += self._look()
@@ -177,9 +177,9 @@ class _Handing:
                 return
             ended = [*self._ended(self._wait())]
 
-    def _look(self) -> Iterator[Ended]:
+    def _look(self) -> Iterator[TaskResult]:
         """See who is there; tasks of workers that are gone have to be graded by others."""
-        workers = self.engine.workers()
+        workers = self.pool.workers()
         self.neighbours = Counter(worker.machine for worker in workers)
         if self.alone:
             workers = {worker.machine: worker for worker in reversed([*workers])}.values()
@@ -191,7 +191,7 @@ class _Handing:
                 future.cancel()
                 yield from self._lost(self.running.pop(future))
             elif self.looked - run.since > self.most_seconds:
-                self.engine.end(run.worker)
+                self.pool.end(run.worker)
         busy = {run.worker.name for run in self.running.values()}
         self.idle = {name: one for name, one in self.present.items() if name not in busy}
 
@@ -205,8 +205,8 @@ class _Handing:
             _, worker = self.idle.popitem()
             try:
                 future = worker.grade(task.work.files, task.work.cells)
-            except self.engine.worker_ended:  # while it was idle
-                self.engine.end(worker)
+            except self.pool.worker_ended:  # while it was idle
+                self.pool.end(worker)
                 self.again.appendleft(task)
                 self.looked = -LOOK
                 continue
@@ -223,7 +223,7 @@ class _Handing:
         except queue.Empty:
             return
 
-    def _ended(self, done: Iterator[Future[Any]]) -> Iterator[Ended]:
+    def _ended(self, done: Iterator[Future[Any]]) -> Iterator[TaskResult]:
         for future in done:
             run = self.running.pop(future, None)
             if run is None:  # its worker was taken for lost before
@@ -232,34 +232,34 @@ class _Handing:
                 came = future.result()
             except (CancelledError, NotReady) as error:  # which is nobody's doing
                 if isinstance(error, NotReady):
-                    self.engine.renew(run.worker)
+                    self.pool.renew(run.worker)
                 self.again.append(run.task)
                 self.looked = -LOOK
                 continue
-            except self.engine.worker_ended:
-                self.engine.end(run.worker)
+            except self.pool.worker_ended:
+                self.pool.end(run.worker)
                 self.looked = -LOOK
                 yield from self._lost(run)
                 continue
             except Exception as error:
-                yield Ended(run.task, why=f"{type(error).__name__}: {error}"[:500])
+                yield TaskResult(run.task, why=f"{type(error).__name__}: {error}"[:500])
             else:
-                yield Ended(run.task, came, alone=run.alone)
+                yield TaskResult(run.task, came, alone=run.alone)
             if run.worker.name in self.present:
                 self.idle[run.worker.name] = run.worker
 
-    def _lost(self, run: _Run) -> Iterator[Ended]:
+    def _lost(self, run: _Run) -> Iterator[TaskResult]:
         self.tries[run.task.key] += 1
         if self.tries[run.task.key] < TRIES:
             self.again.append(run.task)
         else:
-            yield Ended(run.task, why=f"The process that graded it was ended {TRIES} times.")
+            yield TaskResult(run.task, why=f"The process that graded it was ended {TRIES} times.")
 
 
 # --- processes of this machine -------------------------------------------------------------------
 
 
-class Processes(Engine):
+class ProcessPool(WorkerPool):
     """Workers on this machine: processes that import pytest and nbval once.
 
     Parameters
@@ -274,8 +274,8 @@ class Processes(Engine):
 
     worker_ended = (BrokenProcessPool,)
 
-    def __init__(self, jobs: int, exam: Exam, enclosure: Enclosure, folder: Path) -> None:
-        self._begin = (exam, enclosure, os.getpid(), folder)
+    def __init__(self, jobs: int, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
+        self._begin = (spec, isolation, os.getpid(), folder)
         self._names = map("process {}".format, itertools.count(1))
         self._pools: dict[Worker, ProcessPoolExecutor] = {}
         for _ in range(jobs):
@@ -339,7 +339,7 @@ def work_folder() -> Iterator[Path]:
             end_sandboxes(Path(folder))
 
 
-def _begin(exam: Exam, enclosure: Enclosure, parent: int, folder: Path) -> None:
+def _begin(spec: GradingSpec, isolation: Isolation, parent: int, folder: Path) -> None:
     """Make this process a worker: it ends with the grader, and leaves Ctrl-C to that one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -349,19 +349,19 @@ def _begin(exam: Exam, enclosure: Enclosure, parent: int, folder: Path) -> None:
             os._exit(1)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     tempfile.tempdir = str(folder)  # where the grader cleans up, should this be killed
-    _EXAM[:] = [exam, enclosure]
+    _EXAM[:] = [spec, isolation]
 
 
 def _grade(files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
-    exam, enclosure = _EXAM
-    return graded(exam, files, cells, enclosure)
+    spec, isolation = _EXAM
+    return graded(spec, files, cells, isolation)
 
 
 def graded(
-    exam: Exam, files: Mapping[str, bytes], cells: Mapping[str, str], enclosure: Enclosure
-) -> "Graded":
+    spec: GradingSpec, files: Mapping[str, bytes], cells: Mapping[str, str], isolation: Isolation
+) -> "GradedSubmission":
     """Grade a work in this process, with outcomes as the ledger keeps them."""
-    from gradkit.autograder.grade_submission import grade
+    from gradkit.autograder.grade_submission import grade_submission
 
-    came = grade(exam, files, cells, enclosure)
-    return replace(came, outcomes=Outcomes.pack(came.outcomes))
+    came = grade_submission(spec, files, cells, isolation)
+    return replace(came, outcomes=PackedOutcomes.pack(came.outcomes))

@@ -9,47 +9,47 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from assignment.checks.answer_key import ROUNDING, Answers, Fingerprint
-from assignment.checks.check import Arrays, Check, Exercise, Outcome, execute, load_exercise
+from assignment.checks.answer_key import ROUNDING, AnswerKey, Fingerprint
+from assignment.checks.check import Arrays, Check, Exercise, Outcome, load_exercise, run_check_for
 from assignment.checks.differences import find_difference, relative_error
-from gradkit.course.config import read_manifest
-from gradkit.course.late_policy import Late
-from gradkit.course.mistakes import Bank, BankError, Tree, bank_paths, read_bank
+from gradkit.course.config import read_config
+from gradkit.course.late_policy import LatePolicy
+from gradkit.course.mistakes import Bank, BankError, SourceTree, bank_paths, read_bank
 
-Run = Callable[[Check, "Tree"], Outcome]
+Run = Callable[[Check, SourceTree], Outcome]
 
 
-def answers_for(bank: Bank, seed: int, run: Run | None = None) -> Answers:
+def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerKey:
     """Reference and fingerprints for a seed, of all checks that a comparison judges.
 
     `run` gives the outcome of a check on a tree; it may remember what it has run before.
     """
-    run = run or (lambda check, tree: execute(check, tree.student(), seed))
-    answers = Answers(seed, mistakes=dict(bank.mistakes))
-    compared = [check for check in bank.exercise.checks if check.judged]
+    run = run or (lambda check, tree: run_check_for(check, tree.student(), seed))
+    answer_key = AnswerKey(seed, mistakes=dict(bank.mistakes))
+    compared = [check for check in bank.exercise.checks if check.compared]
     for check in compared:
         outcome = run(check, bank.solution)
         if not outcome.arrays:
             raise BankError(f"The solution gives no arrays for {check.name}: {_why(outcome)}")
-        answers.reference[check.name] = outcome.arrays
-        answers.fingerprints[check.name] = []
-    for plant in bank.plants:
-        ran = [c for c in compared if plant.region in c.regions and not c.requires]
+        answer_key.reference[check.name] = outcome.arrays
+        answer_key.fingerprints[check.name] = []
+    for mutant in bank.mutants:
+        ran = [c for c in compared if mutant.region in c.regions and not c.requires]
         differing = {
             check.name: arrays
             for check in ran
-            if (arrays := _differing(check, run(check, plant.tree).arrays, answers))
+            if (arrays := _differing(check, run(check, mutant.tree).arrays, answer_key))
         }
         for name, arrays in differing.items():
-            fingerprint = Fingerprint(plant.id, arrays, len(differing))
-            answers.fingerprints[name].append(fingerprint)
-    return answers
+            fingerprint = Fingerprint(mutant.id, arrays, len(differing))
+            answer_key.fingerprints[name].append(fingerprint)
+    return answer_key
 
 
-def _differing(check: Check, arrays: Arrays, answers: Answers) -> Arrays:
+def _differing(check: Check, arrays: Arrays, answer_key: AnswerKey) -> Arrays:
     """The arrays that are not as they should be; none where the check passes or did not end."""
-    reference = answers.reference[check.name]
-    if not arrays or not find_difference(arrays, reference, check.judged, check.tolerance):
+    reference = answer_key.reference[check.name]
+    if not arrays or not find_difference(arrays, reference, check.compared, check.tolerance):
         return {}
     return {
         name: array
@@ -60,39 +60,39 @@ def _differing(check: Check, arrays: Arrays, answers: Answers) -> Arrays:
 
 def _why(outcome: Outcome) -> str:
     raised = outcome.raised.traceback if outcome.raised else ""
-    return outcome.missing or outcome.unusable or raised or "no reason"
+    return outcome.missing or outcome.invalid or raised or "no reason"
 
 
-def answers_path(exercise: Exercise, project: Path) -> Path:
+def answer_key_path(exercise: Exercise, project: Path) -> Path:
     return project / "assignment" / "checks" / f"{exercise.name}.json"
 
 
 def build(exercise: Exercise, project: Path) -> Path:
     """Compute the public answers of an exercise, write them, and return their path."""
-    answers = answers_for(read_bank(exercise, project), exercise.seed)
-    path = answers_path(exercise, project)
+    answer_key = compute_answer_key(read_bank(exercise, project), exercise.seed)
+    path = answer_key_path(exercise, project)
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(answers.to_json(), encoding="utf-8", newline="\n")
+    unfinished.write_text(answer_key.to_json(), encoding="utf-8", newline="\n")
     unfinished.replace(path)
     return path
 
 
-def stale(answers: Answers, exercise: Exercise, project: Path) -> str:
+def stale(answer_key: AnswerKey, exercise: Exercise, project: Path) -> str:
     """What in the committed answers is not as just computed; empty where they are current."""
-    path = answers_path(exercise, project)
+    path = answer_key_path(exercise, project)
     if not path.exists():
         return f"{path.name} is missing"
     try:
-        stored = Answers.from_json(path.read_text(encoding="utf-8"))
+        stored = AnswerKey.from_json(path.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{path.name} is empty or damaged"
-    computed = Answers.from_json(answers.to_json())
+    computed = AnswerKey.from_json(answer_key.to_json())
     if stored.seed != computed.seed or stored.mistakes != computed.mistakes:
         return f"{path.name} has another seed, or other mistakes or hints"
     if _names(stored) != _names(computed):
         return f"{path.name} has references for other checks or arrays"
     for check in exercise.checks:
-        if not check.judged:
+        if not check.compared:
             continue
         name = check.name
         kept, new = stored.fingerprints.get(name, []), computed.fingerprints[name]
@@ -111,12 +111,12 @@ def stale(answers: Answers, exercise: Exercise, project: Path) -> str:
     return ""
 
 
-def _names(answers: Answers) -> dict[str, set[str]]:
+def _names(answer_key: AnswerKey) -> dict[str, set[str]]:
     """The names of the reference's arrays, by check."""
-    return {check: set(arrays) for check, arrays in answers.reference.items()}
+    return {check: set(arrays) for check, arrays in answer_key.reference.items()}
 
 
-def exam_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
+def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     """What an exam is made of: the starter's files, the solutions, the manifest and the bank.
 
     What is added to its results, for late work and answers in words, is no part of it.
@@ -127,8 +127,8 @@ def exam_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     solved = [project / path for path in (*exercise.files, exercise.notebook)]
     for path in [*solved, *bank_paths(name, project)]:
         contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
-    manifest = read_manifest(project / "grading" / name / "exercise.toml")
-    contents["manifest"] = repr(replace(manifest, late=Late(), questions={}, quick={})).encode()
+    config = read_config(project / "grading" / name / "exercise.toml")
+    contents["manifest"] = repr(replace(config, late=LatePolicy(), questions={}, quick={})).encode()
     for name, content in sorted(contents.items()):
         sha256.update(f"{name}\0{len(content)}\0".encode() + content)
     return sha256.hexdigest()[:16]

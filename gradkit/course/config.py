@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradkit.course.declared import ManifestError, checked, declared, is_number
-from gradkit.course.late_policy import Late
+from gradkit.course.declared import ConfigError, checked, declared, is_number
+from gradkit.course.late_policy import LatePolicy
 
 MB = 1_000_000
 
@@ -76,16 +76,16 @@ def _table(description: str, kind: type) -> Any:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ExerciseConfig:
     """An exercise's manifest; see the descriptions of its keys."""
 
-    pictures_per_batch: int = declared(
+    images_per_batch: int = declared(
         "pictures in each of the stand-in's six files; 0 for an exercise without pictures",
         _is_count_or_none,
         "a whole number from 0 on",
         default=0,
     )
-    unseen_pictures: int = _count("pictures on which classifiers are judged", 2000)
+    unseen_images: int = _count("pictures on which classifiers are judged", 2000)
     shared: Sequence[str] = declared(
         "folders in grading/ whose mistakes and variants are this exercise's as well",
         _are_names,
@@ -118,7 +118,7 @@ class Manifest:
         default_factory=dict,
     )
     limits: LimitsOfTime = _table("what a submission may take", LimitsOfTime)
-    late: Late = _table("when the work is due, and what late work loses", Late)
+    late: LatePolicy = _table("when the work is due, and what late work loses", LatePolicy)
 
     @property
     def sandbox_limits(self) -> Limits:
@@ -126,7 +126,7 @@ class Manifest:
         return Limits(limits.memory_mb * MB, limits.files_mb * MB, limits.processes)
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_config(path: Path) -> ExerciseConfig:
     """Read a manifest.
 
     Raises
@@ -137,11 +137,11 @@ def read_manifest(path: Path) -> Manifest:
     try:
         stored = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ManifestError(f"{path} is missing: it says how the exercise is graded.") from None
+        raise ConfigError(f"{path} is missing: it says how the exercise is graded.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} is not valid TOML: {error}.") from None
-    values = checked(Manifest, stored, str(path))
-    for name, kind in (("limits", LimitsOfTime), ("late", Late)):
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    values = checked(ExerciseConfig, stored, str(path))
+    for name, kind in (("limits", LimitsOfTime), ("late", LatePolicy)):
         if name in values:
             values[name] = kind(**checked(kind, values[name], f"{path}, [{name}]"))
-    return Manifest(**values)
+    return ExerciseConfig(**values)

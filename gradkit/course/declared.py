@@ -8,7 +8,7 @@ from typing import Any
 from gradkit import GradkitError
 
 
-class ManifestError(GradkitError):
+class ConfigError(GradkitError):
     """A manifest is not what it should be; the text names the key and says what is wanted."""
 
 
@@ -35,10 +35,10 @@ def checked(kind: type, stored: Mapping[str, Any], where: str) -> dict[str, Any]
             known = "; ".join(
                 f"{key.name} ({key.metadata['description']})" for key in keys.values()
             )
-            raise ManifestError(f"{where} has the unknown key {name!r}. There are: {known}.")
+            raise ConfigError(f"{where} has the unknown key {name!r}. There are: {known}.")
         about = keys[name].metadata
         if not about["check"](value):
-            raise ManifestError(
+            raise ConfigError(
                 f"{where}: {name} = {value!r:.80} is not {about['wanted']}. It is "
                 f"{about['description']}."
             )

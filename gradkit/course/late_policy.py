@@ -20,7 +20,7 @@ def _is_percent(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Late:
+class LatePolicy:
     """[late]: when the work is due, and what becomes of work that comes later.
 
     What is lost is a part of all the points that can be earned, not of those that were, so that a

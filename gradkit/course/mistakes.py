@@ -3,11 +3,11 @@
     grading/EXERCISE/mistakes/ID.toml    a wrong body for a region, or the lines that differ
     grading/EXERCISE/variants/ID.toml    the same for code that is right, but not the solution
     grading/SHARED/...                   the same for all exercises whose manifest names the folder
-    grading/SHARED/words.toml            names and hints of mistakes that are written in each
+    grading/SHARED/descriptions.toml            names and hints of mistakes that are written in each
                                          exercise's own lines
 
 Either is *planted*: grafted into the solved tree. What a check makes of a planted mistake is the
-mistake's fingerprint (`answers_for`).
+mistake's fingerprint (`compute_answer_key`).
 """
 
 import tomllib
@@ -24,7 +24,7 @@ from assignment.checks.errors import KNOWN
 from assignment.checks.student import Student
 from assignment.workspace import regions
 from gradkit import GradkitError
-from gradkit.course.config import read_manifest
+from gradkit.course.config import read_config
 
 
 class BankError(GradkitError):
@@ -32,7 +32,7 @@ class BankError(GradkitError):
 
 
 @dataclass(frozen=True)
-class Tree:
+class SourceTree:
     """The texts of an exercise that hold regions: its files, and the cells of its notebook."""
 
     files: Mapping[str, str]
@@ -62,7 +62,7 @@ class Tree:
     def bodies(self) -> dict[str, regions.Body]:
         return {name: body for name, (_, body) in self.places.items()}
 
-    def planted(self, region: str, text: str) -> "Tree":
+    def with_region(self, region: str, text: str) -> "SourceTree":
         """A copy with another body in the region. Less indented text is moved to its place."""
         where, body = self.places[region]
         body = replace(body, text=text)
@@ -75,7 +75,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Plant:
+class Mutant:
     """One form of a mistake or variant: the tree that has it, and the checks it fails.
 
     `file` is where it is written, and `number` counts the forms for the same region in there.
@@ -90,7 +90,7 @@ class Plant:
     fails: tuple[str, ...]
     also: tuple[str, ...]
     edits: tuple[tuple[str, str], ...]
-    tree: Tree
+    tree: SourceTree
 
     def __str__(self) -> str:
         form = f", form {self.number + 1}" if self.number else ""
@@ -102,19 +102,19 @@ class Bank:
     """All that is known of an exercise besides its checks."""
 
     exercise: Exercise
-    solution: Tree
+    solution: SourceTree
     mistakes: Mapping[str, Mistake]
-    plants: tuple[Plant, ...]
-    variants: tuple[Plant, ...]
+    mutants: tuple[Mutant, ...]
+    variants: tuple[Mutant, ...]
 
 
-def solved_tree(exercise: Exercise, texts: Mapping[str, str]) -> Tree:
+def solved_tree(exercise: Exercise, texts: Mapping[str, str]) -> SourceTree:
     """The regions of a tree given as texts by path: the instructor's, or a starter."""
     files = {path: texts[path] for path in exercise.files}
     notebook = regions.read_notebook(texts[exercise.notebook], exercise.notebook)
     cells = regions.extract_cells(notebook, exercise.notebook)
     code = {name: text for name, text in cells.items() if regions.find(text, name)}
-    return Tree(files, code)
+    return SourceTree(files, code)
 
 
 def read_bank(exercise: Exercise, project: Path) -> Bank:
@@ -132,17 +132,17 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     folders = _folders(exercise.name, project)
     words = _words(folders)
     mistakes: dict[str, Mistake] = {}
-    plants: list[Plant] = []
+    mutants: list[Mutant] = []
     files = _files(folders, "mistakes")
     for id, path in files.items():
         stored = _read(path, ("name", "hint", "plant"), words)
         mistakes[id] = Mistake(stored["name"], _hint(path, stored))
-        plants.extend(_plants(path, stored, exercise, solution, project, files))
-    variants: list[Plant] = []
+        mutants.extend(_mutants(path, stored, exercise, solution, project, files))
+    variants: list[Mutant] = []
     for path in _files(folders, "variants").values():
         stored = _read(path, ("plant",))
-        variants.extend(_plants(path, stored, exercise, solution, project, files))
-    return Bank(exercise, solution, mistakes, tuple(plants), tuple(variants))
+        variants.extend(_mutants(path, stored, exercise, solution, project, files))
+    return Bank(exercise, solution, mistakes, tuple(mutants), tuple(variants))
 
 
 def bank_paths(name: str, project: Path) -> list[Path]:
@@ -156,13 +156,13 @@ def bank_paths(name: str, project: Path) -> list[Path]:
 
 MANIFEST = "exercise.toml"
 
-WORDS = "words.toml"
+WORDS = "descriptions.toml"
 
 
 def _folders(name: str, project: Path) -> list[Path]:
     """An exercise's own folder in `grading`, and then those that it shares with others."""
     own = project / "grading" / name
-    shared = [project / "grading" / folder for folder in read_manifest(own / MANIFEST).shared]
+    shared = [project / "grading" / folder for folder in read_config(own / MANIFEST).shared]
     for folder in shared:
         if not folder.is_dir():
             raise BankError(f"{own / MANIFEST} shares {folder.name!r}; there is no {folder}.")
@@ -225,7 +225,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "body": (_is_text, 'body = """all lines of the region"""'),
 }
 
-_PLANT_KEYS = ("region", "fails", "also", "replace", "body")
+_MUTANT_KEYS = ("region", "fails", "also", "replace", "body")
 
 
 # What is planted is Python, except in the mistakes of writing something that is not.
@@ -260,7 +260,7 @@ def _read(
         if key != "hint" and not stored.get(key):
             raise BankError(f"{path} has no {key!r}. Write {_KEYS[key][1]}.")
     for about in stored["plant"]:
-        _require_shape(path, about, _PLANT_KEYS)
+        _require_shape(path, about, _MUTANT_KEYS)
         if "region" not in about:
             raise BankError(f"{path} has a plant without a region. Write {_KEYS['region'][1]}.")
         if ("body" in about) == ("replace" in about):
@@ -272,7 +272,7 @@ def _require_shape(path: Path, table: Mapping[str, Any], keys: tuple[str, ...]) 
     """Raise BankError for an unknown key, or a value that is not what its key is for."""
     for key, value in table.items():
         if key not in keys:
-            place = "a plant with " if keys is _PLANT_KEYS else ""
+            place = "a plant with " if keys is _MUTANT_KEYS else ""
             raise BankError(f"{path} has {place}the unknown key {key!r}; there are {list(keys)}.")
         fits, example = _KEYS[key]
         if not fits(value):
@@ -289,14 +289,14 @@ def _hint(path: Path, stored: Mapping[str, Any]) -> str:
     raise BankError(f"{path} has no hint, and its name is none of {sorted(known)}.")
 
 
-def _plants(
+def _mutants(
     path: Path,
     stored: Mapping[str, Any],
     exercise: Exercise,
-    solution: Tree,
+    solution: SourceTree,
     project: Path,
     mistakes: Container[str],
-) -> Iterator[Plant]:
+) -> Iterator[Mutant]:
     numbers: dict[str, int] = {}
     for about in stored["plant"]:
         region, fails = about["region"], tuple(about.get("fails", ()))
@@ -320,13 +320,13 @@ def _plants(
             body = body.replace(old, new)
         body = about.get("body", body)
         _require_no_markers(path, region, body)
-        tree = solution.planted(region, body)
+        tree = solution.with_region(region, body)
         if stored.get("name") not in _NOT_PYTHON:
             where, _ = solution.places[region]
             _require_python(path, region, tree.texts[where])
         number = numbers[region] = numbers.get(region, -1) + 1
         file = path.relative_to(project).as_posix()
-        yield Plant(path.stem, file, number, region, fails, also, edits, tree)
+        yield Mutant(path.stem, file, number, region, fails, also, edits, tree)
 
 
 def _require_no_markers(path: Path, region: str, body: str) -> None:

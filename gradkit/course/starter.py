@@ -17,10 +17,10 @@ from assignment.workspace.regions import (
     write_notebook,
 )
 from assignment.workspace.starter import (
-    RECORD,
-    describe,
+    STARTER_MANIFEST,
     path_fault,
-    read_record,
+    read_manifest,
+    write_manifest,
 )
 from gradkit.course.exercises import exercise_names, exercise_paths, read_starters
 from gradkit.course.instructor_tree import ReleaseError, list_files, read_text
@@ -59,7 +59,7 @@ def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dic
     readme = read_text(project, STUDENTS_README)
     texts["README.md"] = students_readme(readme, names, starter, about)
     version = f"{_declared_version(project)}+{starter_digest(texts)}"
-    texts[RECORD] = describe(starter, names, version, texts)
+    texts[STARTER_MANIFEST] = write_manifest(starter, names, version, texts)
     return {path: texts[path].encode() for path in sorted(texts)}
 
 
@@ -104,7 +104,7 @@ def _first_line(source: str) -> str:
 def starter_versions(project: Path, exercise: str) -> frozenset[str]:
     """The versions of the starters that are made today and hold an exercise."""
     return frozenset(
-        read_record(starter_files(project, names, name)[RECORD].decode()).version
+        read_manifest(starter_files(project, names, name)[STARTER_MANIFEST].decode()).version
         for name, names in read_starters(project).items()
         if exercise in names
     )

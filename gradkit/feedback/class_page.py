@@ -17,10 +17,10 @@ from matplotlib.ticker import MaxNLocator
 from assignment.checks.display import MARKS
 from assignment.checks.verdict import Status
 from gradkit.course.late_policy import how_long
-from gradkit.feedback.html import INK, picture, render, write
+from gradkit.feedback.html import INK, as_svg, render, write
 from gradkit.feedback.student_page import FOLDER, pack, page_names, write_feedback
-from gradkit.gradebook.database import Grades
-from gradkit.gradebook.grades import Class, Item, Standing, opened
+from gradkit.gradebook.database import GradebookFolder
+from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, opened
 
 BLUE, GREY = "#2f7fc1", "#8c959f"  # to be seen on white and on black
 
@@ -43,7 +43,7 @@ OUTCOMES = (
 class Row:
     """A student on the page."""
 
-    standing: Standing
+    student_grade: StudentGrade
     link: str
     strip: str  # a mark for each check
     spoken: str  # the same for those who hear it
@@ -56,11 +56,11 @@ class Row:
     def words(self) -> str:
         """What a filter looks at."""
         parts = (
-            self.standing.student,
+            self.student_grade.student,
             self.next,
             self.status,
             *self.mistakes,
-            *self.standing.notes,
+            *self.student_grade.notes,
         )
         return "\n".join(parts).lower()
 
@@ -95,72 +95,75 @@ class Stuck:
     rows: tuple[tuple[Row, str], ...]  # and what is said to them
 
 
-def class_page(class_: Class, links: Mapping[str, str]) -> str:
+def class_page(class_grades: ClassGrades, links: Mapping[str, str]) -> str:
     """The page; `links` lead from it to the students' own."""
-    rows = tuple(_row(standing, links[standing.student]) for standing in class_.standings)
-    graded = [row for row in rows if row.standing.result is not None]
-    scores = [row.standing.score for row in graded if row.standing.score is not None]
-    failing = _failing(class_, graded)
+    rows = tuple(
+        _row(student_grade, links[student_grade.student])
+        for student_grade in class_grades.student_grades
+    )
+    graded = [row for row in rows if row.student_grade.result is not None]
+    scores = [row.student_grade.score for row in graded if row.student_grade.score is not None]
+    failing = _failing(class_grades, graded)
     return render(
         "class",
-        title=class_.exercise.title,
+        title=class_grades.exercise.title,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        maximum=class_.maximum,
+        maximum=class_grades.maximum,
         rows=rows,
         graded=graded,
-        numbers=_numbers(class_, rows, graded, scores),
-        histogram=_histogram(scores, class_.maximum) if scores else "",
+        numbers=_numbers(class_grades, rows, graded, scores),
+        histogram=_histogram(scores, class_grades.maximum) if scores else "",
         bars=_bars(failing) if graded else "",
         failing=failing,
         outcomes=[name for name, *_ in OUTCOMES],
         mistakes=_mistakes(graded),
-        stuck=_stuck(class_, graded),
-        untouched=[row for row in graded if not _attempted(row.standing)],
-        ungraded=[row for row in rows if row.standing.result is None],
-        checks=class_.exercise.checks,
-        open=sum(len(row.standing.open) for row in rows),
+        stuck=_stuck(class_grades, graded),
+        untouched=[row for row in graded if not _attempted(row.student_grade)],
+        ungraded=[row for row in rows if row.student_grade.result is None],
+        checks=class_grades.exercise.checks,
+        open=sum(len(row.student_grade.open) for row in rows),
         statuses=sorted({row.status for row in rows}),
     )
 
 
 def _numbers(
-    class_: Class, rows: tuple[Row, ...], graded: list[Row], scores: list[float]
+    class_grades: ClassGrades, rows: tuple[Row, ...], graded: list[Row], scores: list[float]
 ) -> list[tuple[str, str]]:
     numbers = [("students", str(len(rows))), ("graded", str(len(graded)))]
     if scores:
         numbers += [
-            (f"median, of {class_.maximum}", f"{statistics.median(scores):g}"),
+            (f"median, of {class_grades.maximum}", f"{statistics.median(scores):g}"),
             ("mean", f"{statistics.fmean(scores):.1f}"),
         ]
     late = sum(bool(row.late) for row in rows)
     return numbers + [("late", str(late))] * bool(late)
 
 
-def _row(standing: Standing, link: str) -> Row:
-    verdicts = [item.verdict for item in standing.checks if item.verdict]
+def _row(student_grade: StudentGrade, link: str) -> Row:
+    verdicts = [item.verdict for item in student_grade.checks if item.verdict]
     passed = sum(verdict.passed for verdict in verdicts)
-    late = bool(standing.late and standing.result)
-    ahead = [item for item in standing.checks if not _passes(item)]
+    late = bool(student_grade.late and student_grade.result)
+    ahead = [item for item in student_grade.checks if not _passes(item)]
     return Row(
-        standing,
+        student_grade,
         quote(link),
         "".join(MARKS[verdict.status] for verdict in verdicts),
-        f"{passed} of {len(standing.checks)} checks passed" if verdicts else "no checks",
-        ahead[0].title if ahead and standing.result else "",
+        f"{passed} of {len(student_grade.checks)} checks passed" if verdicts else "no checks",
+        ahead[0].title if ahead and student_grade.result else "",
         tuple(dict.fromkeys(v.headline for v in verdicts if v.mistake)),
-        how_long(standing.late) if late else "",
-        "late" if late else standing.entry.status,
+        how_long(student_grade.late) if late else "",
+        "late" if late else student_grade.record.status,
     )
 
 
-def _passes(item: Item) -> bool:
+def _passes(item: ItemScore) -> bool:
     return item.verdict is not None and item.verdict.passed
 
 
-def _failing(class_: Class, graded: list[Row]) -> list[Failing]:
+def _failing(class_grades: ClassGrades, graded: list[Row]) -> list[Failing]:
     failing = []
-    for number, check in enumerate(class_.exercise.checks):
-        verdicts = [row.standing.checks[number].verdict for row in graded]
+    for number, check in enumerate(class_grades.exercise.checks):
+        verdicts = [row.student_grade.checks[number].verdict for row in graded]
         counted = Counter(verdict.status for verdict in verdicts if verdict)
         counts = (sum(counted[status] for status in statuses) for _, statuses, *_ in OUTCOMES)
         failing.append(Failing(check.title, tuple(counts)))
@@ -172,7 +175,7 @@ def _mistakes(graded: list[Row]) -> list[Mistake]:
     titles: dict[str, dict[str, None]] = {}
     for row in graded:
         students.update(row.mistakes)
-        for item in row.standing.checks:
+        for item in row.student_grade.checks:
             if item.verdict and item.verdict.mistake:
                 titles.setdefault(item.verdict.headline, {})[item.title] = None
     most = max(students.values(), default=1)
@@ -182,28 +185,28 @@ def _mistakes(graded: list[Row]) -> list[Mistake]:
     ]
 
 
-def _attempted(standing: Standing) -> list[int]:
+def _attempted(student_grade: StudentGrade) -> list[int]:
     """The numbers of the checks for which there is anything to judge."""
     idle = (Status.NOT_ATTEMPTED, Status.WAITING)
     return [
         number
-        for number, item in enumerate(standing.checks)
+        for number, item in enumerate(student_grade.checks)
         if item.verdict and item.verdict.status not in idle
     ]
 
 
-def _stuck(class_: Class, graded: list[Row]) -> list[Stuck]:
+def _stuck(class_grades: ClassGrades, graded: list[Row]) -> list[Stuck]:
     """Who has come to a check, has not passed it, and has passed nothing that comes after it."""
     found: dict[int, list[tuple[Row, str]]] = {}
     for row in graded:
-        checks = row.standing.checks
+        checks = row.student_grade.checks
         passed = [number for number, item in enumerate(checks) if _passes(item)]
         last = passed[-1] if passed else -1
-        beyond = [number for number in _attempted(row.standing) if number > last]
+        beyond = [number for number in _attempted(row.student_grade) if number > last]
         if beyond and last + 1 < len(checks):
             verdict = checks[beyond[0]].verdict
             found.setdefault(beyond[0], []).append((row, verdict.headline if verdict else ""))
-    titles = [check.title for check in class_.exercise.checks]
+    titles = [check.title for check in class_grades.exercise.checks]
     return [Stuck(titles[number], tuple(rows)) for number, rows in sorted(found.items())]
 
 
@@ -226,7 +229,7 @@ def _histogram(scores: list[float], maximum: int) -> Markup:
         for low, count in zip(edges, np.asarray(counts), strict=False)
         if count
     ]
-    return picture(figure, f"How many students have how many points: {', '.join(told)}.")
+    return as_svg(figure, f"How many students have how many points: {', '.join(told)}.")
 
 
 def _bars(failing: list[Failing]) -> Markup:
@@ -255,7 +258,7 @@ def _bars(failing: list[Failing]) -> Markup:
         "What came of each check; the table below has the numbers. Most often failed: "
         f"{worst.title}, by {worst.rate:.0%}."
     )
-    return picture(figure, sentence)
+    return as_svg(figure, sentence)
 
 
 def _plain(axes: Axes) -> None:
@@ -273,11 +276,11 @@ def _plain(axes: Axes) -> None:
 CLASS_PAGE = "class.html"
 
 
-def write_pages(grades: Grades, zipped: bool = False) -> tuple[Class, list[Path]]:
+def write_pages(grades: GradebookFolder, zipped: bool = False) -> tuple[ClassGrades, list[Path]]:
     """Write the page of the class and those of its students; what was written."""
-    with opened(grades) as (ledger, class_):
-        folder = write_feedback(class_, ledger, grades.out)
-        links = {student: f"{FOLDER}/{name}" for student, name in page_names(class_).items()}
+    with opened(grades) as (database, class_grades):
+        folder = write_feedback(class_grades, database, grades.out)
+        links = {student: f"{FOLDER}/{name}" for student, name in page_names(class_grades).items()}
         place = grades.out / CLASS_PAGE
-        write(place, class_page(class_, links))
-        return class_, [place, folder, *([pack(class_, grades.out)] if zipped else [])]
+        write(place, class_page(class_grades, links))
+        return class_grades, [place, folder, *([pack(class_grades, grades.out)] if zipped else [])]

@@ -52,7 +52,7 @@ def write(path: Path, page: str) -> None:
     unfinished.replace(path)
 
 
-def picture(figure: Figure, sentence: str) -> Markup:
+def as_svg(figure: Figure, sentence: str) -> Markup:
     """A figure as SVG to stand in a page; the sentence is for those who cannot see it.
 
     The same figure gives the same text, and no two pictures of a page share the names in them.

@@ -12,8 +12,8 @@ from mistune.plugins.math import math
 from mistune.plugins.table import table
 
 # Some nested marks take the parser a time that grows with the square of their number.
-MOST_CHARACTERS = 20_000
-MOST_MARKS = 2_000
+MAX_CHARACTERS = 20_000
+MAX_MARKS = 2_000
 _MARKS = "[]()<>*_`!|#>-"
 
 
@@ -36,7 +36,7 @@ class _Plain(mistune.HTMLRenderer):
 
 def as_html(text: str) -> Markup:
     """A text in Markdown as HTML for a page; as it was written where it is too long."""
-    if len(text) > MOST_CHARACTERS or sum(map(text.count, _MARKS)) > MOST_MARKS:
+    if len(text) > MAX_CHARACTERS or sum(map(text.count, _MARKS)) > MAX_MARKS:
         return _as_written(text)
     try:
         return Markup(_markdown()(text))

@@ -22,9 +22,9 @@ from assignment import PROJECT
 from assignment.checks.verdict import Status, Verdict
 from assignment.workspace.regions import read_notebook, region_of, source_of
 
-MOST_LINES = 12
-MOST_CHARACTERS = 300
-MOST_NUMBERS = 16
+MAX_LINES = 12
+MAX_CHARACTERS = 300
+MAX_NUMBERS = 16
 LEFT_OUT = "(The rest of it is not shown here; the checks in your own copy show it.)"
 
 # In the messages of Python's and numpy's exceptions, beside the words of the kit's own checks.
@@ -65,7 +65,9 @@ _WORD = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"\d+")
 
 
-def told(verdict: Verdict, files: Mapping[str, bytes], cells: Mapping[str, str]) -> Verdict:
+def redact_for_student(
+    verdict: Verdict, files: Mapping[str, bytes], cells: Mapping[str, str]
+) -> Verdict:
     """The verdict on a submission with these files and cells, as its student may see it."""
     if verdict.status in (Status.PASSED, Status.WAITING):
         return verdict
@@ -106,8 +108,8 @@ class _Own:
     def is_harmless(self, text: str) -> bool:
         numbers = _NUMBER.findall(text)
         return (
-            len(text) <= MOST_CHARACTERS
-            and len(numbers) <= MOST_NUMBERS
+            len(text) <= MAX_CHARACTERS
+            and len(numbers) <= MAX_NUMBERS
             and all(len(number) <= 4 for number in numbers)
             and not re.search(r"\d[.\w]*[.e]\d", text)
             and all(map(self.knows, _WORD.findall(text)))
@@ -127,7 +129,7 @@ class _Own:
                 kept.append(f"{raised['kind']}: {LEFT_OUT}")
         if lines and not kept:
             return LEFT_OUT
-        return "\n".join(kept[:MOST_LINES])
+        return "\n".join(kept[:MAX_LINES])
 
     def _is_place(self, line: str) -> bool:
         if found := _FRAME.fullmatch(line):

@@ -23,18 +23,18 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from assignment.checks.answer_key import Answers
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Check, Exercise
 from assignment.checks.differences import quantity, relative_error
 from assignment.checks.verdict import Status, Verdict
 from gradkit import GradkitError
 from gradkit.course.late_policy import how_long
 from gradkit.course.questions import Question, is_answered
-from gradkit.feedback.html import picture, render, write
-from gradkit.feedback.redact import told
+from gradkit.feedback.html import as_svg, render, write
+from gradkit.feedback.redact import redact_for_student
 from gradkit.gradebook import export as exports
-from gradkit.gradebook.database import Ledger, Result
-from gradkit.gradebook.grades import Class, Item, Standing
+from gradkit.gradebook.database import GradebookDatabase, GradingResult
+from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade
 
 FOLDER = "feedback"
 ZIP = "feedback.zip"
@@ -60,7 +60,7 @@ class Miss:
 class Line:
     """A check on a student's page."""
 
-    item: Item
+    item: ItemScore
     verdict: Verdict | None  # as the student may see it
     same_as: str = ""  # the check in which the same has been said already
     misses: tuple[Miss, ...] = ()
@@ -71,14 +71,14 @@ class Line:
         return self.item.points == self.item.out_of
 
 
-def page_names(class_: Class) -> dict[str, str]:
+def page_names(class_grades: ClassGrades) -> dict[str, str]:
     """The names of the students' pages, by student: names that every computer takes for a file's.
 
     Two students never share one, even where capital letters are taken for small ones.
     """
     names: dict[str, str] = {}
     taken: set[str] = set()
-    for student in sorted(standing.student for standing in class_.standings):
+    for student in sorted(student_grade.student for student_grade in class_grades.student_grades):
         clean = _LEFT_OUT_OF_NAMES.sub("_", student).strip(" .")
         if clean != student or clean.casefold() in taken:
             clean = f"{clean}~{hashlib.sha256(student.encode()).hexdigest()[:8]}"
@@ -87,7 +87,7 @@ def page_names(class_: Class) -> dict[str, str]:
     return names
 
 
-def write_feedback(class_: Class, ledger: Ledger, out: Path) -> Path:
+def write_feedback(class_grades: ClassGrades, database: GradebookDatabase, out: Path) -> Path:
     """Write a page for each student into OUT/feedback, in the place of older ones; the folder.
 
     Raises
@@ -106,13 +106,16 @@ def write_feedback(class_: Class, ledger: Ledger, out: Path) -> Path:
         )
     fresh.mkdir(parents=True)
     try:
-        names = page_names(class_)
-        answers: dict[str, Answers | None] = {}
-        for standing in class_.standings:
-            exam = standing.result.key.exam if standing.result else ""
-            if exam not in answers:
-                answers[exam] = ledger.answers(exam)
-            write(fresh / names[standing.student], page(class_, standing, answers[exam]))
+        names = page_names(class_grades)
+        answer_key: dict[str, AnswerKey | None] = {}
+        for student_grade in class_grades.student_grades:
+            spec = student_grade.result.key.spec if student_grade.result else ""
+            if spec not in answer_key:
+                answer_key[spec] = database.answer_key(spec)
+            write(
+                fresh / names[student_grade.student],
+                page(class_grades, student_grade, answer_key[spec]),
+            )
         if folder.exists():
             folder.rename(fresh / "old")
             shutil.rmtree(fresh / "old")
@@ -122,34 +125,36 @@ def write_feedback(class_: Class, ledger: Ledger, out: Path) -> Path:
     return folder
 
 
-def pack(class_: Class, out: Path) -> Path:
+def pack(class_grades: ClassGrades, out: Path) -> Path:
     """Pack the pages that were written into OUT/feedback.zip, as platforms want them named."""
-    names = page_names(class_)
+    names = page_names(class_grades)
     path, unfinished = out / ZIP, out / f".{ZIP}.tmp"
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-        for standing in class_.standings:
-            name = names[standing.student]
-            archive.write(out / FOLDER / name, exports.upload_name(standing.entry, name))
+        for student_grade in class_grades.student_grades:
+            name = names[student_grade.student]
+            archive.write(out / FOLDER / name, exports.upload_name(student_grade.record, name))
     unfinished.replace(path)
     return path
 
 
-def page(class_: Class, standing: Standing, answers: Answers | None) -> str:
-    """A student's page; `answers` are those of the exam that the result is of."""
-    lines = tuple(_lines(class_.exercise, standing, answers))
-    asked = {question.name: question for question in class_.questions}
-    questions = [_Asked(item, asked[item.name]) for item in standing.questions]
+def page(
+    class_grades: ClassGrades, student_grade: StudentGrade, answer_key: AnswerKey | None
+) -> str:
+    """A student's page; `answer_key` are those of the exam that the result is of."""
+    lines = tuple(_lines(class_grades.exercise, student_grade, answer_key))
+    asked = {question.name: question for question in class_grades.questions}
+    questions = [_Asked(item, asked[item.name]) for item in student_grade.questions]
     return render(
         "feedback",
-        title=class_.exercise.title,
-        standing=standing,
+        title=class_grades.exercise.title,
+        student_grade=student_grade,
         to_mend=[line for line in lines if not line.passed],
         passed=[line for line in lines if line.passed],
         plots=[plot for line in lines for plot in line.plots],
         questions=questions,
-        late=how_long(standing.late) if standing.late else "",
-        due=class_.late.due,
-        why=_why_ungraded(standing),
+        late=how_long(student_grade.late) if student_grade.late else "",
+        due=class_grades.late.due,
+        why=_why_ungraded(student_grade),
     )
 
 
@@ -157,7 +162,7 @@ def page(class_: Class, standing: Standing, answers: Answers | None) -> str:
 class _Asked:
     """A question with its answer, on a student's page."""
 
-    item: Item
+    item: ItemScore
     question: Question
 
     @property
@@ -165,48 +170,50 @@ class _Asked:
         return is_answered(self.item.answer)
 
 
-def _why_ungraded(standing: Standing) -> str:
+def _why_ungraded(student_grade: StudentGrade) -> str:
     """Why there is no result; the grader's other notes may name other students."""
-    status = standing.entry.status
-    if standing.result is not None:
+    status = student_grade.record.status
+    if student_grade.result is not None:
         return ""
     if status == "refused":
-        return standing.entry.notes[0]
+        return student_grade.record.notes[0]
     if status == "nothing handed in":
         return "Nothing was handed in under your name."
     return "Your work could not be graded, through no fault of its own. It is not lost."
 
 
-def _lines(exercise: Exercise, standing: Standing, answers: Answers | None) -> Iterator[Line]:
-    result, said = standing.result, dict[tuple[str, str, str], str]()
-    for check, item in zip(exercise.checks, standing.checks, strict=True):
+def _lines(
+    exercise: Exercise, student_grade: StudentGrade, answer_key: AnswerKey | None
+) -> Iterator[Line]:
+    result, said = student_grade.result, dict[tuple[str, str, str], str]()
+    for check, item in zip(exercise.checks, student_grade.checks, strict=True):
         if result is None or item.verdict is None:
             yield Line(item, None)
             continue
         handed_in = result.handed_in
         files = {path: text.encode("latin-1") for path, text in handed_in["files"].items()}
-        verdict = told(item.verdict, files, handed_in["cells"])
+        verdict = redact_for_student(item.verdict, files, handed_in["cells"])
         same = (verdict.headline, verdict.quoted, verdict.hint)
         before = said.setdefault(same, item.title)
         yield Line(
             item,
             verdict,
             before if before != item.title and (verdict.quoted or verdict.hint) else "",
-            tuple(_misses(check, item.verdict, result, answers)),
+            tuple(_misses(check, item.verdict, result, answer_key)),
             tuple(_plots(check, result)),
         )
 
 
 def _misses(
-    check: Check, verdict: Verdict, result: Result, answers: Answers | None
+    check: Check, verdict: Verdict, result: GradingResult, answer_key: AnswerKey | None
 ) -> Iterator[Miss]:
     """Which of the arrays are off, for a check that compares numbers."""
     outcome = result.outcomes.get(check.name)
-    if verdict.status is not Status.WRONG or not outcome or not outcome.arrays or not answers:
+    if verdict.status is not Status.WRONG or not outcome or not outcome.arrays or not answer_key:
         return
-    reference = answers.reference.get(check.name, {})
+    reference = answer_key.reference.get(check.name, {})
     for name, expected in reference.items():
-        if quantity(name) not in check.judged:
+        if quantity(name) not in check.compared:
             continue
         came = outcome.arrays.get(name)
         if came is None:
@@ -239,7 +246,7 @@ def _size(came: NDArray[Any], expected: NDArray[Any]) -> str:
     return ""
 
 
-def _plots(check: Check, result: Result) -> Iterator[tuple[str, Markup]]:
+def _plots(check: Check, result: GradingResult) -> Iterator[tuple[str, Markup]]:
     """What came out, drawn; nothing where it cannot be, since a student may send anything."""
     outcome = result.outcomes.get(check.name)
     if check.plots is None or outcome is None or not outcome.arrays:
@@ -247,4 +254,4 @@ def _plots(check: Check, result: Result) -> Iterator[tuple[str, Markup]]:
     with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for sentence, figure in check.plots(outcome.arrays):
-            yield sentence, picture(figure, sentence)
+            yield sentence, as_svg(figure, sentence)

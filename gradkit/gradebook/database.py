@@ -1,6 +1,6 @@
 """The ledger: what is known of a class's submissions, each result as soon as there is one.
 
-It is one SQLite file. `entries` are the submissions as they lie in the class's folder; `results`
+It is one SQLite file. `records` are the submissions as they lie in the class's folder; `results`
 what came of the work in them, once for each student, work, exam and kit, however often it is handed
 in; `outcomes` what the checks returned, so that it can be judged again. A result is written in one
 transaction, so that a grader who is killed loses what is being graded, and nothing else.
@@ -19,14 +19,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assignment.checks.answer_key import Answers
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Outcome
 from assignment.checks.graded import read_outcome, write_outcome
 from assignment.checks.verdict import Status, Verdict
 from gradkit import GradkitError
 from gradkit.processes import started
 
-LEDGER = "gradebook.sqlite"
+DATABASE_NAME = "gradebook.sqlite"
 
 VERSION = "2"
 
@@ -63,7 +63,7 @@ CREATE TABLE IF NOT EXISTS claims (
 
 
 @dataclass(frozen=True)
-class Grades:
+class GradebookFolder:
     """Whose ledger it is: the instructor's tree, the exercise, and the folder where it lies."""
 
     project: Path
@@ -73,7 +73,7 @@ class Grades:
 
 def exercise_of(folder: Path) -> str | None:
     """The exercise whose ledger lies in a folder, if there is one that can be read."""
-    path = folder / LEDGER
+    path = folder / DATABASE_NAME
     if not path.is_file():
         return None
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
@@ -82,20 +82,20 @@ def exercise_of(folder: Path) -> str | None:
     return None
 
 
-class LedgerError(GradkitError):
+class DatabaseError(GradkitError):
     """The ledger cannot be used as asked; the text says why."""
 
 
-class Key(NamedTuple):
+class ResultKey(NamedTuple):
     """What a result is of: one student's work, by its digest, in one exam, graded by one kit."""
 
     student: str
     work: str
-    exam: str
+    spec: str
     kit: str
 
 
-class Outcomes(Mapping[str, Outcome]):
+class PackedOutcomes(Mapping[str, Outcome]):
     """What the checks returned, by name: packed as the ledger keeps it, read when asked for.
 
     Those of one submission are a third of a megabyte, most of it weights, and take 20 ms to pack.
@@ -106,8 +106,8 @@ class Outcomes(Mapping[str, Outcome]):
         self.packed = packed
 
     @classmethod
-    def pack(cls, outcomes: Mapping[str, Outcome]) -> "Outcomes":
-        if isinstance(outcomes, Outcomes):
+    def pack(cls, outcomes: Mapping[str, Outcome]) -> "PackedOutcomes":
+        if isinstance(outcomes, PackedOutcomes):
             return outcomes
         texts = {name: json.dumps(write_outcome(one)) for name, one in outcomes.items()}
         return cls({name: zlib.compress(text.encode()) for name, text in texts.items()})
@@ -123,10 +123,10 @@ class Outcomes(Mapping[str, Outcome]):
 
 
 @dataclass(frozen=True)
-class Result:
+class GradingResult:
     """What came of a student's work; `again` says that it is to be tried once more, alone."""
 
-    key: Key
+    key: ResultKey
     verdicts: Mapping[str, Verdict]
     outcomes: Mapping[str, Outcome] = field(repr=False)
     handed_in: Mapping[str, Any] = field(repr=False)  # files (as text), cells, answers
@@ -139,7 +139,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SubmissionRecord:
     """A submission as it lies in the class's folder.
 
     `status` is "graded", "superseded" (by a later one of the same student), "refused" (it cannot be
@@ -158,7 +158,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Manual:
+class ManualGrade:
     """What a person gave a student for a check or an answer.
 
     Attributes
@@ -179,7 +179,7 @@ class Manual:
     answer: str = ""
 
 
-class Ledger:
+class GradebookDatabase:
     """The ledger in a folder; made where there is none.
 
     Raises
@@ -189,12 +189,12 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, exercise: str) -> None:
-        self.path = folder / LEDGER
+        self.path = folder / DATABASE_NAME
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         except sqlite3.Error as error:
-            raise LedgerError(f"{self.path} cannot be opened ({error}).") from error
+            raise DatabaseError(f"{self.path} cannot be opened ({error}).") from error
         try:
             self._open(exercise)
         except BaseException:
@@ -213,12 +213,12 @@ class Ledger:
             for name, value in (("version", VERSION), ("exercise", exercise)):
                 found = self._remember(name, value)
                 if found != value:
-                    raise LedgerError(
+                    raise DatabaseError(
                         f"{self.path} is of {name} {found!r}, but {value!r} is asked for. Give "
                         "--out another folder."
                     )
         except (sqlite3.Error, OSError) as error:
-            raise LedgerError(
+            raise DatabaseError(
                 f"{self.path} cannot be used ({error}). If it is damaged, give --out another "
                 "folder."
             ) from error
@@ -236,7 +236,7 @@ class Ledger:
         """
         found = int(self._remember("secret", str(secrets.randbits(128) if seed is None else seed)))
         if seed not in (None, found):
-            raise LedgerError(
+            raise DatabaseError(
                 f"{self.path} was begun with another seed, and a class is graded with one. Leave "
                 "--seed out, or give --out another folder."
             )
@@ -261,43 +261,45 @@ class Ledger:
 
     # --- what is computed once -------------------------------------------------------------------
 
-    def answers(self, exam: str) -> Answers | None:
+    def answer_key(self, spec: str) -> AnswerKey | None:
         """The right answers for an exam, where they were kept."""
-        found = self._db.execute("SELECT answers FROM answers WHERE exam = ?", (exam,)).fetchone()
-        return Answers.from_json(zlib.decompress(found[0]).decode()) if found else None
+        found = self._db.execute("SELECT answers FROM answers WHERE exam = ?", (spec,)).fetchone()
+        return AnswerKey.from_json(zlib.decompress(found[0]).decode()) if found else None
 
-    def keep_answers(self, exam: str, answers: Answers) -> None:
-        packed = zlib.compress(answers.to_json().encode())
-        self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (exam, packed))
+    def save_answer_key(self, spec: str, answer_key: AnswerKey) -> None:
+        packed = zlib.compress(answer_key.to_json().encode())
+        self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (spec, packed))
 
-    def is_proved(self, exam: str, kit: str) -> bool:
+    def is_verified(self, spec: str, kit: str) -> bool:
         """Whether the solution has come through this exam with all its points."""
         query = "SELECT 1 FROM about WHERE name = ?"
-        return self._db.execute(query, (f"proved {exam} {kit}",)).fetchone() is not None
+        return self._db.execute(query, (f"proved {spec} {kit}",)).fetchone() is not None
 
-    def keep_proved(self, exam: str, kit: str) -> None:
-        self._remember(f"proved {exam} {kit}", "yes")
+    def mark_verified(self, spec: str, kit: str) -> None:
+        self._remember(f"proved {spec} {kit}", "yes")
 
     # --- entries ---------------------------------------------------------------------------------
 
-    def enter(self, entry: Entry) -> None:
+    def save_submission(self, record: SubmissionRecord) -> None:
         """Write down a submission, or what is new of it."""
-        values = (*list(vars(entry).values())[:5], json.dumps(entry.notes), entry.dated)
+        values = (*list(vars(record).values())[:5], json.dumps(record.notes), record.dated)
         self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
-    def entry(self, student: str, submission: str) -> Entry:
+    def record(self, student: str, submission: str) -> SubmissionRecord:
         """What was written down of a submission."""
         query = "SELECT * FROM entries WHERE student = ? AND submission = ?"
         return _entry(self._db.execute(query, (student, submission)).fetchone())
 
-    def entries(self) -> list[Entry]:
+    def records(self) -> list[SubmissionRecord]:
         """All submissions, by student and time."""
         rows = self._db.execute("SELECT * FROM entries ORDER BY student, received, submission")
         return list(map(_entry, rows))
 
     # --- what people give ------------------------------------------------------------------------
 
-    def give(self, given: Iterable[Manual], taken_back: Iterable[tuple[str, str]] = ()) -> None:
+    def save_manual_grades(
+        self, given: Iterable[ManualGrade], taken_back: Iterable[tuple[str, str]] = ()
+    ) -> None:
         """Write down what a person gave, in the place of what was there, all of it or nothing.
 
         Of what is taken back, by student and item, counts again what the kit found.
@@ -309,17 +311,17 @@ class Ledger:
                 [(*vars(manual).values(), time.time()) for manual in given],
             )
 
-    def manual(self) -> dict[tuple[str, str], Manual]:
+    def manual(self) -> dict[tuple[str, str], ManualGrade]:
         """What people gave, by student and item."""
         query = "SELECT student, item, points, comment, answer FROM manual"
-        return {row[:2]: Manual(*row) for row in self._db.execute(query)}
+        return {row[:2]: ManualGrade(*row) for row in self._db.execute(query)}
 
     # --- results ---------------------------------------------------------------------------------
 
-    def claim(self, key: Key, seconds: float) -> bool:
+    def claim(self, key: ResultKey, seconds: float) -> bool:
         """Whether this grader is to grade a work: no result is there, nor another at work on it.
 
-        A claim ends with `seconds`, with `settle`, or with the grader who has made it.
+        A claim ends with `seconds`, with `save_result`, or with the grader who has made it.
         """
         with self._transaction() as db:
             if self._result_id(key) is not None:
@@ -332,7 +334,7 @@ class Ledger:
             db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", values)
         return True
 
-    def settle(self, key: Key, result: Result | None = None) -> None:
+    def save_result(self, key: ResultKey, result: GradingResult | None = None) -> None:
         """End a claim, with its result if there is one; a result that was there is replaced."""
         with self._transaction() as db:
             db.execute("DELETE FROM claims WHERE student = ? AND work = ?", (key.student, key.work))
@@ -349,26 +351,28 @@ class Ledger:
             ).lastrowid
             db.executemany(
                 "INSERT INTO outcomes VALUES (?, ?, ?)",
-                [(new, *item) for item in Outcomes.pack(result.outcomes).packed.items()],
+                [(new, *item) for item in PackedOutcomes.pack(result.outcomes).packed.items()],
             )
 
-    def result(self, key: Key) -> Result | None:
+    def result(self, key: ResultKey) -> GradingResult | None:
         """The result of a work, if there is one."""
         found = self._result_id(key)
         return None if found is None else self._read_result(found)
 
-    def latest(self, key: Key) -> Result | None:
+    def latest(self, key: ResultKey) -> GradingResult | None:
         """The result of a work, or else the last one that a former exam or kit gave it."""
         query = "SELECT id FROM results WHERE student = ? AND work = ? ORDER BY graded DESC"
         found = self._db.execute(query, (key.student, key.work)).fetchone()
         return self.result(key) or (found and self._read_result(found[0]))
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Iterator[GradingResult]:
         """All results, those of former exams and kits included."""
         for (number,) in self._db.execute("SELECT id FROM results ORDER BY id").fetchall():
             yield self._read_result(number)
 
-    def judged_again(self, result: Result, key: Key, verdicts: Mapping[str, Verdict]) -> None:
+    def replace_verdicts(
+        self, result: GradingResult, key: ResultKey, verdicts: Mapping[str, Verdict]
+    ) -> None:
         """Replace a result's verdicts by those of another exam or kit; it is theirs then."""
         number = self._result_id(result.key)
         changed = replace(result, key=key, verdicts=verdicts)
@@ -377,30 +381,30 @@ class Ledger:
                 self._delete(key)
             db.execute(
                 "UPDATE results SET exam = ?, kit = ?, score = ?, verdicts = ? WHERE id = ?",
-                (key.exam, key.kit, changed.score, _as_json(verdicts), number),
+                (key.spec, key.kit, changed.score, _as_json(verdicts), number),
             )
 
-    def forget(self, student: str | None) -> int:
+    def delete_results(self, student: str | None) -> int:
         """Delete the results of a student, or of all; how many there were."""
         where, values = ("WHERE student = ?", (student,)) if student else ("", ())
         return self._db.execute(f"DELETE FROM results {where}", values).rowcount
 
-    def _delete(self, key: Key) -> None:
+    def _delete(self, key: ResultKey) -> None:
         condition = "student = ? AND work = ? AND exam = ? AND kit = ?"
         self._db.execute(f"DELETE FROM results WHERE {condition}", key)
 
-    def _result_id(self, key: Key) -> int | None:
+    def _result_id(self, key: ResultKey) -> int | None:
         condition = "student = ? AND work = ? AND exam = ? AND kit = ?"
         found = self._db.execute(f"SELECT id FROM results WHERE {condition}", key).fetchone()
         return None if found is None else int(found[0])
 
-    def _read_result(self, number: int) -> Result:
+    def _read_result(self, number: int) -> GradingResult:
         columns = "student, work, exam, kit, verdicts, seconds, again"
         row = self._db.execute(f"SELECT {columns} FROM results WHERE id = ?", (number,)).fetchone()
-        return Result(
-            Key(*row[:4]),
+        return GradingResult(
+            ResultKey(*row[:4]),
             {name: _verdict(about) for name, about in json.loads(row[4]).items()},
-            Outcomes(_Packed(self._db, number)),
+            PackedOutcomes(_Packed(self._db, number)),
             _HandedIn(self._db, number),
             row[5],
             bool(row[6]),
@@ -451,9 +455,11 @@ class _HandedIn(Mapping[str, Any]):
         return len(self._read())
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def _entry(row: tuple[Any, ...]) -> SubmissionRecord:
     submission, student, received, status, work, notes, dated = row
-    return Entry(submission, student, received, status, work, tuple(json.loads(notes)), dated)
+    return SubmissionRecord(
+        submission, student, received, status, work, tuple(json.loads(notes)), dated
+    )
 
 
 def _as_json(verdicts: Mapping[str, Verdict]) -> str:

@@ -45,8 +45,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from gradkit import GradkitError
 from gradkit.course.late_policy import how_long
-from gradkit.gradebook.database import Entry, Grades
-from gradkit.gradebook.grades import Class, Item, Standing, opened
+from gradkit.gradebook.database import GradebookFolder, SubmissionRecord
+from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, opened
 from gradkit.submissions.roster import (
     CANVAS_IDS,
     Table,
@@ -76,7 +76,9 @@ class Export(NamedTuple):
     told: list[str]
 
 
-def format_grades(class_: Class, entries: list[Entry], form: str, roster: Path | None) -> Export:
+def format_grades(
+    class_grades: ClassGrades, records: list[SubmissionRecord], form: str, roster: Path | None
+) -> Export:
     """The gradebook in one of the FORMS; see the module's description.
 
     Parameters
@@ -98,15 +100,17 @@ def format_grades(class_: Class, entries: list[Entry], form: str, roster: Path |
             raise ExportError(
                 f"A roster says who is who on a platform; {form} is for none of them."
             )
-        table = _standings(class_, entries)
-        return Export(_gradebook(class_, table) if form == "csv" else _json(class_, table), [])
+        table = _standings(class_grades, records)
+        return Export(
+            _gradebook(class_grades, table) if form == "csv" else _json(class_grades, table), []
+        )
     platforms = {"canvas": _canvas, "moodle": _moodle, "gradescope": _gradescope}
     if form not in platforms:
         raise ExportError(f"There is no form {form!r}. There are: {', '.join(FORMS)}.")
-    return platforms[form](class_, roster)
+    return platforms[form](class_grades, roster)
 
 
-def upload_name(entry: Entry, page: str) -> str:
+def upload_name(record: SubmissionRecord, page: str) -> str:
     """What a student's page is called in an archive of feedback, so that the platform takes it.
 
     Canvas reads the user's and the file's number in a name, Moodle the participant's and what kind
@@ -115,9 +119,9 @@ def upload_name(entry: Entry, page: str) -> str:
     neither's, it is the page's own.
     """
     ending = Path(page).suffix
-    if canvas := canvas_name(entry.submission):
-        return f"{entry.submission[: canvas.start('rest')]}feedback{ending}"
-    if moodle := moodle_name(entry.submission):
+    if canvas := canvas_name(record.submission):
+        return f"{record.submission[: canvas.start('rest')]}feedback{ending}"
+    if moodle := moodle_name(record.submission):
         return f"{moodle['name']}_assignsubmission_{moodle['kind']}_feedback{ending}"
     return page
 
@@ -125,67 +129,73 @@ def upload_name(entry: Entry, page: str) -> str:
 # --- csv and json --------------------------------------------------------------------------------
 
 
-def _standings(class_: Class, entries: list[Entry]) -> list[tuple[Entry, Standing | None]]:
+def _standings(
+    class_grades: ClassGrades, records: list[SubmissionRecord]
+) -> list[tuple[SubmissionRecord, StudentGrade | None]]:
     """Every submission, with what its student stands at if it is the one that counts."""
-    known = {(each.student, each.entry.submission): each for each in class_.standings}
-    return [(entry, known.get((entry.student, entry.submission))) for entry in entries]
+    known = {(each.student, each.record.submission): each for each in class_grades.student_grades}
+    return [(record, known.get((record.student, record.submission))) for record in records]
 
 
-def _gradebook(class_: Class, table: list[tuple[Entry, Standing | None]]) -> str:
-    names = [*class_.exercise.names, *(question.name for question in class_.questions)]
+def _gradebook(
+    class_grades: ClassGrades, table: list[tuple[SubmissionRecord, StudentGrade | None]]
+) -> str:
+    names = [*class_grades.exercise.names, *(question.name for question in class_grades.questions)]
     header = ["student", "score", "maximum", "status", "submission", *names]
     rows: list[Sequence[Cell]] = [[*header, "late", "deduction", "notes"]]
-    for entry, standing in table:
-        points = {item.name: item.points for item in standing.items} if standing else {}
+    for record, student_grade in table:
+        points = {item.name: item.points for item in student_grade.items} if student_grade else {}
         rows.append(
             [
-                entry.student,
-                _number(standing.score if standing else None),
-                class_.maximum,
-                entry.status,
-                entry.submission,
+                record.student,
+                _number(student_grade.score if student_grade else None),
+                class_grades.maximum,
+                record.status,
+                record.submission,
                 *(_number(points.get(name)) for name in names),
-                how_long(standing.late) if standing and standing.late else "",
-                _number((standing and standing.deduction) or None),
-                " ".join(_notes(entry, standing)),
+                how_long(student_grade.late) if student_grade and student_grade.late else "",
+                _number((student_grade and student_grade.deduction) or None),
+                " ".join(_notes(record, student_grade)),
             ]
         )
     return _as_csv(rows)
 
 
-def _notes(entry: Entry, standing: Standing | None) -> Iterator[str]:
-    yield from standing.notes if standing else entry.notes
-    if standing and standing.score is not None and standing.open:
-        yield f"Still to be graded by hand: {_titles(standing.open)}."
+def _notes(record: SubmissionRecord, student_grade: StudentGrade | None) -> Iterator[str]:
+    yield from student_grade.notes if student_grade else record.notes
+    if student_grade and student_grade.score is not None and student_grade.open:
+        yield f"Still to be graded by hand: {_titles(student_grade.open)}."
 
 
-def _json(class_: Class, table: list[tuple[Entry, Standing | None]]) -> str:
+def _json(
+    class_grades: ClassGrades, table: list[tuple[SubmissionRecord, StudentGrade | None]]
+) -> str:
     objects = [
         {
-            "student": entry.student,
-            "submission": entry.submission,
-            "status": entry.status,
-            "received": entry.received,
-            "dated": entry.dated,
-            "maximum": class_.maximum,
-            **(_worth(standing) if standing else _worth_nothing()),
-            "notes": list(_notes(entry, standing)),
+            "student": record.student,
+            "submission": record.submission,
+            "status": record.status,
+            "received": record.received,
+            "dated": record.dated,
+            "maximum": class_grades.maximum,
+            **(_worth(student_grade) if student_grade else _worth_nothing()),
+            "notes": list(_notes(record, student_grade)),
         }
-        for entry, standing in table
+        for record, student_grade in table
     ]
     return json.dumps(objects, ensure_ascii=False, indent=1) + "\n"
 
 
-def _worth(standing: Standing) -> dict[str, Any]:
+def _worth(student_grade: StudentGrade) -> dict[str, Any]:
     return {
-        "score": _plain(standing.score),
-        "earned": _plain(standing.earned),
-        "late": round(standing.late.total_seconds()),
-        "deduction": None if standing.score is None else _plain(standing.deduction),
-        "final": standing.is_final,
+        "score": _plain(student_grade.score),
+        "earned": _plain(student_grade.earned),
+        "late": round(student_grade.late.total_seconds()),
+        "deduction": None if student_grade.score is None else _plain(student_grade.deduction),
+        "final": student_grade.is_final,
         "items": [
-            *(_as_object(item, "check") for item in standing.checks),
-            *(_as_object(item, "question") for item in standing.questions),
+            *(_as_object(item, "check") for item in student_grade.checks),
+            *(_as_object(item, "question") for item in student_grade.questions),
         ],
     }
 
@@ -196,7 +206,7 @@ def _worth_nothing() -> dict[str, Any]:
     return {**nothing, "late": 0, "final": False, "items": []}
 
 
-def _as_object(item: Item, kind: str) -> dict[str, Any]:
+def _as_object(item: ItemScore, kind: str) -> dict[str, Any]:
     return {
         "name": item.name,
         "title": item.title,
@@ -244,50 +254,56 @@ def _harmless(cell: Cell) -> Cell:
 # --- who has a final score -----------------------------------------------------------------------
 
 
-def _finals(class_: Class) -> tuple[list[Standing], list[str]]:
+def _finals(class_grades: ClassGrades) -> tuple[list[StudentGrade], list[str]]:
     """The standings with a final score, one of each student, and sentences on who has none."""
     finals, told = [], []
-    for standing in class_.standings:
-        if standing.is_final:
-            finals.append(standing)
+    for student_grade in class_grades.student_grades:
+        if student_grade.is_final:
+            finals.append(student_grade)
         else:
-            told.append(f"{standing.student} is left out: {_why(standing)}")
+            told.append(f"{student_grade.student} is left out: {_why(student_grade)}")
     return finals, told
 
 
-def _why(standing: Standing) -> str:
+def _why(student_grade: StudentGrade) -> str:
     """Why a student has no final score: a sentence's end."""
-    entry = standing.entry
-    if standing.score is not None:
-        missing = [item for item in standing.items if item.out_of and item.points is None]
+    record = student_grade.record
+    if student_grade.score is not None:
+        missing = [item for item in student_grade.items if item.out_of and item.points is None]
         return f"not graded yet: {_titles(missing)}."
-    if entry.status in ("refused", "failed"):
-        return " ".join([f"{entry.submission} could not be graded.", *entry.notes])
-    if not entry.submission:
+    if record.status in ("refused", "failed"):
+        return " ".join([f"{record.submission} could not be graded.", *record.notes])
+    if not record.submission:
         return "nothing was handed in."
-    return f"{entry.submission} has not been graded yet."
+    return f"{record.submission} has not been graded yet."
 
 
-def _titles(items: Iterable[Item]) -> str:
+def _titles(items: Iterable[ItemScore]) -> str:
     return ", ".join(item.title for item in items)
 
 
-def _alone(places: Mapping[K, list[Standing]], where: str, told: list[str]) -> dict[K, Standing]:
+def _alone(
+    places: Mapping[K, list[StudentGrade]], where: str, told: list[str]
+) -> dict[K, StudentGrade]:
     """Who has a place to themselves. Who shares one is left out: nobody knows whose score it is."""
-    for standings in places.values():
-        if len(standings) > 1:
-            students = " and ".join(each.student for each in standings)
+    for student_grades in places.values():
+        if len(student_grades) > 1:
+            students = " and ".join(each.student for each in student_grades)
             told.append(f"{students} are left out: they are one and the same student {where}.")
-    return {place: standings[0] for place, standings in places.items() if len(standings) == 1}
+    return {
+        place: student_grades[0]
+        for place, student_grades in places.items()
+        if len(student_grades) == 1
+    }
 
 
 def _rows_of(
-    finals: list[Standing],
-    number_of: Callable[[Standing], str],
+    finals: list[StudentGrade],
+    number_of: Callable[[StudentGrade], str],
     known: list[tuple[str, set[str]]],
     where: str,
     told: list[str],
-) -> dict[int, Standing]:
+) -> dict[int, StudentGrade]:
     """Whose each row of a platform's list is; `known` are its number and its other ids, folded.
 
     `number_of` gives the platform's number of a student, where it is known.
@@ -298,18 +314,18 @@ def _rows_of(
         by_number.setdefault(number, []).append(row)
         for each in ids:
             by_id.setdefault(each, []).append(row)
-    places: dict[int, list[Standing]] = {}
-    for standing in finals:
-        number = number_of(standing)
+    places: dict[int, list[StudentGrade]] = {}
+    for student_grade in finals:
+        number = number_of(student_grade)
         rows = by_number.get(number, []) if number else []
-        rows = rows or by_id.get(_folded(standing.student), [])
+        rows = rows or by_id.get(_folded(student_grade.student), [])
         if len(rows) == 1:
-            places.setdefault(rows[0], []).append(standing)
+            places.setdefault(rows[0], []).append(student_grade)
         else:
             found = (
                 f"several rows of {where} are theirs." if rows else f"no row of {where} is theirs."
             )
-            told.append(f"{standing.student} is left out: {found}")
+            told.append(f"{student_grade.student} is left out: {found}")
     return _alone(places, f"in {where}", told)
 
 
@@ -327,10 +343,10 @@ _CANVAS_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 _CANVAS_ORDER = (*_CANVAS_COLUMNS[:4], "Integration ID", "Root Account", "Section")
 
 
-def _canvas(class_: Class, roster: Path | None) -> Export:
-    finals, told = _finals(class_)
+def _canvas(class_grades: ClassGrades, roster: Path | None) -> Export:
+    finals, told = _finals(class_grades)
     if roster is None:
-        return Export(_canvas_of_numbers(class_, finals, told), told)
+        return Export(_canvas_of_numbers(class_grades, finals, told), told)
     table = read_table(roster, "student")
     if not any(table.has(column) for column in CANVAS_IDS):
         raise ExportError(
@@ -348,7 +364,7 @@ def _canvas(class_: Class, roster: Path | None) -> Export:
     columns: tuple[str, ...] = _CANVAS_COLUMNS
     if is_canvas_gradebook(table):
         columns = tuple(column for column in _CANVAS_ORDER if table.has(column))
-    header, possible = _assignment(class_, table, told)
+    header, possible = _assignment(class_grades, table, told)
     owners = _rows_of(finals, _canvas_user, known, str(roster), told)
     rows: list[Sequence[Cell]] = [
         [*columns, header],
@@ -361,29 +377,31 @@ def _canvas(class_: Class, roster: Path | None) -> Export:
     return Export(_as_csv(rows), told)
 
 
-def _canvas_of_numbers(class_: Class, finals: list[Standing], told: list[str]) -> str:
+def _canvas_of_numbers(
+    class_grades: ClassGrades, finals: list[StudentGrade], told: list[str]
+) -> str:
     """What can be had without Canvas's gradebook: its numbers are in the names that it gives."""
-    places: dict[str, list[Standing]] = {}
-    for standing in finals:
-        if number := _canvas_user(standing):
-            places.setdefault(number, []).append(standing)
+    places: dict[str, list[StudentGrade]] = {}
+    for student_grade in finals:
+        if number := _canvas_user(student_grade):
+            places.setdefault(number, []).append(student_grade)
         else:
             told.append(
-                f"{standing.student} is left out: nothing tells their number in Canvas. Give "
+                f"{student_grade.student} is left out: nothing tells their number in Canvas. Give "
                 "--roster the gradebook as Canvas exports it."
             )
     rows: list[Sequence[Cell]] = [
-        [*_CANVAS_COLUMNS, class_.exercise.title],
-        [_POINTS_POSSIBLE, "", "", "", "", class_.maximum],
+        [*_CANVAS_COLUMNS, class_grades.exercise.title],
+        [_POINTS_POSSIBLE, "", "", "", "", class_grades.maximum],
     ]
-    for number, standing in _alone(places, "in Canvas", told).items():
-        rows.append([standing.student, number, "", "", "", _number(standing.score)])
+    for number, student_grade in _alone(places, "in Canvas", told).items():
+        rows.append([student_grade.student, number, "", "", "", _number(student_grade.score)])
     return _as_csv(rows)
 
 
-def _assignment(class_: Class, table: Table, told: list[str]) -> tuple[str, Cell]:
+def _assignment(class_grades: ClassGrades, table: Table, told: list[str]) -> tuple[str, Cell]:
     """The header of the assignment's column, and the points that Canvas has for it."""
-    title = class_.exercise.title
+    title = class_grades.exercise.title
     called = [
         header
         for header in table.header
@@ -396,13 +414,13 @@ def _assignment(class_: Class, table: Table, told: list[str]) -> tuple[str, Cell
         )
     if not called:
         told.append(f"{table.path} has no assignment {title!r}, so Canvas will make a new one.")
-        return title, class_.maximum
+        return title, class_grades.maximum
     about = [row for row in table.rows if _folded(row[0]) == _folded(_POINTS_POSSIBLE)]
     possible = table.cell(about[0], called[0].strip()) if about else ""
     if "read only" in possible.casefold():
         raise ExportError(f"In Canvas the scores of {called[0]!r} can only be read.")
-    _compare(possible, class_.maximum, "Canvas", told)
-    return called[0], possible or class_.maximum
+    _compare(possible, class_grades.maximum, "Canvas", told)
+    return called[0], possible or class_grades.maximum
 
 
 def _compare(found: str, maximum: int, where: str, told: list[str]) -> None:
@@ -418,9 +436,9 @@ def _compare(found: str, maximum: int, where: str, told: list[str]) -> None:
         )
 
 
-def _canvas_user(standing: Standing) -> str:
+def _canvas_user(student_grade: StudentGrade) -> str:
     """Canvas's number of a student, where its name for the submission tells."""
-    canvas = canvas_name(standing.entry.submission)
+    canvas = canvas_name(student_grade.record.submission)
     return str(canvas["user"] or "") if canvas else ""
 
 
@@ -429,10 +447,10 @@ def _canvas_user(standing: Standing) -> str:
 _IDENTIFIER, _MODIFIED, _FEEDBACK = "Identifier", "Last modified (grade)", "Feedback comments"
 
 
-def _moodle(class_: Class, roster: Path | None) -> Export:
-    finals, told = _finals(class_)
+def _moodle(class_grades: ClassGrades, roster: Path | None) -> Export:
+    finals, told = _finals(class_grades)
     if roster is None:
-        return Export(_moodle_of_numbers(class_, finals, told), told)
+        return Export(_moodle_of_numbers(class_grades, finals, told), told)
     advice = (
         "Give the grading worksheet that Moodle offers for the assignment, with Moodle in English."
     )
@@ -458,7 +476,7 @@ def _moodle(class_: Class, roster: Path | None) -> Export:
         for row in table.rows
     ]
     for maximum in {table.cell(row, "Maximum Grade") for row in table.rows}:
-        _compare(maximum, class_.maximum, "Moodle", told)
+        _compare(maximum, class_grades.maximum, "Moodle", told)
     owners = _rows_of(finals, _moodle_number, known, str(roster), told)
     rows: list[Sequence[Cell]] = [table.header]
     for number, row in enumerate(table.rows):
@@ -467,44 +485,48 @@ def _moodle(class_: Class, roster: Path | None) -> Export:
     return Export(_as_csv(rows), told)
 
 
-def _filled(header: Sequence[str], row: Sequence[str], standing: Standing) -> Iterator[Cell]:
+def _filled(
+    header: Sequence[str], row: Sequence[str], student_grade: StudentGrade
+) -> Iterator[Cell]:
     """A row of the worksheet with a student's grade and feedback in it."""
     ours = {
-        "Grade": _number(standing.score),
-        _FEEDBACK: html.escape(_comment(standing), quote=False),
+        "Grade": _number(student_grade.score),
+        _FEEDBACK: html.escape(_comment(student_grade), quote=False),
     }
     for column, cell in zip(header, row, strict=True):
         yield ours.get(column.strip(), cell)
 
 
-def _moodle_of_numbers(class_: Class, finals: list[Standing], told: list[str]) -> str:
+def _moodle_of_numbers(
+    class_grades: ClassGrades, finals: list[StudentGrade], told: list[str]
+) -> str:
     """What can be had without the worksheet: Moodle's numbers are in the names that it gives."""
-    places: dict[str, list[Standing]] = {}
-    for standing in finals:
-        if number := _moodle_number(standing):
-            places.setdefault(number, []).append(standing)
+    places: dict[str, list[StudentGrade]] = {}
+    for student_grade in finals:
+        if number := _moodle_number(student_grade):
+            places.setdefault(number, []).append(student_grade)
         else:
             told.append(
-                f"{standing.student} is left out: nothing tells their number in Moodle. Give "
+                f"{student_grade.student} is left out: nothing tells their number in Moodle. Give "
                 "--roster the grading worksheet that Moodle offers for the assignment."
             )
     header = (_IDENTIFIER, "Full name", "Grade", "Maximum Grade", _MODIFIED, _FEEDBACK)
     rows: list[Sequence[Cell]] = [header]
-    for number, standing in _alone(places, "in Moodle", told).items():
-        name, _ = _moodle_person(standing)
-        row = (f"Participant {number}", name, "", str(class_.maximum), "-", "")
-        rows.append([*_filled(header, row, standing)])
+    for number, student_grade in _alone(places, "in Moodle", told).items():
+        name, _ = _moodle_person(student_grade)
+        row = (f"Participant {number}", name, "", str(class_grades.maximum), "-", "")
+        rows.append([*_filled(header, row, student_grade)])
     return _as_csv(rows)
 
 
-def _moodle_number(standing: Standing) -> str:
+def _moodle_number(student_grade: StudentGrade) -> str:
     """Moodle's number of a participant, where its name for the submission tells."""
-    return _moodle_person(standing)[1]
+    return _moodle_person(student_grade)[1]
 
 
-def _moodle_person(standing: Standing) -> tuple[str, str]:
+def _moodle_person(student_grade: StudentGrade) -> tuple[str, str]:
     """Name and number of a participant; empty where nothing tells."""
-    moodle = moodle_name(standing.entry.submission)
+    moodle = moodle_name(student_grade.record.submission)
     name, _, number = moodle["name"].rpartition("_") if moodle else ("", "", "")
     return name, number
 
@@ -514,21 +536,21 @@ def _digits_at_end(text: str) -> str:
     return found[0] if found else ""
 
 
-def _comment(standing: Standing) -> str:
+def _comment(student_grade: StudentGrade) -> str:
     """What a student is told beside a score: plain sentences."""
     said = [
         f"{item.title}: {_number(item.points)} of {item.out_of}. {_remark(item)}".strip()
-        for item in standing.items
+        for item in student_grade.items
         if item.out_of or item.manual
     ]
-    if standing.late:
+    if student_grade.late:
         said.append(
-            f"Late by {how_long(standing.late)}: {_number(standing.deduction)} points less."
+            f"Late by {how_long(student_grade.late)}: {_number(student_grade.deduction)} points less."
         )
     return " ".join(said)
 
 
-def _remark(item: Item) -> str:
+def _remark(item: ItemScore) -> str:
     """What a person said of a check or answer, else what the mistake is called."""
     if item.manual and (item.manual.comment or item.manual.points is not None):
         return " ".join(item.manual.comment.split())
@@ -574,30 +596,30 @@ if found is None:
 '''
 
 
-def _gradescope(class_: Class, roster: Path | None) -> Export:
-    finals, told = _finals(class_)
+def _gradescope(class_grades: ClassGrades, roster: Path | None) -> Export:
+    finals, told = _finals(class_grades)
     addresses = _addresses(roster)
-    submissions: dict[str, list[Standing]] = {}
-    by_address: dict[str, list[Standing]] = {}
-    for standing in finals:
-        if match := _SUBMISSION.fullmatch(standing.entry.submission):
-            submissions.setdefault(match[1], []).append(standing)
+    submissions: dict[str, list[StudentGrade]] = {}
+    by_address: dict[str, list[StudentGrade]] = {}
+    for student_grade in finals:
+        if match := _SUBMISSION.fullmatch(student_grade.record.submission):
+            submissions.setdefault(match[1], []).append(student_grade)
             continue
-        theirs = addresses.get(standing.student, set())
-        if _EMAIL.fullmatch(standing.student):
-            theirs = theirs | {_folded(standing.student)}
+        theirs = addresses.get(student_grade.student, set())
+        if _EMAIL.fullmatch(student_grade.student):
+            theirs = theirs | {_folded(student_grade.student)}
         for address in theirs:
-            by_address.setdefault(address, []).append(standing)
+            by_address.setdefault(address, []).append(student_grade)
         if not theirs:
             told.append(
-                f"{standing.student} is left out: nothing tells their submission or e-mail address "
+                f"{student_grade.student} is left out: nothing tells their submission or e-mail address "
                 "on Gradescope. Give --roster a CSV with a column `student` and one of addresses."
             )
     known = {
         "submissions": _of_groups(submissions, told),
         "addresses": {
-            address: _results(standing)
-            for address, standing in _alone(by_address, "by their address", told).items()
+            address: _results(student_grade)
+            for address, student_grade in _alone(by_address, "by their address", told).items()
         },
     }
     return Export(_RUN_AUTOGRADER.replace("RESULTS", repr(json.dumps(known)), 1), told)
@@ -614,15 +636,15 @@ def _addresses(roster: Path | None) -> dict[str, set[str]]:
     }
 
 
-def _of_groups(submissions: Mapping[str, list[Standing]], told: list[str]) -> dict[str, Any]:
+def _of_groups(submissions: Mapping[str, list[StudentGrade]], told: list[str]) -> dict[str, Any]:
     """The results of submissions, each of a student or of a group, who have one score together."""
     found = {}
-    for number, standings in submissions.items():
-        results = [_results(standing) for standing in standings]
+    for number, student_grades in submissions.items():
+        results = [_results(student_grade) for student_grade in student_grades]
         if all(each == results[0] for each in results):
             found[number] = results[0]
         else:
-            students = " and ".join(standing.student for standing in standings)
+            students = " and ".join(student_grade.student for student_grade in student_grades)
             told.append(
                 f"{students} are left out: they handed in together, which is one score on "
                 "Gradescope, and have different ones."
@@ -630,12 +652,14 @@ def _of_groups(submissions: Mapping[str, list[Standing]], told: list[str]) -> di
     return found
 
 
-def _results(standing: Standing) -> dict[str, Any]:
+def _results(student_grade: StudentGrade) -> dict[str, Any]:
     """A student's results.json. The score in it counts, whatever the tests add up to."""
-    late = f"Late by {how_long(standing.late)}: {_number(standing.deduction)} points less."
+    late = (
+        f"Late by {how_long(student_grade.late)}: {_number(student_grade.deduction)} points less."
+    )
     return {
-        "score": _plain(standing.score),
-        "output": late if standing.late else "",
+        "score": _plain(student_grade.score),
+        "output": late if student_grade.late else "",
         "output_format": "text",
         "stdout_visibility": "hidden",
         "visibility": "after_published",
@@ -646,13 +670,13 @@ def _results(standing: Standing) -> dict[str, Any]:
                 "max_score": item.out_of,
                 "output": _remark(item),
             }
-            for item in standing.items
+            for item in student_grade.items
             if item.out_of
         ],
     }
 
 
-def write_gradebook(grades: Grades) -> Path:
+def write_gradebook(grades: GradebookFolder) -> Path:
     """Write gradebook.csv beside the ledger, in the place of an older one; its path."""
     path = grades.out / "gradebook.csv"
     unfinished = path.with_suffix(".tmp")
@@ -662,7 +686,7 @@ def write_gradebook(grades: Grades) -> Path:
     return path
 
 
-def export(grades: Grades, form: str, roster: Path | None = None) -> Export:
+def export(grades: GradebookFolder, form: str, roster: Path | None = None) -> Export:
     """The gradebook in a form of `gradkit.gradebook.export`; the roster is the platform's list.
 
     Raises
@@ -670,5 +694,5 @@ def export(grades: Grades, form: str, roster: Path | None = None) -> Export:
     GradkitError
         It cannot be had in that form.
     """
-    with opened(grades) as (ledger, class_):
-        return format_grades(class_, ledger.entries(), form, roster)
+    with opened(grades) as (database, class_grades):
+        return format_grades(class_grades, database.records(), form, roster)

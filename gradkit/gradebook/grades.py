@@ -16,16 +16,23 @@ from assignment.checks.check import Exercise, load_exercise
 from assignment.checks.verdict import Verdict
 from assignment.workspace import regions
 from gradkit.autograder.version import kit_digest
-from gradkit.course.answer_key import exam_digest
-from gradkit.course.config import read_manifest
-from gradkit.course.late_policy import Late, how_long
+from gradkit.course.answer_key import spec_digest
+from gradkit.course.config import read_config
+from gradkit.course.late_policy import LatePolicy, how_long
 from gradkit.course.questions import Question, answer_digest, is_answered, read_questions
 from gradkit.course.starter import starter_files
-from gradkit.gradebook.database import Entry, Grades, Key, Ledger, Manual, Result
+from gradkit.gradebook.database import (
+    GradebookDatabase,
+    GradebookFolder,
+    GradingResult,
+    ManualGrade,
+    ResultKey,
+    SubmissionRecord,
+)
 
 
 @dataclass(frozen=True)
-class Item:
+class ItemScore:
     """One check or question, and what a student has for it.
 
     Attributes
@@ -49,11 +56,11 @@ class Item:
     points: float | None
     verdict: Verdict | None = None
     answer: str = ""
-    manual: Manual | None = None
+    manual: ManualGrade | None = None
 
 
 @dataclass(frozen=True)
-class Standing:
+class StudentGrade:
     """One student's, by the submission that counts.
 
     Attributes
@@ -70,20 +77,20 @@ class Standing:
         What a grader should know.
     """
 
-    entry: Entry
-    result: Result | None
-    checks: tuple[Item, ...]
-    questions: tuple[Item, ...]
+    record: SubmissionRecord
+    result: GradingResult | None
+    checks: tuple[ItemScore, ...]
+    questions: tuple[ItemScore, ...]
     late: timedelta
     deduction: float
     notes: tuple[str, ...]
 
     @property
     def student(self) -> str:
-        return self.entry.student
+        return self.record.student
 
     @property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[ItemScore, ...]:
         return self.checks + self.questions
 
     @property
@@ -102,7 +109,7 @@ class Standing:
         return sum(item.out_of for item in self.items)
 
     @property
-    def open(self) -> tuple[Item, ...]:
+    def open(self) -> tuple[ItemScore, ...]:
         """The answers that a person has still to grade."""
         if self.result is None:
             return ()
@@ -115,13 +122,13 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Class:
+class ClassGrades:
     """A class, as its ledger knows it: the standings of its students, by name, and of what."""
 
     exercise: Exercise
     questions: tuple[Question, ...]
-    late: Late
-    standings: tuple[Standing, ...]
+    late: LatePolicy
+    student_grades: tuple[StudentGrade, ...]
 
     @property
     def maximum(self) -> int:
@@ -129,7 +136,7 @@ class Class:
         return checks + sum(question.points for question in self.questions)
 
 
-def read_class(ledger: Ledger, name: str, project: Path) -> Class:
+def read_grades(database: GradebookDatabase, name: str, project: Path) -> ClassGrades:
     """The standings of all students in a ledger of the exercise of this name.
 
     Raises
@@ -138,12 +145,12 @@ def read_class(ledger: Ledger, name: str, project: Path) -> Class:
         The manifest is not what it should be.
     """
     exercise, starter = load_exercise(name), starter_files(project, [name])
-    manifest = read_manifest(project / "grading" / name / "exercise.toml")
+    config = read_config(project / "grading" / name / "exercise.toml")
     nb = regions.read_notebook(starter[exercise.notebook].decode(), exercise.notebook)
-    questions = read_questions(nb, manifest.questions)
-    exam = exam_digest(name, project, starter)
-    reading = _Reading(ledger, exercise, questions, manifest.late, exam)
-    return Class(exercise, questions, manifest.late, tuple(reading.standings()))
+    questions = read_questions(nb, config.questions)
+    spec = spec_digest(name, project, starter)
+    reading = _Reading(database, exercise, questions, config.late, spec)
+    return ClassGrades(exercise, questions, config.late, tuple(reading.student_grades()))
 
 
 class _Reading:
@@ -151,55 +158,59 @@ class _Reading:
 
     def __init__(
         self,
-        ledger: Ledger,
+        database: GradebookDatabase,
         exercise: Exercise,
         questions: tuple[Question, ...],
-        late: Late,
-        exam: str,
+        late: LatePolicy,
+        spec: str,
     ) -> None:
-        self.ledger, self.exercise, self.late, self.exam = ledger, exercise, late, exam
-        self.questions, self.manual = questions, ledger.manual()
+        self.database, self.exercise, self.late, self.spec = database, exercise, late, spec
+        self.questions, self.manual = questions, database.manual()
         self.kit = kit_digest()
 
-    def standings(self) -> Iterator[Standing]:
+    def student_grades(self) -> Iterator[StudentGrade]:
         """One for each student: the last submission's, if there are several in the ledger."""
-        counting: dict[str, Entry] = {}
-        for entry in self.ledger.entries():
-            if entry.status != "superseded" and (entry.submission or entry.student not in counting):
-                counting[entry.student] = entry
+        counting: dict[str, SubmissionRecord] = {}
+        for record in self.database.records():
+            if record.status != "superseded" and (
+                record.submission or record.student not in counting
+            ):
+                counting[record.student] = record
         yield from map(self._standing, counting.values())
 
-    def _standing(self, entry: Entry) -> Standing:
-        result, notes = None, list(entry.notes)
-        if entry.work and entry.status == "graded":
-            key = Key(entry.student, entry.work, self.exam, self.kit)
-            result = self.ledger.latest(key)
+    def _standing(self, record: SubmissionRecord) -> StudentGrade:
+        result, notes = None, list(record.notes)
+        if record.work and record.status == "graded":
+            key = ResultKey(record.student, record.work, self.spec, self.kit)
+            result = self.database.latest(key)
             if result and result.key != key:
                 notes.append("Graded before exercise or kit were changed.")
-        checks = tuple(self._checks(entry.student, result))
-        questions = tuple(self._questions(entry.student, result, notes))
+        checks = tuple(self._checks(record.student, result))
+        questions = tuple(self._questions(record.student, result, notes))
         earned = sum(item.points or 0.0 for item in checks + questions)
         maximum = sum(item.out_of for item in checks + questions)
-        received = datetime.fromisoformat(entry.received) if entry.received else None
+        received = datetime.fromisoformat(record.received) if record.received else None
         late = self.late.by(received)
         deduction = self.late.deduction(received, earned, maximum)
         if result is not None:
-            notes += self._about_time(entry, late)
-        return Standing(entry, result, checks, questions, late, deduction, tuple(notes))
+            notes += self._about_time(record, late)
+        return StudentGrade(record, result, checks, questions, late, deduction, tuple(notes))
 
-    def _checks(self, student: str, result: Result | None) -> Iterator[Item]:
+    def _checks(self, student: str, result: GradingResult | None) -> Iterator[ItemScore]:
         for check in self.exercise.checks:
             verdict = result.verdicts.get(check.name) if result else None
             manual = self.manual.get((student, check.name))
             points: float | None = verdict.points if verdict else None
             if manual and manual.points is not None:
                 points = manual.points
-            yield Item(check.name, check.title, check.points, points, verdict, "", manual)
+            yield ItemScore(check.name, check.title, check.points, points, verdict, "", manual)
 
-    def _questions(self, student: str, result: Result | None, notes: list[str]) -> Iterator[Item]:
-        answers = result.handed_in["answers"] if result else {}
+    def _questions(
+        self, student: str, result: GradingResult | None, notes: list[str]
+    ) -> Iterator[ItemScore]:
+        written_answers = result.handed_in["answers"] if result else {}
         for question in self.questions:
-            answer = answers.get(question.name, "")
+            answer = written_answers.get(question.name, "")
             manual = self.manual.get((student, question.name))
             if manual and manual.answer not in ("", answer_digest(answer)):
                 manual = None
@@ -212,21 +223,23 @@ class _Reading:
                 points = 0.0
             if not question.points and manual is None:
                 points = None
-            yield Item(question.name, question.title, question.points, points, None, answer, manual)
+            yield ItemScore(
+                question.name, question.title, question.points, points, None, answer, manual
+            )
 
-    def _about_time(self, entry: Entry, late: timedelta) -> Iterator[str]:
+    def _about_time(self, record: SubmissionRecord, late: timedelta) -> Iterator[str]:
         if late:
-            by = "" if entry.dated == "told" else ", by the time of its newest file"
+            by = "" if record.dated == "told" else ", by the time of its newest file"
             yield f"Late by {how_long(late)}{by}."
-        elif self.late.due and not entry.received:
+        elif self.late.due and not record.received:
             yield "Nothing tells when it was handed in, so nothing was taken off for lateness."
 
 
 @contextlib.contextmanager
-def opened(grades: Grades) -> Iterator[tuple[Ledger, Class]]:
+def opened(grades: GradebookFolder) -> Iterator[tuple[GradebookDatabase, ClassGrades]]:
     """The ledger of a class, and what it says of the class."""
-    ledger = Ledger(grades.out, grades.exercise)
+    database = GradebookDatabase(grades.out, grades.exercise)
     try:
-        yield ledger, read_class(ledger, grades.exercise, grades.project)
+        yield database, read_grades(database, grades.exercise, grades.project)
     finally:
-        ledger.close()
+        database.close()

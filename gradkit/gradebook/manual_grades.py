@@ -19,15 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradkit import GradkitError
-from gradkit.gradebook.database import Grades, Manual
-from gradkit.gradebook.grades import Class, opened
+from gradkit.gradebook.database import GradebookFolder, ManualGrade
+from gradkit.gradebook.grades import ClassGrades, opened
 
 
-def whose_names(class_: Class, secret: int, hide_names: bool) -> dict[str, str]:
+def display_names(class_grades: ClassGrades, secret: int, hide_names: bool) -> dict[str, str]:
     """How the students are called on the page: by their ids, or by names that only the ledger's
     seed can tell whose they are.
     """
-    students = [standing.student for standing in class_.standings]
+    students = [student_grade.student for student_grade in class_grades.student_grades]
     if not hide_names:
         return {student: student for student in students}
     key = f"{secret:032x} names".encode()
@@ -41,11 +41,11 @@ def whose_names(class_: Class, secret: int, hide_names: bool) -> dict[str, str]:
 
 COLUMNS = ("student", "item", "points", "comment")
 
-MOST_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 
-MOST_COMMENT = 10_000  # characters
+MAX_COMMENT = 10_000  # characters
 
-MOST_TOLD = 10
+MAX_TOLD = 10
 
 
 class ManualError(GradkitError):
@@ -56,7 +56,7 @@ class ManualError(GradkitError):
 class Read:
     """What a CSV says."""
 
-    given: list[Manual] = field(default_factory=list)
+    given: list[ManualGrade] = field(default_factory=list)
     taken_back: list[tuple[str, str]] = field(default_factory=list)
     checks: int = 0
 
@@ -68,7 +68,7 @@ class Read:
         return f"{'; '.join(said) or 'There was nothing in it'}."
 
 
-def read_manual(path: Path, class_: Class, hidden: Mapping[str, str]) -> Read:
+def read_manual(path: Path, class_grades: ClassGrades, hidden: Mapping[str, str]) -> Read:
     """Read what people gave; `hidden` are the students' names where they were hidden from graders.
 
     Raises
@@ -77,7 +77,7 @@ def read_manual(path: Path, class_: Class, hidden: Mapping[str, str]) -> Read:
         Rows are not as they should be, all of which are named.
     """
     table = _rows(path)
-    reading = _Reading(class_, {name: student for student, name in hidden.items()})
+    reading = _Reading(class_grades, {name: student for student, name in hidden.items()})
     faults = []
     for number, row in table:
         try:
@@ -85,8 +85,8 @@ def read_manual(path: Path, class_: Class, hidden: Mapping[str, str]) -> Read:
         except _Fault as fault:
             faults.append(f"row {number}: {fault}")
     if faults:
-        more = len(faults) - MOST_TOLD
-        lines = [*faults[:MOST_TOLD], *([f"and {more} more"] * (more > 0))]
+        more = len(faults) - MAX_TOLD
+        lines = [*faults[:MAX_TOLD], *([f"and {more} more"] * (more > 0))]
         raise ManualError("\n  ".join([f"Nothing of {path} was taken:", *lines]))
     return reading.read
 
@@ -96,11 +96,11 @@ class _Fault(ValueError):
 
 
 class _Reading:
-    def __init__(self, class_: Class, shown: Mapping[str, str]) -> None:
+    def __init__(self, class_grades: ClassGrades, shown: Mapping[str, str]) -> None:
         self.read, self.shown = Read(), shown
-        self.students = {standing.student for standing in class_.standings}
-        self.checks = {check.name: check.points for check in class_.exercise.checks}
-        self.questions = {question.name: question.points for question in class_.questions}
+        self.students = {student_grade.student for student_grade in class_grades.student_grades}
+        self.checks = {check.name: check.points for check in class_grades.exercise.checks}
+        self.questions = {question.name: question.points for question in class_grades.questions}
         self.seen: set[tuple[str, str]] = set()
 
     def take(self, row: Mapping[str, str]) -> None:
@@ -112,8 +112,8 @@ class _Reading:
             raise _Fault(f"there already is a row for {student!r} and {item!r}")
         self.seen.add((student, item))
         points, comment = self._points(row["points"], item), row["comment"].strip()
-        if len(comment) > MOST_COMMENT:
-            raise _Fault(f"the comment has more than {MOST_COMMENT:,} characters")
+        if len(comment) > MAX_COMMENT:
+            raise _Fault(f"the comment has more than {MAX_COMMENT:,} characters")
         if points is None and not comment:
             self.read.taken_back.append((student, item))
             return
@@ -125,7 +125,7 @@ class _Reading:
                     "comment: the student sees it"
                 )
         answer = row.get("answer", "").strip() if item in self.questions else ""
-        self.read.given.append(Manual(student, item, points, comment, answer))
+        self.read.given.append(ManualGrade(student, item, points, comment, answer))
 
     def _student(self, text: str) -> str:
         # A spreadsheet may have kept the apostrophe that makes a formula harmless.
@@ -158,8 +158,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
         raise ManualError(f"{path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise ManualError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
-    if len(content) > MOST_BYTES:
-        raise ManualError(f"{path} has more than {MOST_BYTES:,} bytes.")
+    if len(content) > MAX_BYTES:
+        raise ManualError(f"{path} has more than {MAX_BYTES:,} bytes.")
     for delimiter in ",;\t":
         try:
             reader = csv.DictReader(
@@ -182,7 +182,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def import_manual(grades: Grades, path: Path) -> str:
+def import_manual(grades: GradebookFolder, path: Path) -> str:
     """Take what people gave from a CSV into the ledger, all of it or nothing; what there was.
 
     Raises
@@ -190,8 +190,8 @@ def import_manual(grades: Grades, path: Path) -> str:
     ManualError
         A row is not as it should be.
     """
-    with opened(grades) as (ledger, class_):
-        hidden = whose_names(class_, ledger.secret(None), hide_names=True)
-        read = read_manual(path, class_, hidden)
-        ledger.give(read.given, read.taken_back)
+    with opened(grades) as (database, class_grades):
+        hidden = display_names(class_grades, database.secret(None), hide_names=True)
+        read = read_manual(path, class_grades, hidden)
+        database.save_manual_grades(read.given, read.taken_back)
         return read.told()

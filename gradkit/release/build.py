@@ -25,14 +25,14 @@ from pathlib import Path
 from assignment.checks.check import load_exercise
 from assignment.workspace.starter import (
     LITTER,
-    RECORD,
     SCRIPTS,
-    Starter,
+    STARTER_MANIFEST,
     StarterError,
-    read_record,
+    StarterManifest,
+    read_manifest,
     read_zip,
 )
-from gradkit.course.answer_key import answers_for, stale
+from gradkit.course.answer_key import compute_answer_key, stale
 from gradkit.course.exercises import exercise_names, read_starters
 from gradkit.course.instructor_tree import FOLDERS, ReleaseError, find_file, list_files
 from gradkit.course.mistakes import read_bank
@@ -51,7 +51,7 @@ AUTOGRADER_TREE = "project"
 
 AUTOGRADER_EXERCISE = "exercise"  # the file that says which one it grades
 
-MOST_LEAKS_TOLD = 20
+MAX_LEAKS_TOLD = 20
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can tell
 
@@ -81,7 +81,7 @@ def release(project: Path, out: Path, gradescope: bool = False, github: bool = F
         for name, exercises in read_starters(project).items():
             files = starter_files(project, exercises, name)
             sources = {STUDENTS_README if path == "README.md" else path for path in files}
-            _require_tracked(sources - {RECORD}, tracked, "students")
+            _require_tracked(sources - {STARTER_MANIFEST}, tracked, "students")
             _require_tight(files, project)
             folders[name], archives[f"{name}.zip"] = files, zipped(files)
             starter = _require_accepted(archives[f"{name}.zip"])
@@ -138,12 +138,12 @@ def _require_current_answers(project: Path) -> None:
     """Raise ReleaseError where students' checks would compare with what is no longer right."""
     for name in exercise_names(project):
         exercise = load_exercise(name)
-        answers = answers_for(read_bank(exercise, project), exercise.seed)
+        answers = compute_answer_key(read_bank(exercise, project), exercise.seed)
         if problem := stale(answers, exercise, project):
             raise ReleaseError(f"{problem}: run `python -m gradkit build`. Nothing was written.")
 
 
-def _require_accepted(archive: bytes) -> Starter:
+def _require_accepted(archive: bytes) -> StarterManifest:
     """The starter in a zip file; ReleaseError where students' `update` would refuse it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "starter.zip"
@@ -163,7 +163,7 @@ def _require_tight(files: Mapping[str, bytes], project: Path) -> None:
     except ValueError as error:
         raise ReleaseError(str(error)) from error
     if leaks:
-        told, more = leaks[:MOST_LEAKS_TOLD], len(leaks) - MOST_LEAKS_TOLD
+        told, more = leaks[:MAX_LEAKS_TOLD], len(leaks) - MAX_LEAKS_TOLD
         raise ReleaseError(
             "\n  ".join(
                 [
@@ -287,7 +287,7 @@ def _require_replaceable(folder: Path, name: str) -> None:
         raise ReleaseError(f"{folder} is not a folder. {advice}")
     try:
         texts = {path: (folder / path).read_bytes().decode() for path in _all_files(folder)}
-        starter = read_record(texts.pop(RECORD))
+        starter = read_manifest(texts.pop(STARTER_MANIFEST))
         beside = {path: texts.pop(path) for path in (WORKFLOW, IGNORED) if path in texts}
     except (KeyError, ValueError, StarterError) as error:
         raise ReleaseError(f"{folder} is not a starter that was built here. {advice}") from error

@@ -176,12 +176,12 @@ def _answer_lines(path: Path, name: str) -> Iterator[tuple[str, str, bool]]:
 def _bank_lines(path: Path) -> list[str]:
     """The right lines in a file of the bank: what it replaces, and all of it if it is a variant."""
     try:
-        plants = tomllib.loads(path.read_text(encoding="utf-8"))["plant"]
-        edits = [edit for plant in plants for edit in plant.get("replace", ())]
+        mutants = tomllib.loads(path.read_text(encoding="utf-8"))["plant"]
+        edits = [edit for mutant in mutants for edit in mutant.get("replace", ())]
         texts = [old for old, _ in edits]
         if path.parent.name == "variants":
             texts += [new for _, new in edits]
-            texts += [plant.get("body", "") for plant in plants]
+            texts += [mutant.get("body", "") for mutant in mutants]
         return [line for text in texts for line in text.splitlines()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(

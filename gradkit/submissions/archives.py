@@ -6,7 +6,7 @@
 
 Nothing is written to disk, no link is followed, no pipe or device is opened, no archive inside an
 archive either. Whatever is wrong with a member is told of that member (`Member.fault`, or the text
-in the place of its bytes); with all of it, it is a `Refused`.
+in the place of its bytes); with all of it, it is a `SubmissionRejected`.
 """
 
 import contextlib
@@ -29,19 +29,19 @@ from gradkit import GradkitError
 from gradkit.files import open_file, shown
 
 # A project with a virtual environment, as Jupyter and PyTorch fill it, has about 40,000 files.
-MOST_ENTRIES = 200_000
+MAX_ENTRIES = 200_000
 
 # A project with CIFAR-10 in it three times (packed, unpacked, decoded) has 0.6 GB. A gigabyte is
 # unpacked in some 3 s, and a tar file can only be read from its beginning.
-MOST_UNPACKED = 1_000_000_000
+MAX_UNPACKED = 1_000_000_000
 
-MOST_DEPTH = 30  # of folders; the deepest ones of an environment are at 15
+MAX_DEPTH = 30  # of folders; the deepest ones of an environment are at 15
 
-MOST_PATH = 4096  # characters, as on Linux
+MAX_PATH = 4096  # characters, as on Linux
 
-MOST_HEADER = 100_000  # bytes of a tar header; it holds a path
+MAX_HEADER = 100_000  # bytes of a tar header; it holds a path
 
-MOST_HEADERS = 2 * MOST_ENTRIES  # of a tar file: a member has one, or two; 30 µs each
+MAX_HEADERS = 2 * MAX_ENTRIES  # of a tar file: a member has one, or two; 30 µs each
 
 CHUNK = 1 << 18  # bytes
 
@@ -73,7 +73,7 @@ _OTHER_KINDS = {
 }
 
 
-class Refused(GradkitError):
+class SubmissionRejected(GradkitError):
     """A submission cannot be graded; the text is the reason, a sentence for the gradebook."""
 
 
@@ -137,24 +137,26 @@ def opened(path: Path, name: str) -> Source:
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            raise Refused(f"{name} is a link, which is not followed: put what it leads to there.")
+            raise SubmissionRejected(
+                f"{name} is a link, which is not followed: put what it leads to there."
+            )
         if stat.S_ISDIR(mode):
             return FolderSource(path, name)
         with open_file(path) as file:
             head = file.read(_BLOCK)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise Refused(f"{name} cannot be read: {error.strerror or error}.") from error
+        raise SubmissionRejected(f"{name} cannot be read: {error.strerror or error}.") from error
     if head.startswith(b"PK"):
         return ZipSource(path, name)
     gzipped = head.startswith(b"\x1f\x8b")
     if gzipped or head[257:262] == b"ustar":
-        if size > MOST_UNPACKED:
-            raise Refused(f"{name} has {gigabytes(size)}, far more than any submission.")
+        if size > MAX_UNPACKED:
+            raise SubmissionRejected(f"{name} has {gigabytes(size)}, far more than any submission.")
         return TarSource(path, name, gzipped)
     kind = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), "")
     kind = kind or ("empty" if not head else "neither a .zip nor a .tar.gz archive, or damaged")
-    raise Refused(f"{name} is {kind}. Ask for a .zip or a .tar.gz archive, or a folder.")
+    raise SubmissionRejected(f"{name} is {kind}. Ask for a .zip or a .tar.gz archive, or a folder.")
 
 
 def gigabytes(size: int) -> str:
@@ -184,8 +186,8 @@ def _named(raw: str) -> tuple[str, str]:
     Nothing is unpacked, so a path can do no harm; but one that leads out of its folder is not what
     anyone's archiver makes.
     """
-    if len(raw) > MOST_PATH:
-        return raw[:MOST_PATH], HOSTILE[2]
+    if len(raw) > MAX_PATH:
+        return raw[:MAX_PATH], HOSTILE[2]
     slashed = raw.replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
     fault = ""
@@ -219,7 +221,7 @@ class FolderSource(Source):
         self.folder = folder
 
     def members(self) -> Iterator[Member]:
-        left = MOST_ENTRIES
+        left = MAX_ENTRIES
         waiting = [(self.folder, "", 0)]
         while waiting:
             folder, inside, depth = waiting.pop()
@@ -228,18 +230,20 @@ class FolderSource(Source):
                     entries = sorted(itertools.islice(listing, left + 1), key=lambda e: e.name)
             except OSError as error:
                 if folder == self.folder:
-                    raise Refused(f"{self.name} cannot be read: {error.strerror}.") from error
+                    raise SubmissionRejected(
+                        f"{self.name} cannot be read: {error.strerror}."
+                    ) from error
                 continue
             left -= len(entries)
             if left < 0:
-                self.cut = f"has more than {MOST_ENTRIES:,} entries"
+                self.cut = f"has more than {MAX_ENTRIES:,} entries"
                 return
             for entry in entries:
                 name, fault = _named(f"{inside}{entry.name}")
                 if is_aside(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    if depth < MOST_DEPTH:
+                    if depth < MAX_DEPTH:
                         waiting.append((Path(entry.path), f"{name}/", depth + 1))
                     continue
                 with contextlib.suppress(OSError):  # it has gone meanwhile
@@ -302,10 +306,10 @@ class ZipSource(Source):
             try:
                 file = stack.enter_context(_FewEntries(open_file(self.path).detach()))
                 archive = stack.enter_context(zipfile.ZipFile(file))
-            except Refused as error:
-                raise Refused(f"{self.name} {error}") from error
+            except SubmissionRejected as error:
+                raise SubmissionRejected(f"{self.name} {error}") from error
             except Exception as error:  # as above
-                raise Refused(
+                raise SubmissionRejected(
                     f"{self.name} is a damaged zip file ({shown(str(error))}). Ask for it again."
                 ) from error
             yield archive
@@ -319,8 +323,8 @@ class _FewEntries(io.BufferedReader):
     """
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is not None and size > MOST_ENTRIES * _SMALLEST_ZIP_ENTRY:
-            raise Refused(f"has far more than {MOST_ENTRIES:,} entries.")
+        if size is not None and size > MAX_ENTRIES * _SMALLEST_ZIP_ENTRY:
+            raise SubmissionRejected(f"has far more than {MAX_ENTRIES:,} entries.")
         return super().read(size)
 
 
@@ -369,8 +373,8 @@ class TarSource(Source):
     def members(self) -> Iterator[Member]:
         with self._stream() as stream:
             for number, (header, name) in enumerate(_headers(stream)):
-                if number >= MOST_ENTRIES:
-                    self.cut = f"has more than {MOST_ENTRIES:,} entries"
+                if number >= MAX_ENTRIES:
+                    self.cut = f"has more than {MAX_ENTRIES:,} entries"
                     return
                 if not header.isdir():
                     name, fault = _named(name)
@@ -401,9 +405,9 @@ class TarSource(Source):
             with open_file(self.path) as file, _Unpacked(file, self.gzipped) as raw:
                 yield io.BufferedReader(raw, CHUNK)
         except _TooMuch:
-            self.cut = f"unpacks to more than {gigabytes(MOST_UNPACKED)}"
+            self.cut = f"unpacks to more than {gigabytes(MAX_UNPACKED)}"
         except (OSError, zlib.error, tarfile.HeaderError, EOFError, ValueError) as error:
-            raise Refused(
+            raise SubmissionRejected(
                 f"{self.name} is no tar file, or damaged ({shown(str(error))}). Ask for it again."
             ) from error
 
@@ -426,7 +430,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = self._next(len(buffer))
         self._total += len(data)
-        if self._total > MOST_UNPACKED:
+        if self._total > MAX_UNPACKED:
             raise _TooMuch
         buffer[: len(data)] = data
         return len(data)
@@ -465,10 +469,10 @@ def _headers(stream: io.BufferedReader) -> Iterator[tuple[tarfile.TarInfo, str]]
         if not block.strip(b"\0"):
             return
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        if header.size < 0 or number > MOST_HEADERS:
+        if header.size < 0 or number > MAX_HEADERS:
             raise ValueError("its headers make no sense")
         if header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-            if header.size > MOST_HEADER:
+            if header.size > MAX_HEADER:
                 raise ValueError(f"a header of {header.size:,} bytes")
             data = stream.read(_padded(header.size))[: header.size]
             if header.type == tarfile.GNUTYPE_LONGNAME:

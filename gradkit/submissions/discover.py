@@ -10,7 +10,7 @@ from pathlib import Path
 from assignment.checks.check import Exercise
 from gradkit import GradkitError
 from gradkit.submissions.archives import (
-    Refused,
+    SubmissionRejected,
     is_aside,
     moment,
     opened,
@@ -29,7 +29,7 @@ from gradkit.submissions.roster import (
 )
 from gradkit.submissions.wanted_files import _is_folder, _is_single, _told, _Wanted
 
-MOST_NAME = 200  # characters of a submission's name, as it is shown
+MAX_NAME = 200  # characters of a submission's name, as it is shown
 
 
 _EXPORT = re.compile(r"assignment_\d+_export")  # of Gradescope
@@ -81,7 +81,9 @@ class Submission:
 # --- the class's folder --------------------------------------------------------------------------
 
 
-def find(folder: Path, exercise: Exercise, roster: Path | None = None) -> list[Submission]:
+def find_submissions(
+    folder: Path, exercise: Exercise, roster: Path | None = None
+) -> list[Submission]:
     """The submissions in a class's folder, by student, the one that counts last.
 
     Each entry of the folder is one: a folder, an archive, or a single file. Single files of one
@@ -121,13 +123,13 @@ def _timed(submission: Submission, roster: Roster | None) -> Submission:
     return replace(submission, when=when, dated="told")
 
 
-def one(path: Path) -> Submission:
+def single_submission(path: Path) -> Submission:
     """The submission at a path, whoever's it is."""
     place = path.absolute()
     if not os.path.lexists(place):
         raise SubmissionsError(f"{path} is not there. Name a folder, an archive or a file.")
     student = student_id(stem(place.name))
-    return Submission(student, distinct(place.name, MOST_NAME), place, None)
+    return Submission(student, distinct(place.name, MAX_NAME), place, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +164,7 @@ class _Entry:
                 return moment(self.path.lstat().st_mtime)
             members = opened(self.path, self.name).members()
             newest = max((m.time for m in members if not is_aside(m.name)), default=None)
-        except (Refused, OSError):
+        except (SubmissionRejected, OSError):
             return None
         return None if newest is None else moment(newest)
 
@@ -248,7 +250,7 @@ def _submissions(
     submissions = [
         Submission(
             student,
-            distinct(hand[0].name, MOST_NAME)
+            distinct(hand[0].name, MAX_NAME)
             + (f" and {len(hand) - 1} more" if len(hand) > 1 else ""),
             hand[0].path,
             when,

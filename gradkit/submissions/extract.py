@@ -5,7 +5,7 @@
 
 What a name tells is in `roster`, what is in a folder or archive in `archives`.
 Nothing else of a submission is used: no other file, no cell outside a region. What is missing
-counts as not attempted; what is wrong with a part of it is a note, with all of it a `Refused`.
+counts as not attempted; what is wrong with a part of it is a note, with all of it a `SubmissionRejected`.
 """
 
 import hashlib
@@ -26,14 +26,20 @@ from assignment.workspace.regions import (
     read_notebook,
     region_of,
 )
-from assignment.workspace.starter import RECORD, TOP_LEVEL, Starter, StarterError, read_record
-from assignment.workspace.submit import MOST_CELL_BYTES, MOST_NOTEBOOK_BYTES, MOST_SOURCE_BYTES
+from assignment.workspace.starter import (
+    STARTER_MANIFEST,
+    TOP_LEVEL,
+    StarterError,
+    StarterManifest,
+    read_manifest,
+)
+from assignment.workspace.submit import MAX_CELL_BYTES, MAX_NOTEBOOK_BYTES, MAX_SOURCE_BYTES
 from gradkit.files import shown
 from gradkit.submissions.archives import (
     HOSTILE,
     Member,
-    Refused,
     Source,
+    SubmissionRejected,
     is_aside,
     megabytes,
     opened,
@@ -46,25 +52,25 @@ from gradkit.submissions.roster import (
 )
 from gradkit.submissions.wanted_files import _ending, _Found, _is_single, _told, _Wanted
 
-MOST_FOUND = 1_000  # files of the wanted names that are looked at
+MAX_FOUND = 1_000  # files of the wanted names that are looked at
 
-MOST_NOTEBOOKS = 3  # that are opened in search of the exercise's cells
+MAX_NOTEBOOKS = 3  # that are opened in search of the exercise's cells
 
-MOST_REGIONS = 100  # of a notebook; the softmax exercise has 6
+MAX_REGIONS = 100  # of a notebook; the softmax exercise has 6
 
-MOST_OTHERS = 2_000  # names of other files that are kept, to tell of them
+MAX_OTHERS = 2_000  # names of other files that are kept, to tell of them
 
 # Texts, lists, objects and commas in a notebook. A line of output needs two of them. What has many
 # more may be 20 MB of empty lists, which would take 600 MB of memory.
-MOST_TOKENS = 2_000_000
+MAX_TOKENS = 2_000_000
 
 # A text takes one to four bytes a character, as many as its widest one does, and reading it makes
 # some five copies of it.
-MOST_TEXT_MEMORY = 2 * MOST_NOTEBOOK_BYTES
+MAX_TEXT_MEMORY = 2 * MAX_NOTEBOOK_BYTES
 
 
 @dataclass(frozen=True)
-class Work:
+class SubmissionContent:
     """What is graded of a submission.
 
     Attributes
@@ -83,7 +89,7 @@ class Work:
 
     files: dict[str, bytes]
     cells: dict[str, str]
-    answers: dict[str, str]
+    written_answers: dict[str, str]
     version: str | None
     notes: list[str]
     digest: str
@@ -92,7 +98,7 @@ class Work:
 # --- one submission ------------------------------------------------------------------------------
 
 
-def read(submission: Submission, exercise: Exercise) -> Work:
+def read_submission(submission: Submission, exercise: Exercise) -> SubmissionContent:
     """What is graded of a submission.
 
     Raises
@@ -101,14 +107,14 @@ def read(submission: Submission, exercise: Exercise) -> Work:
         It cannot be read, or holds nothing of the exercise. The text is a sentence that says why.
     """
     if submission.path is None:
-        raise Refused("Nothing was handed in.")
+        raise SubmissionRejected("Nothing was handed in.")
     try:
         return _read(submission, submission.path, exercise)
-    except Refused as error:
-        raise Refused(" ".join([str(error), *submission.notes])) from error
+    except SubmissionRejected as error:
+        raise SubmissionRejected(" ".join([str(error), *submission.notes])) from error
 
 
-def _read(submission: Submission, path: Path, exercise: Exercise) -> Work:
+def _read(submission: Submission, path: Path, exercise: Exercise) -> SubmissionContent:
     reading = _Reading(exercise, list(submission.notes))
     parts = submission.parts or (path,)
     singles = [path for path in parts if _is_single(path)]
@@ -135,7 +141,7 @@ class _Singles(Source):
             target, called = wanted.named(name) or ("", 0)
             yield Member(Path(target).name if called in (1, 2) else name, number, path=path)
 
-    def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
+    def read_submission(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         return {member: read_file(member.path, most) for member, most in wanted.items()}
 
 
@@ -147,7 +153,7 @@ class _Reading:
     notes: list[str]
     files: dict[str, bytes] = field(default_factory=dict)
     bodies: dict[str, tuple[bool, str]] = field(default_factory=dict)  # is it code; its text
-    record: Starter | None = None
+    record: StarterManifest | None = None
     refusals: list[str] = field(default_factory=list)  # why a source could not be read
     faults: list[str] = field(default_factory=list)  # why what was found in one was not taken
     others: list[str] = field(default_factory=list)  # names of files that are not looked at
@@ -163,7 +169,7 @@ class _Reading:
             self.take(opened(path, name))
         except _Incomplete:
             raise
-        except Refused as error:
+        except SubmissionRejected as error:
             self.refusals.append(str(error))
 
     def open_inner(self) -> None:
@@ -186,9 +192,9 @@ class _Reading:
         """Take from a source what is still missing."""
         chosen = _chosen(self._found(source))
         tries = {path: chosen.get(path, [])[:1] for path in self.missing()}
-        tries[RECORD] = [] if self.record else chosen.get(RECORD, [])[:1]
+        tries[STARTER_MANIFEST] = [] if self.record else chosen.get(STARTER_MANIFEST, [])[:1]
         if self.exercise.notebook in tries:
-            tries[self.exercise.notebook] = chosen.get(self.exercise.notebook, [])[:MOST_NOTEBOOKS]
+            tries[self.exercise.notebook] = chosen.get(self.exercise.notebook, [])[:MAX_NOTEBOOKS]
         wanted = {found.member: self._most(path) for path in tries for found in tries[path]}
         contents = source.read(wanted) if wanted else {}
         for path in self.exercise.files:
@@ -196,7 +202,7 @@ class _Reading:
                 number = sum(other.called < 2 for other in chosen[path])
                 self._take_file(found, contents[found.member], number)
         self._take_notebook(tries.get(self.exercise.notebook, []), contents)
-        for found in tries[RECORD]:
+        for found in tries[STARTER_MANIFEST]:
             self._take_record(contents[found.member])
         if source.cut and (left := self.missing()):
             names = ", ".join(Path(path).name for path in left)
@@ -209,7 +215,7 @@ class _Reading:
 
     def _most(self, target: str) -> int:
         is_notebook = target == self.exercise.notebook
-        return MOST_NOTEBOOK_BYTES if is_notebook else MOST_SOURCE_BYTES
+        return MAX_NOTEBOOK_BYTES if is_notebook else MAX_SOURCE_BYTES
 
     def _found(self, source: Source) -> list[_Found]:
         """What may be one of the wanted files; the others are only written down."""
@@ -223,7 +229,7 @@ class _Reading:
                 refused.append(f"{shown(member.name)} {member.fault}")
             elif candidate is None:
                 self._note_other(source, member)
-            elif member.name in found or len(found) < MOST_FOUND:
+            elif member.name in found or len(found) < MAX_FOUND:
                 if member.name in found:
                     again.append(member.name)
                 found[member.name] = candidate
@@ -241,7 +247,7 @@ class _Reading:
                 self.inner[member.path] = member.time, f"{source.name}/{member.name}"
             else:
                 self.packed.append(member.name)
-        if len(self.others) < MOST_OTHERS and "datasets" not in member.name.split("/"):
+        if len(self.others) < MAX_OTHERS and "datasets" not in member.name.split("/"):
             self.others.append(member.name)
 
     def _take_file(self, found: _Found, content: bytes | str, number: int) -> None:
@@ -279,7 +285,7 @@ class _Reading:
 
     def _bodies(self, content: bytes, name: str) -> dict[str, tuple[bool, str]]:
         text = decode(content, name)
-        if sys.getsizeof(text) > MOST_TEXT_MEMORY or _is_crowded(text):
+        if sys.getsizeof(text) > MAX_TEXT_MEMORY or _is_crowded(text):
             raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
         nb = self._without_long_cells(read_notebook(text, name))
         code = {region for check in self.exercise.checks for region in check.regions}
@@ -287,7 +293,7 @@ class _Reading:
             if cell["cell_type"] == "code" and (region := region_of(cell)):
                 code.add(region)
         found = extract_cells(nb, name)
-        return {region: (region in code, found[region]) for region in [*found][:MOST_REGIONS]}
+        return {region: (region in code, found[region]) for region in [*found][:MAX_REGIONS]}
 
     def _without_long_cells(self, nb: Notebook) -> Notebook:
         """A notebook without what is not to be graded, and the regions that are too long."""
@@ -298,20 +304,20 @@ class _Reading:
             length = sum(len(line.encode()) + 1 for line in lines)
             region = str(region_of(cell))
             lengths[region] = lengths.get(region, 0) + length
-        long = {region for region, length in lengths.items() if length > MOST_CELL_BYTES}
+        long = {region for region, length in lengths.items() if length > MAX_CELL_BYTES}
         if long:
-            most = megabytes(MOST_CELL_BYTES)
+            most = megabytes(MAX_CELL_BYTES)
             self._fail(f"More than {most}, so it counts as not attempted: {_told(sorted(long))}.")
         return {**nb, "cells": [cell for cell in cells if region_of(cell) not in long]}
 
     def _take_record(self, content: bytes | str) -> None:
         try:
             if isinstance(content, str):
-                raise StarterError(f"its {RECORD} {content}")
-            self.record = read_record(content.decode("utf-8"))
+                raise StarterError(f"its {STARTER_MANIFEST} {content}")
+            self.record = read_manifest(content.decode("utf-8"))
         except (StarterError, UnicodeDecodeError):
             self.notes.append(
-                f"Its {RECORD} is damaged, so nothing tells which starter it is from."
+                f"Its {STARTER_MANIFEST} is damaged, so nothing tells which starter it is from."
             )
             return
         if self.exercise.name not in self.record.exercises:
@@ -321,18 +327,27 @@ class _Reading:
         self.faults.append(fault)
         self.notes.append(fault)
 
-    def work(self) -> Work:
+    def work(self) -> SubmissionContent:
         """What has been taken; Refused if that is nothing."""
         if not self.files and not self.bodies:
-            raise Refused(self._why_nothing())
+            raise SubmissionRejected(self._why_nothing())
         self.notes += self.refusals
         if ignored := self._ignored():
             self.notes.append(f"Ignored: {_told(ignored)}.")
         files = {path: self.files[path] for path in self.exercise.files if path in self.files}
         cells = {name: text for name, (is_code, text) in self.bodies.items() if is_code}
-        answers = {name: text for name, (is_code, text) in self.bodies.items() if not is_code}
+        written_answers = {
+            name: text for name, (is_code, text) in self.bodies.items() if not is_code
+        }
         version = self.record.version if self.record else None
-        return Work(files, cells, answers, version, self.notes, _digest(files, cells, answers))
+        return SubmissionContent(
+            files,
+            cells,
+            written_answers,
+            version,
+            self.notes,
+            _digest(files, cells, written_answers),
+        )
 
     def _why_nothing(self) -> str:
         if self.refusals or self.faults:
@@ -360,7 +375,7 @@ class _Reading:
         return sorted(names, key=lambda name: (not name.endswith(".py"), name.count("/"), name))
 
 
-class _Incomplete(Refused):
+class _Incomplete(SubmissionRejected):
     """A source was too large to be looked at in full, and something is missing."""
 
 
@@ -395,10 +410,10 @@ _TOKEN = re.compile(r'[,\[{]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
 
 def _is_crowded(text: str) -> bool:
     """Whether a JSON text has more tokens that take memory than a notebook."""
-    if len(text) <= MOST_TOKENS:
+    if len(text) <= MAX_TOKENS:
         return False
-    tokens = itertools.islice(_TOKEN.finditer(text), MOST_TOKENS + 1)
-    return sum(1 for _ in tokens) > MOST_TOKENS
+    tokens = itertools.islice(_TOKEN.finditer(text), MAX_TOKENS + 1)
+    return sum(1 for _ in tokens) > MAX_TOKENS
 
 
 def _digest(files: Mapping[str, bytes], *bodies: Mapping[str, str]) -> str:

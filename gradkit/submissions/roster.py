@@ -33,8 +33,8 @@ from assignment.checks.check import Exercise
 from gradkit import GradkitError
 from gradkit.files import open_file, shown
 
-MOST_ID = 80  # characters of a student's id: it goes into file names, which may have 255 bytes
-MOST_ROSTER = 10_000_000  # bytes
+MAX_ID = 80  # characters of a student's id: it goes into file names, which may have 255 bytes
+MAX_ROSTER = 10_000_000  # bytes
 GRADESCOPE = "submission_metadata.yml"
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
@@ -158,7 +158,7 @@ def _own_words(exercise: Exercise) -> set[str]:
 
 def student_id(text: str) -> str:
     """An id made of a text; see `distinct`."""
-    return distinct(text, MOST_ID)
+    return distinct(text, MAX_ID)
 
 
 def distinct(text: str, most: int) -> str:
@@ -299,9 +299,9 @@ def read_table(path: Path, column: str, advice: str = "Call the column with the 
     """
     try:
         with open_file(path.resolve()) as file:
-            content = file.read(MOST_ROSTER + 1)
-        if len(content) > MOST_ROSTER:
-            raise RosterError(f"{path} has more than {MOST_ROSTER:,} bytes: it is no roster.")
+            content = file.read(MAX_ROSTER + 1)
+        if len(content) > MAX_ROSTER:
+            raise RosterError(f"{path} has more than {MAX_ROSTER:,} bytes: it is no roster.")
         lines = content.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise RosterError(f"The roster {path} cannot be read: {error.strerror or error}.") from None
@@ -425,7 +425,7 @@ def students_of(table: Table) -> list[tuple[str, tuple[str, ...]]]:
         if not student or student != student_id(student):
             raise RosterError(
                 f"{_row(table, row)}: {shown(student)!r} is no student's id. An id has 1 to "
-                f"{MOST_ID} characters that can be printed."
+                f"{MAX_ID} characters that can be printed."
             )
         if student in students:
             raise RosterError(

@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 from assignment import PROJECT
 from assignment.checks.check import Exercise
-from assignment.workspace.starter import RECORD
+from assignment.workspace.starter import STARTER_MANIFEST
 from gradkit.files import shown
 from gradkit.submissions.archives import Member
 from gradkit.submissions.roster import AGAIN, BETWEEN, is_archive
 
-MOST_FOLDERS = 3  # that the project may lie in, one in another, inside a submission
+MAX_FOLDERS = 3  # that the project may lie in, one in another, inside a submission
 
-MOST_TOLD = 3  # names in a note
+MAX_TOLD = 3  # names in a note
 
 
 def _told(names: list[str], between: str = ", ", most: int = 80) -> str:
-    told = between.join(shown(name, most) for name in names[:MOST_TOLD])
-    more = len(names) - MOST_TOLD
+    told = between.join(shown(name, most) for name in names[:MAX_TOLD])
+    more = len(names) - MAX_TOLD
     return f"{told} and {more:,} more" if more > 0 else told
 
 
@@ -55,7 +55,9 @@ class _Wanted:
 
     def __init__(self, exercise: Exercise) -> None:
         self.notebook = exercise.notebook
-        self.patterns = {RECORD: re.compile("()()" + re.escape(PurePosixPath(RECORD).name))}
+        self.patterns = {
+            STARTER_MANIFEST: re.compile("()()" + re.escape(PurePosixPath(STARTER_MANIFEST).name))
+        }
         for path in map(PurePosixPath, (*exercise.files, exercise.notebook)):
             stem, suffix = re.escape(path.stem), re.escape(path.suffix)
             self.patterns[str(path)] = re.compile(rf"(?i)(.*{BETWEEN}|){stem}({AGAIN}){suffix}")
@@ -82,7 +84,7 @@ class _Wanted:
             folders.pop()
             expected.pop()
         return (
-            _Found(member, target, tuple(folders), called) if len(folders) <= MOST_FOLDERS else None
+            _Found(member, target, tuple(folders), called) if len(folders) <= MAX_FOLDERS else None
         )
 
 

@@ -19,27 +19,27 @@ import numpy as np
 import pytest
 
 from assignment import PROJECT
-from assignment.checks.check import Context
+from assignment.checks.check import RuleContext
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from assignment.workspace import regions
-from gradkit.autograder.grade_submission import lay, new_sitting
+from gradkit.autograder.grade_submission import open_runner, prepare_workdir
 from gradkit.autograder.sandbox import (
     FORBIDDEN,
     LOCAL,
-    Enclosure,
+    Isolation,
     SandboxError,
     Watchdog,
     as_other_user,
     descendants,
     environment,
-    probe,
     processes_of,
     room,
     sandboxed,
     seccomp_filter,
+    self_test,
 )
-from gradkit.autograder.spec import Exam, make_exam
+from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.worker_pool import work_folder
 from gradkit.course.config import LimitsOfTime
 from tests.banks import BANK
@@ -49,44 +49,47 @@ LIMITS = LimitsOfTime(check_seconds=2, cell_seconds=5, memory_mb=300, files_mb=3
 
 
 @pytest.fixture(scope="module")
-def exam(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Exam:
+def spec(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> GradingSpec:
     """The softmax exam, with short deadlines."""
     folder = tmp_path_factory.mktemp("exam")
     for place in (folder, *folder.parents[:3]):
         place.chmod(0o755)  # pytest makes its folders for their owner only
-    made = make_exam("softmax", PROJECT, SECRET, folder / "exam")
-    return replace(made, manifest=replace(made.manifest, limits=LIMITS))
+    made = build_spec("softmax", PROJECT, SECRET, folder / "exam")
+    return replace(made, config=replace(made.config, limits=LIMITS))
 
 
 def solution(naive: str = "") -> bytes:
     """softmax.py with another body in the naive loss."""
-    tree = BANK.solution.planted("softmax_naive", naive) if naive else BANK.solution
+    tree = BANK.solution.with_region("softmax_naive", naive) if naive else BANK.solution
     return tree.files[SOFTMAX].encode()
 
 
-def sit(exam: Exam, softmax: bytes, *names: str) -> dict[str, Verdict]:
+def sit(spec: GradingSpec, softmax: bytes, *names: str) -> dict[str, Verdict]:
     """The verdicts of these checks, in a sitting of them and the setup cell alone."""
     with tempfile.TemporaryDirectory() as folder:
-        desk = Path(folder)
+        workdir = Path(folder)
         files = {SOFTMAX: softmax}
         nb = regions.read_notebook(
-            lay(exam, files, {}, desk, Enclosure.SANDBOX).read_text(encoding="utf-8"), "it"
+            prepare_workdir(spec, files, {}, workdir, Isolation.SANDBOX).read_text(
+                encoding="utf-8"
+            ),
+            "it",
         )
-        with contextlib.closing(new_sitting(exam, files, desk, Enclosure.SANDBOX)) as sitting:
+        with contextlib.closing(open_runner(spec, files, workdir, Isolation.SANDBOX)) as runner:
             for cell in nb["cells"]:
                 about = cell["metadata"]["gradkit"]
                 if cell["id"] == "setup" or about.get("check") in names:
-                    sitting.run(cell)
-            return {name: sitting.judge.verdict(name) for name in names}
+                    runner.run(cell)
+            return {name: runner.judge.verdict(name) for name in names}
 
 
 CHECKS = ("naive_loss", "vectorized_loss")
 
 
-def attack(exam: Exam, body: str) -> Verdict:
+def attack(spec: GradingSpec, body: str) -> Verdict:
     """What is said of a naive loss with this body; the vectorized one must not suffer from it."""
     start = time.monotonic()
-    verdicts = sit(exam, solution(body), *CHECKS)
+    verdicts = sit(spec, solution(body), *CHECKS)
     assert time.monotonic() - start < 20
     assert verdicts["vectorized_loss"].passed
     assert not verdicts["naive_loss"].passed
@@ -122,21 +125,21 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("how", ENDLESS)
-def test_what_does_not_end_is_stopped(exam: Exam, how: str) -> None:
-    verdict = attack(exam, ENDLESS[how])
+def test_what_does_not_end_is_stopped(spec: GradingSpec, how: str) -> None:
+    verdict = attack(spec, ENDLESS[how])
     assert verdict.status is Status.TIMED_OUT
     assert verdict.text == "It was stopped after 2 seconds."
     if how == "a loop":
         assert "while True: pass" in verdict.quoted
 
 
-def test_a_keyboard_interrupt_that_is_swallowed_is_no_pass(exam: Exam) -> None:
+def test_a_keyboard_interrupt_that_is_swallowed_is_no_pass(spec: GradingSpec) -> None:
     right = BANK.solution.body("softmax_naive").text
     body = (
         "try:\n    while True: pass\nexcept KeyboardInterrupt:\n    print('caught')\n"
         + "\n".join(line.removeprefix("    ") for line in right.splitlines())
     )
-    assert attack(exam, body).status is Status.TIMED_OUT
+    assert attack(spec, body).status is Status.TIMED_OUT
 
 
 CRASHES = {
@@ -150,8 +153,8 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("how", CRASHES)
-def test_what_ends_python_is_a_crash(exam: Exam, how: str) -> None:
-    verdict = attack(exam, CRASHES[how])
+def test_what_ends_python_is_a_crash(spec: GradingSpec, how: str) -> None:
+    verdict = attack(spec, CRASHES[how])
     assert verdict.status is Status.CRASHED
     assert verdict.text == "The Python that ran it ended."
 
@@ -169,36 +172,38 @@ RAISES = {
 
 
 @pytest.mark.parametrize("how", RAISES)
-def test_what_raises_is_told_with_the_students_line(exam: Exam, how: str) -> None:
+def test_what_raises_is_told_with_the_students_line(spec: GradingSpec, how: str) -> None:
     body, kind = RAISES[how]
-    verdict = attack(exam, body)
+    verdict = attack(spec, body)
     assert verdict.status is Status.RAISED
     assert verdict.kind == kind
     assert f'File "{SOFTMAX}"' in verdict.quoted
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 99, b"\xff\xfe\0x", b"def f(:\n"])
-def test_a_file_that_is_no_module_gets_verdicts_and_no_points(exam: Exam, content: bytes) -> None:
-    for verdict in sit(exam, content, *CHECKS).values():
+def test_a_file_that_is_no_module_gets_verdicts_and_no_points(
+    spec: GradingSpec, content: bytes
+) -> None:
+    for verdict in sit(spec, content, *CHECKS).values():
         assert verdict.points == 0
         assert verdict.status in (Status.WRONG, Status.RAISED)
         assert verdict.text or verdict.quoted
 
 
-def test_a_file_that_never_ends_to_load_is_told_of_in_every_check(exam: Exam) -> None:
-    for verdict in sit(exam, b"while True: pass\n" + solution(), *CHECKS).values():
+def test_a_file_that_never_ends_to_load_is_told_of_in_every_check(spec: GradingSpec) -> None:
+    for verdict in sit(spec, b"while True: pass\n" + solution(), *CHECKS).values():
         assert verdict.status is Status.TIMED_OUT
         assert "The cell `setup` did not end" in verdict.text
 
 
 def test_a_submission_has_no_more_time_than_all_its_cells_together(
-    exam: Exam, monkeypatch: pytest.MonkeyPatch
+    spec: GradingSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often its kernel ends, and what came before has to run again."""
-    monkeypatch.setattr(Exam, "all_deadlines", 8.0)
+    monkeypatch.setattr(GradingSpec, "all_deadlines", 8.0)
     slow = b"import time\ntime.sleep(1)\n" + solution("import os\nos._exit(0)")
     names = [check.name for check in EXERCISE.checks]
-    verdicts = sit(exam, slow, *names)
+    verdicts = sit(spec, slow, *names)
     assert verdicts["naive_loss"].status is Status.CRASHED
     assert verdicts["predict"].status is Status.TIMED_OUT
     assert "The time for the whole submission was used up" in verdicts["predict"].text
@@ -227,9 +232,9 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("how", FLOODS)
-def test_a_flood_of_output_is_not_received(exam: Exam, how: str) -> None:
+def test_a_flood_of_output_is_not_received(spec: GradingSpec, how: str) -> None:
     before = peak_memory()
-    verdict = attack(exam, FLOODS[how])
+    verdict = attack(spec, FLOODS[how])
     assert verdict.status in (Status.TIMED_OUT, Status.CRASHED)
     assert peak_memory() - before < 150e6
 
@@ -271,8 +276,8 @@ MEMORY = {
 
 
 @pytest.mark.parametrize("where", MEMORY)
-def test_memory_and_files_without_end_are_ended(exam: Exam, where: str) -> None:
-    verdict = attack(exam, MEMORY[where])
+def test_memory_and_files_without_end_are_ended(spec: GradingSpec, where: str) -> None:
+    verdict = attack(spec, MEMORY[where])
     assert verdict.status in (Status.CRASHED, Status.RAISED)
     if where == "in memory files":
         assert "PermissionError" in verdict.quoted
@@ -293,12 +298,12 @@ PROCESSES = {
 
 
 @pytest.mark.parametrize("what", PROCESSES)
-def test_whatever_is_started_ends_with_its_kernel(exam: Exam, what: str) -> None:
-    verdict = attack(exam, PROCESSES[what])
+def test_whatever_is_started_ends_with_its_kernel(spec: GradingSpec, what: str) -> None:
+    verdict = attack(spec, PROCESSES[what])
     assert verdict.status in (Status.CRASHED, Status.RAISED, Status.TIMED_OUT)
 
 
-def test_threads_and_exit_handlers_that_go_on_change_nothing(exam: Exam) -> None:
+def test_threads_and_exit_handlers_that_go_on_change_nothing(spec: GradingSpec) -> None:
     body = (
         "import atexit, threading, time\n"
         "atexit.register(time.sleep, 99)\n"
@@ -308,7 +313,7 @@ def test_threads_and_exit_handlers_that_go_on_change_nothing(exam: Exam) -> None
         "        print('still here')\n"
         "threading.Thread(target=go).start()\n"
     )
-    assert attack(exam, body).status is Status.NOT_ATTEMPTED
+    assert attack(spec, body).status is Status.NOT_ATTEMPTED
 
 
 GRADER = """
@@ -351,21 +356,21 @@ def wait_for(come: Callable[[], bool]) -> None:
 # --- code that looks around -----------------------------------------------------------------------
 
 
-def looked(exam: Exam, program: str) -> str:
+def looked(spec: GradingSpec, program: str) -> str:
     """What a program in the sandbox has to tell: the text of the exception that it ends with."""
-    verdict = attack(exam, f"{program}\nraise RuntimeError(str(found))")
+    verdict = attack(spec, f"{program}\nraise RuntimeError(str(found))")
     assert verdict.status is Status.RAISED, verdict
     return verdict.quoted
 
 
-def test_no_readable_file_holds_a_solution_or_an_answer(exam: Exam) -> None:
+def test_no_readable_file_holds_a_solution_or_an_answer(spec: GradingSpec) -> None:
     lines = {
         line.strip()
         for line in BANK.solution.body("softmax_vectorized").text.splitlines()
         if len(line.strip()) > 25 and "#" not in line
     }
-    answers = exam.answers.reference["naive_loss"]
-    number = f"{float(next(iter(answers.values()))):.9g}"
+    answer_key = spec.answer_key.reference["naive_loss"]
+    number = f"{float(next(iter(answer_key.values()))):.9g}"
     secrets = [*lines, number, str(SECRET), f"{SECRET:x}", "gradient_of_right_class_only.toml"]
     program = (
         "import os\n"
@@ -389,12 +394,12 @@ def test_no_readable_file_holds_a_solution_or_an_answer(exam: Exam) -> None:
         "            found += [path for secret in secrets if secret in content]\n"
         "found = f'{read > 1000} {found}'"
     )
-    patient = replace(exam.manifest, limits=replace(LIMITS, check_seconds=60))
-    assert "True []" in sit(replace(exam, manifest=patient), solution(
+    patient = replace(spec.config, limits=replace(LIMITS, check_seconds=60))
+    assert "True []" in sit(replace(spec, config=patient), solution(
         f"{program}\nraise RuntimeError(found)"), *CHECKS)["naive_loss"].quoted  # fmt: skip
 
 
-def test_the_trees_of_the_instructor_are_nowhere(exam: Exam) -> None:
+def test_the_trees_of_the_instructor_are_nowhere(spec: GradingSpec) -> None:
     names = ["gradkit", "grading", "tests", ".git", "benchmarks"]
     program = (
         "import os\n"
@@ -403,17 +408,17 @@ def test_the_trees_of_the_instructor_are_nowhere(exam: Exam) -> None:
         "found += [n for n in ('gradkit', 'tests') if importlib.util.find_spec(n)]\n"
         "found += os.listdir('/project')"
     )
-    listed = looked(exam, program)
+    listed = looked(spec, program)
     for name in ("assignment", "notebooks", "README.md"):
         assert name in listed
     assert not any(name in listed.replace("[", "'") for name in ("gradkit", "'grading", "tests"))
 
 
-def test_environment_and_process_table_hold_nothing_of_the_graders(exam: Exam) -> None:
+def test_environment_and_process_table_hold_nothing_of_the_graders(spec: GradingSpec) -> None:
     os.environ["GRADERS_OWN"] = "31415926535"
     try:
         said = looked(
-            exam,
+            spec,
             "import os, glob\n"
             "found = [k for k in os.environ if 'GRADERS' in k], "
             "len(glob.glob('/proc/[0-9]*')), os.getuid() == 0",
@@ -426,7 +431,7 @@ def test_environment_and_process_table_hold_nothing_of_the_graders(exam: Exam) -
     assert text.endswith("False)") or os.geteuid() != 0
 
 
-def test_nothing_can_be_written_but_what_is_the_sandboxs_own(exam: Exam) -> None:
+def test_nothing_can_be_written_but_what_is_the_sandboxs_own(spec: GradingSpec) -> None:
     program = (
         "import os\nfound = []\n"
         "for folder, folders, names in os.walk('/'):\n"
@@ -437,10 +442,10 @@ def test_nothing_can_be_written_but_what_is_the_sandboxs_own(exam: Exam) -> None
         "    except OSError: pass\n"
         "    folders[:] = [n for n in folders if (folder, n) != ('/', 'usr')]"
     )
-    assert "RuntimeError: []" in looked(exam, program)
+    assert "RuntimeError: []" in looked(spec, program)
 
 
-def test_there_is_no_network_and_no_way_to_more_powers(exam: Exam) -> None:
+def test_there_is_no_network_and_no_way_to_more_powers(spec: GradingSpec) -> None:
     program = (
         "import ctypes, os, socket\nfound = []\n"
         "def tried(what, f):\n"
@@ -461,7 +466,7 @@ def test_there_is_no_network_and_no_way_to_more_powers(exam: Exam) -> None:
         "        ('shmget', (0, 10**6, 0o1600))):\n"
         "    if getattr(libc, name)(*arguments) != -1: found.append(name)"
     )
-    assert "RuntimeError: []" in looked(exam, program)
+    assert "RuntimeError: []" in looked(spec, program)
 
 
 # --- code that wants points for nothing -----------------------------------------------------------
@@ -532,12 +537,12 @@ CHEATS = {
 
 
 @pytest.mark.parametrize("how", CHEATS)
-def test_only_the_right_numbers_are_worth_points(exam: Exam, how: str) -> None:
-    verdict = attack(exam, CHEATS[how])
+def test_only_the_right_numbers_are_worth_points(spec: GradingSpec, how: str) -> None:
+    verdict = attack(spec, CHEATS[how])
     assert verdict.points == 0
 
 
-def test_right_numbers_in_whatever_way_are_right(exam: Exam) -> None:
+def test_right_numbers_in_whatever_way_are_right(spec: GradingSpec) -> None:
     numeric = (
         "def f(W):\n"
         "    s = X @ W\n"
@@ -551,11 +556,11 @@ def test_right_numbers_in_whatever_way_are_right(exam: Exam) -> None:
         "loss = f(W)\n"
     )
     names = ("naive_loss", "naive_gradient")
-    verdicts = sit(exam, solution(numeric), *names)
+    verdicts = sit(spec, solution(numeric), *names)
     assert all(verdict.passed for verdict in verdicts.values())
 
 
-def test_an_answer_to_one_check_cannot_be_prepared_in_another(exam: Exam) -> None:
+def test_an_answer_to_one_check_cannot_be_prepared_in_another(spec: GradingSpec) -> None:
     """Each check has a seed of its own, which is not known before its cell runs."""
     body = (
         "import sys\n"
@@ -567,7 +572,7 @@ def test_an_answer_to_one_check_cannot_be_prepared_in_another(exam: Exam) -> Non
     softmax = helper.encode() + solution(body)
     said = {
         name: verdict.quoted.rpartition(":")[2]
-        for name, verdict in sit(exam, softmax, "naive_loss", "naive_gradient").items()
+        for name, verdict in sit(spec, softmax, "naive_loss", "naive_gradient").items()
     }
     # The seed itself is not told on: whoever reads the feedback does not learn it.
     assert set(said.values()) == {" […]"}
@@ -575,18 +580,18 @@ def test_an_answer_to_one_check_cannot_be_prepared_in_another(exam: Exam) -> Non
     assert len(set(own.values())) == 2
 
 
-def test_files_that_are_not_the_students_to_write_are_not_there(exam: Exam) -> None:
+def test_files_that_are_not_the_students_to_write_are_not_there(spec: GradingSpec) -> None:
     looked_for = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
     program = (
         "import os\n"
         f"found = [n for d, _, ns in os.walk('/project') for n in ns if n in {looked_for!r}]\n"
         "found += [p for p in ('/tmp/.ipython/profile_default/startup/x.py',) if os.path.exists(p)]"
     )
-    assert "RuntimeError: []" in looked(exam, program)
+    assert "RuntimeError: []" in looked(spec, program)
 
 
-def test_the_time_of_a_check_is_measured_outside(exam: Exam) -> None:
-    slow = BANK.solution.planted(
+def test_the_time_of_a_check_is_measured_outside(spec: GradingSpec) -> None:
+    slow = BANK.solution.with_region(
         "softmax_vectorized",
         "import time\nif len(X) > 10**5: time.sleep(3)\ntime.perf_counter = lambda: 0.0\n"
         + "\n".join(
@@ -595,9 +600,9 @@ def test_the_time_of_a_check_is_measured_outside(exam: Exam) -> None:
         )
         + "\n",
     ).files[SOFTMAX]
-    patient = replace(exam.manifest, limits=replace(LIMITS, check_seconds=9))
+    patient = replace(spec.config, limits=replace(LIMITS, check_seconds=9))
     names = ("vectorized_loss", "vectorized_gradient", "vectorized_no_loops")
-    verdicts = sit(replace(exam, manifest=patient), slow.encode(), *names)
+    verdicts = sit(replace(spec, config=patient), slow.encode(), *names)
     assert verdicts["vectorized_loss"].passed
     assert verdicts["vectorized_no_loops"].mistake == "slow_vectorized"
 
@@ -615,12 +620,14 @@ WITHOUT_SOCKETS = (
     "then",
     ["cut()\nimport time\ntime.sleep(99)", "import threading\nthreading.Timer(0.3, cut).start()"],
 )
-def test_a_kernel_that_closes_its_sockets_does_not_hold_the_grader(exam: Exam, then: str) -> None:
-    verdict = attack(exam, WITHOUT_SOCKETS + then)
+def test_a_kernel_that_closes_its_sockets_does_not_hold_the_grader(
+    spec: GradingSpec, then: str
+) -> None:
+    verdict = attack(spec, WITHOUT_SOCKETS + then)
     assert verdict.points == 0
 
 
-def test_what_is_sent_in_pieces_without_end_is_not_kept(exam: Exam) -> None:
+def test_what_is_sent_in_pieces_without_end_is_not_kept(spec: GradingSpec) -> None:
     body = (
         "import os, socket, struct\n"
         "piece = bytes([3]) + struct.pack('>Q', 1900000) + bytes(1900000)\n"
@@ -633,12 +640,12 @@ def test_what_is_sent_in_pieces_without_end_is_not_kept(exam: Exam) -> None:
         "        except OSError: pass"
     )
     before = peak_memory()
-    verdict = attack(exam, body)
+    verdict = attack(spec, body)
     assert verdict.points == 0
     assert peak_memory() - before < 400e6
 
 
-def test_the_folder_of_the_sockets_is_closed_once_they_are_there(exam: Exam) -> None:
+def test_the_folder_of_the_sockets_is_closed_once_they_are_there(spec: GradingSpec) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can take the folder away from its owner")
     program = (
@@ -649,13 +656,13 @@ def test_the_folder_of_the_sockets_is_closed_once_they_are_there(exam: Exam) -> 
         "    try: found.append(tried())\n"
         "    except OSError: pass"
     )
-    assert "RuntimeError: []" in looked(exam, program)
+    assert "RuntimeError: []" in looked(spec, program)
 
 
-def test_results_that_are_nan_are_no_results(exam: Exam) -> None:
+def test_results_that_are_nan_are_no_results(spec: GradingSpec) -> None:
     check = EXERCISE.check("tuning")
     pairs = [
-        (lr, reg) for lr in exam.data["TUNING_LEARNING_RATES"] for reg in exam.data["TUNING_REGS"]
+        (lr, reg) for lr in spec.data["TUNING_LEARNING_RATES"] for reg in spec.data["TUNING_REGS"]
     ]
     arrays = {
         "results": np.array([[*pair, np.nan, np.nan] for pair in pairs]),
@@ -663,12 +670,12 @@ def test_results_that_are_nan_are_no_results(exam: Exam) -> None:
         "W": np.zeros((3073, 10), np.float32),
     }
     assert check.rule
-    finding = check.rule(arrays, Context(0, {}, 0.0, exam.data))
+    finding = check.rule(arrays, RuleContext(0, {}, 0.0, spec.data))
     assert finding and finding.headline == "not numbers"
-    losses = {"loss_history": np.full(exam.data["NUM_ITERS"], np.nan), "W": arrays["W"]}
+    losses = {"loss_history": np.full(spec.data["NUM_ITERS"], np.nan), "W": arrays["W"]}
     training = EXERCISE.check("training").rule
     assert training
-    finding = training(losses, Context(0, {}, 0.0, exam.data))
+    finding = training(losses, RuleContext(0, {}, 0.0, spec.data))
     assert finding and "0 numbers that are losses" in finding.detail
 
 
@@ -686,10 +693,10 @@ def test_the_filter_is_made_of_whole_instructions_for_each_kind_of_processor() -
 def test_where_bubblewrap_is_missing_the_way_out_is_told(
     sandbox: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe()
+    self_test()
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SandboxError, match=r"not installed. Install it .* --no-sandbox"):
-        probe()
+        self_test()
 
 
 def test_where_no_sandbox_starts_the_reason_is_told(
@@ -700,7 +707,7 @@ def test_where_no_sandbox_starts_the_reason_is_told(
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(SandboxError, match=r"No permissions to create new namespace.*sysctl"):
-        probe()
+        self_test()
 
 
 def test_an_interpreter_beside_the_solutions_is_refused(
@@ -723,7 +730,7 @@ def test_a_private_folder_is_gone_afterwards_and_is_no_one_elses(tmp_path: Path)
 
 def test_the_watchdog_looks_at_grandchildren(tmp_path: Path) -> None:
     program = "import subprocess; subprocess.run(['sleep', '60'])"
-    with room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.NONE) as place:
+    with room({tmp_path: "/project"}, tmp_path, isolation=Isolation.NONE) as place:
         process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
         try:
             deadline = time.monotonic() + 10
@@ -743,11 +750,11 @@ def test_the_watchdog_looks_at_grandchildren(tmp_path: Path) -> None:
 # What code may try as another user, and what it gains, is tried in tests/test_gradescope.py.
 
 
-def test_the_exams_notebook_is_for_the_graders_eyes_only(exam: Exam, tmp_path: Path) -> None:
+def test_the_exams_notebook_is_for_the_graders_eyes_only(spec: GradingSpec, tmp_path: Path) -> None:
     """Another user, who sees the desk, can read the tree on it and not the checks' seeds."""
     umask = os.umask(0)
     try:
-        notebook = lay(exam, {}, {}, tmp_path, Enclosure.OTHER_USER)
+        notebook = prepare_workdir(spec, {}, {}, tmp_path, Isolation.OTHER_USER)
     finally:
         os.umask(umask)
     assert "own_seed" not in notebook.read_text(encoding="utf-8")
@@ -756,17 +763,17 @@ def test_the_exams_notebook_is_for_the_graders_eyes_only(exam: Exam, tmp_path: P
     assert (tmp_path / "tree" / SOFTMAX).stat().st_mode & 0o777 == 0o644
 
 
-def test_each_enclosure_has_its_files_where_it_can_reach_them(exam: Exam) -> None:
-    def parameters(enclosure: Enclosure) -> str:
-        cells = exam.notebook({}, enclosure)["cells"]
+def test_each_enclosure_has_its_files_where_it_can_reach_them(spec: GradingSpec) -> None:
+    def parameters(isolation: Isolation) -> str:
+        cells = spec.notebook({}, isolation)["cells"]
         [found] = [c for c in cells if c["metadata"]["gradkit"].get("role") == "parameters"]
         return str(found["source"])
 
-    assert "DATA = '/data'\n" in parameters(Enclosure.SANDBOX)
-    assert "BEST_MODEL = Path('/tmp/best_model.npz')" in parameters(Enclosure.SANDBOX)
-    for other in (Enclosure.NONE, Enclosure.OTHER_USER):
-        assert f"DATA = '{exam.data_folder}'\n" in parameters(other)
-    assert "BEST_MODEL = Path.home() / 'best_model.npz'" in parameters(Enclosure.OTHER_USER)
+    assert "DATA = '/data'\n" in parameters(Isolation.SANDBOX)
+    assert "BEST_MODEL = Path('/tmp/best_model.npz')" in parameters(Isolation.SANDBOX)
+    for other in (Isolation.NONE, Isolation.OTHER_USER):
+        assert f"DATA = '{spec.data_folder}'\n" in parameters(other)
+    assert "BEST_MODEL = Path.home() / 'best_model.npz'" in parameters(Isolation.OTHER_USER)
 
 
 def test_only_root_can_let_another_user_run_code(
@@ -775,7 +782,7 @@ def test_only_root_can_let_another_user_run_code(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with (
         pytest.raises(SandboxError, match="Only root can let another user run"),
-        room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.OTHER_USER),
+        room({tmp_path: "/project"}, tmp_path, isolation=Isolation.OTHER_USER),
     ):
         pass
 
@@ -784,14 +791,14 @@ def test_only_root_can_let_another_user_run_code(
 def test_another_user_is_refused_where_it_could_read_the_solutions() -> None:
     """As here, where the tree is open to everyone, or this Python to nobody else."""
     with pytest.raises(SandboxError, match=r"No other user can run .* be closed to others"):
-        probe(Enclosure.OTHER_USER)
+        self_test(Isolation.OTHER_USER)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can let another user run code")
 def test_another_user_has_a_home_of_its_own_and_none_of_the_graders_environment(
     tmp_path: Path,
 ) -> None:
-    with room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.OTHER_USER) as place:
+    with room({tmp_path: "/project"}, tmp_path, isolation=Isolation.OTHER_USER) as place:
         home = Path(place.home)
         assert (home.stat().st_uid, home.stat().st_mode & 0o777) == (place.uid, 0o700)
         assert environment(place.home)["HOME"] == environment(place.home)["TMPDIR"] == str(home)
@@ -812,7 +819,7 @@ def test_without_a_namespace_there_are_no_sockets_for_the_network() -> None:
 def test_whatever_a_user_runs_is_ended_at_one_blow(tmp_path: Path) -> None:
     """Also what has left its group, and whoever goes on as another process again and again."""
     fleeing = "import os\nwhile True:\n    if os.fork(): os._exit(0)"
-    with room({tmp_path: "/project"}, tmp_path, enclosure=Enclosure.OTHER_USER) as place:
+    with room({tmp_path: "/project"}, tmp_path, isolation=Isolation.OTHER_USER) as place:
         # Root's own Python, since another user's may not be had here.
         become = f"import os\nos.setpgid(0, 0)\nos.setresuid(*[{place.uid}] * 3)\n"
         started = [

@@ -26,11 +26,11 @@ import pytest
 
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
-from gradkit.autograder.sandbox import Enclosure, descendants
-from gradkit.autograder.spec import make_exam
+from gradkit.autograder.sandbox import Isolation, descendants
+from gradkit.autograder.spec import build_spec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch import dask_pool as cluster
-from gradkit.batch.dask_pool import get_ready, make_bundle
+from gradkit.batch.dask_pool import get_ready, make_job_spec
 from tests.banks import BANK
 from tests.batch.test_grade_class import grade, gradebook, solved_cells, solved_files, submission
 
@@ -109,8 +109,8 @@ def dask(tmp_path: Path, sandbox: None) -> Iterator[Dask]:
 
 def make_class(folder: Path, count: int) -> None:
     """All that can be right and wrong with a submission, again and again."""
-    plants = [plant for plant in BANK.plants if plant.number == 0 and "slow" not in plant.id]
-    chosen = random.Random(5).sample(plants, min(count, len(plants)))
+    mutants = [mutant for mutant in BANK.mutants if mutant.number == 0 and "slow" not in mutant.id]
+    chosen = random.Random(5).sample(mutants, min(count, len(mutants)))
     for number in range(count):
         files, cells = solved_files(), solved_cells()
         match number % 5:
@@ -119,8 +119,8 @@ def make_class(folder: Path, count: int) -> None:
             case 1:
                 files = {SOFTMAX: b"def softmax_loss_naive(:\n"}
             case 2 | 3:
-                plant = chosen[number % len(chosen)]
-                files = {path: text.encode() for path, text in plant.tree.files.items()}
+                mutant = chosen[number % len(chosen)]
+                files = {path: text.encode() for path, text in mutant.tree.files.items()}
         submission(folder / f"student{number:03}.zip", files, cells)
 
 
@@ -140,10 +140,10 @@ def local(classroom: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: No
     return out
 
 
-def ledger(out: Path) -> dict[str, Any]:
+def database(out: Path) -> dict[str, Any]:
     """All that a ledger knows of its submissions, but for the times that things took."""
     with contextlib.closing(sqlite3.connect(out / "gradebook.sqlite")) as db:
-        entries = db.execute("SELECT * FROM entries ORDER BY student, submission").fetchall()
+        records = db.execute("SELECT * FROM entries ORDER BY student, submission").fetchall()
         columns = "id, student, work, exam, kit, score, verdicts, handed_in, again"
         results = {}
         for number, *values in db.execute(f"SELECT {columns} FROM results"):
@@ -155,7 +155,7 @@ def ledger(out: Path) -> dict[str, Any]:
             }
             results[values[0]] = values, outcomes
         claims = db.execute("SELECT * FROM claims").fetchall()
-    return {"entries": entries, "results": results, "claims": claims}
+    return {"entries": records, "results": results, "claims": claims}
 
 
 def grading(classroom: Path, out: Path, address: str) -> subprocess.Popen[str]:
@@ -189,7 +189,7 @@ def test_workers_of_a_cluster_come_to_the_same_rows(
     ran = grade(classroom, tmp_path / "out", "--scheduler", dask.address)
     assert ran.returncode == 0, ran.stderr
     assert f"{CLASS} graded." in ran.stdout
-    assert ledger(tmp_path / "out") == ledger(local)
+    assert database(tmp_path / "out") == database(local)
     again = grade(classroom, tmp_path / "out", "--scheduler", dask.address)
     assert f"0 graded; {CLASS} had been graded before" in again.stdout
 
@@ -244,7 +244,7 @@ def test_whatever_ends_the_gradebook_is_that_of_this_machine(
     assert process.returncode == 0, errors
     assert kills
     assert f"{CLASS - graded} graded; {graded} had been graded before." in said
-    assert ledger(out) == ledger(local)
+    assert database(out) == database(local)
 
 
 def _count(out: Path) -> int:
@@ -374,22 +374,22 @@ def test_a_worker_without_a_sandbox_or_a_checkout_is_refused(
 def test_other_versions_are_told_by_what_they_are_of(
     tmp_path: Path, changed: dict[str, str], said: str
 ) -> None:
-    exam = make_exam("softmax", PROJECT, 1 << 65, tmp_path)
-    bundle = make_bundle(exam, kit_digest(), Enclosure.NONE)
-    assert said in get_ready({**bundle, **changed})
+    spec = build_spec("softmax", PROJECT, 1 << 65, tmp_path)
+    job_spec = make_job_spec(spec, kit_digest(), Isolation.NONE)
+    assert said in get_ready({**job_spec, **changed})
 
 
 def test_a_worker_whose_checkout_has_changed_is_to_be_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exam = make_exam("softmax", PROJECT, 1 << 65, tmp_path / "exam")
-    bundle = make_bundle(exam, kit_digest(), Enclosure.NONE)
+    spec = build_spec("softmax", PROJECT, 1 << 65, tmp_path / "exam")
+    job_spec = make_job_spec(spec, kit_digest(), Isolation.NONE)
     for name in ("assignment", "gradkit"):
         shutil.copytree(PROJECT / name, tmp_path / name)
     monkeypatch.setattr(cluster, "PROJECT", tmp_path)
     with (tmp_path / "gradkit" / "feedback" / "markdown.py").open("a") as file:
         file.write("# changed\n")
-    assert get_ready(bundle) == "its checkout has changed since it was started; start it again"
+    assert get_ready(job_spec) == "its checkout has changed since it was started; start it again"
 
 
 def test_no_scheduler_is_told_and_nothing_is_graded(classroom: Path, tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_a_submission_on_a_worker_finds_neither_seed_nor_answers(
     dask.add_worker()
     ran = grade(folder, out, "--scheduler", dask.address)
     assert "1 graded." in ran.stdout, ran.stderr
-    [(_, outcomes)] = ledger(out)["results"].values()
+    [(_, outcomes)] = database(out)["results"].values()
     assert "found [], True" in json.dumps(outcomes["naive_loss"])
     for made in Path("/tmp").glob("gradkit-run-*/stand-in"):
         assert int(made.parent.name.split("-")[2]) not in dask

@@ -24,13 +24,13 @@ from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from assignment.workspace import regions
 from gradkit.autograder.version import DECIDING
-from gradkit.course.config import read_manifest
-from gradkit.course.declared import ManifestError
+from gradkit.course.config import read_config
+from gradkit.course.declared import ConfigError
 from gradkit.course.starter import starter_files
-from gradkit.gradebook.database import Key, Ledger, LedgerError, Result
+from gradkit.gradebook.database import DatabaseError, GradebookDatabase, GradingResult, ResultKey
 from tests.banks import BANK
 
-POINTS = read_manifest(PROJECT / "grading" / "softmax" / "exercise.toml").questions
+POINTS = read_config(PROJECT / "grading" / "softmax" / "exercise.toml").questions
 SEED = "271828182845904523536"
 # 5 kills take half a minute; the 50 that a release is to survive are asked for by this variable.
 KILLS = int(os.environ.get("GRADKIT_KILLS", "5"))
@@ -61,8 +61,8 @@ def solved_cells() -> dict[str, str]:
 
 
 def with_mistake(id: str, region: str) -> dict[str, bytes]:
-    [plant] = [p for p in BANK.plants if (p.id, p.region, p.number) == (id, region, 0)]
-    return {path: text.encode() for path, text in plant.tree.files.items()}
+    [mutant] = [p for p in BANK.mutants if (p.id, p.region, p.number) == (id, region, 0)]
+    return {path: text.encode() for path, text in mutant.tree.files.items()}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     submission(folder / "bob.zip", {})
     submission(folder / "cleo.zip", with_mistake("sum_not_mean", "softmax_naive"), solved_cells())
     predict = "while len(X) == 9: pass\n" + BANK.solution.body("predict").text.strip() + "\n"
-    endless = BANK.solution.planted("predict", predict).files[LINEAR_CLASSIFIER]
+    endless = BANK.solution.with_region("predict", predict).files[LINEAR_CLASSIFIER]
     submission(
         folder / "dan.zip", solved_files() | {LINEAR_CLASSIFIER: endless.encode()}, solved_cells()
     )
@@ -236,8 +236,8 @@ def test_the_ledger_keeps_the_secret_to_its_owner(graded: Path) -> None:
 def test_a_submission_can_be_looked_into_by_hand(
     classroom: Path, graded: Path, tmp_path: Path
 ) -> None:
-    desk = tmp_path / "desk"
-    laid = gradkit("look", classroom / "cleo.zip", desk, "--out", graded)
+    workdir = tmp_path / "desk"
+    laid = gradkit("look", classroom / "cleo.zip", workdir, "--out", graded)
     assert laid.returncode == 0, laid.stderr
     command = laid.stdout.splitlines()[1].split()
     ran = subprocess.run(
@@ -251,7 +251,7 @@ def test_a_submission_can_be_looked_into_by_hand(
     assert "vectorized_loss" not in ran.stdout
     assert "error" not in ran.stdout.splitlines()[-1]
     assert "3 failed" in ran.stdout or "4 failed" in ran.stdout
-    again = gradkit("look", classroom / "cleo.zip", desk, "--out", graded)
+    again = gradkit("look", classroom / "cleo.zip", workdir, "--out", graded)
     assert "is there already" in again.stderr
 
 
@@ -344,38 +344,40 @@ def test_a_class_is_judged_again_without_running_anything(
 
 # --- the ledger ----------------------------------------------------------------------------------
 
-KEY = Key("ada", "w" * 64, "e" * 16, "k" * 16)
+KEY = ResultKey("ada", "w" * 64, "e" * 16, "k" * 16)
 
 
-def result(key: Key = KEY, points: int = 8, **more: bool) -> Result:
+def result(key: ResultKey = KEY, points: int = 8, **more: bool) -> GradingResult:
     verdict = Verdict("naive_loss", "Naive loss", Status.PASSED, points, 8)
-    return Result(key, {"naive_loss": verdict}, {"naive_loss": Outcome()}, {"files": {}}, **more)
+    return GradingResult(
+        key, {"naive_loss": verdict}, {"naive_loss": Outcome()}, {"files": {}}, **more
+    )
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with contextlib.closing(Ledger(tmp_path / "grades", "softmax")) as made:
+def database(tmp_path: Path) -> Iterator[GradebookDatabase]:
+    with contextlib.closing(GradebookDatabase(tmp_path / "grades", "softmax")) as made:
         yield made
 
 
-def test_what_was_written_is_read_again(ledger: Ledger) -> None:
-    assert ledger.result(KEY) is None
-    assert ledger.claim(KEY, 60)
-    ledger.settle(KEY, result())
-    assert ledger.result(KEY) == result()
-    assert not ledger.claim(KEY, 60)
-    ledger.settle(KEY, result(points=3))
-    assert ledger.result(KEY) == result(points=3)
-    assert len(list(ledger.results())) == 1
+def test_what_was_written_is_read_again(database: GradebookDatabase) -> None:
+    assert database.result(KEY) is None
+    assert database.claim(KEY, 60)
+    database.save_result(KEY, result())
+    assert database.result(KEY) == result()
+    assert not database.claim(KEY, 60)
+    database.save_result(KEY, result(points=3))
+    assert database.result(KEY) == result(points=3)
+    assert len(list(database.results())) == 1
 
 
-def test_a_claim_keeps_others_away_until_its_owner_is_gone(ledger: Ledger) -> None:
-    assert ledger.claim(KEY, 60)
-    assert ledger.claim(KEY, 60)  # its own
+def test_a_claim_keeps_others_away_until_its_owner_is_gone(database: GradebookDatabase) -> None:
+    assert database.claim(KEY, 60)
+    assert database.claim(KEY, 60)  # its own
     program = (
         "import sys; sys.path.insert(0, '.')\n"
         "from pathlib import Path\nfrom gradkit.gradebook.database import *\n"
-        f"ledger = Ledger(Path({str(ledger.path.parent)!r}), 'softmax')\n"
+        f"ledger = Ledger(Path({str(database.path.parent)!r}), 'softmax')\n"
         f"print(ledger.claim(Key(*{tuple(KEY)!r}), 60))"
     )
 
@@ -386,49 +388,51 @@ def test_a_claim_keeps_others_away_until_its_owner_is_gone(ledger: Ledger) -> No
         ).stdout
 
     assert elsewhere() == "False\n"
-    ledger.settle(KEY)
+    database.save_result(KEY)
     assert elsewhere() == "True\n"
-    assert ledger.claim(KEY, 60)  # that process has ended
+    assert database.claim(KEY, 60)  # that process has ended
 
 
-def test_a_seed_is_drawn_once(ledger: Ledger) -> None:
-    seed = ledger.secret(None)
+def test_a_seed_is_drawn_once(database: GradebookDatabase) -> None:
+    seed = database.secret(None)
     assert 0 <= seed < 2**128
-    assert ledger.secret(None) == seed == ledger.secret(seed)
-    with pytest.raises(LedgerError, match="begun with another seed"):
-        ledger.secret(seed + 1)
+    assert database.secret(None) == seed == database.secret(seed)
+    with pytest.raises(DatabaseError, match="begun with another seed"):
+        database.secret(seed + 1)
 
 
-def test_a_ledger_of_another_exercise_or_none_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="is of exercise 'softmax', but 'svm' is asked for"):
-        Ledger(ledger.path.parent, "svm")
+def test_a_ledger_of_another_exercise_or_none_is_refused(
+    database: GradebookDatabase, tmp_path: Path
+) -> None:
+    with pytest.raises(DatabaseError, match="is of exercise 'softmax', but 'svm' is asked for"):
+        GradebookDatabase(database.path.parent, "svm")
     other = tmp_path / "other"
     other.mkdir()
     (other / "gradebook.sqlite").write_bytes(b"not a database, but long enough to be one" * 9)
-    with pytest.raises(LedgerError, match="cannot be used"):
-        Ledger(other, "softmax")
+    with pytest.raises(DatabaseError, match="cannot be used"):
+        GradebookDatabase(other, "softmax")
 
 
 def test_a_result_that_could_not_be_written_whole_is_not_written(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    database: GradebookDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.settle(KEY, result(points=3))
+    database.save_result(KEY, result(points=3))
     broken = result()
     monkeypatch.setattr("gradkit.gradebook.database.write_outcome", lambda outcome: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        ledger.settle(KEY, broken)
-    assert ledger.result(KEY) == result(points=3)
+        database.save_result(KEY, broken)
+    assert database.result(KEY) == result(points=3)
 
 
-def test_a_result_of_another_exam_or_kit_is_another_result(ledger: Ledger) -> None:
-    ledger.settle(KEY, result())
-    for other in (KEY._replace(exam="f" * 16), KEY._replace(kit="l" * 16)):
-        assert ledger.result(other) is None
-    assert ledger.claim(KEY._replace(exam="f" * 16), 60)
+def test_a_result_of_another_exam_or_kit_is_another_result(database: GradebookDatabase) -> None:
+    database.save_result(KEY, result())
+    for other in (KEY._replace(spec="f" * 16), KEY._replace(kit="l" * 16)):
+        assert database.result(other) is None
+    assert database.claim(KEY._replace(spec="f" * 16), 60)
 
 
-def test_the_ledger_is_written_in_wal_mode(ledger: Ledger) -> None:
-    with contextlib.closing(sqlite3.connect(ledger.path)) as db:
+def test_the_ledger_is_written_in_wal_mode(database: GradebookDatabase) -> None:
+    with contextlib.closing(sqlite3.connect(database.path)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -455,10 +459,10 @@ def test_the_ledger_is_written_in_wal_mode(ledger: Ledger) -> None:
 )
 def test_a_manifest_that_is_wrong_says_what_is_wanted(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "exercise.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ManifestError, match=said):
-        read_manifest(tmp_path / "exercise.toml")
+    with pytest.raises(ConfigError, match=said):
+        read_config(tmp_path / "exercise.toml")
 
 
 def test_a_missing_manifest_is_missed(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="is missing: it says how the exercise is graded"):
-        read_manifest(tmp_path / "exercise.toml")
+    with pytest.raises(ConfigError, match="is missing: it says how the exercise is graded"):
+        read_config(tmp_path / "exercise.toml")

@@ -25,7 +25,7 @@ from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
 from gradkit.autograder.sandbox import FIRST_FREE_UID
 from gradkit.batch import gradescope_run as gradescope
-from gradkit.course.config import read_manifest
+from gradkit.course.config import read_config
 from gradkit.course.instructor_tree import ReleaseError
 from gradkit.course.starter import starter_files
 from gradkit.release.build import release
@@ -182,7 +182,7 @@ def handed_in(softmax: bytes | None = None, **cells: str) -> dict[str, bytes]:
 
 
 def with_naive(body: str) -> bytes:
-    return BANK.solution.planted("softmax_naive", body).files[SOFTMAX].encode()
+    return BANK.solution.with_region("softmax_naive", body).files[SOFTMAX].encode()
 
 
 def lost(results: dict[str, Any]) -> dict[str, str]:
@@ -240,9 +240,9 @@ def test_a_starter_as_it_was_handed_out_has_no_points_and_is_told_where_to_begin
 
 
 def test_a_mistake_is_called_by_its_name_and_costs_what_it_costs(image: Image) -> None:
-    plants = [plant for plant in BANK.plants if plant.region == "softmax_naive"]
-    [plant] = [p for p in plants if (p.id, p.number) == ("sum_not_mean", 0)]
-    status, _, results = image(handed_in(plant.tree.files[SOFTMAX].encode()))
+    mutants = [mutant for mutant in BANK.mutants if mutant.region == "softmax_naive"]
+    [mutant] = [p for p in mutants if (p.id, p.number) == ("sum_not_mean", 0)]
+    status, _, results = image(handed_in(mutant.tree.files[SOFTMAX].encode()))
     assert status == 0
     naive = lines(results)["Naive loss"]
     assert (naive["score"], naive["status"]) == (0, "failed")
@@ -304,8 +304,8 @@ def test_a_failure_of_the_graders_own_is_no_silent_0(
 ) -> None:
     """A solution that does not pass stops the image; if it is used all the same, it says so."""
     autograder = unpack(archive, tmp_path / "broken")
-    manifest = autograder / "source" / "project" / "grading" / "softmax" / "exercise.toml"
-    manifest.write_text("nonsense = 1\n")
+    config = autograder / "source" / "project" / "grading" / "softmax" / "exercise.toml"
+    config.write_text("nonsense = 1\n")
     env = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": ""}
     script = autograder / "source" / "setup.sh"
     ran = subprocess.run([script], env=env, capture_output=True, text=True, check=False)
@@ -366,8 +366,8 @@ def test_a_submission_has_no_more_memory_than_the_container_leaves_it(
     (tmp_path / "memory.max").write_text(f"{container}\n")
     places = (tmp_path / "memory.max", tmp_path / "not there")
     monkeypatch.setattr(gradescope, "CONTAINERS_MEMORY", places)
-    manifest = read_manifest(PROJECT / "grading" / "softmax" / "exercise.toml")
-    assert gradescope._within_the_container(manifest).limits.memory_mb == submissions
+    config = read_config(PROJECT / "grading" / "softmax" / "exercise.toml")
+    assert gradescope._within_the_container(config).limits.memory_mb == submissions
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -461,11 +461,11 @@ def test_whoever_may_look_around_does_find_what_is_looked_for(container: Path, p
     program = LOOKING.format(source=str(container / "source"), port=port)
     program += "print(*sorted({*found}))"
     command = [sys.executable, "-c", program]
-    desk = container / "desk"
-    (desk / "tree" / "notebooks").mkdir(parents=True)
-    (desk / "softmax.ipynb").touch()
+    workdir = container / "desk"
+    (workdir / "tree" / "notebooks").mkdir(parents=True)
+    (workdir / "softmax.ipynb").touch()
     ran = subprocess.run(
-        command, cwd=desk / "tree" / "notebooks", capture_output=True, text=True, check=False
+        command, cwd=workdir / "tree" / "notebooks", capture_output=True, text=True, check=False
     )
     found = "desk exam kill list memory mistakes network other_results results root script solution"
     assert ran.stdout.split() == found.split(), ran.stderr

@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 
 from assignment import PROJECT
 from gradkit import GradkitError
-from gradkit.batch import worker_pool as engine
-from gradkit.batch.worker_pool import TRIES, Ended, Engine, NotReady, Task, Worker
-from gradkit.gradebook.database import Key
-from gradkit.submissions.extract import Work
+from gradkit.batch import worker_pool as pool
+from gradkit.batch.worker_pool import TRIES, NotReady, Task, TaskResult, Worker, WorkerPool
+from gradkit.gradebook.database import ResultKey
+from gradkit.submissions.extract import SubmissionContent
 
 
 def task(number: int) -> Task:
-    work = Work({}, {"number": str(number)}, {}, None, [], "")
-    return Task(Key(f"student{number}", "", "", ""), f"{number}.zip", work)
+    work = SubmissionContent({}, {"number": str(number)}, {}, None, [], "")
+    return Task(ResultKey(f"student{number}", "", "", ""), f"{number}.zip", work)
 
 
-class Threads(Engine):
+class Threads(WorkerPool):
     """Workers that are threads, and run `doing` with their own name and a task's number."""
 
     worker_ended = (BrokenExecutor,)
@@ -65,11 +65,11 @@ class Threads(Engine):
 def quick() -> Iterator[None]:
     """Look at the workers more often than once a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "LOOK", 0.01)
+        patch.setattr(pool, "LOOK", 0.01)
         yield
 
 
-def numbers(ended: list[Ended]) -> list[int]:
+def numbers(ended: list[TaskResult]) -> list[int]:
     return sorted(int(one.task.work.cells["number"]) for one in ended)
 
 

@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assignment import PROJECT
-from assignment.checks.answer_key import load_answers
-from assignment.checks.check import Check, Outcome, execute, exercises, load_exercise
+from assignment.checks.answer_key import load_answer_key
+from assignment.checks.check import Check, Outcome, exercises, load_exercise, run_check_for
 from assignment.checks.draws import Draws
 from assignment.checks.errors import KNOWN
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.loops import find_loop
 from assignment.checks.softmax import EXERCISE, SOFTMAX
-from assignment.checks.student import Student, Unusable
+from assignment.checks.student import InvalidResult, Student
 from assignment.checks.verdict import Judge
 
 SOURCES = {path: (PROJECT / path).read_text(encoding="utf-8") for path in EXERCISE.files}
-ANSWERS = load_answers("softmax")
+ANSWERS = load_answer_key("softmax")
 
 
 def run(source: str, check: str = "naive_loss") -> Outcome:
     """The outcome of a check where `softmax.py` is this text."""
-    return execute(EXERCISE.check(check), Student({**SOURCES, SOFTMAX: source}), 0)
+    return run_check_for(EXERCISE.check(check), Student({**SOURCES, SOFTMAX: source}), 0)
 
 
 def with_naive(*lines: str) -> str:
@@ -76,7 +76,7 @@ def test_two_trees_in_one_process_never_see_each_other() -> None:
     before = dict(sys.modules)
     losses = []
     for student in (one, other, one):
-        arrays = execute(EXERCISE.check("naive_loss"), student, 0).arrays
+        arrays = run_check_for(EXERCISE.check("naive_loss"), student, 0).arrays
         losses.append(arrays["loss where N = 6, D = 3, C = 4, reg = 0"])
     assert losses[0] == losses[2]
     assert losses[1] == losses[0] / 2
@@ -85,7 +85,9 @@ def test_two_trees_in_one_process_never_see_each_other() -> None:
 
 def test_the_students_files_import_each_other() -> None:
     using = f"from assignment.classifiers.softmax import another\n{SOURCES[LINEAR_CLASSIFIER]}"
-    outcome = execute(EXERCISE.check("predict"), Student({**SOURCES, LINEAR_CLASSIFIER: using}), 0)
+    outcome = run_check_for(
+        EXERCISE.check("predict"), Student({**SOURCES, LINEAR_CLASSIFIER: using}), 0
+    )
     assert outcome.raised is not None
     assert outcome.raised.kind == "ImportError"
     assert LINEAR_CLASSIFIER in outcome.raised.traceback
@@ -93,11 +95,11 @@ def test_the_students_files_import_each_other() -> None:
 
 def test_a_broken_file_does_not_touch_the_checks_of_the_other() -> None:
     student = Student({**SOURCES, LINEAR_CLASSIFIER: "def broken(:\n"})
-    assert execute(EXERCISE.check("naive_loss"), student, 0).arrays
-    assert execute(EXERCISE.check("predict"), student, 0).raised is not None
+    assert run_check_for(EXERCISE.check("naive_loss"), student, 0).arrays
+    assert run_check_for(EXERCISE.check("predict"), student, 0).raised is not None
     student = Student({**SOURCES, SOFTMAX: "def broken(:\n"})
-    assert execute(EXERCISE.check("naive_loss"), student, 0).raised is not None
-    assert execute(EXERCISE.check("predict"), student, 0).arrays
+    assert run_check_for(EXERCISE.check("naive_loss"), student, 0).raised is not None
+    assert run_check_for(EXERCISE.check("predict"), student, 0).arrays
 
 
 def test_what_is_imported_afterwards_is_what_was_there_before() -> None:
@@ -111,11 +113,13 @@ def test_what_is_imported_afterwards_is_what_was_there_before() -> None:
 
 
 def test_a_missing_file_and_one_that_is_not_text_say_so(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match=r"no assignment/classifiers/softmax.py in .*starter again"):
+    with pytest.raises(
+        InvalidResult, match=r"no assignment/classifiers/softmax.py in .*starter again"
+    ):
         Student.from_folder(tmp_path, EXERCISE.files)
     (tmp_path / SOFTMAX).parent.mkdir(parents=True)
     (tmp_path / SOFTMAX).write_bytes("# Größe\n".encode("latin-1"))
-    with pytest.raises(Unusable, match="is not UTF-8"):
+    with pytest.raises(InvalidResult, match="is not UTF-8"):
         Student.from_folder(tmp_path, (SOFTMAX,))
 
 
@@ -125,7 +129,7 @@ def test_windows_line_endings_and_a_byte_order_mark_are_fine(tmp_path: Path) -> 
     source = SOURCES[SOFTMAX].replace("\n", "\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + source.encode())
     student = Student.from_folder(tmp_path, (SOFTMAX,))
-    assert execute(EXERCISE.check("vectorized_loss"), student, 0).arrays
+    assert run_check_for(EXERCISE.check("vectorized_loss"), student, 0).arrays
 
 
 # --- outcomes -------------------------------------------------------------------------------------
@@ -160,7 +164,7 @@ def test_the_lines_quoted_are_those_that_ran() -> None:
     bodies = ["return undefined_name, W", "return another_name, W"]
     students = [Student({**SOURCES, SOFTMAX: with_naive(body)}) for body in bodies]
     for student, body in zip(students * 2, bodies * 2, strict=True):
-        raised = execute(EXERCISE.check("naive_loss"), student, 0).raised
+        raised = run_check_for(EXERCISE.check("naive_loss"), student, 0).raised
         assert raised is not None
         assert body in raised.traceback
 
@@ -193,7 +197,7 @@ def test_prints_and_warnings_are_kept_to_their_last_lines(
     ],
 )
 def test_what_cannot_be_judged_is_said(body: str, said: str) -> None:
-    assert said in run(with_naive(body)).unusable
+    assert said in run(with_naive(body)).invalid
 
 
 def test_an_exception_whose_text_cannot_be_had_is_told_by_its_class() -> None:
@@ -219,12 +223,14 @@ def test_what_is_quoted_is_short_and_cannot_move_the_cursor() -> None:
 def test_a_class_that_became_something_else_is_said() -> None:
     text = "def LinearClassifier():\n    pass\n"
     student = Student({**SOURCES, LINEAR_CLASSIFIER: text})
-    assert "is a function, but a class" in execute(EXERCISE.check("predict"), student, 0).unusable
+    assert (
+        "is a function, but a class" in run_check_for(EXERCISE.check("predict"), student, 0).invalid
+    )
 
 
 def test_a_function_that_was_renamed_is_missed_by_name() -> None:
     outcome = run(with_naive("return 1.0, W").replace("softmax_loss_naive", "my_loss"))
-    assert "has no softmax_loss_naive any more" in outcome.unusable
+    assert "has no softmax_loss_naive any more" in outcome.invalid
 
 
 def test_every_check_of_every_exercise_has_its_place() -> None:
@@ -234,8 +240,8 @@ def test_every_check_of_every_exercise_has_its_place() -> None:
         assert sum(check.points for check in exercise.checks) == 100
         assert len(set(exercise.names)) == len(exercise.names)
         for number, check in enumerate(exercise.checks):
-            assert set(check.requires + check.ordinary) <= set(exercise.names[:number])
-            assert check.judged or check.rule
+            assert set(check.requires + check.baseline) <= set(exercise.names[:number])
+            assert check.compared or check.rule
 
 
 def test_an_unknown_check_is_refused_with_the_names_there_are() -> None:
@@ -363,7 +369,7 @@ def test_an_exception_that_nothing_is_known_of_gets_no_name() -> None:
 
 def test_a_check_cannot_spoil_numpys_warnings_for_others() -> None:
     before = np.geterr()
-    execute(
+    run_check_for(
         Check("x", "x", 0, (), lambda student, seed: {"a": np.log(np.zeros(1))}), Student({}), 0
     )
     assert np.geterr() == before

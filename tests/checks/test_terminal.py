@@ -73,7 +73,7 @@ def test_half_of_the_work_shows_half_of_the_marks(student: Path) -> None:
 
 def test_the_first_mistake_is_explained_and_the_others_are_named(student: Path) -> None:
     solve(student, LINEAR_CLASSIFIER)
-    [mistake] = [p for p in BANK.plants if (p.id, p.number) == ("other_convention", 0)][:1]
+    [mistake] = [p for p in BANK.mutants if (p.id, p.number) == ("other_convention", 0)][:1]
     (student / SOFTMAX).write_text(mistake.tree.files[SOFTMAX], encoding="utf-8")
     ran = check(student)
     name = BANK.mistakes["other_convention"].name
@@ -220,7 +220,7 @@ def test_watching_runs_again_on_every_save_and_ends_quietly(
 
 def test_named_checks_are_told_in_full_and_no_others(student: Path) -> None:
     solve(student, LINEAR_CLASSIFIER)
-    [mistake] = [p for p in BANK.plants if (p.id, p.number) == ("other_convention", 0)][:1]
+    [mistake] = [p for p in BANK.mutants if (p.id, p.number) == ("other_convention", 0)][:1]
     (student / SOFTMAX).write_text(mistake.tree.files[SOFTMAX], encoding="utf-8")
     ran = check(student, "naive_loss")
     assert ran.returncode == 1

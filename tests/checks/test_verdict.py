@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from assignment import PROJECT
-from assignment.checks.answer_key import Answers, load_answers
+from assignment.checks.answer_key import AnswerKey, load_answer_key
 from assignment.checks.check import Check, Outcome
 from assignment.checks.differences import (
     HEADLINES,
@@ -27,7 +27,7 @@ from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
 from tests.banks import BANK
 
-ANSWERS = load_answers("softmax")
+ANSWERS = load_answer_key("softmax")
 
 
 def judge(region: str, *edits: tuple[str, str], body: str = "") -> Judge:
@@ -36,7 +36,7 @@ def judge(region: str, *edits: tuple[str, str], body: str = "") -> Judge:
     for old, new in edits:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return Judge.of_student(EXERCISE, ANSWERS, BANK.solution.planted(region, text).student())
+    return Judge.of_student(EXERCISE, ANSWERS, BANK.solution.with_region(region, text).student())
 
 
 # --- differences in plain words -------------------------------------------------------------------
@@ -556,13 +556,13 @@ def test_the_answers_are_numbers_and_hints_and_not_large() -> None:
 
 
 def test_answers_come_back_from_json() -> None:
-    again = Answers.from_json(ANSWERS.to_json())
+    again = AnswerKey.from_json(ANSWERS.to_json())
     assert again.to_json() == ANSWERS.to_json()
     assert again.mistakes == ANSWERS.mistakes
 
 
 def test_a_check_without_a_rule_and_without_arrays_does_not_pass() -> None:
-    check = Check("naive_loss", "Naive loss", 8, (), lambda student, seed: {}, judged=("loss",))
+    check = Check("naive_loss", "Naive loss", 8, (), lambda student, seed: {}, compared=("loss",))
     judge_ = Judge(EXERCISE, ANSWERS, {}, lambda check: Outcome())
     verdict = judge_.verdict_on(check)
     assert verdict.status is Status.WRONG

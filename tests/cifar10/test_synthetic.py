@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from assignment.cifar10 import synthetic
-from assignment.cifar10.synthetic import CLASS_NAMES, DEFAULT_SEED, draw_pictures, write_batches
+from assignment.cifar10.synthetic import CLASS_NAMES, DEFAULT_SEED, draw_images, write_batches
 
 TRAIN_FILES = [f"data_batch_{k}" for k in range(1, 6)]
 FILES = [*TRAIN_FILES, "test_batch", "batches.meta"]
@@ -49,7 +49,7 @@ def pictures_of(batch: dict[str, Any]) -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def default_set() -> Split:
-    return draw_pictures(12_000, DEFAULT_SEED)
+    return draw_images(12_000, DEFAULT_SEED)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def default_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
-    write_batches(folder, seed=7, pictures_per_batch=SMALL)
+    write_batches(folder, seed=7, images_per_batch=SMALL)
     return folder
 
 
@@ -77,7 +77,7 @@ def test_the_default_set_has_the_pinned_bytes(default_set: Split) -> None:
 
 def test_a_small_set_has_the_pinned_bytes() -> None:
     assert (
-        digest(*draw_pictures(137, seed=2**80 + 5))
+        digest(*draw_images(137, seed=2**80 + 5))
         == "07a732c133b13a16efc1cd838cbd5008c44a1fed4b0fdb1be70f1871680e4650"
     )
 
@@ -98,7 +98,7 @@ def test_the_default_files_have_the_pinned_bytes(default_folder: Path) -> None:
 
 
 def test_the_same_seed_writes_the_same_files(small_folder: Path, tmp_path: Path) -> None:
-    write_batches(tmp_path, seed=7, pictures_per_batch=SMALL)
+    write_batches(tmp_path, seed=7, images_per_batch=SMALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (small_folder / name).read_bytes()
@@ -108,9 +108,9 @@ def test_the_same_seed_writes_the_same_files(small_folder: Path, tmp_path: Path)
 def test_how_many_are_drawn_at_a_time_changes_nothing(
     chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = digest(*draw_pictures(200, seed=3))
+    expected = digest(*draw_images(200, seed=3))
     monkeypatch.setattr(synthetic, "CHUNK", chunk)
-    assert digest(*draw_pictures(200, seed=3)) == expected
+    assert digest(*draw_images(200, seed=3)) == expected
 
 
 def test_the_drawing_uses_only_integers_and_raw_random_words() -> None:
@@ -142,7 +142,7 @@ def test_no_integer_overflows() -> None:
     source = inspect.getsource(synthetic)
     wide = ModuleType("wide")
     exec(source.replace("np.int16", "np.int64").replace("np.int32", "np.int64"), wide.__dict__)
-    assert digest(*wide.draw_pictures(4_000, 5)) == digest(*draw_pictures(4_000, 5))
+    assert digest(*wide.draw_images(4_000, 5)) == digest(*draw_images(4_000, 5))
 
 
 # ----- the data set ------------------------------------------------------------------------------
@@ -150,9 +150,9 @@ def test_no_integer_overflows() -> None:
 
 @pytest.mark.parametrize("num", [1, 7, 10, 23, 640])
 def test_any_number_of_pictures_is_drawn_with_balanced_classes(num: int) -> None:
-    pictures, labels = draw_pictures(num, seed=1)
-    assert pictures.shape == (num, 32, 32, 3)
-    assert pictures.dtype == np.uint8
+    images, labels = draw_images(num, seed=1)
+    assert images.shape == (num, 32, 32, 3)
+    assert images.dtype == np.uint8
     assert labels.shape == (num,)
     assert labels.dtype == np.int64
     counts = np.bincount(labels, minlength=10)
@@ -167,25 +167,25 @@ def test_the_classes_are_shuffled(default_set: Split) -> None:
 
 
 def test_no_two_pictures_are_alike(default_set: Split) -> None:
-    pictures, _ = default_set
-    assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+    images, _ = default_set
+    assert len({image.tobytes() for image in images}) == len(images)
 
 
 def test_different_seeds_give_different_data() -> None:
-    sets = [draw_pictures(50, seed) for seed in (0, 1, 2, DEFAULT_SEED, 2**70)]
-    assert len({digest(pictures) for pictures, _ in sets}) == len(sets)
+    sets = [draw_images(50, seed) for seed in (0, 1, 2, DEFAULT_SEED, 2**70)]
+    assert len({digest(images) for images, _ in sets}) == len(sets)
     assert len({digest(labels) for _, labels in sets}) == len(sets)
 
 
 @pytest.mark.parametrize("num", [0, -3])
 def test_no_pictures_or_fewer_cannot_be_drawn(num: int) -> None:
     with pytest.raises(ValueError, match=f"one or more, not {num}"):
-        draw_pictures(num, seed=1)
+        draw_images(num, seed=1)
 
 
 def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a seed is zero or more, not -1"):
-        draw_pictures(10, seed=-1)
+        draw_images(10, seed=-1)
     with pytest.raises(ValueError, match="a seed is zero or more, not -1"):
         write_batches(tmp_path, seed=-1)
     assert not list(tmp_path.iterdir())
@@ -209,9 +209,9 @@ def test_every_class_has_its_ways_of_being_drawn() -> None:
 
 
 def test_the_batches_hold_the_drawn_pictures(small_folder: Path) -> None:
-    pictures, labels = draw_pictures(5 * SMALL, seed=7)
+    images, labels = draw_images(5 * SMALL, seed=7)
     batches = [load(small_folder / name) for name in TRAIN_FILES]
-    np.testing.assert_array_equal(np.concatenate([pictures_of(b) for b in batches]), pictures)
+    np.testing.assert_array_equal(np.concatenate([pictures_of(b) for b in batches]), images)
     assert [label for batch in batches for label in batch["labels"]] == labels.tolist()
 
 
@@ -238,7 +238,7 @@ def test_the_files_read_the_same_as_byte_strings(small_folder: Path) -> None:
 
 @pytest.mark.parametrize("seed", [0, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**63, 2**128])
 def test_the_meta_file_names_the_classes_and_the_seed(seed: int, tmp_path: Path) -> None:
-    write_batches(tmp_path, seed=seed, pictures_per_batch=1)
+    write_batches(tmp_path, seed=seed, images_per_batch=1)
     assert load(tmp_path / "batches.meta", encoding="bytes") == {
         b"num_cases_per_batch": 1,
         b"label_names": [name.encode() for name in CLASS_NAMES],
@@ -282,7 +282,7 @@ def test_only_an_empty_folder_is_written_to(tmp_path: Path) -> None:
 
 def test_an_empty_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="one picture or more, not 0"):
-        write_batches(tmp_path, pictures_per_batch=0)
+        write_batches(tmp_path, images_per_batch=0)
 
 
 # ----- the difficulty ----------------------------------------------------------------------------
@@ -296,8 +296,8 @@ Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 @pytest.fixture(scope="module")
 def rows(default_set: Split) -> Rows:
     """11,000 pictures as rows, less the mean of the 9,000 that train, with a column of ones."""
-    pictures, labels = default_set
-    X = pictures[:11_000].reshape(11_000, -1).astype(np.float32)
+    images, labels = default_set
+    X = images[:11_000].reshape(11_000, -1).astype(np.float32)
     X -= X[:9_000].mean(axis=0)
     return np.hstack([X, np.ones((11_000, 1), np.float32)]), labels[:11_000]
 
@@ -363,8 +363,8 @@ def test_the_first_loss_is_that_of_the_real_data_set(rows: Rows) -> None:
 
 
 def test_the_pixels_are_distributed_as_in_the_real_data_set(rows: Rows, default_set: Split) -> None:
-    pictures, _ = default_set
+    images, _ = default_set
     lengths = np.sqrt(np.square(rows[0]).sum(axis=1))
-    assert float(pictures.mean()) == pytest.approx(120.4, abs=SPREADS * 0.29)  # real: 120.9
-    assert float(pictures.std()) == pytest.approx(63.4, abs=SPREADS * 0.14)  # real: 63.5
+    assert float(images.mean()) == pytest.approx(120.4, abs=SPREADS * 0.29)  # real: 120.9
+    assert float(images.std()) == pytest.approx(63.4, abs=SPREADS * 0.14)  # real: 63.5
     assert float(lengths.mean()) == pytest.approx(3371, abs=SPREADS * 8.9)  # real: 3372

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradkit.course.late_policy import Late, how_long
+from gradkit.course.late_policy import LatePolicy, how_long
 
 DUE = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 MAXIMUM = 110
 
 policies = st.builds(
-    Late,
+    LatePolicy,
     due=st.just(DUE),
     grace_hours=st.floats(0, 100),
     policy=st.sampled_from(["fixed", "per day"]),
@@ -24,7 +24,7 @@ earnings = st.floats(0, MAXIMUM)
 
 @given(policies, delays, delays, earnings)
 def test_who_comes_later_never_loses_less(
-    late: Late, one: timedelta, other: timedelta, earned: float
+    late: LatePolicy, one: timedelta, other: timedelta, earned: float
 ) -> None:
     sooner, later = sorted((one, other))
     assert late.deduction(DUE + sooner, earned, MAXIMUM) <= late.deduction(
@@ -33,33 +33,35 @@ def test_who_comes_later_never_loses_less(
 
 
 @given(policies, st.floats(0, 1), earnings)
-def test_within_the_grace_nothing_is_lost(late: Late, part: float, earned: float) -> None:
+def test_within_the_grace_nothing_is_lost(late: LatePolicy, part: float, earned: float) -> None:
     received = DUE + part * timedelta(hours=late.grace_hours)
     assert late.by(received) == timedelta(0)
     assert late.deduction(received, earned, MAXIMUM) == 0
 
 
 @given(policies, delays, earnings)
-def test_nobody_loses_more_than_was_earned(late: Late, delay: timedelta, earned: float) -> None:
+def test_nobody_loses_more_than_was_earned(
+    late: LatePolicy, delay: timedelta, earned: float
+) -> None:
     assert 0 <= late.deduction(DUE + delay, earned, MAXIMUM) <= earned
 
 
 @given(
     st.one_of(
-        st.builds(Late, policy=st.sampled_from(["fixed", "per day"]), percent=st.just(50.0)),
-        st.builds(Late, due=st.just(DUE), percent=st.just(50.0)),
+        st.builds(LatePolicy, policy=st.sampled_from(["fixed", "per day"]), percent=st.just(50.0)),
+        st.builds(LatePolicy, due=st.just(DUE), percent=st.just(50.0)),
     ),
     delays,
     earnings,
 )
 def test_without_a_due_date_or_a_policy_nothing_is_lost(
-    late: Late, delay: timedelta, earned: float
+    late: LatePolicy, delay: timedelta, earned: float
 ) -> None:
     assert late.deduction(DUE + delay, earned, MAXIMUM) == 0
 
 
 @given(policies, earnings)
-def test_without_a_time_nothing_is_lost(late: Late, earned: float) -> None:
+def test_without_a_time_nothing_is_lost(late: LatePolicy, earned: float) -> None:
     assert late.by(None) == timedelta(0)
     assert late.deduction(None, earned, MAXIMUM) == 0
 
@@ -76,12 +78,14 @@ def test_without_a_time_nothing_is_lost(late: Late, earned: float) -> None:
     ],
 )
 def test_a_day_that_has_begun_counts(policy: str, hours: int, lost: float) -> None:
-    late = Late(due=DUE, policy=policy, percent=10)
+    late = LatePolicy(due=DUE, policy=policy, percent=10)
     assert late.deduction(DUE + timedelta(hours=hours), 50, MAXIMUM) == lost
 
 
 def test_an_offset_makes_no_difference() -> None:
-    late = Late(due=datetime.fromisoformat("2026-03-02T00:59:00+01:00"), policy="fixed", percent=10)
+    late = LatePolicy(
+        due=datetime.fromisoformat("2026-03-02T00:59:00+01:00"), policy="fixed", percent=10
+    )
     assert late.deduction(DUE, 50, MAXIMUM) == 0
     assert late.deduction(DUE + timedelta(seconds=1), 50, MAXIMUM) == 11
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from assignment import PROJECT
-from assignment.checks.answer_key import Answers, load_answers
+from assignment.checks.answer_key import AnswerKey, load_answer_key
 from assignment.checks.check import load_exercise
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge
 from gradkit.authoring import verify
-from gradkit.course.answer_key import answers_for, build, stale
+from gradkit.course.answer_key import build, compute_answer_key, stale
 from gradkit.course.mistakes import (
     Bank,
     BankError,
-    Plant,
-    Tree,
+    Mutant,
+    SourceTree,
     bank_paths,
     read_bank,
     without_magics,
@@ -26,7 +26,7 @@ from gradkit.course.mistakes import (
 from gradkit.course.starter import starter_files
 from tests.banks import BANK
 
-ANSWERS = answers_for(BANK, EXERCISE.seed)
+ANSWERS = compute_answer_key(BANK, EXERCISE.seed)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_there_are_enough_mistakes_and_variants_for_every_region() -> None:
     assert len(BANK.mistakes) >= 40
     assert len({variant.id for variant in BANK.variants}) >= 12
     regions = {"softmax_naive", "softmax_vectorized", "train_batch", "train_update", "predict"}
-    assert {plant.region for plant in BANK.plants} == regions | {"tuning"}
+    assert {mutant.region for mutant in BANK.mutants} == regions | {"tuning"}
     assert {variant.region for variant in BANK.variants} == regions | {"tuning"}
 
 
@@ -164,7 +164,7 @@ def test_there_are_enough_mistakes_and_variants_of_the_svm() -> None:
     assert len(own) >= 70
     assert len({variant.id for variant in SVM_BANK.variants}) >= 12
     regions = {"svm_naive", "svm_vectorized", "train_batch", "train_update", "predict", "tuning"}
-    assert {plant.region for plant in SVM_BANK.plants} == regions
+    assert {mutant.region for mutant in SVM_BANK.mutants} == regions
     assert {variant.region for variant in SVM_BANK.variants} == regions
 
 
@@ -175,7 +175,7 @@ def test_what_a_traceback_tells_is_a_mistake_of_the_bank(bank: Bank) -> None:
 
 
 def test_the_committed_answers_of_the_svm_are_current() -> None:
-    assert stale(answers_for(SVM_BANK, SVM.seed), SVM, PROJECT) == ""
+    assert stale(compute_answer_key(SVM_BANK, SVM.seed), SVM, PROJECT) == ""
 
 
 @pytest.mark.parametrize("kind", ["mistakes", "variants"])
@@ -197,7 +197,7 @@ def test_a_shared_folder_that_is_not_there_is_told(tree: Path) -> None:
 
 
 def test_shared_words_are_those_of_each_exercise_that_has_the_mistake(tree: Path) -> None:
-    words = tree / "grading/linear/words.toml"
+    words = tree / "grading/linear/descriptions.toml"
     edit(words, 'name = "mean taken twice"', 'name = "twice the mean"')
     for exercise in (EXERCISE, SVM):
         assert read_bank(exercise, tree).mistakes["mean_twice"].name == "twice the mean"
@@ -211,11 +211,11 @@ def test_words_in_two_places_are_told(tree: Path) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(f'hint = "h."\n{text}', encoding="utf-8")
     with pytest.raises(
-        BankError, match=r"mean_twice\.toml has a name or a hint, but .*words\.toml"
+        BankError, match=r"mean_twice\.toml has a name or a hint, but .*descriptions\.toml"
     ):
         read_bank(EXERCISE, tree)
     path.write_text(text, encoding="utf-8")
-    own = tree / "grading/softmax/words.toml"
+    own = tree / "grading/softmax/descriptions.toml"
     own.write_text(f"[mean_twice]\n{HEAD}", encoding="utf-8")
     with pytest.raises(BankError, match=r"both have words for 'mean_twice'\. Keep one\."):
         read_bank(EXERCISE, tree)
@@ -231,9 +231,9 @@ def test_words_in_two_places_are_told(tree: Path) -> None:
     ],
 )
 def test_a_file_of_words_that_is_wrong_is_told(tree: Path, text: str, said: str) -> None:
-    path = tree / "grading/softmax/words.toml"
+    path = tree / "grading/softmax/descriptions.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(BankError, match=r"softmax/words\.toml") as caught:
+    with pytest.raises(BankError, match=r"softmax/descriptions\.toml") as caught:
         read_bank(EXERCISE, tree)
     assert said in str(caught.value)
 
@@ -249,10 +249,10 @@ def test_a_cell_with_a_line_for_jupyter_is_python_as_well() -> None:
 
 
 def test_a_plant_changes_its_region_and_nothing_else() -> None:
-    for plant in (*BANK.plants, *BANK.variants):
-        theirs, ours = plant.tree.bodies(), BANK.solution.bodies()
+    for mutant in (*BANK.mutants, *BANK.variants):
+        theirs, ours = mutant.tree.bodies(), BANK.solution.bodies()
         changed = {name for name in ours if theirs[name] != ours[name]}
-        assert changed == {plant.region}, plant
+        assert changed == {mutant.region}, mutant
 
 
 # --- the answers ----------------------------------------------------------------------------------
@@ -288,10 +288,10 @@ def test_answers_that_are_no_longer_true_are_noticed_and_built_anew(
     tree: Path, change: Callable[[Path], None], said: str
 ) -> None:
     change(tree)
-    answers = answers_for(read_bank(EXERCISE, tree), EXERCISE.seed)
-    assert said in stale(answers, EXERCISE, tree)
+    answer_key = compute_answer_key(read_bank(EXERCISE, tree), EXERCISE.seed)
+    assert said in stale(answer_key, EXERCISE, tree)
     build(EXERCISE, tree)
-    assert stale(answers, EXERCISE, tree) == ""
+    assert stale(answer_key, EXERCISE, tree) == ""
 
 
 def test_missing_answers_are_noticed(tree: Path) -> None:
@@ -311,29 +311,29 @@ def test_damaged_answers_are_noticed(tree: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("empty", "said"),
     [
-        (lambda answers: answers.reference.clear(), "references for other checks or arrays"),
+        (lambda answer_key: answer_key.reference.clear(), "references for other checks or arrays"),
         (
-            lambda answers: answers.reference["naive_loss"].popitem(),
+            lambda answer_key: answer_key.reference["naive_loss"].popitem(),
             "references for other checks or arrays",
         ),
-        (lambda answers: answers.fingerprints.clear(), "other fingerprints for naive_loss"),
+        (lambda answer_key: answer_key.fingerprints.clear(), "other fingerprints for naive_loss"),
         (
-            lambda answers: answers.fingerprints["naive_loss"][0].arrays.clear(),
+            lambda answer_key: answer_key.fingerprints["naive_loss"][0].arrays.clear(),
             "other numbers for naive_loss",
         ),
     ],
 )
 def test_answers_that_lack_something_are_noticed(
-    tree: Path, empty: Callable[[Answers], object], said: str
+    tree: Path, empty: Callable[[AnswerKey], object], said: str
 ) -> None:
-    answers = load_answers("softmax")
-    empty(answers)
-    (tree / "assignment/checks/softmax.json").write_text(answers.to_json(), encoding="utf-8")
+    answer_key = load_answer_key("softmax")
+    empty(answer_key)
+    (tree / "assignment/checks/softmax.json").write_text(answer_key.to_json(), encoding="utf-8")
     assert said in stale(ANSWERS, EXERCISE, tree)
 
 
 def test_another_seed_has_other_numbers_and_the_same_mistakes() -> None:
-    public, other = load_answers("softmax"), answers_for(BANK, 12345)
+    public, other = load_answer_key("softmax"), compute_answer_key(BANK, 12345)
     assert public.mistakes == other.mistakes
     for name, prints in public.fingerprints.items():
         assert {p.mistake for p in prints} == {p.mistake for p in other.fingerprints[name]}
@@ -344,8 +344,8 @@ def test_another_seed_has_other_numbers_and_the_same_mistakes() -> None:
 # --- the proof ------------------------------------------------------------------------------------
 
 
-def plant(id: str, region: str = "softmax_naive") -> Plant:
-    [first] = [p for p in BANK.plants if (p.id, p.region, p.number) == (id, region, 0)]
+def mutant(id: str, region: str = "softmax_naive") -> Mutant:
+    [first] = [p for p in BANK.mutants if (p.id, p.region, p.number) == (id, region, 0)]
     return first
 
 
@@ -360,26 +360,31 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bank], None]:
     return put
 
 
-def prove_mistakes(*plants: Plant) -> list[str]:
-    return list(map(str, verify._mistakes("softmax", PROJECT, range(len(plants)))))
+def prove_mistakes(*mutants: Mutant) -> list[str]:
+    return list(map(str, verify._mistakes("softmax", PROJECT, range(len(mutants)))))
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (replace(plant("sum_not_mean"), fails=()), "its file says no check that it fails"),
-        (replace(plant("sum_not_mean"), fails=("naive_loss",)), "naive_large_scores should pass"),
+        (replace(mutant("sum_not_mean"), fails=()), "its file says no check that it fails"),
+        (replace(mutant("sum_not_mean"), fails=("naive_loss",)), "naive_large_scores should pass"),
         (
-            replace(plant("sum_not_mean"), fails=(*plant("sum_not_mean").fails, "naive_gradient")),
+            replace(
+                mutant("sum_not_mean"), fails=(*mutant("sum_not_mean").fails, "naive_gradient")
+            ),
             "naive_gradient should fail",
         ),
-        (replace(plant("sum_not_mean"), tree=BANK.solution), "naive_loss should fail, but says: p"),
+        (
+            replace(mutant("sum_not_mean"), tree=BANK.solution),
+            "naive_loss should fail, but says: p",
+        ),
     ],
 )
 def test_a_mistake_that_does_not_do_what_its_file_says_is_reported(
-    bank: Callable[[Bank], None], wrong: Plant, said: str
+    bank: Callable[[Bank], None], wrong: Mutant, said: str
 ) -> None:
-    bank(replace(BANK, plants=(wrong,)))
+    bank(replace(BANK, mutants=(wrong,)))
     problems = prove_mistakes(wrong)
     assert any(said in problem for problem in problems), problems
     place = "grading/softmax/mistakes/sum_not_mean.toml in softmax_naive: "
@@ -387,23 +392,23 @@ def test_a_mistake_that_does_not_do_what_its_file_says_is_reported(
 
 
 def test_two_mistakes_that_cannot_be_told_apart_are_reported(bank: Callable[[Bank], None]) -> None:
-    first = plant("sum_not_mean")
+    first = mutant("sum_not_mean")
     twin = replace(first, id="mean_twice")  # the same arrays under another name
-    bank(replace(BANK, plants=(first, twin)))
+    bank(replace(BANK, mutants=(first, twin)))
     problems = prove_mistakes(first, twin)
     assert any("naive_loss does not name it" in problem for problem in problems)
 
 
 def test_a_variant_that_is_wrong_is_reported(bank: Callable[[Bank], None]) -> None:
-    wrong = replace(plant("gradient_sign"), fails=())
+    wrong = replace(mutant("gradient_sign"), fails=())
     bank(replace(BANK, variants=(wrong,)))
     assert any("naive_gradient" in str(p) for p in verify._variants("softmax", PROJECT, [0]))
     assert any(seed == 3 for seed, _ in verify._seeds("softmax", PROJECT, [3]))
 
 
 def test_what_is_wrong_for_many_seeds_is_said_once(bank: Callable[[Bank], None]) -> None:
-    wrong = replace(plant("sum_not_mean"), fails=("naive_loss",))
-    bank(replace(BANK, plants=(wrong,), variants=()))
+    wrong = replace(mutant("sum_not_mean"), fails=("naive_loss",))
+    bank(replace(BANK, mutants=(wrong,), variants=()))
     assert len(verify._each_once(verify._seeds("softmax", PROJECT, [3]))) == 2
     first, second = map(str, verify._each_once(verify._seeds("softmax", PROJECT, [3, 5, 8])))
     place = "seed 3, and for 2 other seeds: grading/softmax/mistakes/sum_not_mean.toml in"
@@ -418,11 +423,13 @@ def test_a_seed_of_its_own_is_told_alone() -> None:
 
 
 def test_a_solution_that_is_wrong_is_reported() -> None:
-    wrong = replace(BANK, solution=plant("no_reg_in_loss").tree)
+    wrong = replace(BANK, solution=mutant("no_reg_in_loss").tree)
     assert (
-        verify._solution(wrong, Tree.student) == []
+        verify._solution(wrong, SourceTree.student) == []
     )  # it agrees with the reference, which is its own ...
-    assert stale(answers_for(wrong, EXERCISE.seed), EXERCISE, PROJECT)  # ... but not this one
+    assert stale(
+        compute_answer_key(wrong, EXERCISE.seed), EXERCISE, PROJECT
+    )  # ... but not this one
 
 
 def test_a_starter_with_a_solution_left_in_it_is_reported(
@@ -433,7 +440,7 @@ def test_a_starter_with_a_solution_left_in_it_is_reported(
     assert verify._starter(BANK, PROJECT) == []
     solved = files | {path: (PROJECT / path).read_bytes()}
     monkeypatch.setattr(verify, "starter_files", lambda project, names: solved)
-    monkeypatch.setattr(verify, "Answers", lambda seed: load_answers("softmax"))
+    monkeypatch.setattr(verify, "Answers", lambda seed: load_answer_key("softmax"))
     problems = verify._starter(BANK, PROJECT)
     assert [problem.fault.split()[0] for problem in problems] == [
         "train_batch",
@@ -445,11 +452,11 @@ def test_a_starter_with_a_solution_left_in_it_is_reported(
 def test_a_third_name_for_two_mistakes_is_reported(
     bank: Callable[[Bank], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    a = [p.id for p in BANK.plants].index("half_missing_in_loss")
-    b = [p.id for p in BANK.plants].index("reg_gradient_doubled")
+    a = [p.id for p in BANK.mutants].index("half_missing_in_loss")
+    b = [p.id for p in BANK.mutants].index("reg_gradient_doubled")
     assert verify._two_at_once("softmax", PROJECT, [(a, b)]) == []
     # Without the note that these two together are the third:
-    bank(replace(BANK, plants=tuple(replace(plant, also=()) for plant in BANK.plants)))
+    bank(replace(BANK, mutants=tuple(replace(mutant, also=()) for mutant in BANK.mutants)))
     problems = verify._two_at_once("softmax", PROJECT, [(a, b)])
     assert any("the other convention" in problem.said for problem in problems)
 
@@ -471,8 +478,8 @@ def test_the_table_says_what_was_proved_and_fails_when_something_is_wrong(
 
 
 def test_answers_without_fingerprints_judge_as_well() -> None:
-    answers = Answers(EXERCISE.seed, reference=load_answers("softmax").reference)
-    judge = Judge.of_student(EXERCISE, answers, plant("sum_not_mean").tree.student())
+    answer_key = AnswerKey(EXERCISE.seed, reference=load_answer_key("softmax").reference)
+    judge = Judge.of_student(EXERCISE, answer_key, mutant("sum_not_mean").tree.student())
     verdict = judge.verdict("naive_loss")
     assert not verdict.passed
     assert verdict.mistake == ""

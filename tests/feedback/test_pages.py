@@ -27,12 +27,12 @@ from gradkit.batch.grade_class import Request, grade_class
 from gradkit.course.starter import starter_files
 from gradkit.feedback.class_page import write_pages
 from gradkit.feedback.html import render
-from gradkit.feedback.manual_grading_page import write_answers
+from gradkit.feedback.manual_grading_page import write_manual_page
 from gradkit.feedback.markdown import as_html
-from gradkit.feedback.redact import LEFT_OUT, told
+from gradkit.feedback.redact import LEFT_OUT, redact_for_student
 from gradkit.feedback.student_page import FeedbackError, page_names
-from gradkit.gradebook.database import Grades, Ledger
-from gradkit.gradebook.grades import Class, opened
+from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
+from gradkit.gradebook.grades import ClassGrades, opened
 from gradkit.gradebook.manual_grades import ManualError, import_manual
 from tests.banks import BANK
 
@@ -54,15 +54,15 @@ percent = 10
 """
 
 
-class Graded(NamedTuple):
+class GradedSubmission(NamedTuple):
     """A class that was graded, and its pages."""
 
     request: Request
-    class_: Class
+    class_grades: ClassGrades
     out: Path
 
     def page(self, student: str) -> str:
-        name = page_names(self.class_)[student]
+        name = page_names(self.class_grades)[student]
         return (self.out / "feedback" / name).read_text(encoding="utf-8")
 
 
@@ -72,13 +72,13 @@ def solved() -> dict[str, bytes]:
 
 
 def with_mistake(id: str, region: str) -> dict[str, bytes]:
-    [plant] = [p for p in BANK.plants if (p.id, p.region, p.number) == (id, region, 0)]
-    return solved() | {path: text.encode() for path, text in plant.tree.files.items()}
+    [mutant] = [p for p in BANK.mutants if (p.id, p.region, p.number) == (id, region, 0)]
+    return solved() | {path: text.encode() for path, text in mutant.tree.files.items()}
 
 
 def with_body(region: str, body: str) -> dict[str, bytes]:
-    planted = BANK.solution.planted(region, body)
-    return solved() | {path: text.encode() for path, text in planted.files.items()}
+    with_region = BANK.solution.with_region(region, body)
+    return solved() | {path: text.encode() for path, text in with_region.files.items()}
 
 
 def answering(work: dict[str, bytes], text: str) -> dict[str, bytes]:
@@ -88,7 +88,7 @@ def answering(work: dict[str, bytes], text: str) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Graded:
+def graded(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> GradedSubmission:
     """A class with all that a page has to tell, in a course that has a due date."""
     tree, folder = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("class")
     for name in ("assignment", "grading", "notebooks", "docs", "datasets"):
@@ -96,8 +96,8 @@ def graded(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Graded:
         shutil.copytree(PROJECT / name, tree / name, ignore=ignored)
     for name in ("requirements.txt", "get_datasets.sh"):
         shutil.copy(PROJECT / name, tree / name)
-    manifest = tree / "grading" / "softmax" / "exercise.toml"
-    manifest.write_text(manifest.read_text(encoding="utf-8") + LATE, encoding="utf-8")
+    config = tree / "grading" / "softmax" / "exercise.toml"
+    config.write_text(config.read_text(encoding="utf-8") + LATE, encoding="utf-8")
 
     raising = (
         "raise ValueError(repr(W.tolist()) + str(float(W.sum())), 'dead' + X[:6].tobytes().hex())"
@@ -127,8 +127,8 @@ def graded(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Graded:
         encoding="utf-8",
     )
     import_manual(request, given_by_hand)
-    class_, _ = write_pages(request, zipped=True)
-    return Graded(request, class_, out)
+    class_grades, _ = write_pages(request, zipped=True)
+    return GradedSubmission(request, class_grades, out)
 
 
 # --- a student's page ----------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def read(page: str) -> str:
     return _Text(page).text
 
 
-def test_a_page_says_what_was_earned_and_what_each_check_came_to(graded: Graded) -> None:
+def test_a_page_says_what_was_earned_and_what_each_check_came_to(graded: GradedSubmission) -> None:
     text = read(graded.page("cleo"))
     assert "88 of 120 points so far" in text
     assert "4 of your answers are still to be read, and may add 20 points" in text
@@ -177,7 +177,9 @@ def test_a_page_says_what_was_earned_and_what_each_check_came_to(graded: Graded)
         assert check.title in text
 
 
-def test_what_is_off_is_told_in_shape_and_size_and_never_in_numbers(graded: Graded) -> None:
+def test_what_is_off_is_told_in_shape_and_size_and_never_in_numbers(
+    graded: GradedSubmission,
+) -> None:
     text = read(graded.page("cleo"))
     assert "What came out, beside what is expected" in text
     assert re.search(
@@ -193,21 +195,21 @@ def numbers_of(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> It
             yield f"{abs(number):.4f}"[:6]
 
 
-def test_no_page_holds_the_seed_or_an_expected_number(graded: Graded) -> None:
-    ledger = Ledger(graded.out, "softmax")
-    exam = next(iter(ledger.results())).key.exam
-    answers = ledger.answers(exam)
-    ledger.close()
-    assert answers is not None
+def test_no_page_holds_the_seed_or_an_expected_number(graded: GradedSubmission) -> None:
+    database = GradebookDatabase(graded.out, "softmax")
+    spec = next(iter(database.results())).key.spec
+    answer_key = database.answer_key(spec)
+    database.close()
+    assert answer_key is not None
     expected = {
         number
-        for arrays in answers.reference.values()
+        for arrays in answer_key.reference.values()
         for array in arrays.values()
         for number in numbers_of(array)
     }
     seeds = [SEED, *(check.seed_from(SEED) for check in EXERCISE.checks)]
     assert len(expected) > 200
-    for student in page_names(graded.class_):
+    for student in page_names(graded.class_grades):
         page = graded.page(student)
         text = read(page)
         for seed in seeds:
@@ -218,14 +220,16 @@ def test_no_page_holds_the_seed_or_an_expected_number(graded: Graded) -> None:
         assert not seen & expected
 
 
-def test_no_page_names_another_student(graded: Graded) -> None:
-    for student in page_names(graded.class_):
+def test_no_page_names_another_student(graded: GradedSubmission) -> None:
+    for student in page_names(graded.class_grades):
         text = read(graded.page(student))
         others = {"ada", "bob", "cleo", "dan", "eve", "gus"} - {student}
         assert not [name for name in others if re.search(rf"\b{name}\b", text)]
 
 
-def test_a_student_is_shown_where_the_code_raised_and_what_numpy_says(graded: Graded) -> None:
+def test_a_student_is_shown_where_the_code_raised_and_what_numpy_says(
+    graded: GradedSubmission,
+) -> None:
     page = _Text(graded.page("gus"))
     assert 'File "assignment/classifiers/softmax.py", line' in page.text
     assert "could not be broadcast together with shapes (6,4) (6,)" in page.text
@@ -233,7 +237,7 @@ def test_a_student_is_shown_where_the_code_raised_and_what_numpy_says(graded: Gr
     assert "The same as in “Vectorized loss”." in page.text
 
 
-def test_what_code_has_written_into_an_exception_stays_in(graded: Graded) -> None:
+def test_what_code_has_written_into_an_exception_stays_in(graded: GradedSubmission) -> None:
     text = read(graded.page("dan"))
     assert "raise ValueError(repr(W.tolist())" in text  # a line of its own file
     assert LEFT_OUT in text
@@ -241,7 +245,7 @@ def test_what_code_has_written_into_an_exception_stays_in(graded: Graded) -> Non
     assert not re.search(r"dead[0-9a-f]", text)
 
 
-def test_a_damaged_submission_is_told_why_and_that_it_is_no_zero(graded: Graded) -> None:
+def test_a_damaged_submission_is_told_why_and_that_it_is_no_zero(graded: GradedSubmission) -> None:
     text = read(graded.page("eve"))
     assert "There is no grade." in text
     assert "damaged" in text
@@ -249,7 +253,7 @@ def test_a_damaged_submission_is_told_why_and_that_it_is_no_zero(graded: Graded)
     assert "0 of" not in text
 
 
-def test_late_work_is_told_what_it_lost_and_work_in_time_nothing(graded: Graded) -> None:
+def test_late_work_is_told_what_it_lost_and_work_in_time_nothing(graded: GradedSubmission) -> None:
     # 24 hours and 31 minutes: two days have begun.
     assert "It came 1 d 31 min after it was due" in read(graded.page("bob"))
     assert "Of 100 points, 24 are taken off for that." in read(graded.page("bob"))
@@ -257,7 +261,7 @@ def test_late_work_is_told_what_it_lost_and_work_in_time_nothing(graded: Graded)
     assert "after it was due" not in read(graded.page("ada"))
 
 
-def test_what_a_person_gave_is_shown_with_the_reason(graded: Graded) -> None:
+def test_what_a_person_gave_is_shown_with_the_reason(graded: GradedSubmission) -> None:
     text = read(graded.page("ada"))
     assert "4.5 of 5 points" in text
     assert "Comment: Right; but why <16> digits?" in text
@@ -266,7 +270,7 @@ def test_what_a_person_gave_is_shown_with_the_reason(graded: Graded) -> None:
     assert "Changed by hand: The sum was asked for in the lecture." in changed
 
 
-def test_plots_are_drawn_from_the_numbers_that_came(graded: Graded) -> None:
+def test_plots_are_drawn_from_the_numbers_that_came(graded: GradedSubmission) -> None:
     tags = _Text(graded.page("ada")).tags
     pictures = [attributes for tag, attributes in tags if tag == "svg"]
     assert len(pictures) == 4
@@ -275,14 +279,16 @@ def test_plots_are_drawn_from_the_numbers_that_came(graded: Graded) -> None:
     assert "What your classifier did" not in read(graded.page("<b>fay&amp;"))
 
 
-def test_ids_in_a_page_are_its_own(graded: Graded) -> None:
+def test_ids_in_a_page_are_its_own(graded: GradedSubmission) -> None:
     for path in [*(graded.out / "feedback").glob("*.html"), graded.out / "class.html"]:
         ids = [a["id"] for _, a in _Text(path.read_text(encoding="utf-8")).tags if "id" in a]
         assert len(ids) == len(set(ids)), path.name
 
 
-def test_nothing_of_a_students_is_markup(graded: Graded, open_page: Callable[..., Page]) -> None:
-    names = page_names(graded.class_)
+def test_nothing_of_a_students_is_markup(
+    graded: GradedSubmission, open_page: Callable[..., Page]
+) -> None:
+    names = page_names(graded.class_grades)
     for student in ("cleo", "<b>fay&amp;"):
         path = graded.out / "feedback" / names[student]
         tags = [tag for tag, _ in _Text(path.read_text(encoding="utf-8")).tags]
@@ -296,9 +302,9 @@ def test_nothing_of_a_students_is_markup(graded: Graded, open_page: Callable[...
 
 
 def test_every_page_fits_a_phone_and_can_be_read_in_the_dark(
-    graded: Graded, open_page: Callable[..., Page]
+    graded: GradedSubmission, open_page: Callable[..., Page]
 ) -> None:
-    write_answers(graded.request, hide_names=False)
+    write_manual_page(graded.request, hide_names=False)
     page = open_page(**PHONE)
     for path in [*(graded.out / "feedback").glob("*.html"), *graded.out.glob("*.html")]:
         page.goto(path.as_uri())
@@ -314,37 +320,41 @@ def _lightness(colour: str) -> float:
     return float(np.mean([float(part) for part in re.findall(r"[\d.]+", colour)[:3]]))
 
 
-def test_two_students_never_share_a_page(graded: Graded) -> None:
-    standing = graded.class_.standings[0]
+def test_two_students_never_share_a_page(graded: GradedSubmission) -> None:
+    student_grade = graded.class_grades.student_grades[0]
     students = ["a/b", "a_b", "A_b", "..", "con.", "x" * 80, "é", "Ä"]
     twins = [
-        standing.__class__(**{**vars(standing), "entry": _called(standing, student)})
+        student_grade.__class__(**{**vars(student_grade), "entry": _called(student_grade, student)})
         for student in students
     ]
-    class_ = graded.class_.__class__(**{**vars(graded.class_), "standings": tuple(twins)})
-    names = page_names(class_)
+    class_grades = graded.class_grades.__class__(
+        **{**vars(graded.class_grades), "standings": tuple(twins)}
+    )
+    names = page_names(class_grades)
     assert len({name.casefold() for name in names.values()}) == len(students)
     assert all(re.fullmatch(r"[\w .,@+()=~-]+\.html", name) for name in names.values())
     assert not any(name.startswith(".") for name in names.values())
 
 
-def _called(standing: object, student: str) -> object:
-    entry = standing.entry  # type: ignore[attr-defined]
-    return entry.__class__(**{**vars(entry), "student": student})
+def _called(student_grade: object, student: str) -> object:
+    record = student_grade.record  # type: ignore[attr-defined]
+    return record.__class__(**{**vars(record), "student": student})
 
 
-def test_pages_are_packed_for_upload(graded: Graded) -> None:
+def test_pages_are_packed_for_upload(graded: GradedSubmission) -> None:
     with zipfile.ZipFile(graded.out / "feedback.zip") as archive:
-        assert sorted(archive.namelist()) == sorted(page_names(graded.class_).values())
+        assert sorted(archive.namelist()) == sorted(page_names(graded.class_grades).values())
         assert b"The softmax classifier" in archive.read("ada.html")
 
 
-def test_pages_do_not_take_the_place_of_what_is_none(graded: Graded, tmp_path: Path) -> None:
+def test_pages_do_not_take_the_place_of_what_is_none(
+    graded: GradedSubmission, tmp_path: Path
+) -> None:
     out = tmp_path / "grades"
     shutil.copytree(graded.out, out)
     (out / "feedback" / "my notes.txt").write_text("keep me")
     with pytest.raises(FeedbackError, match=r"my notes\.txt, which is no page"):
-        write_pages(Grades(graded.request.project, "softmax", out))
+        write_pages(GradebookFolder(graded.request.project, "softmax", out))
     assert (out / "feedback" / "my notes.txt").read_text() == "keep me"
 
 
@@ -352,7 +362,7 @@ def test_pages_do_not_take_the_place_of_what_is_none(graded: Graded, tmp_path: P
 
 
 @pytest.fixture
-def class_page(graded: Graded, open_page: Callable[..., Page]) -> Page:
+def class_page(graded: GradedSubmission, open_page: Callable[..., Page]) -> Page:
     page = open_page()
     page.goto((graded.out / "class.html").as_uri())
     return page
@@ -407,7 +417,9 @@ def test_the_students_are_sorted_by_the_keyboard(class_page: Page) -> None:
     assert class_page.locator("th[aria-sort]").count() == 1
 
 
-def test_every_link_of_the_class_page_leads_to_a_page(graded: Graded, class_page: Page) -> None:
+def test_every_link_of_the_class_page_leads_to_a_page(
+    graded: GradedSubmission, class_page: Page
+) -> None:
     links = class_page.locator("#class tbody a")
     for number in range(links.count()):
         student = links.nth(number).inner_text()
@@ -429,9 +441,9 @@ def test_everything_on_the_class_page_has_a_name_for_a_screen_reader(class_page:
 
 
 @pytest.fixture
-def answers_page(graded: Graded, open_page: Callable[..., Page]) -> Page:
+def manual_grading_page(graded: GradedSubmission, open_page: Callable[..., Page]) -> Page:
     page = open_page(accept_downloads=True)
-    page.goto(write_answers(graded.request, hide_names=False).as_uri())
+    page.goto(write_manual_page(graded.request, hide_names=False).as_uri())
     return page
 
 
@@ -449,62 +461,66 @@ def exported(page: Page, to: Path) -> Path:
     return to
 
 
-def copied(graded: Graded, tmp_path: Path) -> Grades:
+def copied(graded: GradedSubmission, tmp_path: Path) -> GradebookFolder:
     """The class's ledger, to be changed."""
     out = tmp_path / "grades"
     shutil.copytree(graded.out, out)
-    return Grades(graded.request.project, "softmax", out)
+    return GradebookFolder(graded.request.project, "softmax", out)
 
 
 def test_a_question_is_graded_in_the_browser_and_imported(
-    graded: Graded, answers_page: Page, tmp_path: Path
+    graded: GradedSubmission, manual_grading_page: Page, tmp_path: Path
 ) -> None:
-    answers_page.get_by_label("Question", exact=True).select_option("answer_templates")
-    expect(answers_page.get_by_role("heading", level=2).locator("visible=true")).to_have_text(
-        "Inline question 3 (5 points)"
-    )
-    graded_by_hand(answers_page, "bob", "3.5", 'He said "blurred", and\nmeans it: =1+1')
-    graded_by_hand(answers_page, "cleo", "0", "")
-    answers_page.reload()
-    answers_page.get_by_label("Question", exact=True).select_option("answer_templates")
-    kept = answers_page.locator('article[data-student="bob"]:visible')
+    manual_grading_page.get_by_label("Question", exact=True).select_option("answer_templates")
+    expect(
+        manual_grading_page.get_by_role("heading", level=2).locator("visible=true")
+    ).to_have_text("Inline question 3 (5 points)")
+    graded_by_hand(manual_grading_page, "bob", "3.5", 'He said "blurred", and\nmeans it: =1+1')
+    graded_by_hand(manual_grading_page, "cleo", "0", "")
+    manual_grading_page.reload()
+    manual_grading_page.get_by_label("Question", exact=True).select_option("answer_templates")
+    kept = manual_grading_page.locator('article[data-student="bob"]:visible')
     expect(kept.get_by_label("Points")).to_have_value("3.5")
-    expect(answers_page.get_by_role("status")).to_contain_text("2 of")
-    path = exported(answers_page, tmp_path / "answers.csv")
+    expect(manual_grading_page.get_by_role("status")).to_contain_text("2 of")
+    path = exported(manual_grading_page, tmp_path / "answers.csv")
     with path.open(encoding="utf-8", newline="") as file:
         table = {(row["student"], row["item"]): row for row in csv.DictReader(file)}
     assert table["bob", "answer_templates"]["comment"] == 'He said "blurred", and\nmeans it: =1+1'
     assert table["ada", "answer_step"]["points"] == "4.5"  # given before, and still there
     request = copied(graded, tmp_path)
     assert import_manual(request, path) == "3 answers graded."
-    with opened(request) as (_, class_):
-        points = {s.student: {i.name: i.points for i in s.questions} for s in class_.standings}
+    with opened(request) as (_, class_grades):
+        points = {
+            s.student: {i.name: i.points for i in s.questions} for s in class_grades.student_grades
+        }
     assert points["bob"]["answer_templates"] == 3.5
     assert points["cleo"]["answer_templates"] == 0
     assert points["<b>fay&amp;"]["answer_templates"] == 0  # wrote nothing
     assert points["ada"]["answer_templates"] is None
 
 
-def test_points_that_are_none_are_not_exported(answers_page: Page) -> None:
-    graded_by_hand(answers_page, "bob", "7", "")
-    answers_page.get_by_role("button", name="Export CSV").click()
-    field = answers_page.locator('article[data-student="bob"]:visible').get_by_label("Points")
+def test_points_that_are_none_are_not_exported(manual_grading_page: Page) -> None:
+    graded_by_hand(manual_grading_page, "bob", "7", "")
+    manual_grading_page.get_by_role("button", name="Export CSV").click()
+    field = manual_grading_page.locator('article[data-student="bob"]:visible').get_by_label(
+        "Points"
+    )
     assert field.evaluate("(field) => !field.checkValidity() && document.activeElement === field")
-    expect(answers_page.get_by_role("status")).to_contain_text("0 of")
+    expect(manual_grading_page.get_by_role("status")).to_contain_text("0 of")
 
 
-def test_only_the_open_answers_can_be_shown(answers_page: Page) -> None:
-    before = answers_page.locator("article:visible").count()
-    graded_by_hand(answers_page, "bob", "1", "")
-    answers_page.get_by_label("Show").select_option("open")
-    assert answers_page.locator("article:visible").count() == before - 1
+def test_only_the_open_answers_can_be_shown(manual_grading_page: Page) -> None:
+    before = manual_grading_page.locator("article:visible").count()
+    graded_by_hand(manual_grading_page, "bob", "1", "")
+    manual_grading_page.get_by_label("Show").select_option("open")
+    assert manual_grading_page.locator("article:visible").count() == before - 1
 
 
 def test_names_are_hidden_on_request_and_found_again(
-    graded: Graded, open_page: Callable[..., Page], tmp_path: Path
+    graded: GradedSubmission, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     request = copied(graded, tmp_path)
-    path = write_answers(request, hide_names=True)
+    path = write_manual_page(request, hide_names=True)
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"\b(ada|bob|cleo|dan|gus|hal)\b", re.sub(r"<style>.*?</style>", "", text))
     page = open_page(accept_downloads=True)
@@ -513,40 +529,42 @@ def test_names_are_hidden_on_request_and_found_again(
     hidden = card.get_attribute("data-student")
     card.get_by_label("Points").fill("2")
     import_manual(request, exported(page, tmp_path / "hidden.csv"))
-    with opened(request) as (_, class_):
-        given = [s.student for s in class_.standings if s.questions[0].points == 2]
+    with opened(request) as (_, class_grades):
+        given = [s.student for s in class_grades.student_grades if s.questions[0].points == 2]
     assert len(given) == 1
     assert hidden not in given
 
 
-def test_an_answer_in_markup_is_a_text(answers_page: Page) -> None:
-    answers_page.get_by_label("Question", exact=True).select_option("answer_step")
-    answer = answers_page.locator('article[data-student="cleo"]:visible .answer')
+def test_an_answer_in_markup_is_a_text(manual_grading_page: Page) -> None:
+    manual_grading_page.get_by_label("Question", exact=True).select_option("answer_step")
+    answer = manual_grading_page.locator('article[data-student="cleo"]:visible .answer')
     expect(answer).to_contain_text("<script>document.title")
     expect(answer.locator("strong")).to_have_text("bold")
     expect(answer.locator("code")).to_have_text("p_y")
     assert answer.locator("img, a, script").count() == 0
-    assert "owned" not in answers_page.title()
+    assert "owned" not in manual_grading_page.title()
 
 
-def test_points_for_an_answer_that_has_changed_do_not_count(graded: Graded, tmp_path: Path) -> None:
+def test_points_for_an_answer_that_has_changed_do_not_count(
+    graded: GradedSubmission, tmp_path: Path
+) -> None:
     request = copied(graded, tmp_path)
     path = tmp_path / "old.csv"
     path.write_text("student,item,points,comment,answer\nbob,answer_step,5,,0123456789abcdef\n")
     import_manual(request, path)
-    with opened(request) as (_, class_):
-        [bob] = [s for s in class_.standings if s.student == "bob"]
+    with opened(request) as (_, class_grades):
+        [bob] = [s for s in class_grades.student_grades if s.student == "bob"]
     assert bob.questions[1].points is None
     assert "the answer has changed since it was graded by hand" in " ".join(bob.notes)
 
 
-def test_what_was_given_can_be_taken_back(graded: Graded, tmp_path: Path) -> None:
+def test_what_was_given_can_be_taken_back(graded: GradedSubmission, tmp_path: Path) -> None:
     request = copied(graded, tmp_path)
     path = tmp_path / "back.csv"
     path.write_text("student;item;points;comment\ncleo;naive_loss;;\n", encoding="utf-8-sig")
     assert import_manual(request, path) == "1 taken back."
-    with opened(request) as (_, class_):
-        [cleo] = [s for s in class_.standings if s.student == "cleo"]
+    with opened(request) as (_, class_grades):
+        [cleo] = [s for s in class_grades.student_grades if s.student == "cleo"]
     assert cleo.checks[0].points == 0
     assert cleo.checks[0].manual is None
 
@@ -565,18 +583,20 @@ def test_what_was_given_can_be_taken_back(graded: Graded, tmp_path: Path) -> Non
     ],
 )
 def test_a_row_that_is_wrong_is_named_and_nothing_is_taken(
-    graded: Graded, tmp_path: Path, rows: str, said: str
+    graded: GradedSubmission, tmp_path: Path, rows: str, said: str
 ) -> None:
     request = copied(graded, tmp_path)
     path = tmp_path / "wrong.csv"
     path.write_text(f"student,item,points,comment\n{rows}\nbob,answer_step,1,\n")
     with pytest.raises(ManualError, match=re.escape(said)):
         import_manual(request, path)
-    with opened(request) as (ledger, _):
-        assert ("bob", "answer_step") not in ledger.manual()
+    with opened(request) as (database, _):
+        assert ("bob", "answer_step") not in database.manual()
 
 
-def test_a_table_without_the_columns_says_which_it_needs(graded: Graded, tmp_path: Path) -> None:
+def test_a_table_without_the_columns_says_which_it_needs(
+    graded: GradedSubmission, tmp_path: Path
+) -> None:
     path = tmp_path / "other.csv"
     path.write_text("name,grade\nada,1\n")
     with pytest.raises(ManualError, match="student, item, points, comment"):
@@ -598,7 +618,7 @@ def test_no_word_that_code_can_choose_comes_out_in_a_verdict(text: str, kind: st
     verdict = Verdict(
         "naive_loss", "Naive loss", Status.RAISED, 0, 8, f"raised {kind}", quoted=quoted, kind=kind
     )
-    shown = json.dumps(vars(told(verdict, FILES, {})), ensure_ascii=False)
+    shown = json.dumps(vars(redact_for_student(verdict, FILES, {})), ensure_ascii=False)
     assert secret not in shown
     assert "raise ValueError(W)" in shown
     for number in re.findall(r"\d{5,}|\d\.\d", f"{text}\n{kind}"):
@@ -621,7 +641,7 @@ def test_no_word_that_code_can_choose_comes_out_in_a_verdict(text: str, kind: st
 )
 def test_what_python_and_numpy_say_is_told(said: str) -> None:
     verdict = Verdict("naive_loss", "Naive loss", Status.RAISED, 0, 8, "raised", quoted=said)
-    assert told(verdict, FILES, {}).quoted == said
+    assert redact_for_student(verdict, FILES, {}).quoted == said
 
 
 def test_what_the_code_printed_is_not_told() -> None:
@@ -629,8 +649,8 @@ def test_what_the_code_printed_is_not_told() -> None:
         "naive_loss", "Naive loss", Status.WRONG, 0, 8, "not right yet", "loss is off by 3%.",
         quoted="It printed:\n0.1234", kind="wrong",
     )  # fmt: skip
-    assert told(verdict, FILES, {}).quoted == ""
-    assert told(verdict, FILES, {}).text == "loss is off by 3%."
+    assert redact_for_student(verdict, FILES, {}).quoted == ""
+    assert redact_for_student(verdict, FILES, {}).text == "loss is off by 3%."
 
 
 ALLOWED = {

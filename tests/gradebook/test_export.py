@@ -21,13 +21,19 @@ from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Status, Verdict
 from gradkit import GradkitError
 from gradkit.autograder.version import kit_digest
-from gradkit.course.answer_key import exam_digest
-from gradkit.course.config import Manifest, read_manifest
-from gradkit.course.late_policy import Late
+from gradkit.course.answer_key import spec_digest
+from gradkit.course.config import ExerciseConfig, read_config
+from gradkit.course.late_policy import LatePolicy
 from gradkit.course.starter import starter_files
-from gradkit.gradebook.database import Entry, Key, Ledger, Manual, Result
+from gradkit.gradebook.database import (
+    GradebookDatabase,
+    GradingResult,
+    ManualGrade,
+    ResultKey,
+    SubmissionRecord,
+)
 from gradkit.gradebook.export import Export, format_grades, upload_name
-from gradkit.gradebook.grades import Class, read_class
+from gradkit.gradebook.grades import ClassGrades, read_grades
 from gradkit.submissions.roster import read_roster
 
 TITLE = EXERCISE.title
@@ -42,14 +48,14 @@ IN_TIME = "2026-03-01T20:00:00+00:00"
 def digests() -> tuple[str, str]:
     """Of the exam and the kit, without which a result is an old one."""
     starter = starter_files(PROJECT, ["softmax"])
-    return exam_digest("softmax", PROJECT, starter), kit_digest()
+    return spec_digest("softmax", PROJECT, starter), kit_digest()
 
 
-class Room:
+class SandboxConfig:
     """A class whose ledger is filled by hand."""
 
-    def __init__(self, ledger: Ledger, digests: tuple[str, str]) -> None:
-        self.ledger, self.digests = ledger, digests
+    def __init__(self, database: GradebookDatabase, digests: tuple[str, str]) -> None:
+        self.database, self.digests = database, digests
 
     def graded(
         self,
@@ -61,7 +67,7 @@ class Room:
         answer: str = "**Your answer:** logarithm",
     ) -> None:
         """A submission that has all points, but for the check `wrong`."""
-        key = Key(student, f"work of {student}", *self.digests)
+        key = ResultKey(student, f"work of {student}", *self.digests)
         verdicts = {
             check.name: Verdict(check.name, check.title, Status.PASSED, check.points, check.points)
             for check in EXERCISE.checks
@@ -73,26 +79,32 @@ class Room:
             )
         handed_in = {"files": {}, "cells": {}, "answers": {QUESTION: answer}}
         outcomes = {name: Outcome() for name in verdicts}
-        self.ledger.settle(key, Result(key, verdicts, outcomes, handed_in))
-        self.ledger.enter(Entry(submission, student, received, "graded", key.work, (), "told"))
+        self.database.save_result(key, GradingResult(key, verdicts, outcomes, handed_in))
+        self.database.save_submission(
+            SubmissionRecord(submission, student, received, "graded", key.work, (), "told")
+        )
 
-    def enter(self, student: str, submission: str, status: str, *notes: str) -> None:
-        self.ledger.enter(Entry(submission, student, "", status, None, notes))
+    def save_submission(self, student: str, submission: str, status: str, *notes: str) -> None:
+        self.database.save_submission(
+            SubmissionRecord(submission, student, "", status, None, notes)
+        )
 
-    def give(self, student: str, item: str, points: float | None, comment: str = "") -> None:
-        self.ledger.give([Manual(student, item, points, comment)])
+    def save_manual_grades(
+        self, student: str, item: str, points: float | None, comment: str = ""
+    ) -> None:
+        self.database.save_manual_grades([ManualGrade(student, item, points, comment)])
 
-    def class_(self) -> Class:
-        return read_class(self.ledger, "softmax", PROJECT)
+    def class_grades(self) -> ClassGrades:
+        return read_grades(self.database, "softmax", PROJECT)
 
     def export(self, form: str, roster: Path | None = None) -> Export:
-        return format_grades(self.class_(), self.ledger.entries(), form, roster)
+        return format_grades(self.class_grades(), self.database.records(), form, roster)
 
 
 @pytest.fixture
-def room(tmp_path: Path, digests: tuple[str, str]) -> Iterator[Room]:
-    with contextlib.closing(Ledger(tmp_path / "grades", "softmax")) as ledger:
-        yield Room(ledger, digests)
+def room(tmp_path: Path, digests: tuple[str, str]) -> Iterator[SandboxConfig]:
+    with contextlib.closing(GradebookDatabase(tmp_path / "grades", "softmax")) as database:
+        yield SandboxConfig(database, digests)
 
 
 Declare = Callable[..., None]
@@ -103,10 +115,10 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
     """Says in the manifest's place what questions are worth and what lateness costs: nothing."""
 
     def declare(**values: Any) -> None:
-        def read(path: Path) -> Manifest:
-            return replace(read_manifest(path), **{"questions": {}, "late": Late(), **values})
+        def read(path: Path) -> ExerciseConfig:
+            return replace(read_config(path), **{"questions": {}, "late": LatePolicy(), **values})
 
-        monkeypatch.setattr("gradkit.gradebook.grades.read_manifest", read)
+        monkeypatch.setattr("gradkit.gradebook.grades.read_config", read)
 
     declare()
     return declare
@@ -129,11 +141,11 @@ def write(folder: Path, text: str) -> Path:
 # --- the gradebook -------------------------------------------------------------------------------
 
 
-def test_every_submission_has_a_row_and_no_score_is_empty(room: Room) -> None:
-    room.enter("ada", "old.zip", "superseded")
+def test_every_submission_has_a_row_and_no_score_is_empty(room: SandboxConfig) -> None:
+    room.save_submission("ada", "old.zip", "superseded")
     room.graded("ada", "new.zip", wrong="naive_loss")
-    room.enter("bob", "", "nothing handed in", "Nothing was handed in.")
-    room.enter("eve", "eve.zip", "refused", "It is damaged.")
+    room.save_submission("bob", "", "nothing handed in", "Nothing was handed in.")
+    room.save_submission("eve", "eve.zip", "refused", "It is damaged.")
     rows = table_of(room.export("csv").text)
     assert list(rows[0])[:5] == ["student", "score", "maximum", "status", "submission"]
     assert list(rows[0])[-3:] == ["late", "deduction", "notes"]
@@ -146,17 +158,17 @@ def test_every_submission_has_a_row_and_no_score_is_empty(room: Room) -> None:
     assert rows[3]["notes"] == "It is damaged."
 
 
-def test_numbers_are_written_as_people_write_them(room: Room, declare: Declare) -> None:
+def test_numbers_are_written_as_people_write_them(room: SandboxConfig, declare: Declare) -> None:
     declare(questions={QUESTION: WORTH})
     for student, points in (("ada", 2.5), ("bob", 3.0)):
         room.graded(student, f"{student}.zip")
-        room.give(student, QUESTION, points)
+        room.save_manual_grades(student, QUESTION, points)
     ada, bob = table_of(room.export("csv").text)
     assert (ada[QUESTION], ada["score"]) == ("2.5", f"{ALL + 2.5}")
     assert (bob[QUESTION], bob["score"]) == ("3", f"{ALL + 3}")
 
 
-def test_what_lateness_costs_is_in_the_gradebook(room: Room, declare: Declare) -> None:
+def test_what_lateness_costs_is_in_the_gradebook(room: SandboxConfig, declare: Declare) -> None:
     declare(late=_late("per day", 10))
     room.graded("ada", "ada.zip", received="2026-03-03T01:00:00+00:00")
     room.graded("bob", "bob.zip")
@@ -169,12 +181,12 @@ def test_what_lateness_costs_is_in_the_gradebook(room: Room, declare: Declare) -
     assert (object_["late"], object_["earned"]) == (25 * 3600 + 60, ALL)
 
 
-def _late(policy: str, percent: float) -> Late:
-    return Late(due=datetime.fromisoformat(DUE), policy=policy, percent=percent)
+def _late(policy: str, percent: float) -> LatePolicy:
+    return LatePolicy(due=datetime.fromisoformat(DUE), policy=policy, percent=percent)
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "%x", "|x"])
-def test_no_cell_is_a_formula_in_any_form(name: str, room: Room, tmp_path: Path) -> None:
+def test_no_cell_is_a_formula_in_any_form(name: str, room: SandboxConfig, tmp_path: Path) -> None:
     room.graded(name, f"{name}_12345_678_softmax.zip")
     texts = [room.export("csv").text, room.export("canvas").text]
     roster = write(tmp_path, f'Student,ID,SIS Login ID,Section\n"{name}",12345,x,"=A"\n')
@@ -188,12 +200,12 @@ def test_no_cell_is_a_formula_in_any_form(name: str, room: Room, tmp_path: Path)
                 assert not cell.startswith("-") or cell == "-"
 
 
-def test_the_json_says_what_every_point_is_for(room: Room, declare: Declare) -> None:
+def test_the_json_says_what_every_point_is_for(room: SandboxConfig, declare: Declare) -> None:
     declare(questions={QUESTION: WORTH})
-    room.enter("ada", "old.zip", "superseded")
+    room.save_submission("ada", "old.zip", "superseded")
     room.graded("ada", "new.zip", wrong="naive_loss")
-    room.give("ada", QUESTION, 2.5, "Half of it.")
-    room.give("ada", "vectorized_loss", 1, "Copied from a friend.")
+    room.save_manual_grades("ada", QUESTION, 2.5, "Half of it.")
+    room.save_manual_grades("ada", "vectorized_loss", 1, "Copied from a friend.")
     old, new = json.loads(room.export("json").text)
     assert (old["score"], old["final"], old["items"]) == (None, False, [])
     assert (new["student"], new["received"], new["dated"]) == ("ada", IN_TIME, "told")
@@ -212,7 +224,9 @@ def test_the_json_says_what_every_point_is_for(room: Room, declare: Declare) -> 
     assert new["score"] == sum(item["points"] or 0 for item in new["items"])
 
 
-def test_a_roster_or_a_form_that_makes_no_sense_is_refused(room: Room, tmp_path: Path) -> None:
+def test_a_roster_or_a_form_that_makes_no_sense_is_refused(
+    room: SandboxConfig, tmp_path: Path
+) -> None:
     with pytest.raises(GradkitError, match="csv is for none of them"):
         room.export("csv", tmp_path / "roster.csv")
     with pytest.raises(GradkitError, match=r"no form 'blackboard'\. There are: csv, json, canvas"):
@@ -231,16 +245,16 @@ NAMES = {
 
 @pytest.mark.parametrize("form", NAMES)
 def test_who_has_no_final_score_is_told_of_and_has_none(
-    form: str, room: Room, declare: Declare
+    form: str, room: SandboxConfig, declare: Declare
 ) -> None:
     declare(questions={QUESTION: WORTH})
     room.graded("jane", NAMES[form])
-    room.give("jane", QUESTION, 0)
+    room.save_manual_grades("jane", QUESTION, 0)
     room.graded("open", NAMES[form].replace("12345", "2"))
-    room.enter("refused", NAMES[form].replace("12345", "3"), "refused", "It is damaged.")
-    room.give("refused", QUESTION, 4)
-    room.enter("absent", "", "nothing handed in")
-    room.enter("waits", NAMES[form].replace("12345", "4"), "waiting")
+    room.save_submission("refused", NAMES[form].replace("12345", "3"), "refused", "It is damaged.")
+    room.save_manual_grades("refused", QUESTION, 4)
+    room.save_submission("absent", "", "nothing handed in")
+    room.save_submission("waits", NAMES[form].replace("12345", "4"), "waiting")
     text, told = room.export(form)
     assert "12345" in text
     for absent in ("open", "refused", "absent", "waits"):
@@ -252,7 +266,7 @@ def test_who_has_no_final_score_is_told_of_and_has_none(
 
 
 @pytest.mark.parametrize("form", NAMES)
-def test_whose_identity_nothing_tells_is_told_of(form: str, room: Room) -> None:
+def test_whose_identity_nothing_tells_is_told_of(form: str, room: SandboxConfig) -> None:
     room.graded("jane", NAMES[form])
     room.graded("mail", "mail.zip")
     text, told = room.export(form)
@@ -263,7 +277,9 @@ def test_whose_identity_nothing_tells_is_told_of(form: str, room: Room) -> None:
 
 
 @pytest.mark.parametrize("form", NAMES)
-def test_two_students_who_are_one_on_the_platform_get_no_score(form: str, room: Room) -> None:
+def test_two_students_who_are_one_on_the_platform_get_no_score(
+    form: str, room: SandboxConfig
+) -> None:
     room.graded("jane", NAMES[form])
     room.graded("joe", NAMES[form], wrong="naive_loss")
     text, told = room.export(form)
@@ -272,9 +288,9 @@ def test_two_students_who_are_one_on_the_platform_get_no_score(form: str, room: 
     assert told[0].startswith("jane and joe are left out: they")
 
 
-def test_of_two_submissions_that_count_the_last_is_taken(room: Room) -> None:
+def test_of_two_submissions_that_count_the_last_is_taken(room: SandboxConfig) -> None:
     room.graded("jane", "doejane_12345_1_softmax.zip", received="2026-01-01T00:00:00+00:00")
-    room.enter("jane", "", "nothing handed in")
+    room.save_submission("jane", "", "nothing handed in")
     room.graded("jane", "doejane_12345_2_softmax.zip", wrong="naive_loss")
     text, told = room.export("canvas")
     assert len(rows_of(text)) == 3
@@ -312,7 +328,7 @@ def canvas_reads(text: str, people: dict[str, str]) -> dict[str, tuple[str, dict
     return found
 
 
-def test_canvas_finds_everyone_by_the_numbers_in_its_names(room: Room) -> None:
+def test_canvas_finds_everyone_by_the_numbers_in_its_names(room: SandboxConfig) -> None:
     room.graded("doejane_12345", "doejane_12345_678901_softmax.zip")
     room.graded("müllerzoë_22", "müllerzoë_LATE_22_678902_softmax-1.zip", wrong="naive_loss")
     room.graded("anon_a1B2c", "anon_a1B2c_678_softmax.zip")
@@ -335,7 +351,7 @@ CANVAS = f"""\
 
 
 def test_canvass_own_gradebook_comes_back_with_one_column_filled(
-    room: Room, tmp_path: Path
+    room: SandboxConfig, tmp_path: Path
 ) -> None:
     roster = write(tmp_path, CANVAS)
     room.graded("wangwei_32", "wangwei_32_5_softmax.zip", wrong="naive_loss")
@@ -368,7 +384,9 @@ def test_canvass_gradebook_is_a_roster_too(tmp_path: Path) -> None:
     assert roster.whose("warm-up 9 00") == ([], [])
 
 
-def test_an_assignment_of_other_points_or_of_none_is_told_of(room: Room, tmp_path: Path) -> None:
+def test_an_assignment_of_other_points_or_of_none_is_told_of(
+    room: SandboxConfig, tmp_path: Path
+) -> None:
     room.graded("Doe, Jane", "jane.zip")
     _, told = room.export("canvas", write(tmp_path, CANVAS.replace(f"{ALL}.00", "10,00")))
     assert told == [
@@ -384,7 +402,9 @@ def test_an_assignment_of_other_points_or_of_none_is_told_of(room: Room, tmp_pat
         room.export("canvas", write(tmp_path, "student,name\nu1,Jane\n"))
 
 
-def test_a_roster_of_ones_own_may_tell_the_ids_of_canvas(room: Room, tmp_path: Path) -> None:
+def test_a_roster_of_ones_own_may_tell_the_ids_of_canvas(
+    room: SandboxConfig, tmp_path: Path
+) -> None:
     room.graded("u1", "u1.zip")
     text, told = room.export("canvas", write(tmp_path, "student;sis login id\nu1;jdoe\nu2;x\n"))
     assert rows_of(text)[0][:5] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
@@ -409,7 +429,9 @@ def moodle_reads(text: str, participants: set[int], maximum: float) -> dict[int,
     return found
 
 
-def test_moodle_finds_everyone_by_the_numbers_in_its_names(room: Room, declare: Declare) -> None:
+def test_moodle_finds_everyone_by_the_numbers_in_its_names(
+    room: SandboxConfig, declare: Declare
+) -> None:
     declare(late=_late("fixed", 10))
     room.graded("Jane Doe_12345", "Jane Doe_12345_assignsubmission_file_", wrong="naive_loss")
     late = "2026-03-02T00:59:00+00:00"
@@ -438,11 +460,11 @@ Identifier,"Full name","Email address",Status,Grade,"Maximum Grade","Grade can b
 """
 
 
-def test_moodles_own_worksheet_comes_back_with_grades(room: Room, tmp_path: Path) -> None:
+def test_moodles_own_worksheet_comes_back_with_grades(room: SandboxConfig, tmp_path: Path) -> None:
     roster = write(tmp_path, MOODLE)
     room.graded("u7", "Jane Doe_12345_assignsubmission_file_x.zip")
     room.graded("zoe@example.edu", "zoe.zip")
-    room.give("zoe@example.edu", "naive_loss", 1.5, "x < y & so on")
+    room.save_manual_grades("zoe@example.edu", "naive_loss", 1.5, "x < y & so on")
     room.graded("mallory", "mallory.zip")
     text, told = room.export("moodle", roster)
     read = moodle_reads(text, {12345, 22, 23}, ALL)
@@ -455,7 +477,9 @@ def test_moodles_own_worksheet_comes_back_with_grades(room: Room, tmp_path: Path
     assert told == [f"mallory is left out: no row of {roster} is theirs."]
 
 
-def test_a_worksheet_that_does_not_fit_is_told_of_or_refused(room: Room, tmp_path: Path) -> None:
+def test_a_worksheet_that_does_not_fit_is_told_of_or_refused(
+    room: SandboxConfig, tmp_path: Path
+) -> None:
     room.graded("jane@example.edu", "jane.zip")
     _, told = room.export("moodle", write(tmp_path, MOODLE.replace(f"{ALL}.00", "10.00")))
     assert told[0].startswith("In Moodle the assignment has 10 points, and here")
@@ -485,7 +509,7 @@ def gradescope_runs(text: str, folder: Path, **submission: Any) -> tuple[int, An
 
 
 def test_gradescopes_submissions_get_their_results(
-    room: Room, declare: Declare, tmp_path: Path
+    room: SandboxConfig, declare: Declare, tmp_path: Path
 ) -> None:
     declare(late=_late("fixed", 10))
     room.graded("0123", "submission_77", wrong="naive_loss", received="2026-03-02T02:00:00+00:00")
@@ -512,14 +536,14 @@ def test_gradescopes_submissions_get_their_results(
     assert gradescope_runs(text, tmp_path / "4", id=78, users=users) == (1, None)
 
 
-def test_a_group_has_one_score(room: Room, tmp_path: Path) -> None:
+def test_a_group_has_one_score(room: SandboxConfig, tmp_path: Path) -> None:
     room.graded("a@x.edu", "submission_1", wrong="naive_loss")
     room.graded("b@x.edu", "submission_1", wrong="naive_loss")
     text, told = room.export("gradescope")
     assert told == []
     status, results = gradescope_runs(text, tmp_path / "1", id=1, users=[])
     assert (status, results["score"]) == (0, ALL - 8)
-    room.give("b@x.edu", "naive_loss", 8)
+    room.save_manual_grades("b@x.edu", "naive_loss", 8)
     text, told = room.export("gradescope")
     assert told[0].startswith("a@x.edu and b@x.edu are left out: they handed in together")
     assert gradescope_runs(text, tmp_path / "2", id=1, users=[])[0] == 1
@@ -558,7 +582,7 @@ def moodle_knows(name: str) -> tuple[int, str, str, str]:
     ],
 )
 def test_canvas_knows_whose_a_page_is(submission: str, known: tuple[str, str]) -> None:
-    name = upload_name(Entry(submission, "u1", "", "graded"), "u1.html")
+    name = upload_name(SubmissionRecord(submission, "u1", "", "graded"), "u1.html")
     assert canvas_knows(name) == known
     assert name.endswith("_feedback.html")
 
@@ -573,10 +597,12 @@ def test_canvas_knows_whose_a_page_is(submission: str, known: tuple[str, str]) -
     ],
 )
 def test_moodle_knows_whose_a_page_is(submission: str) -> None:
-    name = upload_name(Entry(submission, "u1", "", "graded"), "u1.html")
+    name = upload_name(SubmissionRecord(submission, "u1", "", "graded"), "u1.html")
     assert moodle_knows(name) == (12345, "assignsubmission", "file", "feedback.html")
 
 
 @pytest.mark.parametrize("submission", ["", "a.zip", "submission_7", "jane_20260301_235910_x.py"])
 def test_elsewhere_a_page_is_called_as_it_is(submission: str) -> None:
-    assert upload_name(Entry(submission, "jane", "", "graded"), "jane.html") == "jane.html"
+    assert (
+        upload_name(SubmissionRecord(submission, "jane", "", "graded"), "jane.html") == "jane.html"
+    )

@@ -203,9 +203,9 @@ def test_code_that_could_not_be_reloaded_is_not_described_as_loaded(
 # --- what is wrong --------------------------------------------------------------------------------
 
 
-def plant(tree: Path, mistake: str, region: str) -> None:
+def mutant(tree: Path, mistake: str, region: str) -> None:
     """Put the first form of a known mistake into the student's files."""
-    [first] = [p for p in BANK.plants if (p.id, p.region, p.number) == (mistake, region, 0)]
+    [first] = [p for p in BANK.mutants if (p.id, p.region, p.number) == (mistake, region, 0)]
     for path, source in first.tree.files.items():
         (tree / path).write_text(source, encoding="utf-8")
 
@@ -240,7 +240,7 @@ def test_run_all_stops_at_a_mistake_and_calls_it_by_its_name(
     stand_in: Callable[[Path], None],
 ) -> None:
     stand_in(students_tree / "datasets")
-    plant(students_tree, mistake, region)
+    mutant(students_tree, mistake, region)
     said = stopped(students_tree, nb, last)
     assert f": {BANK.mistakes[mistake].name} (0 of " in said
     assert BANK.mistakes[mistake].hint.split(".")[0] in " ".join(said.split())
@@ -281,7 +281,7 @@ def test_code_that_raises_shows_its_own_lines_and_nobody_elses(
 def test_a_file_that_cannot_be_loaded_is_explained_in_the_first_cell(
     students_tree: Path, nb: Any
 ) -> None:
-    plant(students_tree, "print_statement", "softmax_naive")
+    mutant(students_tree, "print_statement", "softmax_naive")
     said = stopped(students_tree, nb, "setup")
     assert "a print statement" in said
     assert "print 'N', num_train" in said

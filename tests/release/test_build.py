@@ -18,7 +18,7 @@ from assignment import PROJECT
 from assignment.checks.check import load_exercise
 from assignment.checks.softmax import EXERCISE
 from assignment.workspace.regions import read_notebook
-from assignment.workspace.starter import RECORD, read_record, read_zip
+from assignment.workspace.starter import STARTER_MANIFEST, read_manifest, read_zip
 from gradkit.course.exercises import STARTERS, exercise_names
 from gradkit.course.instructor_tree import ReleaseError
 from gradkit.course.mistakes import BankError
@@ -119,7 +119,7 @@ def test_every_starter_of_the_manifest_is_built_with_its_exercises_alone(tmp_pat
         ("linear-starter", {"softmax", "svm"}),
     ):
         files = contents(tree / "dist" / name)
-        record = read_record(files[RECORD].decode())
+        record = read_manifest(files[STARTER_MANIFEST].decode())
         assert (record.name, set(record.exercises)) == (name, exercises)
         assert of_svm & set(files) == (of_svm if "svm" in exercises else set())
         check = subprocess.run(
@@ -138,7 +138,7 @@ def test_every_starter_of_the_manifest_is_built_with_its_exercises_alone(tmp_pat
 def test_the_starter_is_a_folder_and_a_zip_file_of_the_same(tree: Path, files: Files) -> None:
     ran = build(tree)
     assert (ran.returncode, ran.stderr) == (0, "")
-    version = read_record(files[RECORD].decode()).version
+    version = read_manifest(files[STARTER_MANIFEST].decode()).version
     assert f"{NAME}, version {version}: {len(files)} files" in ran.stdout
     assert sorted(path.name for path in (tree / "dist").iterdir()) == [NAME, f"{NAME}.zip"]
     assert contents(tree / "dist" / NAME) == files
@@ -231,16 +231,16 @@ for call in sys.argv[2:]:
 
 
 def test_the_record_names_every_file_and_the_version(tree: Path, files: Files) -> None:
-    record = read_record(files[RECORD].decode())
+    record = read_manifest(files[STARTER_MANIFEST].decode())
     assert (record.name, record.exercises) == (NAME, ("softmax",))
-    assert set(record.skeletons) == set(files) - {RECORD}
+    assert set(record.skeletons) == set(files) - {STARTER_MANIFEST}
     assert list(record.stubs[SOFTMAX]) == ["softmax_naive", "softmax_vectorized"]
     assert "tuning" in record.stubs[NOTEBOOK]
     number, _, build_digits = record.version.partition("+")
     assert number == "1.0"
     assert len(build_digits) == 10
     append(tree / "requirements.txt", "# one more line\n")
-    changed = read_record(starter_files(tree, ["softmax"])[RECORD].decode()).version
+    changed = read_manifest(starter_files(tree, ["softmax"])[STARTER_MANIFEST].decode()).version
     assert changed.startswith("1.0+")
     assert changed != record.version
 
@@ -326,7 +326,7 @@ def test_a_zip_file_that_update_would_refuse_takes_no_place(
     release(tree, tree / "dist")
     before = contents(tree / "dist")
     append(tree / "requirements.txt", "# one more line\n")
-    monkeypatch.setattr("assignment.workspace.starter.MOST_BYTES", 1000)
+    monkeypatch.setattr("assignment.workspace.starter.MAX_BYTES", 1000)
     with pytest.raises(ReleaseError, match=r"`update` would refuse this starter: it has more than"):
         release(tree, tree / "dist")
     assert contents(tree / "dist") == before

@@ -32,13 +32,13 @@ from assignment.workspace.regions import (
     source_of,
     write_notebook,
 )
-from assignment.workspace.starter import RECORD
+from assignment.workspace.starter import STARTER_MANIFEST
 from gradkit import GradkitError
 from gradkit.course.starter import starter_files
 from gradkit.submissions import archives
-from gradkit.submissions.archives import Refused
-from gradkit.submissions.discover import Submission, find, one
-from gradkit.submissions.extract import Work, read
+from gradkit.submissions.archives import SubmissionRejected
+from gradkit.submissions.discover import Submission, find_submissions, single_submission
+from gradkit.submissions.extract import SubmissionContent, read_submission
 from gradkit.submissions.roster import label, student_id
 
 SOFTMAX = load_exercise("softmax")
@@ -67,7 +67,7 @@ def project() -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def wanted(project: Mapping[str, bytes]) -> dict[str, bytes]:
     """What the command `submit` packs."""
-    return {path: project[path] for path in (FILE, OTHER_FILE, NOTEBOOK, RECORD)}
+    return {path: project[path] for path in (FILE, OTHER_FILE, NOTEBOOK, STARTER_MANIFEST)}
 
 
 def code_cell(text: str, region: str | None = None) -> dict[str, Any]:
@@ -111,12 +111,12 @@ def inside(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
     return {f"{folder}{name}": content for name, content in files.items()}
 
 
-def work_of(path: Path) -> Work:
-    return read(one(path), SOFTMAX)
+def work_of(path: Path) -> SubmissionContent:
+    return read_submission(single_submission(path), SOFTMAX)
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(SubmissionRejected) as refused:
         work_of(path)
     return str(refused.value)
 
@@ -187,14 +187,14 @@ def test_files_cells_and_answers_come_out_however_they_are_packed(
     pack: Pack, wanted: Mapping[str, bytes], tmp_path: Path
 ) -> None:
     pack(wanted, tmp_path)
-    [found] = find(tmp_path, SOFTMAX)
-    work = read(found, SOFTMAX)
+    [found] = find_submissions(tmp_path, SOFTMAX)
+    work = read_submission(found, SOFTMAX)
     assert found.student == "jane"
     assert work.files == {FILE: wanted[FILE], OTHER_FILE: wanted[OTHER_FILE]}
     assert work.cells == {"tuning": TUNING}
-    assert work.answers["answer_initial_loss"] == ANSWER
-    assert len(work.answers) == 4
-    assert work.answers["answer_step"] == ANSWER_STUB
+    assert work.written_answers["answer_initial_loss"] == ANSWER
+    assert len(work.written_answers) == 4
+    assert work.written_answers["answer_step"] == ANSWER_STUB
     assert str(work.version).startswith("1.0+")
     assert [note for note in work.notes if not note.startswith(("Ignored", "Taken from"))] == []
 
@@ -284,7 +284,12 @@ class _Zeros(io.RawIOBase):
 
 def test_what_is_missing_is_not_there(wanted: Mapping[str, bytes], tmp_path: Path) -> None:
     work = work_of(zip_of({FILE: wanted[FILE]}, tmp_path / "jane.zip"))
-    assert (set(work.files), work.cells, work.answers, work.version) == ({FILE}, {}, {}, None)
+    assert (set(work.files), work.cells, work.written_answers, work.version) == (
+        {FILE},
+        {},
+        {},
+        None,
+    )
     work = work_of(zip_of({NOTEBOOK: wanted[NOTEBOOK]}, tmp_path / "notebook.zip"))
     assert (work.files, work.cells) == ({}, {"tuning": TUNING})
 
@@ -301,11 +306,11 @@ def test_single_files_of_one_student_go_together(
         },
         tmp_path,
     )
-    jane, joe = find(tmp_path, SOFTMAX)
+    jane, joe = find_submissions(tmp_path, SOFTMAX)
     assert (jane.student, joe.student, jane.superseded) == ("jane", "joe", False)
-    assert len(read(jane, SOFTMAX).files) == 2
-    assert read(jane, SOFTMAX).cells == {"tuning": TUNING}
-    assert read(joe, SOFTMAX).files == {FILE: b"# joe's"}
+    assert len(read_submission(jane, SOFTMAX).files) == 2
+    assert read_submission(jane, SOFTMAX).cells == {"tuning": TUNING}
+    assert read_submission(joe, SOFTMAX).files == {FILE: b"# joe's"}
 
 
 def test_a_notebook_of_another_name_is_taken_and_that_is_said(
@@ -351,13 +356,13 @@ def test_cells_of_one_region_are_joined_and_nothing_else_is_taken(tmp_path: Path
     prose = {"cell_type": "markdown", "metadata": {"gradkit": {"region": "tuning"}}, "source": "c"}
     nb = notebook(code_cell("a", "tuning"), code_cell("x = 1"), code_cell("b", "tuning"), prose)
     work = work_of(zip_of({NOTEBOOK: nb}, tmp_path / "jane.zip"))
-    assert (work.cells, work.answers) == ({"tuning": "a\nb\nc"}, {})
+    assert (work.cells, work.written_answers) == ({"tuning": "a\nb\nc"}, {})
 
 
 def test_a_cell_of_code_that_was_turned_into_prose_is_still_one_of_code(tmp_path: Path) -> None:
     cell = {"cell_type": "markdown", "metadata": {"gradkit": {"region": "tuning"}}, "source": "a"}
     work = work_of(zip_of({NOTEBOOK: notebook(cell)}, tmp_path / "jane.zip"))
-    assert (work.cells, work.answers) == ({"tuning": "a"}, {})
+    assert (work.cells, work.written_answers) == ({"tuning": "a"}, {})
 
 
 def test_a_python_file_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -425,7 +430,7 @@ def test_what_is_no_archive_is_refused_with_what_it_is(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert refusal(tmp_path / name).startswith(said)
-    [found] = find(tmp_path, SOFTMAX)
+    [found] = find_submissions(tmp_path, SOFTMAX)
     assert found.student == "jane"
 
 
@@ -445,7 +450,7 @@ def test_a_damaged_notebook_costs_only_its_cells(
     ):
         path = zip_of({**wanted, NOTEBOOK: damaged}, tmp_path / f"{number}.zip")
         work = work_of(path)
-        assert (len(work.files), work.cells, work.answers) == (2, {}, {})
+        assert (len(work.files), work.cells, work.written_answers) == (2, {}, {})
         assert "The notebook's cells count as not attempted: notebooks/softmax" in notes_of(path)
 
 
@@ -462,16 +467,16 @@ def test_a_damaged_record_of_the_starter_is_said(
     wanted: Mapping[str, bytes], tmp_path: Path
 ) -> None:
     for number, record in enumerate((b"", b"{}", b"\xff", b"[" * 9999)):
-        path = zip_of({**wanted, RECORD: record}, tmp_path / f"{number}.zip")
+        path = zip_of({**wanted, STARTER_MANIFEST: record}, tmp_path / f"{number}.zip")
         assert work_of(path).version is None
-        assert f"Its {RECORD} is damaged" in notes_of(path)
+        assert f"Its {STARTER_MANIFEST} is damaged" in notes_of(path)
 
 
 def test_work_on_another_starter_is_taken_with_its_version(
     wanted: Mapping[str, bytes], tmp_path: Path
 ) -> None:
-    record = {**json.loads(wanted[RECORD]), "version": "0.9+abc", "exercises": ["svm"]}
-    files = {**wanted, RECORD: json.dumps(record).encode()}
+    record = {**json.loads(wanted[STARTER_MANIFEST]), "version": "0.9+abc", "exercises": ["svm"]}
+    files = {**wanted, STARTER_MANIFEST: json.dumps(record).encode()}
     work = work_of(zip_of(files, tmp_path / "jane.zip"))
     assert work.version == "0.9+abc"
     assert work.notes == ["It was made from another exercise's starter, softmax-starter."]
@@ -566,7 +571,7 @@ def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
         assert "no file, but a pipe" in refusal(tmp_path / name) or "none of" in refusal(
             tmp_path / name
         )
-    assert len(find(tmp_path, SOFTMAX)) == 3
+    assert len(find_submissions(tmp_path, SOFTMAX)) == 3
 
 
 def test_what_is_encrypted_or_packed_unusually_is_not_taken(tmp_path: Path) -> None:
@@ -745,10 +750,10 @@ def mutated(content: bytes, mutations: list[tuple[float, bytes | int]]) -> bytes
     return content
 
 
-def outcome(path: Path) -> Work | str:
+def outcome(path: Path) -> SubmissionContent | str:
     try:
         work = work_of(path)
-    except Refused as error:
+    except SubmissionRejected as error:
         assert str(error).isprintable()
         return str(error)
     assert set(work.files) <= set(SOFTMAX.files)
@@ -824,7 +829,7 @@ def test_mutated_notebooks_give_work_with_all_else(
     nb = notebook(code_cell("a", "tuning"), code_cell("b"), code_cell("c", "other"))
     lay({FILE: b"x = 1", NOTEBOOK: mutated(nb, mutations)}, tmp_path / "jane")
     work = outcome(tmp_path / "jane")
-    assert isinstance(work, Work)
+    assert isinstance(work, SubmissionContent)
     assert work.files == {FILE: b"x = 1"}
 
 
@@ -847,7 +852,7 @@ def test_notebooks_of_any_json_give_work_with_all_else(
 ) -> None:
     nb = {"nbformat": 4, "metadata": metadata, "cells": cells}
     lay({FILE: b"x = 1", NOTEBOOK: json.dumps(nb).encode()}, tmp_path / "jane")
-    assert isinstance(outcome(tmp_path / "jane"), Work)
+    assert isinstance(outcome(tmp_path / "jane"), SubmissionContent)
 
 
 # --- whose it is ---------------------------------------------------------------------------------
@@ -903,7 +908,7 @@ def test_names_that_cannot_be_printed_or_are_long_do_not_fall_together(tmp_path:
         (tmp_path / name).mkdir()
     os.mkdir(os.fsencode(tmp_path) + b"/c\xff")  # noqa: PTH102
     os.mkdir(os.fsencode(tmp_path) + b"/c\xfe")  # noqa: PTH102
-    found = find(tmp_path, SOFTMAX)
+    found = find_submissions(tmp_path, SOFTMAX)
     assert len({each.student for each in found}) == 7
     assert len({each.name for each in found}) == 7
     assert all(each.student.isprintable() and each.name.isprintable() for each in found)
@@ -925,13 +930,13 @@ def test_canvas_gives_one_attempt_in_several_files(
     )
     zip_of({FILE: b"# joe's"}, tmp_path / "roejoe_12346_678905_work.zip")
     zip_of({FILE: b"# jim's"}, tmp_path / "poejim_12347_678905_work.zip")
-    jane, jim, joe = find(tmp_path, SOFTMAX)
+    jane, jim, joe = find_submissions(tmp_path, SOFTMAX)
     assert (jane.student, jim.student, joe.student) == (
         *("doejane_12345", "poejim_12347", "roejoe_12346"),
     )
-    assert set(read(jane, SOFTMAX).files) == {FILE, OTHER_FILE}
+    assert set(read_submission(jane, SOFTMAX).files) == {FILE, OTHER_FILE}
     for each, comment in ((jim, b"# jim's"), (joe, b"# joe's")):
-        work = read(each, SOFTMAX)
+        work = read_submission(each, SOFTMAX)
         assert (work.files, work.cells) == ({FILE: comment}, {"tuning": TUNING})
 
 
@@ -940,9 +945,9 @@ def test_of_a_canvas_students_archives_the_one_with_the_last_number_counts(tmp_p
     for number, at in ((9, 3000), (10, 2000), (11, 1000)):
         path = zip_of({FILE: str(number).encode()}, tmp_path / f"doejane_1_{number}_softmax.zip")
         os.utime(path, (at, at))
-    found = find(tmp_path, SOFTMAX)
+    found = find_submissions(tmp_path, SOFTMAX)
     assert [each.superseded for each in found] == [True, True, False]
-    assert read(found[-1], SOFTMAX).files == {FILE: b"11"}
+    assert read_submission(found[-1], SOFTMAX).files == {FILE: b"11"}
     assert found[-1].notes == (
         "The last of 3 submissions; before it came doejane_1_9_softmax.zip, "
         "doejane_1_10_softmax.zip.",
@@ -959,16 +964,16 @@ def test_moodle_gives_a_folder_for_each_student_or_a_file(
     zip_of(wanted, joes / "my work.zip")
     lay({"Jim Poe_3_assignsubmission_file_softmax.py": wanted[FILE]}, tmp_path)
     lay({"onlinetext.html": b"<p>Hi"}, tmp_path / "Jo Coe_4_assignsubmission_onlinetext_")
-    jane, jim, jo, joe = find(tmp_path, SOFTMAX)
-    assert len(read(jane, SOFTMAX).files) == 2
-    assert len(read(jim, SOFTMAX).files) == 1
-    assert len(read(joe, SOFTMAX).files) == 2
+    jane, jim, jo, joe = find_submissions(tmp_path, SOFTMAX)
+    assert len(read_submission(jane, SOFTMAX).files) == 2
+    assert len(read_submission(jim, SOFTMAX).files) == 1
+    assert len(read_submission(joe, SOFTMAX).files) == 2
     assert "Taken from Joe Roe_2_assignsubmission_file_/my work.zip" in " ".join(
-        read(joe, SOFTMAX).notes
+        read_submission(joe, SOFTMAX).notes
     )
     assert jo.student == "Jo Coe_4"
-    with pytest.raises(Refused, match="holds none of"):
-        read(jo, SOFTMAX)
+    with pytest.raises(SubmissionRejected, match="holds none of"):
+        read_submission(jo, SOFTMAX)
 
 
 METADATA = """\
@@ -1005,24 +1010,28 @@ def test_gradescope_says_beside_the_folders_whose_they_are(
         lay({"softmax.py": b"# ours"}, place / "submission_2")
         lay({"softmax.py": b"# whose?"}, place / "submission_3")
     for folder in (tmp_path / "class", tmp_path / "around"):
-        found = {each.student: each for each in find(folder, SOFTMAX)}
+        found = {each.student: each for each in find_submissions(folder, SOFTMAX)}
         assert set(found) == {"0123", "0999", "zoe@example.edu", "submission_3"}
         assert found["0123"].when == datetime(2026, 4, 26, 17, 34, tzinfo=UTC)
         assert found["0999"].when == datetime(2026, 4, 26, 23, 0, tzinfo=UTC)
-        assert read(found["0123"], SOFTMAX).version
+        assert read_submission(found["0123"], SOFTMAX).version
         assert "Nothing tells whose it is" in found["submission_3"].notes[0]
         for student in ("0999", "zoe@example.edu"):
-            assert read(found[student], SOFTMAX).files == {FILE: b"# ours"}
+            assert read_submission(found[student], SOFTMAX).files == {FILE: b"# ours"}
 
 
 def test_a_student_cannot_hand_in_for_others_by_files_of_their_own(tmp_path: Path) -> None:
     lay({"submission_metadata.yml": METADATA.encode()}, tmp_path / "mallory")
     lay({"softmax.py": b"# planted"}, tmp_path / "mallory/submission_1")
     lay({"mallorym_7_8_jane.zip": b"", "jane.zip": b""}, tmp_path)
-    assert [each.student for each in find(tmp_path, SOFTMAX)] == ["jane", "mallory", "mallorym_7"]
+    assert [each.student for each in find_submissions(tmp_path, SOFTMAX)] == [
+        "jane",
+        "mallory",
+        "mallorym_7",
+    ]
     roster = tmp_path / "roster.csv"
     roster.write_text("student,canvas\njane,\nmallory,7\n")
-    found = {(each.student, each.name) for each in find(tmp_path, SOFTMAX, roster)}
+    found = {(each.student, each.name) for each in find_submissions(tmp_path, SOFTMAX, roster)}
     assert found == {
         *(("jane", "jane.zip"), ("mallory", "mallory"), ("mallory", "mallorym_7_8_jane.zip")),
     }
@@ -1036,7 +1045,7 @@ def rostered(folder: Path, roster: str, *names: str) -> list[Submission]:
         (folder / name).mkdir(parents=True)
     path = folder / "roster.csv"
     path.write_text(roster, encoding="utf-8")
-    return find(folder, SOFTMAX, path)
+    return find_submissions(folder, SOFTMAX, path)
 
 
 ROSTER = """\
@@ -1076,8 +1085,8 @@ def test_students_of_the_roster_without_a_submission_are_listed(tmp_path: Path) 
     assert [(each.student, each.name) for each in found] == [
         *(("u1", ""), ("u2", "u2"), ("u3", ""), ("u4", "u4")),
     ]
-    with pytest.raises(Refused, match="Nothing was handed in"):
-        read(found[0], SOFTMAX)
+    with pytest.raises(SubmissionRejected, match="Nothing was handed in"):
+        read_submission(found[0], SOFTMAX)
 
 
 def test_who_is_not_in_the_roster_keeps_the_id_of_the_name_with_a_note(tmp_path: Path) -> None:
@@ -1131,9 +1140,9 @@ def test_a_roster_may_come_from_any_spreadsheet(tmp_path: Path) -> None:
         assert [each.student for each in rostered(tmp_path / str(number), text, "Jane")] == ["u1"]
     (tmp_path / "latin.csv").write_bytes(b"student\n\xe4\n")
     with pytest.raises(GradkitError, match="is not UTF-8"):
-        find(tmp_path, SOFTMAX, tmp_path / "latin.csv")
+        find_submissions(tmp_path, SOFTMAX, tmp_path / "latin.csv")
     with pytest.raises(GradkitError, match="cannot be read: No such file"):
-        find(tmp_path, SOFTMAX, tmp_path / "none.csv")
+        find_submissions(tmp_path, SOFTMAX, tmp_path / "none.csv")
 
 
 TIMED = """\
@@ -1153,7 +1162,7 @@ def test_a_roster_may_tell_when_something_was_handed_in(tmp_path: Path) -> None:
         os.utime(folder / f"{name}.zip", (1e9, 1e9))
     roster = tmp_path / "roster.csv"
     roster.write_text(TIMED, encoding="utf-8")
-    jane, zoe, jim, joe = find(folder, SOFTMAX, roster)
+    jane, zoe, jim, joe = find_submissions(folder, SOFTMAX, roster)
     assert (jane.when, jane.dated) == (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "told")
     assert (zoe.when, zoe.dated) == (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "told")
     assert (jim.when, jim.dated) == (datetime.fromtimestamp(1e9, UTC), "files")
@@ -1189,7 +1198,7 @@ def test_what_a_time_is_known_by_is_kept(tmp_path: Path) -> None:
     zip_of({FILE: b""}, tmp_path / "ada 2026-03-01T10:00.zip")
     zip_of({FILE: b""}, tmp_path / "bob.zip")
     (tmp_path / "eve").mkdir()
-    dated = {each.student: each.dated for each in find(tmp_path, SOFTMAX)}
+    dated = {each.student: each.dated for each in find_submissions(tmp_path, SOFTMAX)}
     assert dated == {"0123": "told", "ada": "told", "bob": "files", "eve": ""}
 
 
@@ -1197,7 +1206,7 @@ def test_what_canvas_says_of_lateness_is_noted(tmp_path: Path) -> None:
     names = ("doejane_LATE_5_6_softmax.zip", "LATE_anon_x_7_softmax.zip", "late_8_9_softmax.zip")
     for name in names:
         zip_of({FILE: b""}, tmp_path / name)
-    notes = {each.student: each.notes for each in find(tmp_path, SOFTMAX)}
+    notes = {each.student: each.notes for each in find_submissions(tmp_path, SOFTMAX)}
     late = ("Canvas marks it as late.",)
     assert notes == {"doejane_5": late, "anon_x": late, "late_8": ()}
 
@@ -1214,7 +1223,7 @@ def test_of_several_submissions_the_last_counts_by_the_time_in_its_name(tmp_path
     for at, name in enumerate(names):
         path = zip_of({FILE: name.encode()}, tmp_path / name)
         os.utime(path, (2e9 - at, 2e9 - at))
-    found = find(tmp_path, SOFTMAX)
+    found = find_submissions(tmp_path, SOFTMAX)
     assert [each.name for each in found] == [names[1], names[2], names[0]]
     assert [each.superseded for each in found] == [True, True, False]
     assert found[1].when == datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -1225,7 +1234,7 @@ def test_of_several_submissions_the_last_counts_by_the_time_of_its_files(tmp_pat
     for path, at in (("softmax.py", 1e9), (".DS_Store", 1.9e9), ("", 1.9e9)):
         os.utime(old / path, (at, at))
     os.utime(zip_of({FILE: b""}, tmp_path / "jane.zip"), (1.1e9, 1.1e9))
-    found = find(tmp_path, SOFTMAX)
+    found = find_submissions(tmp_path, SOFTMAX)
     assert [(each.name, each.superseded) for each in found] == [("jane", True), ("jane.zip", False)]
     assert found[0].when == datetime.fromtimestamp(1e9, UTC)
 
@@ -1234,24 +1243,26 @@ def test_a_pdf_does_not_take_the_place_of_the_work(tmp_path: Path) -> None:
     zip_of({FILE: b"# mine"}, tmp_path / "jane.zip")
     lay({"jane.pdf": b"%PDF", "joe.pdf": b"%PDF"}, tmp_path)
     os.utime(tmp_path / "jane.zip", (1e9, 1e9))
-    jane, joe = find(tmp_path, SOFTMAX)
-    assert read(jane, SOFTMAX).files == {FILE: b"# mine"}
-    assert "Ignored: jane.pdf." in read(jane, SOFTMAX).notes
-    with pytest.raises(Refused, match="holds none of"):
-        read(joe, SOFTMAX)
+    jane, joe = find_submissions(tmp_path, SOFTMAX)
+    assert read_submission(jane, SOFTMAX).files == {FILE: b"# mine"}
+    assert "Ignored: jane.pdf." in read_submission(jane, SOFTMAX).notes
+    with pytest.raises(SubmissionRejected, match="holds none of"):
+        read_submission(joe, SOFTMAX)
 
 
 def test_a_refusal_tells_of_what_the_student_handed_in_before(tmp_path: Path) -> None:
     zip_of({FILE: b"# mine"}, tmp_path / "jane 2026-03-01.zip")
     zip_of({"report.pdf": b"%PDF"}, tmp_path / "jane 2026-03-02.zip")
-    with pytest.raises(Refused, match=r"there is report.pdf. .* before it came jane 2026-03-01.z"):
-        read(find(tmp_path, SOFTMAX)[-1], SOFTMAX)
+    with pytest.raises(
+        SubmissionRejected, match=r"there is report.pdf. .* before it came jane 2026-03-01.z"
+    ):
+        read_submission(find_submissions(tmp_path, SOFTMAX)[-1], SOFTMAX)
 
 
 def test_submissions_come_by_student_then_time(tmp_path: Path) -> None:
     for name in ("bob", "Alice", "alice", "Émile", "bob 2026-01-01", "bob 2025-01-01"):
         (tmp_path / name).mkdir()
-    found = find(tmp_path, SOFTMAX)
+    found = find_submissions(tmp_path, SOFTMAX)
     assert [each.student for each in found] == ["Alice", "alice", "bob", "bob", "bob", "Émile"]
     assert [each.when is None for each in found[2:5]] == [True, False, False]
     assert found[4].name == "bob 2026-01-01"
@@ -1260,20 +1271,20 @@ def test_submissions_come_by_student_then_time(tmp_path: Path) -> None:
 def test_litter_of_the_class_folder_is_no_submission(tmp_path: Path) -> None:
     lay({".DS_Store": b"", "Thumbs.db": b"", "._jane.zip": b"", ".git/x": b""}, tmp_path)
     lay({"__MACOSX/._jane.zip": b"", "desktop.ini": b"", "jane/softmax.py": b""}, tmp_path)
-    assert [each.student for each in find(tmp_path, SOFTMAX)] == ["jane"]
+    assert [each.student for each in find_submissions(tmp_path, SOFTMAX)] == ["jane"]
 
 
 def test_a_folder_that_is_no_classs_is_refused(wanted: Mapping[str, bytes], tmp_path: Path) -> None:
     with pytest.raises(GradkitError, match="is not there"):
-        find(tmp_path / "none", SOFTMAX)
+        find_submissions(tmp_path / "none", SOFTMAX)
     with pytest.raises(GradkitError, match="holds no submissions"):
-        find(tmp_path, SOFTMAX)
+        find_submissions(tmp_path, SOFTMAX)
     with pytest.raises(GradkitError, match="is a single submission"):
-        find(lay(wanted, tmp_path / "jane"), SOFTMAX)
+        find_submissions(lay(wanted, tmp_path / "jane"), SOFTMAX)
     with pytest.raises(GradkitError, match="is no folder"):
-        find(zip_of(wanted, tmp_path / "jane.zip"), SOFTMAX)
+        find_submissions(zip_of(wanted, tmp_path / "jane.zip"), SOFTMAX)
     with pytest.raises(GradkitError, match="is not there"):
-        one(tmp_path / "none")
+        single_submission(tmp_path / "none")
 
 
 def test_an_unreadable_submission_is_refused(tmp_path: Path) -> None:
@@ -1281,9 +1292,9 @@ def test_an_unreadable_submission_is_refused(tmp_path: Path) -> None:
     (tmp_path / "joe").mkdir(mode=0)
     with contextlib.ExitStack() as stack:
         stack.callback((tmp_path / "joe").chmod, 0o700)
-        found = find(tmp_path, SOFTMAX)
+        found = find_submissions(tmp_path, SOFTMAX)
         assert len(found) == 2
         if os.geteuid():
             for each in found:
-                with pytest.raises(Refused, match="cannot be read: Permission denied"):
-                    read(each, SOFTMAX)
+                with pytest.raises(SubmissionRejected, match="cannot be read: Permission denied"):
+                    read_submission(each, SOFTMAX)

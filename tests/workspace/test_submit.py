@@ -16,11 +16,11 @@ from assignment import PROJECT
 from assignment.__main__ import main
 from assignment.checks.check import load_exercise
 from assignment.workspace.regions import read_notebook, region_of, source_of, write_notebook
-from assignment.workspace.starter import RECORD
+from assignment.workspace.starter import STARTER_MANIFEST
 from assignment.workspace.submit import SubmitError, submit
 from gradkit.course.starter import starter_files
-from gradkit.submissions.discover import one
-from gradkit.submissions.extract import read
+from gradkit.submissions.discover import single_submission
+from gradkit.submissions.extract import read_submission
 
 SOFTMAX = load_exercise("softmax")
 FILE, OTHER_FILE = SOFTMAX.files
@@ -106,21 +106,21 @@ def warnings(project: Path) -> list[str]:
 def test_what_is_packed_is_what_the_grader_reads(project: Path) -> None:
     said = submit(SOFTMAX, project=project)
     with zipfile.ZipFile(project / NAME) as archive:
-        assert sorted(archive.namelist()) == sorted([FILE, OTHER_FILE, NOTEBOOK, RECORD])
+        assert sorted(archive.namelist()) == sorted([FILE, OTHER_FILE, NOTEBOOK, STARTER_MANIFEST])
         for name in archive.namelist():
             assert archive.read(name) == (project / name).read_bytes()
-    work = read(one(project / NAME), SOFTMAX)
+    work = read_submission(single_submission(project / NAME), SOFTMAX)
     assert set(work.files) == {FILE, OTHER_FILE}
     assert work.cells == {"tuning": cell_with("best_val = 0.5")}
-    assert len(work.answers) == 4
-    assert work.version == json.loads((project / RECORD).read_text())["version"]
+    assert len(work.written_answers) == 4
+    assert work.version == json.loads((project / STARTER_MANIFEST).read_text())["version"]
     assert work.notes == []
     first, *rest = said.splitlines()
     assert first.startswith(f"Packed {NAME}, ")
     assert "SHA-256 " in first
     assert rest[-1] == f"Upload {project / NAME} where your course collects the work."
     assert [line.split(",")[0].strip() for line in rest[:-1]] == [
-        *(FILE, OTHER_FILE, NOTEBOOK, RECORD),
+        *(FILE, OTHER_FILE, NOTEBOOK, STARTER_MANIFEST),
     ]
 
 
@@ -188,7 +188,7 @@ def test_a_region_that_cannot_be_made_out_is_refused(project: Path) -> None:
     without = [line for line in text.splitlines() if "OF YOUR CODE" not in line]
     (project / FILE).write_text("\n".join(without))
     refused(project, f"{FILE} has no region softmax_naive any more. Nothing was packed.")
-    (project / RECORD).unlink()
+    (project / STARTER_MANIFEST).unlink()
     refused(project, "has no region softmax_naive any more. Nothing was packed.")
 
 
@@ -378,9 +378,9 @@ def test_modules_of_the_courses_and_of_others_are_no_fault(project: Path) -> Non
 
 
 def test_a_missing_record_of_the_starter_is_told(project: Path) -> None:
-    (project / RECORD).write_text("{}")
+    (project / STARTER_MANIFEST).write_text("{}")
     [warning] = warnings(project)
-    assert warning.startswith(f"{RECORD} is missing or damaged.")
+    assert warning.startswith(f"{STARTER_MANIFEST} is missing or damaged.")
     with zipfile.ZipFile(project / NAME) as archive:
-        assert RECORD not in archive.namelist()
-    assert len(read(one(project / NAME), SOFTMAX).files) == 2
+        assert STARTER_MANIFEST not in archive.namelist()
+    assert len(read_submission(single_submission(project / NAME), SOFTMAX).files) == 2

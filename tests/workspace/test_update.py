@@ -28,7 +28,7 @@ from assignment.workspace.regions import (
     source_of,
     write_notebook,
 )
-from assignment.workspace.starter import RECORD, StarterError, read_record, read_zip
+from assignment.workspace.starter import STARTER_MANIFEST, StarterError, read_manifest, read_zip
 from assignment.workspace.update import UpdateError, update
 from gradkit.course.starter import starter_files
 from gradkit.release.build import zipped
@@ -252,7 +252,8 @@ def test_work_survives_a_change(tmp_path: Path, change: Change) -> None:
 def test_work_survives_all_changes_at_once(tmp_path: Path, older: Path, newer: Path) -> None:
     project = student(tmp_path / "student", older)
     versions = [
-        read_record(zipfile.ZipFile(x).read(RECORD).decode()).version for x in (older, newer)
+        read_manifest(zipfile.ZipFile(x).read(STARTER_MANIFEST).decode()).version
+        for x in (older, newer)
     ]
     told = update(newer, project)
     require_solved(project)
@@ -264,7 +265,7 @@ def test_work_survives_all_changes_at_once(tmp_path: Path, older: Path, newer: P
     assert "removed, since the new starter does not have it: assignment/old_helper.py" in told
     assert "close it without saving and open it again" in told
     fresh = student(tmp_path / "fresh", newer)
-    for name in ("README.md", "get_datasets.sh", VIS, SOFTMAX, NOTEBOOK, RECORD):
+    for name in ("README.md", "get_datasets.sh", VIS, SOFTMAX, NOTEBOOK, STARTER_MANIFEST):
         assert (project / name).read_bytes() == (fresh / name).read_bytes()
     assert (project / "get_datasets.sh").stat().st_mode & 0o777 == 0o755
 
@@ -570,7 +571,7 @@ def test_without_a_record_the_lines_outside_the_markers_are_kept_as_a_copy(
     tmp_path: Path, older: Path
 ) -> None:
     project = tuned(tmp_path / "student", older)
-    (project / RECORD).unlink()
+    (project / STARTER_MANIFEST).unlink()
     told = update(make_starter(tmp_path, FIX), project)
     assert "best_val = -np.inf" in tuning(project)
     assert backups(project) == [f"backup-1/{NOTEBOOK}"]
@@ -655,9 +656,9 @@ def test_without_a_record_all_that_differs_is_kept(
 ) -> None:
     project = student(tmp_path, older)
     if record is None:
-        (project / RECORD).unlink()
+        (project / STARTER_MANIFEST).unlink()
     else:
-        (project / RECORD).write_bytes(record.encode(errors="surrogateescape"))
+        (project / STARTER_MANIFEST).write_bytes(record.encode(errors="surrogateescape"))
     told = update(newer, project)
     require_solved(project)
     assert told.startswith(f"{NAME}: an unknown version → 1.0+")
@@ -673,11 +674,11 @@ def test_a_record_that_names_files_elsewhere_is_not_believed(
     project = student(tmp_path / "student", older)
     mine = tmp_path / "mine.txt"
     mine.write_text("mine")
-    record = json.loads((project / RECORD).read_text())
+    record = json.loads((project / STARTER_MANIFEST).read_text())
     record["skeletons"]["../mine.txt"] = (
         "7ad5ed74a10a3b3e0d6a1c2d5cbd2c2a3a2a1b8d4bd1bd4a3a8a2c5b9ad1ce5d"
     )
-    (project / RECORD).write_text(json.dumps(record))
+    (project / STARTER_MANIFEST).write_text(json.dumps(record))
     assert "an unknown version" in update(newer, project)
     assert mine.read_text() == "mine"
 
@@ -764,13 +765,13 @@ def test_a_folder_in_the_place_of_a_file_and_the_other_way_round(
     (project / "assignment/checks").touch()
     assert "checks is a file, but the starter has a folder" in require_refused(newer, project)
     (project / "assignment/checks").unlink()
-    (project / RECORD).unlink()
-    (project / RECORD).mkdir()
+    (project / STARTER_MANIFEST).unlink()
+    (project / STARTER_MANIFEST).mkdir()
     assert "starter.json is not a file" in require_refused(newer, project)
 
 
 @pytest.mark.parametrize(
-    "name", ["assignment", "notebooks", SOFTMAX, NOTEBOOK, RECORD, "README.md"]
+    "name", ["assignment", "notebooks", SOFTMAX, NOTEBOOK, STARTER_MANIFEST, "README.md"]
 )
 def test_nothing_is_written_through_a_link(
     tmp_path: Path, older: Path, newer: Path, name: str
@@ -813,8 +814,8 @@ def test_another_starter_and_the_instructors_tree_are_refused(
     tmp_path: Path, older: Path, newer: Path
 ) -> None:
     project = student(tmp_path / "student", older)
-    record = json.loads((project / RECORD).read_text()) | {"starter": "svm-starter"}
-    (project / RECORD).write_text(json.dumps(record))
+    record = json.loads((project / STARTER_MANIFEST).read_text()) | {"starter": "svm-starter"}
+    (project / STARTER_MANIFEST).write_text(json.dumps(record))
     assert "is softmax-starter, but this project is svm-starter" in require_refused(newer, project)
     (project / "gradkit").mkdir()
     assert "is the instructor's tree" in require_refused(newer, project)
@@ -830,7 +831,7 @@ def test_an_older_starter_is_refused(tmp_path: Path, older: Path) -> None:
         told = require_refused(archive, project)
         assert "older than this project, which is 1.10+" in told
         assert "Download the newest zip file from your course" in told
-    (project / RECORD).unlink()  # then nobody knows
+    (project / STARTER_MANIFEST).unlink()  # then nobody knows
     update(older, project)
 
 
@@ -840,8 +841,10 @@ def test_what_is_not_older_is_accepted(
 ) -> None:
     project = student(tmp_path / "student", older)
     archive = make_starter(tmp_path, version(numbers[1]))
-    record = json.loads((project / RECORD).read_text()) | {"version": f"{numbers[0]}+0123456789"}
-    (project / RECORD).write_text(json.dumps(record))
+    record = json.loads((project / STARTER_MANIFEST).read_text()) | {
+        "version": f"{numbers[0]}+0123456789"
+    }
+    (project / STARTER_MANIFEST).write_text(json.dumps(record))
     assert f"{numbers[0]}+0123456789 → {numbers[1]}+" in update(archive, project)
 
 
@@ -1189,7 +1192,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path, handed: Path, newer: Path) 
 def test_a_bomb_is_refused(
     tmp_path: Path, handed: Path, newer: Path, monkeypatch: pytest.MonkeyPatch, lie: bool
 ) -> None:
-    monkeypatch.setattr("assignment.workspace.starter.MOST_BYTES", 2_000_000)
+    monkeypatch.setattr("assignment.workspace.starter.MAX_BYTES", 2_000_000)
     big = b"x" * 3_000_000
     archive = repacked(newer, tmp_path / "x.zip", {"datasets/big.md": big.decode()})
     if lie:  # its directory says that the member has 10 bytes
@@ -1202,9 +1205,9 @@ def test_a_bomb_is_refused(
 def test_more_members_or_bytes_than_a_starter_has_are_refused(
     tmp_path: Path, handed: Path, newer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assignment.workspace.starter.MOST_FILES", 20)
+    monkeypatch.setattr("assignment.workspace.starter.MAX_FILES", 20)
     assert "members, far more than a starter" in require_refused(newer, handed)
-    monkeypatch.setattr("assignment.workspace.starter.MOST_BYTES", 20)
+    monkeypatch.setattr("assignment.workspace.starter.MAX_BYTES", 20)
     assert "it has more than 20 bytes" in require_refused(newer, handed)
 
 
@@ -1219,38 +1222,44 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 def not_a_starter(newer: Path) -> dict[str, tuple[bytes, str]]:
     files = without(newer)
-    record = json.loads(files[RECORD])
+    record = json.loads(files[STARTER_MANIFEST])
 
     def with_record(**changes: Any) -> bytes:
-        return packed(files | {RECORD: json.dumps(record | changes).encode()})
+        return packed(files | {STARTER_MANIFEST: json.dumps(record | changes).encode()})
 
     return {
         "empty": (b"", "is no zip file"),
         "text": (b"<html>Please log in</html>", "is no zip file"),
         "cut off": (newer.read_bytes()[:-2000], "is no zip file"),
         "an empty zip": (packed({}), "it has no assignment/starter.json"),
-        "no record": (packed(without(newer, RECORD)), "it has no assignment/starter.json"),
-        "a broken record": (packed(files | {RECORD: b"{"}), "starter.json is damaged"),
-        "a deep record": (packed(files | {RECORD: b"[" * 10**5}), "starter.json is damaged"),
+        "no record": (
+            packed(without(newer, STARTER_MANIFEST)),
+            "it has no assignment/starter.json",
+        ),
+        "a broken record": (packed(files | {STARTER_MANIFEST: b"{"}), "starter.json is damaged"),
+        "a deep record": (
+            packed(files | {STARTER_MANIFEST: b"[" * 10**5}),
+            "starter.json is damaged",
+        ),
         "changed by hand": (packed(files | {VIS: files[VIS] + b"x = 1\n"}), f"its {VIS} is not"),
         "a stub changed by hand": (
             packed(files | {SOFTMAX: files[SOFTMAX].replace(b"raise NotImpl", b"x = 1  # ")}),
-            f"its {SOFTMAX} is not what its {RECORD} says: it was changed after it was built",
+            f"its {SOFTMAX} is not what its {STARTER_MANIFEST} says: it was changed after it was built",
         ),
         "a list for a digest": (
             with_record(skeletons=record["skeletons"] | {VIS: ["x"]}),
-            f"its {VIS} is not what its {RECORD} says: it was changed after it was built",
+            f"its {VIS} is not what its {STARTER_MANIFEST} says: it was changed after it was built",
         ),
         "a list for a stub": (
             with_record(stubs=record["stubs"] | {SOFTMAX: {"softmax_naive": []}}),
-            f"its {SOFTMAX} is not what its {RECORD} says",
+            f"its {SOFTMAX} is not what its {STARTER_MANIFEST} says",
         ),
         "a list of skeletons": (with_record(skeletons=[[1, ""]]), "starter.json is damaged"),
         "itself in the record": (
-            with_record(skeletons=record["skeletons"] | {RECORD: ""}),
-            f"it does not hold {RECORD}, which",
+            with_record(skeletons=record["skeletons"] | {STARTER_MANIFEST: ""}),
+            f"it does not hold {STARTER_MANIFEST}, which",
         ),
-        "not a record": (packed(files | {RECORD: b"[]"}), "starter.json is damaged"),
+        "not a record": (packed(files | {STARTER_MANIFEST: b"[]"}), "starter.json is damaged"),
         "no name": (with_record(starter=1), "is not a name"),
         "a bad name": (with_record(version="\x1b[2J"), "is not a name"),
         "a path": (with_record(skeletons={"../x.md": ""}), "leads out of the project's folder"),

@@ -54,16 +54,16 @@ SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/et
 
 FIRST_FREE_UID = 1 << 30  # no account of any system is near it
 
-MOST_KILLS = 100
+MAX_KILLS = 100
 
-MOST_PRIVATE_FILES = 32  # a kernel makes a dozen sockets
+MAX_PRIVATE_FILES = 32  # a kernel makes a dozen sockets
 
-MOST_PRIVATE_BYTES = MB
+MAX_PRIVATE_BYTES = MB
 
-MOST_RECEIVED = 150 * MB  # that a grader's process may grow while a sandbox runs
+MAX_RECEIVED = 150 * MB  # that a grader's process may grow while a sandbox runs
 
 
-MEND = (
+SETUP_HELP = (
     "Install it (apt-get install bubblewrap), and allow user namespaces where they are forbidden "
     "(sysctl -w kernel.unprivileged_userns_clone=1, or, on Ubuntu 24.04 and later, "
     "kernel.apparmor_restrict_unprivileged_userns=0). Or say --no-sandbox, for work that you trust "
@@ -71,7 +71,7 @@ MEND = (
 )
 
 
-class Enclosure(Enum):
+class Isolation(Enum):
     """What stands between student code and all else."""
 
     SANDBOX = "sandbox"
@@ -84,7 +84,7 @@ class SandboxError(GradkitError):
 
 
 @dataclass(frozen=True)
-class Room:
+class SandboxConfig:
     """What one sandbox holds.
 
     Attributes
@@ -108,12 +108,12 @@ class Room:
     work: Path
     limits: Limits = field(default_factory=Limits)
     uid: int | None = None
-    enclosure: Enclosure = Enclosure.SANDBOX
+    isolation: Isolation = Isolation.SANDBOX
 
     @property
     def home(self) -> str:
         """Where its files go: a /tmp of its own, or a folder beside the sockets."""
-        return str(self.private / "home") if self.enclosure is Enclosure.OTHER_USER else "/tmp"
+        return str(self.private / "home") if self.isolation is Isolation.OTHER_USER else "/tmp"
 
     def seen(self, path: Path) -> str:
         """Where a path below one of the readable folders is in the sandbox."""
@@ -128,25 +128,25 @@ def room(
     readable: Mapping[Path, str],
     work: Path,
     limits: Limits | None = None,
-    enclosure: Enclosure = Enclosure.SANDBOX,
-) -> Iterator[Room]:
+    isolation: Isolation = Isolation.SANDBOX,
+) -> Iterator[SandboxConfig]:
     """A room with a private folder of its own, which is gone afterwards, with all of its user's.
 
     The folder's path is short, since that of a socket may have 107 characters only.
     """
     may_choose = os.geteuid() == 0
-    if enclosure is Enclosure.OTHER_USER and not may_choose:
+    if isolation is Isolation.OTHER_USER and not may_choose:
         raise SandboxError("Only root can let another user run a submission, and you are not root.")
     usual = tempfile.gettempdir()
     private = Path(tempfile.mkdtemp(prefix="gk-", dir=usual if len(usual) < 60 else "/tmp"))
     uid = None
-    if may_choose and enclosure is not Enclosure.NONE:
+    if may_choose and isolation is not Isolation.NONE:
         uid = FIRST_FREE_UID + secrets.randbelow(1 << 29)
-    made = Room(private, readable, work, limits or Limits(), uid, enclosure)
+    made = SandboxConfig(private, readable, work, limits or Limits(), uid, isolation)
     try:
         if uid is not None:
             os.chown(private, uid, uid)
-        if uid is not None and enclosure is Enclosure.OTHER_USER:
+        if uid is not None and isolation is Isolation.OTHER_USER:
             Path(made.home).mkdir(0o700)
             os.chown(made.home, uid, uid)
         yield made
@@ -158,7 +158,7 @@ def room(
                 shutil.rmtree(private, ignore_errors=True)
 
 
-def lock(room: Room) -> None:
+def freeze_socket_dir(room: SandboxConfig) -> None:
     """Let nothing more be written into the private folder, once its sockets are there."""
     if room.uid is not None:
         os.chown(room.private, 0, 0)
@@ -168,7 +168,7 @@ def lock(room: Room) -> None:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
+def sandboxed(command: list[str], room: SandboxConfig, seccomp: int) -> list[str]:
     """`command` with bubblewrap in front; `seccomp` is the file descriptor of `seccomp_filter()`.
 
     Raises
@@ -178,7 +178,7 @@ def sandboxed(command: list[str], room: Room, seccomp: int) -> list[str]:
     """
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is None:
-        raise SandboxError(f"bubblewrap (the command bwrap) is not installed. {MEND}")
+        raise SandboxError(f"bubblewrap (the command bwrap) is not installed. {SETUP_HELP}")
     wrapped = [bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
     if room.uid is not None:
         # As root a limit on processes does not hold. So no user namespace, in which the outer user
@@ -222,12 +222,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def as_other_user(command: list[str], room: Room, seccomp: int) -> list[str]:
+def as_other_user(command: list[str], room: SandboxConfig, seccomp: int) -> list[str]:
     """`command`, run by the room's user; `seccomp` as for `sandboxed`."""
     return [*_limited(room), sys.executable, "-I", "-S", "-c", _FILTERED, str(seccomp), *command]
 
 
-def _limited(room: Room) -> list[str]:
+def _limited(room: SandboxConfig) -> list[str]:
     """What is put before a command for its limits, and to make it the room's user."""
     limits = room.limits
     # One process alone may not outgrow the memory of all, nor fill a disk with one file.
@@ -448,15 +448,15 @@ class SandboxProvisioner(LocalProvisioner):
             self.watchdog.stop()
 
 
-def launch(command: list[str], room: Room, stderr: int = subprocess.DEVNULL) -> Any:
+def launch(command: list[str], room: SandboxConfig, stderr: int = subprocess.DEVNULL) -> Any:
     """Start a command in a room; what it prints is dropped."""
     how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     how |= {"stderr": stderr, "start_new_session": True}
-    if room.enclosure is Enclosure.NONE:
+    if room.isolation is Isolation.NONE:
         env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         env.pop("JPY_PARENT_PID", None)
         return subprocess.Popen(command, cwd=room.work, env=env, **how)
-    if room.enclosure is Enclosure.OTHER_USER:
+    if room.isolation is Isolation.OTHER_USER:
         with _seccomp_file(LOCAL) as filter_:
             wrapped = as_other_user(command, room, filter_)
             how |= {"cwd": room.work, "env": environment(room.home)}
@@ -469,7 +469,7 @@ def launch(command: list[str], room: Room, stderr: int = subprocess.DEVNULL) -> 
 WORK = "/project"  # where the student's tree is in a sandbox
 
 
-def end(process: "subprocess.Popen[bytes]", room: Room) -> None:
+def end(process: "subprocess.Popen[bytes]", room: SandboxConfig) -> None:
     """Kill a sandbox: with its first process goes the namespace, and all that is in it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -503,11 +503,11 @@ os.kill(-1, 9)
 """
 
 
-def end_all(room: Room) -> None:
+def end_all(room: SandboxConfig) -> None:
     """Kill whatever is left of a room's user, where no namespace has taken it along."""
-    if room.enclosure is not Enclosure.OTHER_USER or room.uid is None:
+    if room.isolation is not Isolation.OTHER_USER or room.uid is None:
         return
-    for _ in range(MOST_KILLS):  # what is to be killed may kill first
+    for _ in range(MAX_KILLS):  # what is to be killed may kill first
         if not list(processes_of(room.uid)):
             return
         command = [sys.executable, "-I", "-S", "-c", _KILL_ALL, str(room.uid)]
@@ -529,7 +529,7 @@ kernelapp.launch_new_instance()
 """
 
 
-def kernel_spec(room: Room) -> KernelSpec:
+def kernel_spec(room: SandboxConfig) -> KernelSpec:
     """The specification of this Python's kernel, to be started in `room`."""
     factory = KernelProvisionerFactory.instance()
     factory.provisioners[PROVISIONER] = EntryPoint(
@@ -559,7 +559,7 @@ class Watchdog(threading.Thread):
     several share count for each), and what lies in the private folder.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", room: Room) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", room: SandboxConfig) -> None:
         super().__init__(name="watchdog", daemon=True)
         self.process, self.room, self.found = process, room, ""
         self._graders = _resident(os.getpid())
@@ -577,7 +577,7 @@ class Watchdog(threading.Thread):
 
     def _look(self) -> str:
         limits, room = self.room.limits, self.room
-        if room.enclosure is Enclosure.OTHER_USER and room.uid is not None:
+        if room.isolation is Isolation.OTHER_USER and room.uid is not None:
             pids = list(processes_of(room.uid))  # some of which nobody may be the parent of
         else:
             pids = list(descendants(self.process.pid))
@@ -586,14 +586,14 @@ class Watchdog(threading.Thread):
         if sum(map(_resident, pids)) > limits.memory:
             return f"It used more than {limits.memory // MB:,} MB of memory."
         # What is sent in many small pieces is in our memory before any of it can be counted.
-        if _resident(os.getpid()) > self._graders + MOST_RECEIVED:
+        if _resident(os.getpid()) > self._graders + MAX_RECEIVED:
             return "It sent far more than an answer has."
         try:
             entries = list(os.scandir(self.room.private))
             size = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
         except OSError:
             return ""
-        if len(entries) > MOST_PRIVATE_FILES or size > MOST_PRIVATE_BYTES:
+        if len(entries) > MAX_PRIVATE_FILES or size > MAX_PRIVATE_BYTES:
             return "It wrote into the folder of the kernel's own files."
         return ""
 
@@ -647,7 +647,7 @@ sys.exit(7)
 CLOSED = ("assignment", "grading", "gradkit", "notebooks")
 
 
-def probe(enclosure: Enclosure = Enclosure.SANDBOX) -> None:
+def self_test(isolation: Isolation = Isolation.SANDBOX) -> None:
     """Start a sandbox, see it do something, and see that it cannot read the solutions.
 
     Raises
@@ -658,7 +658,7 @@ def probe(enclosure: Enclosure = Enclosure.SANDBOX) -> None:
     closed = [str(path) for name in CLOSED for path in (PROJECT / name).rglob("*.[pti]*")]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         Path(folder).chmod(0o711)
-        tried = stack.enter_context(room({Path(folder): WORK}, Path(folder), None, enclosure))
+        tried = stack.enter_context(room({Path(folder): WORK}, Path(folder), None, isolation))
         command = [sys.executable, "-c", _PROBE, *closed]
         process = launch(command, tried, stderr=subprocess.PIPE)
         try:
@@ -668,9 +668,9 @@ def probe(enclosure: Enclosure = Enclosure.SANDBOX) -> None:
             _, said = process.communicate()
         if process.returncode != 7:
             last = said.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            if enclosure is Enclosure.OTHER_USER:
+            if isolation is Isolation.OTHER_USER:
                 raise SandboxError(
                     f"No other user can run a submission here: {last[0][:300]}. {PROJECT} has to "
                     f"be closed to others (chmod 700), and {sys.executable} open to them."
                 )
-            raise SandboxError(f"A sandbox does not start here: {last[0][:300]}. {MEND}")
+            raise SandboxError(f"A sandbox does not start here: {last[0][:300]}. {SETUP_HELP}")
