@@ -30,12 +30,12 @@ from typing import Any
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
 from benchmarks.grading import make_class, solved_cells
-from gradkit import GradkitError
 from gradkit.autograder.spec import GradingSpec
 from gradkit.batch.dask_pool import DaskPool, grade_one
 from gradkit.batch.grade_class import Request, grade_class
 from gradkit.batch.worker_pool import Worker, WorkerPool, graded
 from gradkit.course.starter import starter_files
+from gradkit.errors import GradkitError
 from gradkit.gradebook.database import DATABASE_NAME
 from gradkit.gradebook.export import write_gradebook
 

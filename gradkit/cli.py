@@ -13,7 +13,7 @@ from typing import Any
 
 from assignment import PROJECT
 from assignment.workspace.regions import RegionError
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 
 
 def main(arguments: list[str] | None = None) -> int:

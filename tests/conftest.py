@@ -1,5 +1,7 @@
-"""What several tests need: data sets, the sandbox, and a browser.
+"""Fixtures of several test modules.
 
+    shared                                   folders built once per run, for all workers
+    starter                                  a starter as handed out, unpacked
     small_batches, stand_in, real_cifar10    data in CIFAR-10's format
     sandbox                                  submissions can be locked up
     open_page                                a page in Chromium that may not fail quietly
@@ -7,6 +9,7 @@
 Where there is no CIFAR-10, sandbox or browser, what needs it is skipped, and says so.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -19,9 +22,11 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from assignment import PROJECT
 from assignment.cifar10.install import SYNTHETIC_FOLDER, install_synthetic
 from assignment.cifar10.synthetic import write_batches
 from gradkit.autograder.sandbox import SandboxError, self_test
+from gradkit.release.build import release
 
 # The same examples in every run, and no deadline: a slow machine is not a wrong answer.
 settings.register_profile("gradkit", deadline=None, derandomize=True)
@@ -31,6 +36,49 @@ settings.load_profile("gradkit")
 # Ctrl-C is heard by what the tests start, even where they themselves were started in a background
 # in which it is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+Build = Callable[[Path], object]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Build], Path]:
+    """Builds a folder once per run of pytest, whichever worker asks for it first.
+
+        folder = shared("softmax-starter", lambda folder: release(PROJECT, folder))
+
+    The other workers wait for it. Tests only read such a folder: whoever changes it copies it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def build_once(name: str, build: Build) -> Path:
+        folder, done = root / f"shared-{name}", root / f"shared-{name}.done"
+        with (root / f"shared-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # a build that failed in another worker
+                folder.mkdir()
+                build(folder)
+                done.touch()
+        return folder
+
+    return build_once
+
+
+@pytest.fixture(scope="session")
+def starter(shared: Callable[[str, Build], Path]) -> Callable[[str], Path]:
+    """Gives a starter of this tree by its name, unpacked from its zip file; only to be read."""
+
+    def unpacked(name: str) -> Path:
+        def unpack(folder: Path) -> None:
+            release(PROJECT, folder / "dist")
+            for archive in (folder / "dist").glob("*.zip"):
+                shutil.unpack_archive(archive, folder / archive.stem)
+
+        return shared("starters", unpack) / name
+
+    return unpacked
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from assignment.checks.check import load_exercise
 from assignment.checks.display import MARKS
 from assignment.workspace import regions
 from assignment.workspace.submit import packed
-from gradkit import GradkitError
 from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.batch.grade_class import Request, grade_class
 from gradkit.course.exercises import exercise_names
 from gradkit.course.mistakes import Bank, SourceTree, read_bank, solved_tree
 from gradkit.course.starter import starter_files
+from gradkit.errors import GradkitError
 from gradkit.feedback.class_page import write_pages
 from gradkit.feedback.html import points
 from gradkit.gradebook.export import write_gradebook

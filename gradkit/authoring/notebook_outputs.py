@@ -11,7 +11,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from assignment import PROJECT
 from assignment.cifar10.install import DATASETS, install_synthetic
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 
 NOTEBOOKS = PROJECT / "notebooks"
 

@@ -21,11 +21,11 @@ import pytest
 from assignment.checks.check import Outcome
 from assignment.checks.verdict import Status, Verdict
 from assignment.workspace import regions
-from gradkit import GradkitError
 from gradkit.autograder.nbval_plugin import Plugin
 from gradkit.autograder.runner import SubmissionRunner
 from gradkit.autograder.sandbox import WORK, Isolation, room
 from gradkit.autograder.spec import DATA, GradingSpec, write_tree
+from gradkit.errors import GradkitError
 
 TREE = "tree"
 

@@ -20,8 +20,8 @@ from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
 from assignment.checks.graded import MIMETYPE
-from gradkit import GradkitError
 from gradkit.autograder.sandbox import SandboxConfig, freeze_socket_dir, kernel_spec
+from gradkit.errors import GradkitError
 
 START_SECONDS = 60.0
 LOOK = 0.1  # seconds between two looks whether a silent kernel is alive

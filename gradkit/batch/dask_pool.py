@@ -34,13 +34,13 @@ import numpy as np
 
 from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey
-from gradkit import GradkitError
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch.worker_pool import NotReady, Worker, WorkerPool, graded, work_folder
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files
+from gradkit.errors import GradkitError
 
 CONNECT_SECONDS = 10.0  # to the scheduler, at first and when the connection was lost
 READY_SECONDS = 180.0  # that a worker may take to get ready

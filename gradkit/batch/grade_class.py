@@ -18,13 +18,13 @@ from typing import Any
 from tqdm import tqdm
 
 from assignment.workspace import regions
-from gradkit import GradkitError
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch.worker_pool import ProcessPool, Task, WorkerPool, work_folder
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files, starter_versions
+from gradkit.errors import GradkitError
 from gradkit.gradebook.database import (
     GradebookDatabase,
     GradebookFolder,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from assignment.checks.check import load_exercise
 from assignment.checks.verdict import Verdict
-from gradkit import GradkitError
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.version import kit_digest
 from gradkit.batch.grade_class import open_spec
+from gradkit.errors import GradkitError
 from gradkit.gradebook.database import GradebookDatabase, GradebookFolder, GradingResult
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission

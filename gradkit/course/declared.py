@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, field, fields
 from typing import Any
 
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 
 
 class ConfigError(GradkitError):

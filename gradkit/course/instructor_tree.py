@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assignment.workspace.regions import RegionError, decode
 from assignment.workspace.starter import LITTER
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 
 FOLDERS = ("assignment", "datasets", "notebooks")
 

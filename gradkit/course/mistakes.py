@@ -23,8 +23,8 @@ from assignment.checks.check import Exercise
 from assignment.checks.errors import KNOWN
 from assignment.checks.student import Student
 from assignment.workspace import regions
-from gradkit import GradkitError
 from gradkit.course.config import read_config
+from gradkit.errors import GradkitError
 
 
 class BankError(GradkitError):

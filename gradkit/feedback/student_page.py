@@ -27,9 +27,9 @@ from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Check, Exercise
 from assignment.checks.differences import quantity, relative_error
 from assignment.checks.verdict import Status, Verdict
-from gradkit import GradkitError
 from gradkit.course.late_policy import how_long
 from gradkit.course.questions import Question, is_answered
+from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, render, write
 from gradkit.feedback.redact import redact_for_student
 from gradkit.gradebook import export as exports

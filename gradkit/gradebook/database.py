@@ -23,7 +23,7 @@ from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Outcome
 from assignment.checks.graded import read_outcome, write_outcome
 from assignment.checks.verdict import Status, Verdict
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 from gradkit.processes import started
 
 DATABASE_NAME = "gradebook.sqlite"

@@ -43,8 +43,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from gradkit import GradkitError
 from gradkit.course.late_policy import how_long
+from gradkit.errors import GradkitError
 from gradkit.gradebook.database import GradebookFolder, SubmissionRecord
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, opened
 from gradkit.submissions.roster import (

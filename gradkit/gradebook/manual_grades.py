@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 from gradkit.gradebook.database import GradebookFolder, ManualGrade
 from gradkit.gradebook.grades import ClassGrades, opened
 

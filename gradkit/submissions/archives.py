@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from assignment.workspace.starter import LITTER
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 from gradkit.files import open_file, shown
 
 # A project with a virtual environment, as Jupyter and PyTorch fill it, has about 40,000 files.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from assignment.checks.check import Exercise
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 from gradkit.submissions.archives import (
     SubmissionRejected,
     is_aside,

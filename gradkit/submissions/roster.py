@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from assignment.checks.check import Exercise
-from gradkit import GradkitError
+from gradkit.errors import GradkitError
 from gradkit.files import open_file, shown
 
 MAX_ID = 80  # characters of a student's id: it goes into file names, which may have 255 bytes

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assignment import PROJECT
-from gradkit import GradkitError
 from gradkit.batch import worker_pool as pool
 from gradkit.batch.worker_pool import TRIES, NotReady, Task, TaskResult, Worker, WorkerPool
+from gradkit.errors import GradkitError
 from gradkit.gradebook.database import ResultKey
 from gradkit.submissions.extract import SubmissionContent
 

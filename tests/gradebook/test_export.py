@@ -19,12 +19,12 @@ from assignment import PROJECT
 from assignment.checks.check import Outcome
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Status, Verdict
-from gradkit import GradkitError
 from gradkit.autograder.version import kit_digest
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.config import ExerciseConfig, read_config
 from gradkit.course.late_policy import LatePolicy
 from gradkit.course.starter import starter_files
+from gradkit.errors import GradkitError
 from gradkit.gradebook.database import (
     GradebookDatabase,
     GradingResult,

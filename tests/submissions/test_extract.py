@@ -33,8 +33,8 @@ from assignment.workspace.regions import (
     write_notebook,
 )
 from assignment.workspace.starter import STARTER_MANIFEST
-from gradkit import GradkitError
 from gradkit.course.starter import starter_files
+from gradkit.errors import GradkitError
 from gradkit.submissions import archives
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import Submission, find_submissions, single_submission

@@ -43,8 +43,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Any as AnyTrait
 
 from assignment import PROJECT
-from gradkit import GradkitError
 from gradkit.course.config import MB, Limits
+from gradkit.errors import GradkitError
 
 POLL = 0.05  # seconds between two looks of the watchdog
 
