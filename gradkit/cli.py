@@ -1,401 +1,465 @@
-"""python -m gradkit COMMAND: the commands of instructors and graders.
+"""The command line: `gradkit COMMAND`, or `python -m gradkit COMMAND` from a checkout.
 
-A command is a subparser and a function of its arguments that returns the exit status: 0 on success,
-1 when the work failed and stderr says why. Each imports what it needs when it runs.
+A command is one function below its options. It imports what it needs when it runs, so that
+`gradkit --help` is quick. An error that a user can mend ends in one line and exit status 1, wrong
+usage in status 2, Ctrl-C in 130.
 """
 
-import argparse
 import io
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from assignment import PROJECT
+import click
+
+from assignment import PROJECT, __version__
 from assignment.workspace.regions import RegionError
 from gradkit.errors import GradkitError
 
+if TYPE_CHECKING:
+    from gradkit.autograder.sandbox import Isolation
+    from gradkit.gradebook.database import GradebookFolder
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status; wrong usage exits with 2."""
+COMMANDS = {
+    "For instructors": ("release", "verify", "answer-key", "run-notebooks", "demo"),
+    "For graders": ("grade", "manual-page", "import-grades", "feedback", "export"),
+    "When a result is in doubt": ("debug", "rejudge"),
+    "Called by a service": ("gradescope",),
+}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _CommandsByUser(click.Group):
+    """A group whose help lists its commands by who uses them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in COMMANDS.items():
+            rows = [(name, self.commands[name].get_short_help_str(70)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+@click.group(cls=_CommandsByUser, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gradkit", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Build assignments for students, grade what they hand in, and give feedback.
+
+    `gradkit COMMAND --help` describes a command and its options. The documents in docs/ show the
+    whole way: grading.md for graders, new-exercise.md for instructors.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has a ✓
-    options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = cli.main(arguments, prog_name="gradkit", standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except (GradkitError, RegionError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        click.echo(f"error: {error}", err=True)
         return 1
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has enough. Else Python complains again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gradkit", description=__doc__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+# --- options of several commands -----------------------------------------------------------------
 
-    text = "build the starter, make a class of 30, grade it, write its pages: all in demo/"
-    command = commands.add_parser("demo", help=text, description=text)
-    _add_jobs(command)
-    command.set_defaults(run=_demo)
 
-    text = "run the solved notebooks on the stand-in and store their outputs in them"
-    command = commands.add_parser("store-outputs", help=text, description=text)
-    _add_only(command)
-    command.set_defaults(run=_store_outputs)
+def _one_exercise(command: Command) -> Command:
+    text = "The exercise, where the course has several."
+    return click.option("--exercise", metavar="NAME", help=text)(command)
 
-    text = "make the starter for students, a folder and a zip file"
-    command = commands.add_parser("release", help=text, description=text)
-    command.add_argument(
+
+def _any_exercise(command: Command) -> Command:
+    text = "Only this exercise (default: all)."
+    return click.option("--exercise", metavar="NAME", help=text)(command)
+
+
+def _gradebook(command: Command) -> Command:
+    command = _one_exercise(command)
+    return click.option(
         "--out",
-        metavar="FOLDER",
-        type=Path,
-        default=PROJECT / "dist",
-        help="where it goes (dist in the project's folder)",
-    )
-    text = "and the archive of an autograder for Gradescope"
-    command.add_argument("--gradescope", action="store_true", help=text)
-    text = "and a template repository for GitHub Classroom, a folder"
-    command.add_argument("--github", action="store_true", help=text)
-    command.set_defaults(run=_release)
-
-    text = "compute the public answers from the solution and the mistakes"
-    command = commands.add_parser("build", help=text, description=text)
-    _add_only(command)
-    command.set_defaults(run=_build)
-
-    text = "prove starter, solution, variants and mistakes; print what was proved"
-    command = commands.add_parser("verify", help=text, description=text)
-    _add_only(command)
-    command.set_defaults(run=_verify)
-    _add_gradescope(commands)
-    _add_grade(commands)
-    _add_look(commands)
-    _add_after(commands)
-    _add_pages(commands)
-    return parser
-
-
-def _add_gradescope(commands: Any) -> None:
-    text = "grade the one submission of a Gradescope container; its run_autograder calls this"
-    command = commands.add_parser("gradescope", help=text, description=text)
-    command.add_argument(
-        "--autograder",
-        type=Path,
-        default=Path("/autograder"),
-        metavar="FOLDER",
-        help="where submission and results are (/autograder)",
-    )
-    text = "see that the solution passes here, and grade nothing"
-    command.add_argument("--prove", action="store_true", help=text)
-    command.add_argument("--exercise", metavar="NAME", help="which one, where there are several")
-    command.set_defaults(run=_gradescope)
-
-
-def _add_grade(commands: Any) -> None:
-    text = "grade a folder of submissions into a ledger and gradebook.csv"
-    command = commands.add_parser("grade", help=text, description=text)
-    command.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="the class's folder")
-    command.add_argument(
-        "--roster",
-        type=Path,
-        metavar="CSV",
-        help="whose submission is whose: a column `student`, and others found in files' names",
-    )
-    where = command.add_mutually_exclusive_group()
-    _add_jobs(where)
-    where.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="grade on the Dask cluster of this scheduler, tcp://HOST:PORT",
-    )
-    command.add_argument(
-        "--seed",
-        type=_seed,
-        metavar="NUMBER",
-        help="the secret seed; without it one is drawn at the first run, and kept in the ledger",
-    )
-    command.add_argument(
-        "--no-sandbox",
-        action="store_true",
-        help="run the submissions as yourself: for work that you trust as if it were your own",
-    )
-    command.add_argument(
-        "--regrade",
-        nargs="?",
-        const="",
-        metavar="STUDENT",
-        help="do the results of a student over, or all of them",
-    )
-    _add_out(command)
-    command.set_defaults(run=_grade)
-
-
-def _add_look(commands: Any) -> None:
-    text = "lay out one submission, to look into it with pytest --nbval"
-    command = commands.add_parser("look", help=text, description=text)
-    command.add_argument("submission", type=Path, metavar="SUBMISSION", help="a folder or archive")
-    command.add_argument("desk", type=Path, metavar="DESK", help="a new folder for it")
-    command.add_argument("--no-sandbox", action="store_true", help="for work that you trust")
-    _add_out(command)
-    command.set_defaults(run=_debug)
-
-
-def _add_after(commands: Any) -> None:
-    text = "judge all results again, after a correction of checks, tolerances or hints"
-    command = commands.add_parser("reverdict", help=text, description=text)
-    _add_out(command)
-    command.set_defaults(run=_rejudge)
-
-    text = "print the gradebook, as others read it; who is left out is told on stderr"
-    command = commands.add_parser("export", help=text, description=text)
-    command.add_argument(
-        "--format",
-        choices=("csv", "json", "canvas", "moodle", "gradescope"),
-        default="csv",
-        help="for a spreadsheet (csv), a program (json), or what a platform imports",
-    )
-    command.add_argument(
-        "--roster",
-        type=Path,
-        metavar="CSV",
-        help="the platform's own list: Canvas's exported gradebook, Moodle's grading worksheet, "
-        "or students with their e-mail addresses for Gradescope",
-    )
-    _add_out(command)
-    command.set_defaults(run=_export)
-
-
-def _add_pages(commands: Any) -> None:
-    text = "write the page of the class, and one for each student"
-    command = commands.add_parser("feedback", help=text, description=text)
-    command.add_argument(
-        "--zip",
-        action="store_true",
-        help="pack the students' pages, as the platform wants them named that the work came from",
-    )
-    _add_out(command)
-    command.set_defaults(run=_feedback)
-
-    text = "write answers.html, on which answers in words are graded in a browser"
-    command = commands.add_parser("answers", help=text, description=text)
-    command.add_argument("--hide-names", action="store_true", help="show nobody's name on it")
-    _add_out(command)
-    command.set_defaults(run=_answers)
-
-    text = "take points and comments from a CSV: of answers, and of checks, with a reason"
-    command = commands.add_parser("import-manual", help=text, description=text)
-    command.add_argument("csv", type=Path, metavar="CSV", help="student,item,points,comment")
-    _add_out(command)
-    command.set_defaults(run=_import_manual)
-
-
-def _add_only(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--exercise", metavar="NAME", help="this exercise alone (all of them)")
-
-
-def _add_jobs(command: Any) -> None:
-    command.add_argument(
-        "--jobs",
-        type=_positive,
-        metavar="N",
-        help="so many submissions side by side (the number of processors)",
-    )
-
-
-def _jobs(options: argparse.Namespace) -> int:
-    return options.jobs or os.cpu_count() or 1
-
-
-def _add_out(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--out",
-        type=Path,
+        type=click.Path(path_type=Path),
         default=PROJECT / "grades",
         metavar="FOLDER",
-        help="where ledger and gradebook are (grades in the project's folder)",
-    )
-    command.add_argument("--exercise", metavar="NAME", help="which one, where there are several")
+        help="Folder of the gradebook (default: grades in the course's folder).",
+    )(command)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
+def _jobs(command: Command) -> Command:
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Submissions to grade in parallel (default: number of CPUs).",
+    )(command)
 
 
-def _seed(text: str) -> int:
-    # A smaller one could be found by trying them all, from a check's own seed.
-    if not text.isdecimal() or not 1 << 64 <= int(text) < 1 << 128:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 2^64 to 2^128")
-    return int(text)
+def _no_sandbox(command: Command) -> Command:
+    return click.option(
+        "--no-sandbox",
+        is_flag=True,
+        help="Run submissions as yourself: only for code that you trust as your own.",
+    )(command)
 
 
-def _demo(options: argparse.Namespace) -> int:
-    from gradkit.authoring.demo import demo
+class _Seed(click.ParamType[int]):
+    name = "number"
 
-    demo(PROJECT, _jobs(options), print)
-    return 0
-
-
-def _store_outputs(options: argparse.Namespace) -> int:
-    from assignment.checks.check import load_exercise
-    from gradkit.authoring.notebook_outputs import store_outputs
-
-    for name in _exercises(options):
-        store_outputs(PROJECT / load_exercise(name).notebook)
-    return 0
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        # A smaller seed could be found by trying them all against the seed of one check.
+        if not str(value).isdecimal() or not 1 << 64 <= int(value) < 1 << 128:
+            self.fail(f"{value!r} is not a whole number from 2^64 to 2^128.", param, ctx)
+        return int(value)
 
 
-def _release(options: argparse.Namespace) -> int:
+# --- for instructors -----------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=PROJECT / "dist",
+    metavar="FOLDER",
+    help="Folder to write to (default: dist in the course's folder).",
+)
+@click.option("--gradescope", is_flag=True, help="Also write a Gradescope autograder an exercise.")
+@click.option("--github", is_flag=True, help="Also write template repositories for GitHub.")
+def release(out: Path, gradescope: bool, github: bool) -> None:
+    """Build the starters that students get, as folders and zip files.
+
+    Fails if a line of a solution, or the output of a cell, would get into a starter.
+    """
     from gradkit.release.build import release
 
-    print(release(PROJECT, options.out, options.gradescope, options.github))
-    return 0
+    click.echo(release(PROJECT, out, gradescope, github))
 
 
-def _gradescope(options: argparse.Namespace) -> int:
-    from gradkit.batch.gradescope_run import grade_upload, prove_image
+@cli.command()
+@_any_exercise
+@click.option("--all", "again", is_flag=True, help="Prove again what was proved before.")
+@click.pass_context
+def verify(ctx: click.Context, exercise: str | None, again: bool) -> None:
+    """Prove that starter, solution and mistakes get the right verdicts.
 
-    if options.prove:
-        prove_image(_exercise(options))
-        return 0
-    return grade_upload(options.autograder, _exercise(options))
+    Grades the starter, the solution, each correct variant and each known mistake, and prints one
+    row for each statement that was proved. Exit status 1 if one of them is false.
+    """
+    from gradkit.authoring.verify import verify_all
+
+    ctx.exit(0 if verify_all(_chosen(exercise), PROJECT) else 1)
 
 
-def _build(options: argparse.Namespace) -> int:
+@cli.command()
+@_any_exercise
+def answer_key(exercise: str | None) -> None:
+    """Compute the public answer key, which students' checks compare with.
+
+    Run it after a change of a solution, a check or a known mistake. It writes
+    assignment/checks/EXERCISE.json.
+    """
     from assignment.checks.check import load_exercise
     from gradkit.course.answer_key import build
 
-    for name in _exercises(options):
-        print(f"Wrote {build(load_exercise(name), PROJECT)}")
-    return 0
+    for name in _chosen(exercise):
+        click.echo(f"Wrote {build(load_exercise(name), PROJECT)}")
 
 
-def _verify(options: argparse.Namespace) -> int:
-    from gradkit.authoring.verify import verify_all
+@cli.command()
+@_any_exercise
+def run_notebooks(exercise: str | None) -> None:
+    """Run the solved notebooks and store their outputs in them.
 
-    return 0 if verify_all(_exercises(options), PROJECT) else 1
+    They run on the synthetic images, so that everyone can compute the same outputs again.
+    """
+    from assignment.checks.check import load_exercise
+    from gradkit.authoring.notebook_outputs import store_outputs
+
+    for name in _chosen(exercise):
+        store_outputs(PROJECT / load_exercise(name).notebook)
 
 
-def _grade(options: argparse.Namespace) -> int:
+@cli.command()
+@_jobs
+def demo(jobs: int | None) -> None:
+    """Show everything on a class of 30 made-up submissions.
+
+    Builds the starters, makes the submissions, grades them and writes all pages into demo/.
+    """
+    from gradkit.authoring.demo import demo
+
+    demo(PROJECT, jobs or _cpus(), click.echo)
+
+
+# --- for graders ---------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("submissions", type=click.Path(path_type=Path))
+@_gradebook
+@click.option(
+    "--roster",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="Students of the class: a column `student`, and others found in file names.",
+)
+@_jobs
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Grade on the Dask cluster of this scheduler, tcp://HOST:PORT.",
+)
+@click.option(
+    "--seed",
+    type=_Seed(),
+    metavar="NUMBER",
+    help="Secret seed of the class (default: drawn in the first run and kept).",
+)
+@_no_sandbox
+@click.option(
+    "--regrade",
+    is_flag=False,
+    flag_value="",
+    metavar="[STUDENT]",
+    help="Regrade one student, or everyone.",
+)
+@click.pass_context
+def grade(
+    ctx: click.Context,
+    submissions: Path,
+    out: Path,
+    exercise: str | None,
+    roster: Path | None,
+    jobs: int | None,
+    scheduler: str | None,
+    seed: int | None,
+    no_sandbox: bool,
+    regrade: str | None,
+) -> None:
+    """Grade a folder of submissions.
+
+    SUBMISSIONS is the class's folder, as a platform's bulk download unpacks: archives, folders or
+    single files. Writes gradebook.csv. The same command continues after an interruption, and
+    grades only what is new.
+    """
     from tqdm import tqdm
 
     from gradkit.batch.grade_class import Request, grade_class
     from gradkit.batch.regrade import delete_results
     from gradkit.gradebook.export import write_gradebook
 
+    if jobs and scheduler:
+        raise click.UsageError(
+            "--jobs and --scheduler exclude each other: the cluster has workers."
+        )
     request = Request(
         PROJECT,
-        _exercise(options),
-        options.out,
-        options.submissions,
-        _jobs(options),
-        options.roster,
-        options.seed,
-        _enclosure(options),
-        options.scheduler,
+        _chosen_for(out, exercise),
+        out,
+        submissions,
+        jobs or _cpus(),
+        roster,
+        seed,
+        _isolation(no_sandbox),
+        scheduler,
     )
-    if options.regrade is not None:
-        delete_results(request, options.regrade)
+    if regrade is not None:
+        delete_results(request, regrade)
     try:
         report = grade_class(request, tqdm.write)
     finally:
         gradebook = write_gradebook(request)
-    print(report)
-    print(f"The gradebook: {gradebook}")
-    return 1 if report.left else 0
+    click.echo(report)
+    click.echo(f"The gradebook: {gradebook}")
+    ctx.exit(1 if report.left else 0)
 
 
-def _debug(options: argparse.Namespace) -> int:
-    from gradkit.batch.regrade import debug_submission
-
-    notebook = debug_submission(
-        _grades(options), options.submission, options.workdir, _enclosure(options)
-    )
-    print("Look into it with")
-    print(f"    {sys.executable} -m pytest -p gradkit.autograder.nbval_plugin --nbval {notebook}")
-    return 0
-
-
-def _rejudge(options: argparse.Namespace) -> int:
-    from gradkit.batch.regrade import rejudge
-    from gradkit.gradebook.export import write_gradebook
-
-    for line in rejudge(_grades(options)):
-        print(line)
-    print(f"The gradebook: {write_gradebook(_grades(options))}")
-    return 0
-
-
-def _export(options: argparse.Namespace) -> int:
-    from gradkit.gradebook.export import export
-
-    found = export(_grades(options), options.format, options.roster)
-    for sentence in found.told:
-        print(sentence, file=sys.stderr)
-    print(found.text, end="")
-    return 0
-
-
-def _feedback(options: argparse.Namespace) -> int:
-    from gradkit.feedback.class_page import write_pages
-
-    _, written = write_pages(_grades(options), options.zip)
-    for place in written:
-        print(place)
-    return 0
-
-
-def _answers(options: argparse.Namespace) -> int:
+@cli.command()
+@_gradebook
+@click.option("--hide-names", is_flag=True, help="Replace the students' names by pseudonyms.")
+def manual_page(out: Path, exercise: str | None, hide_names: bool) -> None:
+    """Write the page on which people grade written answers."""
     from gradkit.feedback.manual_grading_page import write_manual_page
 
-    print(write_manual_page(_grades(options), options.hide_names))
-    return 0
+    click.echo(write_manual_page(_folder(out, exercise), hide_names))
 
 
-def _import_manual(options: argparse.Namespace) -> int:
+@cli.command()
+@click.argument("csv", type=click.Path(path_type=Path))
+@_gradebook
+def import_grades(csv: Path, out: Path, exercise: str | None) -> None:
+    """Import points and comments that people gave.
+
+    CSV has the columns student, item, points and comment: the export of the manual grading page,
+    or a table written by hand. For a check, the comment is the reason, which the student sees.
+    """
     from gradkit.gradebook.export import write_gradebook
     from gradkit.gradebook.manual_grades import import_manual
 
-    print(import_manual(_grades(options), options.csv))
-    print(f"The gradebook: {write_gradebook(_grades(options))}")
-    return 0
+    folder = _folder(out, exercise)
+    click.echo(import_manual(folder, csv))
+    click.echo(f"The gradebook: {write_gradebook(folder)}")
 
 
-def _enclosure(options: argparse.Namespace) -> Any:
+@cli.command()
+@_gradebook
+@click.option("--zip", "zipped", is_flag=True, help="Also pack the pages, named for the platform.")
+def feedback(out: Path, exercise: str | None, zipped: bool) -> None:
+    """Write a page for each student and one for the class."""
+    from gradkit.feedback.class_page import write_pages
+
+    _, written = write_pages(_folder(out, exercise), zipped)
+    for path in written:
+        click.echo(path)
+
+
+@cli.command()
+@_gradebook
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("csv", "json", "canvas", "moodle", "gradescope")),
+    default="csv",
+    help="For a spreadsheet (csv, the default), a program (json), or a platform's import.",
+)
+@click.option(
+    "--roster",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="The platform's own list: Canvas's gradebook, Moodle's grading worksheet, or students "
+    "with e-mail addresses for Gradescope.",
+)
+def export(out: Path, exercise: str | None, form: str, roster: Path | None) -> None:
+    """Print the gradebook in a format that others read.
+
+    Students who are left out are listed on stderr.
+    """
+    from gradkit.gradebook.export import export
+
+    exported = export(_folder(out, exercise), form, roster)
+    for sentence in exported.told:
+        click.echo(sentence, err=True)
+    click.echo(exported.text, nl=False)
+
+
+# --- when a result is in doubt -------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("submission", type=click.Path(path_type=Path))
+@click.argument("workdir", type=click.Path(path_type=Path))
+@_gradebook
+@_no_sandbox
+def debug(
+    submission: Path, workdir: Path, out: Path, exercise: str | None, no_sandbox: bool
+) -> None:
+    """Prepare one submission to be run by hand with pytest --nbval.
+
+    SUBMISSION is a folder or an archive, WORKDIR a new folder.
+    """
+    from gradkit.batch.regrade import debug_submission
+
+    folder, isolation = _folder(out, exercise), _isolation(no_sandbox)
+    notebook = debug_submission(folder, submission, workdir, isolation)
+    click.echo("Run it with")
+    click.echo(
+        f"    {sys.executable} -m pytest -p gradkit.autograder.nbval_plugin --nbval {notebook}"
+    )
+
+
+@cli.command()
+@_gradebook
+def rejudge(out: Path, exercise: str | None) -> None:
+    """Judge all results again, without running any submission.
+
+    Use it after a correction of a check, a tolerance or a hint. Prints whose points changed.
+    """
+    from gradkit.batch.regrade import rejudge
+    from gradkit.gradebook.export import write_gradebook
+
+    folder = _folder(out, exercise)
+    for line in rejudge(folder):
+        click.echo(line)
+    click.echo(f"The gradebook: {write_gradebook(folder)}")
+
+
+# --- called by a service -------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option(
+    "--autograder",
+    type=click.Path(path_type=Path),
+    default=Path("/autograder"),
+    metavar="FOLDER",
+    help="Folder with submission/ and results/ (default: /autograder).",
+)
+@click.option("--prove", is_flag=True, help="Only check that the solution passes here.")
+@_one_exercise
+@click.pass_context
+def gradescope(ctx: click.Context, autograder: Path, prove: bool, exercise: str | None) -> None:
+    """Grade the submission in a Gradescope container.
+
+    The container's run_autograder calls this, and its setup.sh with --prove.
+    """
+    from gradkit.batch.gradescope_run import grade_upload, prove_image
+
+    name = _chosen_for(None, exercise)
+    if prove:
+        prove_image(name)
+    else:
+        ctx.exit(grade_upload(autograder, name))
+
+
+# --- what options stand for ----------------------------------------------------------------------
+
+
+def _cpus() -> int:
+    return os.cpu_count() or 1
+
+
+def _isolation(no_sandbox: bool) -> "Isolation":
     from gradkit.autograder.sandbox import Isolation
 
-    return Isolation.NONE if options.no_sandbox else Isolation.SANDBOX
+    return Isolation.NONE if no_sandbox else Isolation.SANDBOX
 
 
-def _grades(options: argparse.Namespace) -> Any:
+def _folder(out: Path, exercise: str | None) -> "GradebookFolder":
     from gradkit.gradebook.database import GradebookFolder
 
-    return GradebookFolder(PROJECT, _exercise(options), options.out)
+    return GradebookFolder(PROJECT, _chosen_for(out, exercise), out)
 
 
-def _exercises(options: argparse.Namespace) -> list[str]:
-    """The exercise that is asked for, or all of them."""
+def _chosen(exercise: str | None) -> list[str]:
+    """Return the exercise of the option, or all of them."""
     from gradkit.course.exercises import exercise_names
 
-    return [_exercise(options)] if options.exercise else exercise_names(PROJECT)
+    return [_chosen_for(None, exercise)] if exercise else exercise_names(PROJECT)
 
 
-def _exercise(options: argparse.Namespace) -> str:
-    """The exercise that is asked for, or that of the ledger that is asked for, or the only one."""
+def _chosen_for(out: Path | None, exercise: str | None) -> str:
+    """Return the exercise of the option, else that of the gradebook in `out`, else the only one."""
     from gradkit.course.exercises import exercise_names
     from gradkit.gradebook.database import exercise_of
 
     names = exercise_names(PROJECT)
-    asked = options.exercise or ("out" in options and exercise_of(options.out))
-    if asked in names:
-        return str(asked)
-    if not asked and len(names) == 1:
+    chosen = exercise or (out and exercise_of(out))
+    if chosen in names:
+        return str(chosen)
+    if not chosen and len(names) == 1:
         return names[0]
     raise GradkitError(f"Name one of the exercises with --exercise: {', '.join(names)}.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
