@@ -1,23 +1,59 @@
-"""gradkit.files: to be described."""
+"""Files: helpers that every room uses, and that import nothing of gradkit.
 
+write_atomic     the only way to write a file that somebody may be reading
+content_digest   the hash of named contents, such as the files of a tree
+open_file        a regular file at a path that a stranger may have made
+shown            a stranger's text on one printable line
+"""
+
+import contextlib
+import hashlib
 import io
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 
+def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> Path:
+    """Write a whole file, or leave the older one in its place untouched; return its path.
+
+    Readers see the old content or the new, never half of it. Text is written as UTF-8 with its
+    line ends unchanged. `mode` are the permissions, such as 0o600 (default: those of the umask).
+    """
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(content.encode() if isinstance(content, str) else content)
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+    return path
+
+
+def content_digest(contents: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 of named contents as 64 hexadecimal digits, whatever their order."""
+    sha256 = hashlib.sha256()
+    for name, content in sorted(contents.items()):
+        sha256.update(f"{name}\0{len(content)}\0".encode() + content)
+    return sha256.hexdigest()
+
+
 def open_file(path: Path) -> io.BufferedReader:
-    """A regular file, opened for reading; OSError for a link, and for a pipe or device at once."""
+    """Open a regular file to read it; raise OSError at once for a link, a pipe or a device."""
     number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(number, "rb")
     if not stat.S_ISREG(os.fstat(number).st_mode):
         file.close()
-        raise OSError(None, "it is no file, but a pipe, a device or the like")
+        raise OSError(None, "not a regular file, but a pipe, a device or the like")
     return file
 
 
 def shown(text: str, most: int = 80) -> str:
-    """A name as people can read it, on one line: escapes for what cannot be printed, no more than
-    `most` characters."""
+    """Return a text on one line of at most `most` characters, the unprintable ones escaped."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: 2 * most])
     return text if len(text) <= most else f"{text[: most - 1]}…"
