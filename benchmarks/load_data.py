@@ -1,17 +1,17 @@
-"""`get_CIFAR10_data` against a plain load: unpickle, float64, concatenate.
+"""Time `get_CIFAR10_data` against a plain load: unpickle, convert to float64, concatenate.
 
     python -m benchmarks.load_data [FOLDER]
 
-Without a folder: the downloaded CIFAR-10, or the stand-in. Each load runs in a process of its own,
-since peak memory is a process's. Goal on the full set, from the second load on: at most a third of
-the time, and at most 40% of the peak memory.
+Without FOLDER, it loads the downloaded CIFAR-10, or the synthetic images. Each load runs in a
+process of its own, since peak memory belongs to a process. Goal on the full set, from the second
+load on: at most a third of the time and 40% of the peak memory. The ratios are medians over rounds.
 """
 
-import argparse
 import contextlib
 import io
 import pickle
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,12 +21,13 @@ import numpy as np
 
 from assignment.data_utils import TEST_BATCH, TRAIN_BATCHES, cifar10_root, get_CIFAR10_data
 from benchmarks.memory import peak_rss_mib
+from benchmarks.timing import parser
 
-ROUNDS = 15  # a load of gigabytes varies by a factor of two, as the system hands out memory
+ROUNDS = 15  # a load of gigabytes varies by a factor of two with how the system hands out memory
 
 
 def plain_load(root: Path) -> Any:
-    """The load of most course code: every batch unpickled, as float64, then put together."""
+    """Load as most course code does: unpickle every batch as float64, then concatenate."""
 
     def batch(name: str) -> tuple[Any, Any]:
         with (root / name).open("rb") as file:
@@ -41,33 +42,42 @@ def plain_load(root: Path) -> Any:
 
 
 def measure_here(which: str, root: Path) -> tuple[float, float]:
-    """Seconds of one load in this process, and by how many MiB it raised its peak memory."""
+    """Return the seconds of one load in this process, and the MiB by which its peak memory rose."""
     before = peak_rss_mib()
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         data = plain_load(root) if which == "plain" else get_CIFAR10_data(root)
     taken = time.perf_counter() - start, peak_rss_mib() - before
-    del data  # only now: it is part of the peak
+    del data  # not earlier: it is part of the peak
     return taken
 
 
 def measure(which: str, root: Path) -> tuple[float, float]:
-    """The same in a new process."""
+    """Measure in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure_here, which, root).result()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
-    root = parser.parse_args().folder or cifar10_root()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("folder", nargs="?", type=Path, help="folder of CIFAR-10's batches")
+    chosen = options.parse_args(arguments)
+    root = chosen.folder or cifar10_root()
     first = measure("ours", root)
-    rounds = [(measure("plain", root), measure("ours", root)) for _ in range(ROUNDS)]
-    plain, ours = (np.median([pair[i] for pair in rounds], axis=0) for i in (0, 1))
-    print(f"first load here (decoded then, unless it was)   {first[0]:.2f} s, {first[1]:.0f} MiB")
+    rounds = np.array(
+        [
+            (measure("plain", root), measure("ours", root))
+            for _ in range(1 if chosen.quick else ROUNDS)
+        ]
+    )
+    plain, ours = np.median(rounds, axis=0)
+    time_ratio, memory_ratio = np.median(rounds[:, 1] / rounds[:, 0], axis=0)
+    print(
+        f"first load here (decodes, unless decoded before)   {first[0]:.2f} s, {first[1]:.0f} MiB"
+    )
     print(f"plain load                    {plain[0]:.2f} s, {plain[1]:.0f} MiB")
     print(f"get_CIFAR10_data, later on    {ours[0]:.2f} s, {ours[1]:.0f} MiB")
-    print(f"ratios   time {ours[0] / plain[0]:.2f}, peak memory {ours[1] / plain[1]:.2f}")
+    print(f"ratios   time {time_ratio:.2f}, peak memory {memory_ratio:.2f}")
 
 
 if __name__ == "__main__":

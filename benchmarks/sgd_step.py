@@ -1,4 +1,4 @@
-"""One step of SGD against gathering the batch plus the two products, and against PyTorch.
+"""Time one step of SGD against gathering its batch and the two products, and against PyTorch.
 
     python -m benchmarks.sgd_step
 
@@ -6,21 +6,21 @@ Batches of 200 out of 49,000 x 3,073 float32. Goal: within 1.25 times gathering 
 faster than the same loop in PyTorch.
 """
 
-import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from assignment.classifiers.softmax_classifier import Softmax
-from benchmarks.timing import medians, torch_or_none
+from benchmarks.timing import compare, parser, torch_or_none
 
 NUM_TRAIN, DIM, CLASSES, BATCH = 49_000, 3_073, 10, 200
 LEARNING_RATE, REG = 1e-7, 1e3
-STEPS = 100  # a timed call; divides out, and hides what train() does once
+STEPS = 100  # of one timed call, so that what train() does once hardly counts
 
 
 def torch_training(torch: Any, X: Any, y: Any) -> Any:
-    """The same loop as `LinearClassifier.train`, written with PyTorch's autograd."""
+    """Return the loop of `LinearClassifier.train`, written with PyTorch's autograd."""
     X_t, y_t = torch.from_numpy(X), torch.from_numpy(y)
     W_t = (1e-4 * torch.randn(DIM, CLASSES)).requires_grad_()
 
@@ -38,8 +38,8 @@ def torch_training(torch: Any, X: Any, y: Any) -> Any:
     return steps
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    quick = parser(__doc__).parse_args(arguments).quick
     rng = np.random.default_rng(0)
     X = 60 * rng.standard_normal((NUM_TRAIN, DIM), np.float32)
     y = rng.integers(CLASSES, size=NUM_TRAIN)
@@ -54,17 +54,17 @@ def main() -> None:
             batch.T @ S
 
     calls: dict[str, Any] = {
-        "step": lambda: model.train(X, y, LEARNING_RATE, REG, STEPS, BATCH, verbose=False),
         "bare": bare,
+        "step": lambda: model.train(X, y, LEARNING_RATE, REG, STEPS, BATCH, verbose=False),
     }
     torch = torch_or_none()
     if torch is not None:
         calls["torch"] = torch_training(torch, X, y)
-    taken = medians(calls)
-    print(f"gathering and products   {1000 * taken['bare'] / STEPS:.2f} ms a step")
-    print(f"step / (gathering and products)   {taken['step'] / taken['bare']:.2f}")
+    taken = compare(calls, quick)
+    print(f"gathering and products   {1000 * taken['bare'].seconds / STEPS:.2f} ms a step")
+    print(f"step / (gathering and products)   {taken['step'].ratio:.2f}")
     if torch is not None:
-        print(f"torch / step   {taken['torch'] / taken['step']:.2f}")
+        print(f"torch / (gathering and products)   {taken['torch'].ratio:.2f}")
 
 
 if __name__ == "__main__":
