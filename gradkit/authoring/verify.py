@@ -413,7 +413,7 @@ def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list
     checks = [check for check in bank.exercise.checks if check.in_notebook]
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
-        config = read_config(project / "grading" / name / "exercise.toml")
+        config = read_config(project, name)
         parameters = {**config.quick, "BEST_MODEL": Path(folder) / "best.npz"}
         if config.images_per_batch:
             # Of a hundred sets six have, by chance, the best model equally good on the validation

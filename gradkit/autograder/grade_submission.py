@@ -106,7 +106,7 @@ def open_runner(
     tree = workdir / TREE
     readable = {tree: WORK, spec.data_folder: DATA}
     notebooks = tree / Path(spec.exercise.notebook).parent
-    limits = spec.config.sandbox_limits
+    limits = spec.config.limits
     return SubmissionRunner(spec, files, partial(room, readable, notebooks, limits, isolation))
 
 

@@ -70,7 +70,7 @@ class GradingSpec:
         """What rules may look at: parameters and bounds; and, of an exercise with pictures, the
         stand-in's splits, and pictures that nobody has seen.
         """
-        parameters = self.config.parameters
+        parameters: dict[str, Any] = {**self.config.parameters}
         if not self.config.images_per_batch:
             return {**parameters, **self.config.bounds}
         with contextlib.redirect_stdout(io.StringIO()):
@@ -182,7 +182,7 @@ def build_spec(
     `answer_key` are those that were computed before for the same digest and seed, if they were.
     """
     exercise = load_exercise(name)
-    config = read_config(project / "grading" / name / "exercise.toml")
+    config = read_config(project, name)
     starter = starter_files(project, [name])
     data_folder = folder / "stand-in"
     data_folder.mkdir(parents=True)

@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from assignment import PROJECT
 from assignment.checks.check import load_exercise
 from assignment.checks.display import as_text
@@ -130,12 +132,12 @@ def _within_the_container(config: ExerciseConfig) -> ExerciseConfig:
 
     The container would be ended with the grader in it, and nobody told whose fault it was.
     """
-    most = config.sandbox_limits.memory
+    most = config.limits.memory_mb * MB
     for path in CONTAINERS_MEMORY:
         with suppress(OSError, ValueError):  # it is not there, or it is "max"
             most = min(most, int(path.read_text()) - GRADERS_MEMORY)
     memory_mb = max(most, LEAST_MEMORY) // MB
-    return replace(config, limits=replace(config.limits, memory_mb=memory_mb))
+    return structs.replace(config, limits=structs.replace(config.limits, memory_mb=memory_mb))
 
 
 def _graded(spec: GradingSpec, work: SubmissionContent, found: Isolation) -> GradedSubmission:

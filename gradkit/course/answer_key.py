@@ -6,15 +6,17 @@ are numbers and hints only; for what they hold see `assignment.checks.answer_key
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from assignment.checks.answer_key import ROUNDING, AnswerKey, Fingerprint
 from assignment.checks.check import Arrays, Check, Exercise, Outcome, load_exercise, run_check_for
 from assignment.checks.differences import find_difference, relative_error
 from gradkit.course.config import read_config
+from gradkit.course.instructor_tree import CourseError
 from gradkit.course.late_policy import LatePolicy
-from gradkit.course.mistakes import Bank, BankError, SourceTree, bank_paths, read_bank
+from gradkit.course.mistakes import Bank, SourceTree, bank_paths, read_bank
 
 Run = Callable[[Check, SourceTree], Outcome]
 
@@ -30,7 +32,7 @@ def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerK
     for check in compared:
         outcome = run(check, bank.solution)
         if not outcome.arrays:
-            raise BankError(f"The solution gives no arrays for {check.name}: {_why(outcome)}")
+            raise CourseError(f"The solution gives no arrays for {check.name}: {_why(outcome)}")
         answer_key.reference[check.name] = outcome.arrays
         answer_key.fingerprints[check.name] = []
     for mutant in bank.mutants:
@@ -127,7 +129,7 @@ def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     solved = [project / path for path in (*exercise.files, exercise.notebook)]
     for path in [*solved, *bank_paths(name, project)]:
         contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
-    config = read_config(project / "grading" / name / "exercise.toml")
+    config = read_config(project, name)
     contents["manifest"] = repr(replace(config, late=LatePolicy(), questions={}, quick={})).encode()
     for name, content in sorted(contents.items()):
         sha256.update(f"{name}\0{len(content)}\0".encode() + content)

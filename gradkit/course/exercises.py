@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from assignment.checks.check import load_exercise
-from gradkit.course.instructor_tree import ReleaseError, read_text
+from gradkit.course.instructor_tree import CourseError, read_text
 
 STARTERS = "grading/starters.toml"
 
@@ -18,27 +18,27 @@ def read_starters(project: Path) -> dict[str, tuple[str, ...]]:
 
     Raises
     ------
-    ReleaseError
+    CourseError
         The manifest is not as it should be: the text says what is wanted.
     """
     wanted = 'It has a line for each starter, as in `softmax-starter = ["softmax"]`.'
     try:
         stored = tomllib.loads(read_text(project, STARTERS))
     except tomllib.TOMLDecodeError as error:
-        raise ReleaseError(f"{STARTERS} is not valid TOML: {error}. {wanted}") from None
+        raise CourseError(f"{STARTERS} is not valid TOML: {error}. {wanted}") from None
     if not stored:
-        raise ReleaseError(f"{STARTERS} names no starter. {wanted}")
+        raise CourseError(f"{STARTERS} names no starter. {wanted}")
     known = exercise_names(project)
     for name, exercises in stored.items():
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-            raise ReleaseError(
+            raise CourseError(
                 f"{STARTERS}: {name!r} is no name for a starter. Take small letters, digits and -."
             )
         if not isinstance(exercises, list) or not exercises:
-            raise ReleaseError(f"{STARTERS}: {name} does not list its exercises. {wanted}")
+            raise CourseError(f"{STARTERS}: {name} does not list its exercises. {wanted}")
         for exercise in exercises:
             if exercise not in known:
-                raise ReleaseError(
+                raise CourseError(
                     f"{STARTERS}: {name} has the exercise {exercise!r}, which is not there. There "
                     f"are: {', '.join(known)}."
                 )
@@ -53,10 +53,10 @@ def exercise_paths(name: str) -> tuple[str, ...]:
 
 
 def exercise_names(project: Path) -> list[str]:
-    """The exercises of a tree; ReleaseError where there is none, or one lacks its checks."""
+    """The exercises of a tree; CourseError where there is none, or one lacks its checks."""
     names = sorted(path.parent.name for path in (project / "grading").glob("*/exercise.toml"))
     if not names:
-        raise ReleaseError(
+        raise CourseError(
             f"{project / 'grading'} holds no exercise: a folder with an exercise.toml is one."
         )
     for name in names:

@@ -16,8 +16,8 @@ FOLDERS = ("assignment", "datasets", "notebooks")
 LEFTOVERS = re.compile(rf"{LITTER.pattern}|\..*|cifar-10-.*|.*\.npz")
 
 
-class ReleaseError(GradkitError):
-    """No starter can be made; the text says what was found, where, and what to do."""
+class CourseError(GradkitError):
+    """A file of the course is missing or wrong; the message names it and what to do."""
 
 
 def list_files(project: Path, folder: str) -> Iterator[str]:
@@ -34,19 +34,19 @@ def list_files(project: Path, folder: str) -> Iterator[str]:
 
 
 def find_file(project: Path, path: str) -> Path:
-    """Where a file or folder of the project is; ReleaseError if it is not there, or is a link."""
+    """Where a file or folder of the project is; CourseError if it is not there, or is a link."""
     place = project
     for part in path.split("/"):
         place /= part
         if place.is_symlink():
-            raise ReleaseError(
+            raise CourseError(
                 f"{place} is a link. A starter is made from the project's own files only: put the "
                 "file itself there, or remove the link."
             )
     if not place.exists():
-        raise ReleaseError(f"{place} is missing, and a starter needs it. Put it back.")
+        raise CourseError(f"{place} is missing, and a starter needs it. Put it back.")
     if not place.is_dir() and not place.is_file():
-        raise ReleaseError(f"{place} is neither a file nor a folder. Remove it.")
+        raise CourseError(f"{place} is neither a file nor a folder. Remove it.")
     return place
 
 
@@ -55,6 +55,6 @@ def read_text(project: Path, path: str) -> str:
     try:
         return decode(place.read_bytes(), path)
     except RegionError as error:
-        raise ReleaseError(str(error)) from error
+        raise CourseError(str(error)) from error
     except OSError as error:
-        raise ReleaseError(f"{place} cannot be read: {error.strerror}.") from error
+        raise CourseError(f"{place} cannot be read: {error.strerror}.") from error

@@ -24,11 +24,7 @@ from assignment.checks.errors import KNOWN
 from assignment.checks.student import Student
 from assignment.workspace import regions
 from gradkit.course.config import read_config
-from gradkit.errors import GradkitError
-
-
-class BankError(GradkitError):
-    """A file of the bank is not what it should be; the text names it and says why."""
+from gradkit.course.instructor_tree import CourseError
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
 
     Raises
     ------
-    BankError
+    CourseError
         A file of the bank is wrong: unknown keys, a line that is not in the solution, and so on.
     RegionError
         The regions of the solved tree are.
@@ -162,10 +158,10 @@ WORDS = "descriptions.toml"
 def _folders(name: str, project: Path) -> list[Path]:
     """An exercise's own folder in `grading`, and then those that it shares with others."""
     own = project / "grading" / name
-    shared = [project / "grading" / folder for folder in read_config(own / MANIFEST).shared]
+    shared = [project / "grading" / folder for folder in read_config(project, name).shared]
     for folder in shared:
         if not folder.is_dir():
-            raise BankError(f"{own / MANIFEST} shares {folder.name!r}; there is no {folder}.")
+            raise CourseError(f"{own / MANIFEST} shares {folder.name!r}; there is no {folder}.")
     return [own, *shared]
 
 
@@ -175,7 +171,7 @@ def _files(folders: Sequence[Path], kind: str) -> dict[str, Path]:
     for folder in folders:
         for path in (folder / kind).glob("*.toml"):
             if path.stem in files:
-                raise BankError(f"{files[path.stem]} and {path} have the same name. Keep one.")
+                raise CourseError(f"{files[path.stem]} and {path} have the same name. Keep one.")
             files[path.stem] = path
     return dict(sorted(files.items()))
 
@@ -186,9 +182,13 @@ def _words(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Any]]]:
     for path in (folder / WORDS for folder in folders):
         for id, about in (_parsed(path) if path.exists() else {}).items():
             if not isinstance(about, dict) or set(about) != {"name", "hint"}:
-                raise BankError(f"{path} should have a table [{id}] with a name and a hint in it.")
+                raise CourseError(
+                    f"{path} should have a table [{id}] with a name and a hint in it."
+                )
             if id in words:
-                raise BankError(f"{words[id][0]} and {path} both have words for {id!r}. Keep one.")
+                raise CourseError(
+                    f"{words[id][0]} and {path} both have words for {id!r}. Keep one."
+                )
             _require_shape(path, about, ("name", "hint"))
             words[id] = path, about
     return words
@@ -240,7 +240,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BankError(f"{path} is not valid TOML: {error}.") from None
+        raise CourseError(f"{path} is not valid TOML: {error}.") from None
 
 
 def _read(
@@ -253,30 +253,30 @@ def _read(
     if words and path.stem in words:
         where, about = words[path.stem]
         if stored.keys() & about.keys():
-            raise BankError(f"{path} has a name or a hint, but {where} has them already.")
+            raise CourseError(f"{path} has a name or a hint, but {where} has them already.")
         stored = {**about, **stored}
     _require_shape(path, stored, keys)
     for key in keys:
         if key != "hint" and not stored.get(key):
-            raise BankError(f"{path} has no {key!r}. Write {_KEYS[key][1]}.")
+            raise CourseError(f"{path} has no {key!r}. Write {_KEYS[key][1]}.")
     for about in stored["plant"]:
         _require_shape(path, about, _MUTANT_KEYS)
         if "region" not in about:
-            raise BankError(f"{path} has a plant without a region. Write {_KEYS['region'][1]}.")
+            raise CourseError(f"{path} has a plant without a region. Write {_KEYS['region'][1]}.")
         if ("body" in about) == ("replace" in about):
-            raise BankError(f"{path} needs either `body` or `replace` in each plant.")
+            raise CourseError(f"{path} needs either `body` or `replace` in each plant.")
     return stored
 
 
 def _require_shape(path: Path, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
-    """Raise BankError for an unknown key, or a value that is not what its key is for."""
+    """Raise CourseError for an unknown key, or a value that is not what its key is for."""
     for key, value in table.items():
         if key not in keys:
             place = "a plant with " if keys is _MUTANT_KEYS else ""
-            raise BankError(f"{path} has {place}the unknown key {key!r}; there are {list(keys)}.")
+            raise CourseError(f"{path} has {place}the unknown key {key!r}; there are {list(keys)}.")
         fits, example = _KEYS[key]
         if not fits(value):
-            raise BankError(f"{path} has {value!r:.60} for {key!r}. Write {example}.")
+            raise CourseError(f"{path} has {value!r:.60} for {key!r}. Write {example}.")
 
 
 def _hint(path: Path, stored: Mapping[str, Any]) -> str:
@@ -286,7 +286,7 @@ def _hint(path: Path, stored: Mapping[str, Any]) -> str:
         return str(stored["hint"])
     if stored["name"] in known:
         return known[stored["name"]]
-    raise BankError(f"{path} has no hint, and its name is none of {sorted(known)}.")
+    raise CourseError(f"{path} has no hint, and its name is none of {sorted(known)}.")
 
 
 def _mutants(
@@ -303,17 +303,17 @@ def _mutants(
         also = tuple(about.get("also", ()))
         for id in also:
             if id not in mistakes:
-                raise BankError(f"{path} names the mistake {id!r}, but there is no {id}.toml.")
+                raise CourseError(f"{path} names the mistake {id!r}, but there is no {id}.toml.")
         for name in set(fails) - set(exercise.names):
-            raise BankError(f"{path} says that {name!r} fails, but there is no such check.")
+            raise CourseError(f"{path} says that {name!r} fails, but there is no such check.")
         try:
             body = solution.body(region).text
         except KeyError:
-            raise BankError(f"{path} is for the region {region!r}, which is not there.") from None
+            raise CourseError(f"{path} is for the region {region!r}, which is not there.") from None
         edits = tuple((old, new) for old, new in about.get("replace", ()))
         for old, new in edits:
             if body.count(old) != 1:
-                raise BankError(
+                raise CourseError(
                     f"{path} replaces {old!r}, which stands {body.count(old)} times in {region}; "
                     "it should stand there once."
                 )
@@ -335,14 +335,14 @@ def _require_no_markers(path: Path, region: str, body: str) -> None:
     except regions.RegionError:
         marked = True
     if marked:
-        raise BankError(
+        raise CourseError(
             f"{path} has the marker of a region, or what looks like one, in its plant for "
             f"{region}. The markers are there already: write only what goes between them."
         )
 
 
 def _require_python(path: Path, region: str, text: str) -> None:
-    """Raise BankError where the text that something was planted in is not Python any more."""
+    """Raise CourseError where the text that something was planted in is not Python any more."""
     source = without_magics(text)
     try:
         with warnings.catch_warnings():
@@ -350,7 +350,7 @@ def _require_python(path: Path, region: str, text: str) -> None:
             compile(source, f"<{path.name}>", "exec")
     except SyntaxError as error:
         quoted = f" near `{error.text.strip()}`" if error.text else ""
-        raise BankError(
+        raise CourseError(
             f"{path} plants in {region} what is not Python{quoted}: {error.msg}. Mend it; or, if "
             f"that is the mistake, give it one of the names {_NOT_PYTHON}."
         ) from None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from assignment.workspace.regions import ANSWER_STUB, Notebook, region_of, source_of
-from gradkit.course.declared import ConfigError
+from gradkit.course.instructor_tree import CourseError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read_questions(nb: Notebook, points: Mapping[str, int]) -> tuple[Question, .
         above = source_of(cell).strip() if cell["cell_type"] == "markdown" else ""
     if unknown := sorted(set(points) - {question.name for question in questions}):
         asked = ", ".join(question.name for question in questions) or "none"
-        raise ConfigError(
+        raise CourseError(
             f"[questions] has points for {', '.join(unknown)}, and the notebook has no such cell "
             f"for an answer. It has: {asked}."
         )

@@ -23,7 +23,7 @@ from assignment.workspace.starter import (
     write_manifest,
 )
 from gradkit.course.exercises import exercise_names, exercise_paths, read_starters
-from gradkit.course.instructor_tree import ReleaseError, list_files, read_text
+from gradkit.course.instructor_tree import CourseError, list_files, read_text
 
 STUDENTS_README = "docs/README-students.md"
 
@@ -43,7 +43,7 @@ def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dic
 
     Raises
     ------
-    ReleaseError
+    CourseError
         A file is missing, is a link, is not UTF-8, or its regions are not in order.
     """
     handed = {path for name in names for path in exercise_paths(name)}
@@ -70,7 +70,7 @@ def students_readme(text: str, names: Sequence[str], starter: str, about: Mappin
 
     Raises
     ------
-    ReleaseError
+    CourseError
         It asks for something that is not known here.
     """
     exercises = [load_exercise(name) for name in names]
@@ -90,7 +90,7 @@ def students_readme(text: str, names: Sequence[str], starter: str, about: Mappin
     try:
         return Template(text).substitute(values)
     except (KeyError, ValueError) as error:
-        raise ReleaseError(
+        raise CourseError(
             f"{STUDENTS_README} cannot be filled in ({error}). It may say "
             f"{', '.join(f'${name}' for name in values)}; a dollar sign is $$."
         ) from None
@@ -111,17 +111,17 @@ def starter_versions(project: Path, exercise: str) -> frozenset[str]:
 
 
 def _require_plain_names(paths: Iterable[str]) -> None:
-    """Raise ReleaseError for names that do not mean the same file on every computer."""
+    """Raise CourseError for names that do not mean the same file on every computer."""
     folded: dict[str, str] = {}
     for path in paths:
         if fault := path_fault(path):
-            raise ReleaseError(
+            raise CourseError(
                 f"{path} {fault}. Rename it, with letters from A to Z, digits, _, - and . only, or "
                 "move it away."
             )
         other = folded.setdefault(path.casefold(), path)
         if other != path:
-            raise ReleaseError(
+            raise CourseError(
                 f"{path} and {other} are one file for a computer that takes capital letters for "
                 "small ones. Rename one of them."
             )
@@ -135,7 +135,7 @@ def _for_students(path: str, text: str) -> str:
         if path.endswith(".ipynb"):
             return write_notebook(stub_cells(read_notebook(text, path), path))
     except RegionError as error:
-        raise ReleaseError(str(error)) from error
+        raise CourseError(str(error)) from error
     return text
 
 
@@ -144,7 +144,7 @@ def _declared_version(project: Path) -> str:
     path = "assignment/__init__.py"
     found = re.search(r'^__version__ = ("[\w.]+")$', read_text(project, path), re.MULTILINE)
     if not found:
-        raise ReleaseError(f'{path} does not say `__version__ = "1.0"` or the like. Add that line.')
+        raise CourseError(f'{path} does not say `__version__ = "1.0"` or the like. Add that line.')
     return str(ast.literal_eval(found[1]))
 
 

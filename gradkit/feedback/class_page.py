@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from assignment.checks.display import MARKS
 from assignment.checks.verdict import Status
-from gradkit.course.late_policy import how_long
+from gradkit.course.late_policy import format_lateness
 from gradkit.feedback.html import INK, as_svg, render, write
 from gradkit.feedback.student_page import FOLDER, pack, page_names, write_feedback
 from gradkit.gradebook.database import GradebookFolder
@@ -151,7 +151,7 @@ def _row(student_grade: StudentGrade, link: str) -> Row:
         f"{passed} of {len(student_grade.checks)} checks passed" if verdicts else "no checks",
         ahead[0].title if ahead and student_grade.result else "",
         tuple(dict.fromkeys(v.headline for v in verdicts if v.mistake)),
-        how_long(student_grade.late) if late else "",
+        format_lateness(student_grade.late) if late else "",
         "late" if late else student_grade.record.status,
     )
 

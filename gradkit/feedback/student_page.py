@@ -27,7 +27,7 @@ from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Check, Exercise
 from assignment.checks.differences import quantity, relative_error
 from assignment.checks.verdict import Status, Verdict
-from gradkit.course.late_policy import how_long
+from gradkit.course.late_policy import format_lateness
 from gradkit.course.questions import Question, is_answered
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, render, write
@@ -152,7 +152,7 @@ def page(
         passed=[line for line in lines if line.passed],
         plots=[plot for line in lines for plot in line.plots],
         questions=questions,
-        late=how_long(student_grade.late) if student_grade.late else "",
+        late=format_lateness(student_grade.late) if student_grade.late else "",
         due=class_grades.late.due,
         why=_why_ungraded(student_grade),
     )

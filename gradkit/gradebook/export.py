@@ -43,7 +43,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from gradkit.course.late_policy import how_long
+from gradkit.course.late_policy import format_lateness
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import GradebookFolder, SubmissionRecord
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, opened
@@ -153,7 +153,7 @@ def _gradebook(
                 record.status,
                 record.submission,
                 *(_number(points.get(name)) for name in names),
-                how_long(student_grade.late) if student_grade and student_grade.late else "",
+                format_lateness(student_grade.late) if student_grade and student_grade.late else "",
                 _number((student_grade and student_grade.deduction) or None),
                 " ".join(_notes(record, student_grade)),
             ]
@@ -545,7 +545,7 @@ def _comment(student_grade: StudentGrade) -> str:
     ]
     if student_grade.late:
         said.append(
-            f"Late by {how_long(student_grade.late)}: {_number(student_grade.deduction)} points less."
+            f"Late by {format_lateness(student_grade.late)}: {_number(student_grade.deduction)} points less."
         )
     return " ".join(said)
 
@@ -655,7 +655,7 @@ def _of_groups(submissions: Mapping[str, list[StudentGrade]], told: list[str]) -
 def _results(student_grade: StudentGrade) -> dict[str, Any]:
     """A student's results.json. The score in it counts, whatever the tests add up to."""
     late = (
-        f"Late by {how_long(student_grade.late)}: {_number(student_grade.deduction)} points less."
+        f"Late by {format_lateness(student_grade.late)}: {_number(student_grade.deduction)} points less."
     )
     return {
         "score": _plain(student_grade.score),

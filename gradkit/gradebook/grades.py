@@ -18,7 +18,7 @@ from assignment.workspace import regions
 from gradkit.autograder.version import kit_digest
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.config import read_config
-from gradkit.course.late_policy import LatePolicy, how_long
+from gradkit.course.late_policy import LatePolicy, format_lateness
 from gradkit.course.questions import Question, answer_digest, is_answered, read_questions
 from gradkit.course.starter import starter_files
 from gradkit.gradebook.database import (
@@ -145,7 +145,7 @@ def read_grades(database: GradebookDatabase, name: str, project: Path) -> ClassG
         The manifest is not what it should be.
     """
     exercise, starter = load_exercise(name), starter_files(project, [name])
-    config = read_config(project / "grading" / name / "exercise.toml")
+    config = read_config(project, name)
     nb = regions.read_notebook(starter[exercise.notebook].decode(), exercise.notebook)
     questions = read_questions(nb, config.questions)
     spec = spec_digest(name, project, starter)
@@ -190,7 +190,7 @@ class _Reading:
         earned = sum(item.points or 0.0 for item in checks + questions)
         maximum = sum(item.out_of for item in checks + questions)
         received = datetime.fromisoformat(record.received) if record.received else None
-        late = self.late.by(received)
+        late = self.late.lateness(received)
         deduction = self.late.deduction(received, earned, maximum)
         if result is not None:
             notes += self._about_time(record, late)
@@ -230,7 +230,7 @@ class _Reading:
     def _about_time(self, record: SubmissionRecord, late: timedelta) -> Iterator[str]:
         if late:
             by = "" if record.dated == "told" else ", by the time of its newest file"
-            yield f"Late by {how_long(late)}{by}."
+            yield f"Late by {format_lateness(late)}{by}."
         elif self.late.due and not record.received:
             yield "Nothing tells when it was handed in, so nothing was taken off for lateness."
 

@@ -34,11 +34,17 @@ from assignment.workspace.starter import (
 )
 from gradkit.course.answer_key import compute_answer_key, stale
 from gradkit.course.exercises import exercise_names, read_starters
-from gradkit.course.instructor_tree import FOLDERS, ReleaseError, find_file, list_files
+from gradkit.course.instructor_tree import FOLDERS, find_file, list_files
 from gradkit.course.mistakes import read_bank
 from gradkit.course.starter import AS_THEY_ARE, STUDENTS_README, starter_digest, starter_files
+from gradkit.errors import GradkitError
 from gradkit.release.github_classroom import IGNORED, WORKFLOW, classroom_files, is_as_built
 from gradkit.release.leaks import find_leaks
+
+
+class ReleaseError(GradkitError):
+    """Nothing can be released; the message names what is wrong and what to do."""
+
 
 # Of an autograder: where its own two files are in the tree, and where the tree is in its archive.
 AUTOGRADER = "gradkit/release/gradescope"

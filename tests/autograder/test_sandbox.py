@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from assignment import PROJECT
 from assignment.checks.check import RuleContext
@@ -41,11 +42,11 @@ from gradkit.autograder.sandbox import (
 )
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.worker_pool import work_folder
-from gradkit.course.config import LimitsOfTime
+from gradkit.course.config import Limits
 from tests.banks import BANK
 
 SECRET = 271828182845904523536028747135266249
-LIMITS = LimitsOfTime(check_seconds=2, cell_seconds=5, memory_mb=300, files_mb=32, processes=64)
+LIMITS = Limits(check_seconds=2, cell_seconds=5, memory_mb=300, files_mb=32, processes=64)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> GradingSpec
     for place in (folder, *folder.parents[:3]):
         place.chmod(0o755)  # pytest makes its folders for their owner only
     made = build_spec("softmax", PROJECT, SECRET, folder / "exam")
-    return replace(made, config=replace(made.config, limits=LIMITS))
+    return replace(made, config=structs.replace(made.config, limits=LIMITS))
 
 
 def solution(naive: str = "") -> bytes:
@@ -394,7 +395,7 @@ def test_no_readable_file_holds_a_solution_or_an_answer(spec: GradingSpec) -> No
         "            found += [path for secret in secrets if secret in content]\n"
         "found = f'{read > 1000} {found}'"
     )
-    patient = replace(spec.config, limits=replace(LIMITS, check_seconds=60))
+    patient = structs.replace(spec.config, limits=structs.replace(LIMITS, check_seconds=60))
     assert "True []" in sit(replace(spec, config=patient), solution(
         f"{program}\nraise RuntimeError(found)"), *CHECKS)["naive_loss"].quoted  # fmt: skip
 
@@ -600,7 +601,7 @@ def test_the_time_of_a_check_is_measured_outside(spec: GradingSpec) -> None:
         )
         + "\n",
     ).files[SOFTMAX]
-    patient = replace(spec.config, limits=replace(LIMITS, check_seconds=9))
+    patient = structs.replace(spec.config, limits=structs.replace(LIMITS, check_seconds=9))
     names = ("vectorized_loss", "vectorized_gradient", "vectorized_no_loops")
     verdicts = sit(replace(spec, config=patient), slow.encode(), *names)
     assert verdicts["vectorized_loss"].passed
@@ -736,7 +737,7 @@ def test_the_watchdog_looks_at_grandchildren(tmp_path: Path) -> None:
             deadline = time.monotonic() + 10
             while not list(descendants(process.pid)) and time.monotonic() < deadline:
                 time.sleep(0.05)
-            few = replace(place, limits=replace(place.limits, processes=0))
+            few = replace(place, limits=structs.replace(place.limits, processes=0))
             dog = Watchdog(process, few)
             dog.start()
             dog.join(timeout=10)

@@ -25,12 +25,11 @@ from assignment.checks.verdict import Status, Verdict
 from assignment.workspace import regions
 from gradkit.autograder.version import DECIDING
 from gradkit.course.config import read_config
-from gradkit.course.declared import ConfigError
 from gradkit.course.starter import starter_files
 from gradkit.gradebook.database import DatabaseError, GradebookDatabase, GradingResult, ResultKey
 from tests.banks import BANK
 
-POINTS = read_config(PROJECT / "grading" / "softmax" / "exercise.toml").questions
+POINTS = read_config(PROJECT, "softmax").questions
 SEED = "271828182845904523536"
 # 5 kills take half a minute; the 50 that a release is to survive are asked for by this variable.
 KILLS = int(os.environ.get("GRADKIT_KILLS", "5"))
@@ -434,35 +433,3 @@ def test_a_result_of_another_exam_or_kit_is_another_result(database: GradebookDa
 def test_the_ledger_is_written_in_wal_mode(database: GradebookDatabase) -> None:
     with contextlib.closing(sqlite3.connect(database.path)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-# --- the manifest --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (
-            "picures_per_batch = 5",
-            "unknown key 'picures_per_batch'. There are: pictures_per_batch",
-        ),
-        ("pictures_per_batch = -1", "pictures_per_batch = -1 is not a whole number from 0 on"),
-        ("pictures_per_batch = true", "True is not a whole number"),
-        ("[limits]\ncheck_seconds = -1", r"\[limits\]: check_seconds = -1 is not seconds"),
-        ("[limits]\ncheck_second = 1", r"\[limits\] has the unknown key 'check_second'"),
-        ("limits = 3", "limits = 3 is not a table"),
-        ("[bounds]\nLAST_LOSSES = 'x'", "is not a table of names with numbers"),
-        ("[bounds]\nLAST_LOSSES = nan", "is not a table of names with numbers"),
-        ("[parameters]\n'a b' = 1", "is not a table of names with numbers, texts, or lists"),
-        ("[parameters\n", "is not valid TOML"),
-    ],
-)
-def test_a_manifest_that_is_wrong_says_what_is_wanted(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "exercise.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match=said):
-        read_config(tmp_path / "exercise.toml")
-
-
-def test_a_missing_manifest_is_missed(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is missing: it says how the exercise is graded"):
-        read_config(tmp_path / "exercise.toml")

@@ -26,9 +26,8 @@ from assignment.workspace import regions
 from gradkit.autograder.sandbox import FIRST_FREE_UID
 from gradkit.batch import gradescope_run as gradescope
 from gradkit.course.config import read_config
-from gradkit.course.instructor_tree import ReleaseError
 from gradkit.course.starter import starter_files
-from gradkit.release.build import release
+from gradkit.release.build import ReleaseError, release
 from tests.banks import BANK
 
 ARCHIVE = "softmax-gradescope.zip"
@@ -366,7 +365,7 @@ def test_a_submission_has_no_more_memory_than_the_container_leaves_it(
     (tmp_path / "memory.max").write_text(f"{container}\n")
     places = (tmp_path / "memory.max", tmp_path / "not there")
     monkeypatch.setattr(gradescope, "CONTAINERS_MEMORY", places)
-    config = read_config(PROJECT / "grading" / "softmax" / "exercise.toml")
+    config = read_config(PROJECT, "softmax")
     assert gradescope._within_the_container(config).limits.memory_mb == submissions
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradkit.course.late_policy import LatePolicy, how_long
+from gradkit.course.late_policy import LatePolicy, format_lateness
 
 DUE = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 MAXIMUM = 110
@@ -35,7 +35,7 @@ def test_who_comes_later_never_loses_less(
 @given(policies, st.floats(0, 1), earnings)
 def test_within_the_grace_nothing_is_lost(late: LatePolicy, part: float, earned: float) -> None:
     received = DUE + part * timedelta(hours=late.grace_hours)
-    assert late.by(received) == timedelta(0)
+    assert late.lateness(received) == timedelta(0)
     assert late.deduction(received, earned, MAXIMUM) == 0
 
 
@@ -62,7 +62,7 @@ def test_without_a_due_date_or_a_policy_nothing_is_lost(
 
 @given(policies, earnings)
 def test_without_a_time_nothing_is_lost(late: LatePolicy, earned: float) -> None:
-    assert late.by(None) == timedelta(0)
+    assert late.lateness(None) == timedelta(0)
     assert late.deduction(None, earned, MAXIMUM) == 0
 
 
@@ -100,4 +100,4 @@ def test_an_offset_makes_no_difference() -> None:
     ],
 )
 def test_a_stretch_of_time_is_said_as_people_do(by: timedelta, said: str) -> None:
-    assert how_long(by) == said
+    assert format_lateness(by) == said

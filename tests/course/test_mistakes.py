@@ -14,9 +14,9 @@ from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge
 from gradkit.authoring import verify
 from gradkit.course.answer_key import build, compute_answer_key, stale
+from gradkit.course.instructor_tree import CourseError
 from gradkit.course.mistakes import (
     Bank,
-    BankError,
     Mutant,
     SourceTree,
     bank_paths,
@@ -112,7 +112,7 @@ HEAD = 'name = "n"\nhint = "h."\n'
 )
 def test_a_file_that_is_wrong_says_which_and_why(tree: Path, text: str, said: str) -> None:
     (mistakes(tree) / "wrong.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(BankError, match=r"wrong\.toml") as caught:
+    with pytest.raises(CourseError, match=r"wrong\.toml") as caught:
         read_bank(EXERCISE, tree)
     assert said in str(caught.value)
 
@@ -121,7 +121,7 @@ def test_a_variant_that_is_not_python_is_told(tree: Path) -> None:
     text = PLANT.replace('fails = ["predict"]\n', "").replace("y_pred = 0", "print 'hello'")
     (tree / "grading/softmax/variants/wrong.toml").write_text(text, encoding="utf-8")
     with pytest.raises(
-        BankError, match=r"variants/wrong\.toml plants in predict what is not Python"
+        CourseError, match=r"variants/wrong\.toml plants in predict what is not Python"
     ):
         read_bank(EXERCISE, tree)
 
@@ -134,7 +134,7 @@ def test_only_a_mistake_that_is_known_by_its_syntax_may_be_no_python(tree: Path)
         assert "wrong" in read_bank(EXERCISE, tree).mistakes
     path.write_text(f'name = "xrange"\n{text}', encoding="utf-8")
     with pytest.raises(
-        BankError, match=r"what is not Python near `print 'hello'`: .*'indentation'"
+        CourseError, match=r"what is not Python near `print 'hello'`: .*'indentation'"
     ):
         read_bank(EXERCISE, tree)
 
@@ -183,7 +183,7 @@ def test_a_file_that_is_in_both_folders_is_told(tree: Path, kind: str) -> None:
     own, shared = (tree / "grading" / name / kind for name in ("softmax", "linear"))
     first = min(shared.glob("*.toml"))
     shutil.copy(first, own)
-    with pytest.raises(BankError, match=r"have the same name\. Keep one\.") as caught:
+    with pytest.raises(CourseError, match=r"have the same name\. Keep one\.") as caught:
         read_bank(EXERCISE, tree)
     assert str(first) in str(caught.value)
     assert str(own / first.name) in str(caught.value)
@@ -192,7 +192,7 @@ def test_a_file_that_is_in_both_folders_is_told(tree: Path, kind: str) -> None:
 
 def test_a_shared_folder_that_is_not_there_is_told(tree: Path) -> None:
     edit(tree / "grading/softmax/exercise.toml", '["linear"]', '["linear", "cubic"]')
-    with pytest.raises(BankError, match=r"exercise\.toml shares 'cubic'; there is no .*cubic"):
+    with pytest.raises(CourseError, match=r"exercise\.toml shares 'cubic'; there is no .*cubic"):
         read_bank(EXERCISE, tree)
 
 
@@ -202,7 +202,7 @@ def test_shared_words_are_those_of_each_exercise_that_has_the_mistake(tree: Path
     for exercise in (EXERCISE, SVM):
         assert read_bank(exercise, tree).mistakes["mean_twice"].name == "twice the mean"
     edit(words, "[mean_twice]", "[mean_thrice]")
-    with pytest.raises(BankError, match=r"softmax/mistakes/mean_twice\.toml has no 'name'"):
+    with pytest.raises(CourseError, match=r"softmax/mistakes/mean_twice\.toml has no 'name'"):
         read_bank(EXERCISE, tree)
 
 
@@ -211,13 +211,13 @@ def test_words_in_two_places_are_told(tree: Path) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(f'hint = "h."\n{text}', encoding="utf-8")
     with pytest.raises(
-        BankError, match=r"mean_twice\.toml has a name or a hint, but .*descriptions\.toml"
+        CourseError, match=r"mean_twice\.toml has a name or a hint, but .*descriptions\.toml"
     ):
         read_bank(EXERCISE, tree)
     path.write_text(text, encoding="utf-8")
     own = tree / "grading/softmax/descriptions.toml"
     own.write_text(f"[mean_twice]\n{HEAD}", encoding="utf-8")
-    with pytest.raises(BankError, match=r"both have words for 'mean_twice'\. Keep one\."):
+    with pytest.raises(CourseError, match=r"both have words for 'mean_twice'\. Keep one\."):
         read_bank(EXERCISE, tree)
 
 
@@ -233,7 +233,7 @@ def test_words_in_two_places_are_told(tree: Path) -> None:
 def test_a_file_of_words_that_is_wrong_is_told(tree: Path, text: str, said: str) -> None:
     path = tree / "grading/softmax/descriptions.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(BankError, match=r"softmax/descriptions\.toml") as caught:
+    with pytest.raises(CourseError, match=r"softmax/descriptions\.toml") as caught:
         read_bank(EXERCISE, tree)
     assert said in str(caught.value)
 

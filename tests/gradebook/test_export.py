@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from assignment import PROJECT
 from assignment.checks.check import Outcome
@@ -115,8 +116,9 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
     """Says in the manifest's place what questions are worth and what lateness costs: nothing."""
 
     def declare(**values: Any) -> None:
-        def read(path: Path) -> ExerciseConfig:
-            return replace(read_config(path), **{"questions": {}, "late": LatePolicy(), **values})
+        def read(project: Path, name: str) -> ExerciseConfig:
+            config = read_config(project, name)
+            return structs.replace(config, **{"questions": {}, "late": LatePolicy(), **values})
 
         monkeypatch.setattr("gradkit.gradebook.grades.read_config", read)
 

@@ -20,10 +20,9 @@ from assignment.checks.softmax import EXERCISE
 from assignment.workspace.regions import read_notebook
 from assignment.workspace.starter import STARTER_MANIFEST, read_manifest, read_zip
 from gradkit.course.exercises import STARTERS, exercise_names
-from gradkit.course.instructor_tree import ReleaseError
-from gradkit.course.mistakes import BankError
+from gradkit.course.instructor_tree import CourseError
 from gradkit.course.starter import starter_files
-from gradkit.release.build import release
+from gradkit.release.build import ReleaseError, release
 from gradkit.release.leaks import find_leaks, find_secrets, squeeze
 
 NAME = "softmax-starter"
@@ -634,7 +633,7 @@ def test_a_line_of_a_cell_below_a_misplaced_end_is_a_leak(tree: Path) -> None:
 
     change_cell(tree, "tuning", move)
     # A mistake of the bank replaces that line, and does not find it any more.
-    with pytest.raises(BankError, match="which stands 0 times in tuning"):
+    with pytest.raises(CourseError, match="which stands 0 times in tuning"):
         release(tree, tree / "dist")
 
 

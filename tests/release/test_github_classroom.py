@@ -16,9 +16,8 @@ from assignment.checks.check import Exercise
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
-from gradkit.course.instructor_tree import ReleaseError
 from gradkit.course.starter import starter_files
-from gradkit.release.build import release, zipped
+from gradkit.release.build import ReleaseError, release, zipped
 from gradkit.release.github_classroom import IGNORED, WORKFLOW, classroom_files, is_as_built
 
 NAME = "softmax-starter-github"
