@@ -26,7 +26,7 @@ def torch_training(torch: Any, X: Any, y: Any) -> Any:
 
     def steps() -> None:
         for _ in range(STEPS):
-            drawn = torch.randint(NUM_TRAIN, (BATCH,))
+            drawn = torch.randint(len(X_t), (BATCH,))
             W_t.grad = None
             loss = torch.nn.functional.cross_entropy(X_t[drawn] @ W_t, y_t[drawn])
             loss = loss + 0.5 * REG * torch.sum(W_t * W_t)
@@ -41,15 +41,16 @@ def torch_training(torch: Any, X: Any, y: Any) -> Any:
 def main(arguments: Sequence[str] | None = None) -> None:
     quick = parser(__doc__).parse_args(arguments).quick
     rng = np.random.default_rng(0)
-    X = 60 * rng.standard_normal((NUM_TRAIN, DIM), np.float32)
-    y = rng.integers(CLASSES, size=NUM_TRAIN)
+    num_train = BATCH if quick else NUM_TRAIN
+    X = 60 * rng.standard_normal((num_train, DIM), np.float32)
+    y = rng.integers(CLASSES, size=num_train)
     model = Softmax()
     W = (1e-4 * rng.standard_normal((DIM, CLASSES))).astype(np.float32)
     S = rng.standard_normal((BATCH, CLASSES), np.float32)
 
     def bare() -> None:
         for _ in range(STEPS):
-            batch = X[rng.integers(NUM_TRAIN, size=BATCH)]
+            batch = X[rng.integers(num_train, size=BATCH)]
             batch @ W
             batch.T @ S
 

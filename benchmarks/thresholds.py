@@ -1,11 +1,11 @@
-"""The spread that the bounds in `assignment/checks/EXERCISE.py` come from.
+"""Measure the spread from which the bounds in `assignment/checks/EXERCISE.py` come.
 
     python -m benchmarks.thresholds EXERCISE [--seeds 200] [--processes 2] [--graded | FOLDER]
 
-Runs the notebook of an exercise once a seed, without its plots, and takes down the numbers that its
-checks judge. Without a folder a stand-in is drawn from each seed; with one, the seed changes only
-the development set, the first weights and the batches. With --graded the parameters are those of
-grading, and classifiers are judged on unseen pictures, as for the bounds in
+Runs an exercise's notebook once for each seed, without its plots, and records the numbers that its
+checks judge. Without FOLDER, synthetic images are drawn from each seed; with it, the seed changes
+only the development set, the first weights and the batches. With --graded, and with --quick, it
+uses the parameters of grading and judges classifiers on unseen images, as for the bounds in
 `grading/EXERCISE/exercise.toml`.
 
 A bound at 5.2 sample standard deviations from the mean is passed by 9,999 of 10,000 correct runs,
@@ -14,11 +14,9 @@ Statistics, section 2-5.2); from 200 runs 4.1 would do, and 5.2 leaves room for 
 normal. Errors of gradients spread over orders of magnitude: theirs is the spread of the logarithm.
 """
 
-import argparse
 import json
-import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib import import_module
@@ -32,6 +30,7 @@ from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import load_exercise
 from assignment.checks.linear import Losses, accuracy
 from assignment.cifar10.synthetic import write_batches
+from benchmarks.timing import parser
 from gradkit.authoring.notebook_outputs import printed, role, run, set_parameters
 from gradkit.authoring.verify import run_notebook
 from gradkit.autograder.spec import build_spec
@@ -39,7 +38,7 @@ from gradkit.course.mistakes import read_bank
 
 DEVIATIONS = 5.2
 
-# After which cell of a notebook which number is taken down.
+# The number that is recorded after each of these cells of a notebook.
 PROBES = {
     "loss-naive": {"initial loss": "loss_naive"},
     "gradient-check": {"log10 gradient error": "np.log10(max(errors.values()))"},
@@ -53,7 +52,7 @@ PROBES = {
 
 
 def measure(seed: int, name: str, folder: Path | None) -> dict[str, float]:
-    """Run an exercise's notebook for one seed, and return the numbers of `PROBES`."""
+    """Run an exercise's notebook with one seed and return the numbers of `PROBES`."""
     path = PROJECT / load_exercise(name).notebook
     nb = nbformat.read(path, as_version=4)
     nb.cells = [cell for cell in nb.cells if role(cell) != "display" or cell.id in PROBES]
@@ -72,7 +71,7 @@ def measure(seed: int, name: str, folder: Path | None) -> dict[str, float]:
 
 
 def measure_graded(seed: int, name: str) -> dict[str, float]:
-    """Run the solution as it is graded with this secret seed, and return what its bounds judge."""
+    """Run the solution as in grading with this secret seed and return the numbers under bounds."""
     exercise = load_exercise(name)
     losses: Losses = import_module(f"assignment.checks.{name}").LOSSES
     bank = read_bank(exercise, PROJECT)
@@ -93,7 +92,7 @@ def measure_graded(seed: int, name: str) -> dict[str, float]:
 
 
 def summary(runs: list[dict[str, float]]) -> Iterator[str]:
-    """Mean, spread and the bounds on either side, a line for each number."""
+    """Yield a table: mean, deviation, range and both bounds of each number."""
     yield f"{'':28s}    mean       sd     lowest   highest    mean-5.2sd mean+5.2sd"
     for name in runs[0]:
         values = np.array([run[name] for run in runs])
@@ -105,22 +104,22 @@ def summary(runs: list[dict[str, float]]) -> Iterator[str]:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("exercise", help="its name, as in softmax")
-    parser.add_argument("folder", nargs="?", type=Path, help="CIFAR-10's batches")
-    parser.add_argument("--seeds", type=int, default=200, help="how many runs (200)")
-    parser.add_argument("--processes", type=int, default=2, help="how many at once (2)")
-    parser.add_argument("--graded", action="store_true", help="with the parameters of grading")
-    options = parser.parse_args()
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # kernels side by side would fight over the cores
-    folder = options.folder and options.folder.resolve()
-    work = partial(measure, name=options.exercise, folder=folder)
-    if options.graded:
-        work = partial(measure_graded, name=options.exercise)
-    with ProcessPoolExecutor(options.processes) as pool:
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("exercise", help="name of an exercise, such as softmax")
+    options.add_argument("folder", nargs="?", type=Path, help="folder of CIFAR-10's batches")
+    options.add_argument("--seeds", type=int, default=200, help="number of runs (default: 200)")
+    options.add_argument("--processes", type=int, default=2, help="runs in parallel (default: 2)")
+    options.add_argument("--graded", action="store_true", help="use the parameters of grading")
+    chosen = options.parse_args(arguments)
+    run_one = partial(
+        measure, name=chosen.exercise, folder=chosen.folder and chosen.folder.resolve()
+    )
+    if chosen.graded or chosen.quick:
+        run_one = partial(measure_graded, name=chosen.exercise)
+    with ProcessPoolExecutor(1 if chosen.quick else chosen.processes) as pool:
         runs = []
-        for result in pool.map(work, range(options.seeds)):
+        for result in pool.map(run_one, range(2 if chosen.quick else chosen.seeds)):
             runs.append(result)
             print(json.dumps(result), flush=True)
     print("\n".join(summary(runs)))

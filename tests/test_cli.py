@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
-from assignment import PROJECT
+from assignment import PROJECT, __version__
 from gradkit.authoring.demo import LEAST, spread, write_submissions
+from gradkit.cli import COMMANDS, cli, main
 
 
 @pytest.fixture
@@ -105,18 +107,87 @@ def test_a_demo_of_a_solution_that_is_wrong_says_so_and_fails(tree: Path) -> Non
     assert "Traceback (most recent call last)" not in ran.stderr
 
 
-def test_storing_outputs_leaves_the_notebook_alone_when_it_fails(tree: Path) -> None:
+def test_run_notebooks_leaves_a_notebook_alone_that_fails(tree: Path) -> None:
     notebook = tree / "notebooks" / "softmax.ipynb"
     before = notebook.read_bytes()
     (tree / "assignment" / "classifiers" / "softmax.py").write_text("raise SystemError('broken')\n")
-    ran = gradkit(tree, "store-outputs")
+    ran = gradkit(tree, "run-notebooks")
     assert ran.returncode == 1
     assert "broken" in ran.stderr
     assert notebook.read_bytes() == before
 
 
-@pytest.mark.parametrize("arguments", [(), ("unknown",), ("demo", "--jobs", "0")])
-def test_wrong_usage_exits_2(tree: Path, arguments: tuple[str, ...]) -> None:
-    ran = gradkit(tree, *arguments)
-    assert ran.returncode == 2
-    assert "usage: python -m gradkit" in ran.stderr
+# --- the command line ----------------------------------------------------------------------------
+
+
+def test_help_lists_every_command_under_its_users(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sorted(cli.commands) == sorted(name for names in COMMANDS.values() for name in names)
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for title, names in COMMANDS.items():
+        below = printed.partition(f"{title}:")[2].split("\n\n")[0]
+        assert all(f"\n  {name} " in below for name in names), title
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_a_command_describes_itself_and_each_option(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--help"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    command = cli.commands[name]
+    assert " ".join(str(command.help).split()) in printed
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help and " ".join(option.help.split()) in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Usage: gradkit [OPTIONS] COMMAND"),
+        (["gradde"], "Did you mean one of: 'grade'"),
+        (["demo", "--jobs", "0"], "'--jobs': 0 is not in the range x>=1"),
+        (["grade"], "Missing argument 'SUBMISSIONS'"),
+        (["grade", "x", "--seed", "12"], "'12' is not a whole number from 2^64 to 2^128"),
+        (["grade", "x", "--jobs", "2", "--scheduler", "tcp://h:1"], "exclude each other"),
+        (["export", "--format", "excel"], "'excel' is not one of"),
+    ],
+)
+def test_wrong_usage_is_explained_with_status_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err + printed.out
+
+
+def test_an_unknown_exercise_is_an_error_that_names_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--exercise", "knm"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "error: Name one of the exercises with --exercise: softmax, svm.\n"
+    )
+
+
+def test_a_reader_that_closes_its_pipe_gets_no_traceback() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "gradkit", "--help"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()  # as `head` does, only earlier
+        assert process.stderr.read() == ""
+
+
+def test_the_installed_command_is_this_one() -> None:
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("gradkit"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == f"gradkit {__version__}\n"
