@@ -11,7 +11,8 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -57,3 +58,22 @@ def shown(text: str, most: int = 80) -> str:
     """Return a text on one line of at most `most` characters, the unprintable ones escaped."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: 2 * most])
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def shown_names(
+    names: Sequence[str], separator: str = ", ", most: int = 80, most_names: int = 3
+) -> str:
+    """Return the first names as `shown`, and the number of the others: "a, b, c and 2 more"."""
+    listed = separator.join(shown(name, most) for name in names[:most_names])
+    more = len(names) - most_names
+    return f"{listed} and {more:,} more" if more > 0 else listed
+
+
+def distinct(text: str, most: int) -> str:
+    """Return a printable name of at most `most` characters, another one for another text."""
+    text = unicodedata.normalize("NFC", text)
+    clean = shown(text, 2 * most).strip()
+    if clean == text and len(clean) <= most:
+        return clean
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{clean[: most - len(digest) - 1]}~{digest}"

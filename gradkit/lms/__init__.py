@@ -1,0 +1,65 @@
+"""Learning platforms: one file each, which is all that has to be added for another platform.
+
+a name in the class's folder            -> parse_platform_name   -> its parts
+a roster, or the platform's own list    -> read_student_list     -> students
+final scores                            -> export_scores         -> a text that it imports
+a submission's name                     -> feedback_name         -> the name of a page to upload
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gradkit.lms import canvas, gradescope, moodle
+from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform
+from gradkit.lms.tables import (
+    StudentList,
+    checked_students,
+    read_table,
+    roster_students,
+    student_id,
+)
+
+PLATFORMS: tuple[Platform, ...] = (canvas.PLATFORM, moodle.PLATFORM, gradescope.PLATFORM)
+
+
+def parse_platform_name(name: str) -> ParsedName | None:
+    """Return the parts of a name that a platform gave, else None."""
+    for platform in PLATFORMS:
+        if parsed := platform.parse_name(name):
+            return replace(parsed, student=student_id(parsed.student), platform=platform)
+    return None
+
+
+def feedback_name(submission: str, page: str) -> str:
+    """Return the name under which the submission's platform takes a page; else the page's own."""
+    parsed = parse_platform_name(submission)
+    return parsed.platform.feedback_name(submission, page) if parsed and parsed.platform else page
+
+
+def read_student_list(path: Path, platform: Platform | None = None) -> StudentList:
+    """Read a roster, or the list of students that a platform exports.
+
+    Raises
+    ------
+    RosterError
+        It cannot be read, lacks the column that it must have, or has two students of one id.
+    """
+    column = platform.list_column if platform else Platform.list_column
+    advice = platform.list_advice if platform else Platform.list_advice
+    table = read_table(path, column, advice)
+    for each in PLATFORMS:
+        if each.list_column == column and (students := each.read_students(table)) is not None:
+            return checked_students(table, students)
+    return checked_students(table, roster_students(table))
+
+
+def export_scores(
+    platform: Platform,
+    assignment: Assignment,
+    scores: Sequence[FinalScore],
+    roster: Path | None = None,
+) -> Export:
+    """Return final scores as the platform imports them; raise RosterError for an unfit roster."""
+    students = read_student_list(roster, platform) if roster else None
+    return platform.export_scores(assignment, scores, students)

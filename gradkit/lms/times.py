@@ -1,0 +1,40 @@
+"""Times in texts that people and platforms write, such as `2026-03-01 23-59-10` in a file name."""
+
+import re
+from datetime import UTC, datetime
+
+_TIME = re.compile(
+    r"(?<!\d)(?P<year>20\d\d)(?P<dash>[-_.]?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)"
+    r"(?:[T _.-]+(?P<hour>\d\d)[-_:.h]?(?P<minute>\d\d)(?:[-_:.m]?(?P<second>\d\d)(?:[.,]\d+)?)?"
+    r" ?(?P<zone>Z|UTC|[+-]\d\d:\d\d)?)?(?!\d)"
+)
+
+
+def find_time(text: str) -> tuple[datetime, int, int] | None:
+    """Return the first time in a text, as UTC unless it names a zone, with its start and end."""
+    for match in _TIME.finditer(text):
+        if time := _time_of(match):
+            return time, match.start(), match.end()
+    return None
+
+
+def _time_of(match: re.Match[str]) -> datetime | None:
+    # Eight digits alone, or with four more, are as likely to be a student's number.
+    if not match["dash"] and not match["second"]:
+        return None
+    date = f"{match['year']}-{match['month']}-{match['day']}"
+    time = f"{match['hour'] or '00'}:{match['minute'] or '00'}:{match['second'] or '00'}"
+    zone = "+00:00" if match["zone"] in ("Z", "UTC", None) else match["zone"]
+    try:
+        return datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_time(text: str) -> datetime:
+    """Return an ISO 8601 time, as UTC unless it has an offset; raise ValueError for anything else,
+    a date without a time included."""
+    if len(text) <= len("2026-03-01"):
+        raise ValueError("a date without a time")
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
