@@ -32,9 +32,9 @@ from gradkit.course.questions import Question, is_answered
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, render, write
 from gradkit.feedback.redact import redact_for_student
-from gradkit.gradebook import export as exports
 from gradkit.gradebook.database import GradebookDatabase, GradingResult
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade
+from gradkit.lms import feedback_name
 
 FOLDER = "feedback"
 ZIP = "feedback.zip"
@@ -132,7 +132,7 @@ def pack(class_grades: ClassGrades, out: Path) -> Path:
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
         for student_grade in class_grades.student_grades:
             name = names[student_grade.student]
-            archive.write(out / FOLDER / name, exports.upload_name(student_grade.record, name))
+            archive.write(out / FOLDER / name, feedback_name(student_grade.record.submission, name))
     unfinished.replace(path)
     return path
 
