@@ -126,6 +126,27 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str =
     return figure
 
 
+def class_templates(W: FloatArray | None, class_names: Sequence[str]) -> dict[str, FloatArray]:
+    """Return the weights of each class as a picture, by the class's name.
+
+    Each is a (32, 32, 3) float array from 0 to 1 on its own scale, with 0.5, grey, for no weight.
+    `plot_templates` describes the parameters.
+    """
+    pixels = int(np.prod(IMAGE_SHAPE))
+    if W is None:
+        raise ValueError("There are no weights to show yet: train a classifier first.")
+    if W.ndim != 2 or W.shape[0] not in (pixels, pixels + 1) or W.shape[1] != len(class_names):
+        raise ValueError(
+            f"W has shape {W.shape}, but templates of {len(class_names)} classes need "
+            f"({pixels}, {len(class_names)}), or one row more for the bias."
+        )
+    templates = np.moveaxis(W[:pixels].reshape(*IMAGE_SHAPE, -1), -1, 0)
+    return {
+        name: 0.5 + 0.5 * template / (np.abs(template).max() or 1.0)
+        for name, template in zip(class_names, templates, strict=True)
+    }
+
+
 def plot_templates(
     W: FloatArray | None, class_names: Sequence[str], title: str = "Templates", source: str = ""
 ) -> Figure:
@@ -141,33 +162,12 @@ def plot_templates(
     source : str
         What the weights were learnt from.
     """
-    pixels = int(np.prod(IMAGE_SHAPE))
-    if W is None:
-        raise ValueError("There are no weights to show yet: train a classifier first.")
-    if W.ndim != 2 or W.shape[0] not in (pixels, pixels + 1) or W.shape[1] != len(class_names):
-        raise ValueError(
-            f"W has shape {W.shape}, but templates of {len(class_names)} classes need "
-            f"({pixels}, {len(class_names)}), or one row more for the bias."
-        )
-    templates = W[:pixels].reshape(*IMAGE_SHAPE, -1)
+    templates = class_templates(W, class_names)
     rows = -(-len(class_names) // 5)
-    # One pair of axes in units of pixels: ten pairs would take three times as long to draw.
-    width, height = 5 * 34, 14 + 38 * rows
-    figure = Figure(figsize=(9, 9 * height / width))
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    for c, name in enumerate(class_names):
-        template = templates[..., c]
-        # Each on its own scale, its zero in the middle: grey says that a pixel does not matter.
-        largest = np.abs(template).max() or 1.0
-        left, top = 34 * (c % 5) + 1, 38 * (c // 5) + 14
-        axes.imshow(
-            0.5 + 0.5 * template / largest,
-            extent=(left, left + 32, top + 32, top),
-            interpolation="none",
-        )
-        axes.text(left + 16, top - 1.5, name, ha="center", fontsize=10)
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
+    figure, axes = _grid(rows, 5, width=9, height=2.0 * rows + 0.8)
+    for panel, (name, template) in zip(axes.flat, templates.items(), strict=False):
+        panel.imshow(template, interpolation="nearest")
+        panel.set_title(name, fontsize=10)
     figure.suptitle(_titled(f"{title}: the weights of each class (grey: no weight)", source))
     return figure
 
