@@ -21,9 +21,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,7 @@ from benchmarks.grading import make_class, solved_cells
 from gradkit.autograder.spec import GradingSpec
 from gradkit.batch.dask_pool import DaskPool, grade_one
 from gradkit.batch.grade_class import Request, grade_class
-from gradkit.batch.worker_pool import Worker, WorkerPool, graded
+from gradkit.batch.worker_pool import ProcessPool, WorkerPool
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import DATABASE_NAME
@@ -47,7 +45,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def once(grade_it: Callable[..., Any], files: Any, cells: Any) -> Any:
-    """What comes of a work, which is graded at the first time."""
+    """Grade a submission the first time, and return the same answer from then on."""
     key = repr((files, cells))
     with _ONE_AT_A_TIME:
         if key not in _ANSWERS:
@@ -55,49 +53,30 @@ def once(grade_it: Callable[..., Any], files: Any, cells: Any) -> Any:
     return _ANSWERS[key]
 
 
-def answer_of_a_worker(token: str, files: Any, cells: Any) -> Any:
-    """What a cluster's worker answers: what it found when it graded that work."""
-    return once(partial(grade_one, token), files, cells)
+def answer_of_a_worker(token: str, files: Any, cells: Any, alone: bool) -> Any:
+    """Answer in a cluster's worker, which grades each submission once."""
+    return once(lambda *_: grade_one(token, files, cells, alone), files, cells)
 
 
 class Simulated(DaskPool):
     """A cluster whose workers answer at once."""
 
-    work = staticmethod(answer_of_a_worker)
+    grade_one = staticmethod(answer_of_a_worker)
 
 
-class Threads(WorkerPool):
-    """Two workers in this process, who answer at once."""
+class Threads(ProcessPool):
+    """Two workers of this machine that answer at once."""
 
-    def __init__(self, spec: GradingSpec, request: Request) -> None:
-        self.spec, self.request = spec, request
-        self.pools = [ThreadPoolExecutor(1) for _ in range(2)]
-        self.two = [
-            Worker(str(number), "", partial(pool.submit, self.answer))  # type: ignore[call-arg]
-            for number, pool in enumerate(self.pools)
-        ]
-
-    def answer(self, files: Any, cells: Any) -> Any:
-        grade_it = partial(graded, self.spec, isolation=self.request.isolation)
-        return once(grade_it, files, cells)
-
-    def workers(self) -> Collection[Worker]:
-        return self.two
-
-    def end(self, worker: Worker) -> None:
-        raise NotImplementedError  # they never end
-
-    def close(self) -> None:
-        for pool in self.pools:
-            pool.shutdown()
+    def grade_one(self, files: Any, cells: Any) -> Any:
+        return once(super().grade_one, files, cells)
 
 
 def open_pool(
-    request: Request, spec: GradingSpec, kit: str, say: Callable[[str], None], _: Path
+    request: Request, spec: GradingSpec, say: Callable[[str], None], folder: Path
 ) -> WorkerPool:
     if request.scheduler is None:
-        return Threads(spec, request)
-    return Simulated(request.scheduler, spec, kit, request.isolation, say)
+        return Threads(2, spec, request.isolation, folder)
+    return Simulated(request.scheduler, spec, request.isolation, say)
 
 
 def grade(request: Request) -> None:

@@ -1,184 +1,178 @@
-"""Workers of a Dask cluster: `python -m gradkit grade ... --scheduler tcp://HOST:PORT`.
+"""The worker pool of a Dask cluster: `gradkit grade ... --scheduler tcp://HOST:PORT`.
 
-    Cluster    in the grader's process: who is there, who is refused, and who is gone
-    get_ready  in a worker's: what it needs to grade for an exam, once
-    grade_one  in a worker's: one work
+    DaskPool         in the grader: hands tasks to Dask, which picks the workers and tries again
+    GradingPlugin    in each worker, present and future: compares versions, tests the sandbox, and
+                     starts one grader process for each of the worker's threads
+    CleanupPlugin    in the scheduler: removes the grading plugin when the grader is gone
 
-A worker is given an exam's name, seed and answers, and makes the rest of it from its own checkout,
-which must be of the same version as the grader's, and so must Python and numpy: then a work comes
-to the same verdicts wherever it is graded. Each work goes to one worker by its address, since a
-work that ends its worker has to be known from those that were only beside it.
+A worker gets the name of the exercise, the secret seed and the answer key, and builds the grading
+spec from its own checkout. Checkout, Python and numpy must be of the grader's versions, so that a
+submission gets the same verdict on any machine. A worker that is ready offers the job's resource,
+which each task asks for: a worker that is refused gets no task of this grader, and keeps those of
+others.
 
-Whoever can speak with scheduler or workers can run code there and read the exam's seed. So their
-network has to be closed to others, or to be Dask's TLS.
+Whoever can connect to the scheduler or a worker can run code there and read the seed: their network
+must be closed to others, or use Dask's TLS.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import platform
-import tempfile
-import threading
+import multiprocessing
+import socket
+import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Future, wait
-from dataclasses import dataclass
-from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import cloudpickle  # type: ignore[import-untyped]
+import dask
+from distributed import Client, Lock, SchedulerPlugin, Security, WorkerPlugin
+from distributed import get_worker as current_worker
+from distributed.comm.core import connect
 
 from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
-from gradkit.batch.worker_pool import NotReady, Worker, WorkerPool, graded, work_folder
+from gradkit.batch.worker_pool import POLL_INTERVAL, ProcessPool, Task, WorkerPool, run_folder
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError
+from gradkit.files import content_digest
+from gradkit.gradebook.database import software_versions
 
-CONNECT_SECONDS = 10.0  # to the scheduler, at first and when the connection was lost
-READY_SECONDS = 180.0  # that a worker may take to get ready
-PATIENCE = 300.0  # seconds without any worker
-MAX_EXAMS = 4  # that a worker keeps, for as many graders at a time
+if TYPE_CHECKING:
+    from gradkit.autograder.grade_submission import GradedSubmission
+
+CONNECT_TIMEOUT = 10.0  # seconds to reach the scheduler, at first and after a lost connection
+WORKER_TIMEOUT = 300.0  # seconds without a worker that is ready
 
 JobSpec = dict[str, Any]
 
 
 class ClusterError(GradkitError):
-    """The cluster cannot be used, or no longer; the text says why, and what to do."""
+    """A cluster that cannot be used, or no longer."""
 
 
 # --- in a worker ---------------------------------------------------------------------------------
 
 
-def make_job_spec(spec: GradingSpec, kit: str, isolation: Isolation) -> JobSpec:
-    """What a worker has to know to grade for an exam: plain data, which any version can read."""
-    job_spec = {
+def _source_digest() -> str:
+    paths = [path for name in ("assignment", "gradkit") for path in (PROJECT / name).rglob("*.py")]
+    return content_digest({str(path): path.read_bytes() for path in paths})
+
+
+_SOURCE_AT_START = _source_digest()  # a process does not notice that its files have changed
+
+
+def make_job_spec(spec: GradingSpec, isolation: Isolation) -> JobSpec:
+    """Return all that a worker needs to grade, as plain data that any version can read."""
+    return {
+        "token": f"gradkit-{uuid.uuid4().hex}",  # names the job for those who must not know it
         "exercise": spec.exercise.name,
         "secret": spec.secret,
-        "answers": spec.answer_key.to_json(),
-        "enclosure": isolation.value,
-        "exam": spec.digest,
-        "gradkit": kit,
-        "Python": platform.python_version(),
-        "numpy": np.__version__,
+        "answer_key": spec.answer_key.to_json(),
+        "isolation": isolation.value,
+        "versions": {**software_versions(), "kit": kit_digest(), "exercise": spec.digest},
     }
-    # For whoever may not know the secret: it says of which bundle a work is.
-    return {**job_spec, "token": hashlib.sha256(repr(job_spec).encode()).hexdigest()}
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What a worker keeps of an exam; closing it removes its folder."""
-
-    spec: GradingSpec
-    isolation: Isolation
-    folder: Path
-    closing: contextlib.ExitStack
-
-
-def _code() -> str:
-    """What tells whether a file of the kit has changed, which a process that runs does not see."""
-    sha256 = hashlib.sha256()
-    for folder in ("assignment", "gradkit"):
-        for path in sorted((PROJECT / folder).rglob("*.py")):
-            sha256.update(path.read_bytes())
-    return sha256.hexdigest()
-
-
-_CODE = _code()
-_KNOWN: dict[str, _Known] = {}  # by their bundles' tokens
-_ONE_AT_A_TIME = threading.Lock()  # pytest, and the time that is measured, are the process's own
-
-
-def get_ready(job_spec: JobSpec) -> str:
-    """Make this process ready for an exam; why it cannot be, or nothing."""
-    here = {
-        "Python": platform.python_version(),
-        "numpy": np.__version__,
-        "gradkit": kit_digest(),
-    }
-    for name, version in here.items():
-        if version != job_spec[name]:
-            return f"it has {name} {version}, and the grader {job_spec[name]}"
-    if _code() != _CODE:
-        return "its checkout has changed since it was started; start it again"
-    with _ONE_AT_A_TIME:
-        try:
-            return "" if job_spec["token"] in _KNOWN else _learn(job_spec)
-        except GradkitError as error:
-            return str(error).rstrip(".")
-
-
-def _learn(job_spec: JobSpec) -> str:
-    name, isolation = job_spec["exercise"], Isolation(job_spec["enclosure"])
-    digest = spec_digest(name, PROJECT, starter_files(PROJECT, [name]))
-    if digest != job_spec["exam"]:
-        return f"its {name} exercise is of version {digest}, and the grader's of {job_spec['exam']}"
-    if isolation is not Isolation.NONE:
-        self_test(isolation)
-    while len(_KNOWN) >= MAX_EXAMS:
-        _KNOWN.pop(next(iter(_KNOWN))).closing.close()
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(work_folder())
-        answer_key = AnswerKey.from_json(job_spec["answers"])
-        spec = build_spec(name, PROJECT, job_spec["secret"], folder, answer_key)
-        import gradkit.autograder.grade_submission  # noqa: F401  which takes a second, once
-
-        _KNOWN[job_spec["token"]] = _Known(spec, isolation, folder, stack.pop_all())
-    return ""
-
-
-def grade_one(token: str, files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
-    """Grade a work for the exam with this token.
+def check_worker(job_spec: JobSpec) -> None:
+    """Check that this process can grade for a job.
 
     Raises
     ------
-    NotReady
-        This process knows no such exam.
+    GradkitError
+        A version differs, or the sandbox's self-test fails.
     """
-    with _ONE_AT_A_TIME:
-        if token not in _KNOWN:
-            raise NotReady(token)
-        known = _KNOWN[token]
-        with _temporary_files_in(known.folder):
-            return graded(known.spec, files, cells, known.isolation)
+    if _source_digest() != _SOURCE_AT_START:
+        raise ClusterError("its checkout has changed since it was started; start it again")
+    name = job_spec["exercise"]
+    digest = spec_digest(name, PROJECT, starter_files(PROJECT, [name]))
+    own = {**software_versions(), "kit": kit_digest(), "exercise": digest}
+    for part, version in job_spec["versions"].items():
+        if own[part] != version:
+            raise ClusterError(f"it has {part} {own[part]}, and the grader {version}")
+    if Isolation(job_spec["isolation"]) is not Isolation.NONE:
+        self_test(Isolation(job_spec["isolation"]))
 
 
-def leave(job_spec: JobSpec) -> None:
-    """Forget an exam."""
-    with _ONE_AT_A_TIME:
-        if job_spec["token"] in _KNOWN:
-            _KNOWN.pop(job_spec["token"]).closing.close()
+def open_processes(job_spec: JobSpec, jobs: int, stack: contextlib.ExitStack) -> ProcessPool:
+    """Start grader processes in this worker; closing the stack ends them and removes their files.
+
+    Raises
+    ------
+    GradkitError
+        This worker cannot grade for this job.
+    """
+    check_worker(job_spec)
+    folder = stack.enter_context(run_folder())
+    answer_key = AnswerKey.from_json(job_spec["answer_key"])
+    spec = build_spec(job_spec["exercise"], PROJECT, job_spec["secret"], folder, answer_key)
+    # Dask marks its workers as daemons, which may have no children: they would outlive a worker
+    # that is killed. A grader process does not.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    pool = ProcessPool(jobs, spec, Isolation(job_spec["isolation"]), folder)
+    return stack.enter_context(contextlib.closing(pool))
 
 
-@contextlib.contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Let desks and sockets be where they are cleaned up, should this process be killed."""
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
+def grade_one(
+    token: str, files: Mapping[str, bytes], cells: Mapping[str, str], alone: bool
+) -> "GradedSubmission":
+    """Grade a submission in the worker that this runs in."""
+    plugin: Any = current_worker().plugins[token]
+    with Lock(f"gradkit {socket.gethostname()}") if alone else contextlib.nullcontext():
+        return plugin.pool.grade_one(files, cells)
 
 
-# --- in the grader's process ---------------------------------------------------------------------
+class GradingPlugin(WorkerPlugin):
+    """Readies a worker for a job, or reports under the job's token why it cannot be.
+
+    It is sent by value, so that a worker without a checkout can report that, too.
+    """
+
+    def __init__(self, job_spec: JobSpec) -> None:
+        self.job_spec, self.stack = job_spec, contextlib.ExitStack()
+        self.pool: Any = None
+
+    async def setup(self, worker: Any) -> None:
+        token, jobs = self.job_spec["token"], worker.state.nthreads
+        try:
+            from gradkit.batch.dask_pool import open_processes
+
+            self.pool = await asyncio.to_thread(open_processes, self.job_spec, jobs, self.stack)
+        except ImportError as error:
+            problem = f"it is not started in a checkout of this version ({error})"
+            worker.log_event(token, [worker.address, problem])
+        except Exception as error:
+            worker.log_event(token, [worker.address, str(error).rstrip(".")])
+        else:
+            await worker.set_resources(**{token: jobs})
+
+    async def teardown(self, worker: Any) -> None:
+        await worker.set_resources(**{self.job_spec["token"]: 0})
+        await asyncio.to_thread(self.stack.close)
 
 
-@dataclass
-class _Joining:
-    """A worker that is getting ready: first it is asked whether it finds this module."""
+class CleanupPlugin(SchedulerPlugin):
+    """Removes a job's plugins when its client is gone, killed ones included."""
 
-    worker: Worker
-    future: Future[Any]
-    since: float
-    found: bool = False
+    def __init__(self, token: str, client: str) -> None:
+        self.name, self.token, self.client = f"{token}-cleanup", token, client
+
+    def remove_client(self, scheduler: Any, client: str) -> None:
+        if client == self.client and self.token in scheduler.worker_plugins:
+            scheduler.loop.add_callback(
+                scheduler.unregister_worker_plugin, comm=None, name=self.token
+            )
+            scheduler.remove_plugin(self.name)
+
+
+# --- in the grader -------------------------------------------------------------------------------
 
 
 class DaskPool(WorkerPool):
@@ -187,183 +181,136 @@ class DaskPool(WorkerPool):
     Parameters
     ----------
     address : str
-        The scheduler's, as it prints it: tcp://HOST:PORT, or tls://HOST:PORT.
-    exam : Exam
-    kit : str
-        The version of the grader's kit.
-    enclosure : Enclosure
+        Of the scheduler, as it prints it: tcp://HOST:PORT or tls://HOST:PORT.
+    spec : GradingSpec
+    isolation : Isolation
     say : function
-        Is told of workers that are refused.
+        Prints a line, such as the reason why a worker is refused.
 
     Raises
     ------
     ClusterError
-        There is no such scheduler, or Dask is not installed.
+        No scheduler answers at the address.
     """
 
-    # What a worker does with an exam's token and a work's files and cells.
-    work: Callable[..., Any] = staticmethod(grade_one)
+    grade_one: Callable[..., Any] = staticmethod(grade_one)
 
     def __init__(
-        self,
-        address: str,
-        spec: GradingSpec,
-        kit: str,
-        isolation: Isolation,
-        say: Callable[[str], None],
+        self, address: str, spec: GradingSpec, isolation: Isolation, say: Callable[[str], None]
     ) -> None:
         self._address, self._say = address, say
-        self._client, self.worker_ended = _connected(address)
-        self._bundle = make_job_spec(spec, kit, isolation)
-        self._scheduler = ""
-        # Workers by their ids: an address may be that of another one, later.
-        self._addresses: dict[str, str] = {}
-        self._executors: dict[str, Any] = {}  # of one worker each, by address
-        self._ready: dict[str, Worker] = {}
-        self._joining: dict[str, _Joining] = {}
-        self._refused: dict[str, str] = {}
-        self._without = time.monotonic()  # since when there has been no worker
+        self._client = _connect(address)
+        self._scheduler = self._client.scheduler_info()["id"]
+        job_spec = make_job_spec(spec, isolation)
+        self._token = job_spec["token"]
+        self._executor = self._client.get_executor(
+            pure=False, retries=0, resources={self._token: 1}
+        )
+        self._ready: dict[str, int] = {}  # capacities by address
+        self._hosts: set[str] = set()
+        self._refused: set[tuple[str, str]] = set()
+        self._running: list[Future[GradedSubmission]] = []
+        self._last_ready = time.monotonic()
+        self._polled = -POLL_INTERVAL
         self._had_one = False
-        if not self._look()["workers"]:
+        self._register(job_spec)
+        if not self._scheduler_info()["workers"]:
             say(f"The scheduler at {address} has no worker yet. Waiting for one ...")
 
-    def workers(self) -> Collection[Worker]:
-        there = self._look()["workers"]
-        self._addresses = {about["id"]: address for address, about in there.items()}
-        for known in (self._ready, self._joining, self._refused):
-            for gone in known.keys() - self._addresses.keys():
-                known.pop(gone)
-        for id, joining in list(self._joining.items()):
-            self._take(id, joining)
-        for id, address in self._addresses.items():
-            if not any(id in known for known in (self._ready, self._joining, self._refused)):
-                self._begin(id, there[address]["nthreads"])
-        if self._ready or self._joining:
-            self._without = time.monotonic()
-            self._had_one = self._had_one or bool(self._ready)
-        elif self._refused and not self._had_one:  # else one may be on its way back
-            why = next(iter(self._refused.values()))
-            raise ClusterError(
-                f"No worker can be given work ({len(self._refused)} refused): {why}."
-            )
-        elif time.monotonic() - self._without > PATIENCE:
-            raise ClusterError(
-                f"The scheduler at {self._address} has had no worker for {PATIENCE:g} seconds. "
-                f"Start some in a checkout of this version: `python -m dask worker {self._address} "
-                "--nthreads 1`. What was graded is in the ledger; the same command goes on."
-            )
-        return self._ready.values()
+    def capacity(self, alone: bool) -> int:
+        if time.monotonic() >= self._polled + POLL_INTERVAL:
+            self._poll()
+            self._polled = time.monotonic()
+        return len(self._hosts) if alone else sum(self._ready.values())
 
-    def end(self, worker: Worker) -> None:
-        if self._ready.pop(worker.name, None):
-            self._refused[worker.name] = "it did not come to an end with a submission"
-            # Where a nanny watches over it, it comes back as another one.
-            with contextlib.suppress(Exception):
-                address = self._addresses[worker.name]
-                self._client.restart_workers([address], timeout=CONNECT_SECONDS)
-
-    def renew(self, worker: Worker) -> None:
-        self._ready.pop(worker.name, None)  # so that it is met as a new one
+    def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":
+        files, cells = task.content.files, task.content.cells
+        future = self._executor.submit(self.grade_one, self._token, files, cells, alone)
+        self._running = [future, *(other for other in self._running if not other.done())]
+        return future
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
-            left = [self._submit(self._addresses[id], leave, self._bundle) for id in self._ready]
-            wait(left, timeout=CONNECT_SECONDS)
-            self._client.close(timeout=CONNECT_SECONDS)
+            self._client.close(timeout=CONNECT_TIMEOUT)
 
-    def _look(self) -> Any:
-        """What the scheduler says of itself and its workers."""
-        deadline = time.monotonic() + CONNECT_SECONDS
+    def _register(self, job_spec: JobSpec) -> None:
+        module = sys.modules[__name__]
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            cleanup = CleanupPlugin(self._token, self._client.id)
+            self._client.register_plugin(cleanup, name=cleanup.name)
+            self._client.register_plugin(GradingPlugin(job_spec), name=self._token)
+        except Exception as error:  # such as bytecode of another Python; others may be ready
+            self._say(f"A worker of {self._address} cannot be used: {error}")
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
+
+    def _scheduler_info(self) -> Any:
+        deadline = time.monotonic() + CONNECT_TIMEOUT
         while self._client.status == "connecting" and time.monotonic() < deadline:
             time.sleep(0.1)
-        about = self._client.scheduler_info() if self._client.status == "running" else {}
-        self._scheduler = self._scheduler or about.get("id", "")
-        if not about or about["id"] != self._scheduler:
+        info = self._client.scheduler_info() if self._client.status == "running" else {}
+        if info.get("id") != self._scheduler:
             raise ClusterError(
-                f"The scheduler at {self._address} has ended, or cannot be reached any more. What "
-                "was graded is in the ledger; the same command goes on with the rest."
+                f"The scheduler at {self._address} has ended, or cannot be reached. The results so "
+                "far are in the gradebook; the same command grades the rest."
             )
-        return about
+        return info
 
-    def _submit(self, address: str, function: Callable[..., Any], *args: Any) -> "Future[Any]":
-        if address not in self._executors:
-            # Never at another worker, and not again by Dask: that is decided here.
-            how = {"workers": [address], "pure": False, "retries": 0}
-            self._executors[address] = self._client.get_executor(**how)
-        return self._executors[address].submit(function, *args)
-
-    def _begin(self, id: str, threads: int) -> None:
-        address = self._addresses[id]
-        grade = partial(self._submit, address, self.work, self._bundle["token"])
-        worker = Worker(id, str(urlsplit(address).hostname), grade)
-        # Asked in Python's own words: a worker that is sent what it cannot import ends.
-        future = self._submit(address, find_spec, __name__)
-        self._joining[id] = _Joining(worker, future, time.monotonic())
-        if threads > 1:
-            self._say(
-                f"The worker {address} has {threads} threads, but grades one submission at a time. "
-                "Start as many workers as there are processors: `python -m dask worker ... "
-                "--nthreads 1 --nworkers N`."
+    def _poll(self) -> None:
+        """Look which workers are ready, and which are refused."""
+        workers = self._scheduler_info()["workers"]
+        ready = {
+            address: int(info["resources"][self._token])
+            for address, info in workers.items()
+            if info["resources"].get(self._token)
+        }
+        refused = {tuple(event) for _, event in self._client.get_events(self._token)}
+        for address, problem in sorted(refused - self._refused):
+            self._say(f"The worker {address} is refused: {problem}.")
+        self._refused = refused
+        if not ready.keys() & self._ready.keys():
+            # Dask offers a task that lost its last worker to workers as they join, which is
+            # before these are ready.
+            for future in self._running:
+                future.cancel()
+        self._ready, self._hosts = ready, {workers[address]["host"] for address in ready}
+        if ready:
+            self._had_one, self._last_ready = True, time.monotonic()
+        elif refused and not self._had_one and not workers.keys() - dict(refused).keys():
+            raise ClusterError(
+                f"No worker can be used ({len(refused)} refused): {min(refused)[1]}."
+            )
+        elif time.monotonic() - self._last_ready > WORKER_TIMEOUT:
+            raise ClusterError(
+                f"The scheduler at {self._address} has had no worker for {WORKER_TIMEOUT:g} "
+                f"seconds. Start some in a checkout of this version: `python -m dask worker "
+                f"{self._address}`. The results so far are in the gradebook; the same command "
+                "grades the rest."
             )
 
-    def _take(self, id: str, joining: _Joining) -> None:
-        """See whether a worker is ready, or why it cannot be."""
-        if not joining.future.done():
-            if time.monotonic() - joining.since < READY_SECONDS:
-                return
-            refusal = f"it was not ready within {READY_SECONDS:g} seconds"
-        elif joining.future.cancelled():  # the connection was lost meanwhile
-            del self._joining[id]
-            return
-        elif joining.future.exception() or joining.future.result() is None:
-            refusal = (
-                "it does not find what the grader has; start `python -m dask scheduler` and "
-                "`python -m dask worker` in a checkout of this version"
-            )
-        elif not joining.found:
-            joining.found = True
-            joining.future = self._submit(self._addresses[id], get_ready, self._bundle)
-            return
-        else:
-            refusal = joining.future.result()
-        del self._joining[id]
-        if refusal:
-            self._refused[id] = refusal
-            self._say(f"The worker {self._addresses[id]} is refused: {refusal}.")
-        else:
-            self._ready[id] = joining.worker
 
-
-def _connected(address: str) -> Any:
-    """A client of the scheduler, and what Dask raises for a worker that has ended.
+def _connect(address: str) -> Client:
+    """Connect to a scheduler.
 
     Raises
     ------
     ClusterError
-        It cannot be had.
+        No scheduler answers.
     """
-    try:
-        import dask
-        from distributed import Client, KilledWorker, Security
-        from distributed.comm.core import connect
-    except ImportError as error:
-        raise ClusterError(
-            "Dask is not installed. Say: pip install -r requirements-cluster.txt"
-        ) from error
-    # Else the last 1,000 messages would be kept for whoever develops Dask: as many submissions.
+    # Else Dask keeps the last 1,000 messages, for debugging: as many submissions.
     dask.config.set({"distributed.admin.low-level-log-length": 10})
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # problems are reported here
 
     async def knock() -> None:
-        comm = await connect(address, CONNECT_SECONDS, **Security().get_connection_args("client"))
+        comm = await connect(address, CONNECT_TIMEOUT, **Security().get_connection_args("client"))
         await comm.close()
 
     try:
-        asyncio.run(knock())  # a client that finds nobody leaves complaints of its own behind
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        asyncio.run(knock())  # a client that finds no scheduler prints tracebacks
+        return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(
             f"No Dask scheduler answers at {address} ({str(error)[:200]}). Start one with "
             "`python -m dask scheduler`, in a checkout of this version; it prints its address."
         ) from error
-    return client, (KilledWorker,)

@@ -1,10 +1,10 @@
-"""python -m gradkit gradescope: grade the one submission of a Gradescope container.
+"""Grade the one submission of a Gradescope container: `gradkit gradescope`.
 
-    submission/ -> files and cells -> an exam of its own -> verdicts -> results/results.json
+    submission/ -> files and cells -> a grading spec of its own -> verdicts -> results/results.json
 
-`python -m gradkit release --gradescope` packs this tree with `setup.sh` and `run_autograder`, which
-call it. Every run draws a secret seed: what a submission carries out of its run is worth nothing in
-the next one. results.json is there whatever happens, and what could not be graded says so in it.
+The archive that `gradkit release --gradescope` makes calls this. Every run draws its own secret
+seed, so that nothing that a submission learns in one run is of use in the next. Whatever happens
+there is a results.json, which names a failure that is not the student's.
 """
 
 import json
@@ -16,11 +16,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+import msgspec.structs
 
 from assignment import PROJECT
 from assignment.checks.check import load_exercise
@@ -29,122 +28,124 @@ from assignment.checks.verdict import Verdict
 from gradkit.autograder.grade_submission import GradedSubmission, grade_submission
 from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
-from gradkit.batch.grade_class import prove
+from gradkit.batch.grade_class import verify_solution
 from gradkit.course.config import MB, ExerciseConfig
 from gradkit.feedback.redact import redact_for_student
+from gradkit.files import write_atomic
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import SubmissionContent, read_submission
 
-# What ran out of time is graded once more, since a container shares its processors. But not where
-# that took long: Gradescope ends a container after ten minutes, if it is not told otherwise.
-MAX_SECONDS_TO_TRY_AGAIN = 90.0
+# A submission that ran out of time is graded once more, since a container shares its processors,
+# unless the first time took longer than this: Gradescope ends a container after ten minutes.
+MAX_RETRY_SECONDS = 90.0
 
-# Where a container's limit on memory stands, in the newer and the older kind of control groups.
-CONTAINERS_MEMORY = (
+# The container's limit on memory, in both versions of control groups.
+MEMORY_LIMIT_FILES = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-GRADERS_MEMORY = 300 * MB  # of which it needs half
-LEAST_MEMORY = 300 * MB  # for a submission, which the solution runs in
+GRADER_MEMORY = 300 * MB  # twice what it needs
+MIN_MEMORY = 300 * MB  # for a submission; the solution runs in it
 
-NO_FAULT = (
+NOT_GRADED = (
     "This submission could not be graded, through no fault of its own. The 0 is no grade: ask your "
     "course to run the autograder again."
 )
-REFUSED = "Nothing of this submission could be graded, so the 0 is no verdict on your code."
+REJECTED = "Nothing of this submission could be graded, so the 0 is no verdict on your code."
 
 
 def grade_upload(autograder: Path, exercise: str) -> int:
-    """Grade `autograder`/submission into `autograder`/results/results.json; the exit status.
+    """Grade `autograder`/submission into `autograder`/results/results.json.
 
-    It is 1 where the submission could not be graded, through no fault of its own.
+    Return the exit status: 1 if the submission could not be graded, through no fault of its own.
     """
-    results = autograder / "results" / "results.json"
-    results.parent.mkdir(parents=True, exist_ok=True)
-    results.parent.chmod(0o750)
-    _write(results, _of_nothing(NO_FAULT))  # to be replaced, unless this is ended from outside
+    path = autograder / "results" / "results.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o750)
+    _write_results(path, _results_without_checks(NOT_GRADED))  # stays if this process is killed
     start = time.monotonic()
     try:
-        work = read_submission(
-            single_submission(autograder / "submission"), load_exercise(exercise)
-        )
-        with _exam(exercise) as spec:
-            graded = _graded(spec, work, isolation())
-        report = _report(work, graded, time.monotonic() - start)
+        submission = single_submission(autograder / "submission")
+        content = read_submission(submission, load_exercise(exercise))
+        with _open_spec(exercise) as spec:
+            graded = _grade(spec, content, find_isolation())
+        results = _results(content, graded, time.monotonic() - start)
     except SubmissionRejected as error:
-        report = _of_nothing(f"{error} {REFUSED}")
-    except Exception:  # whatever it is, the student is told whose fault it is not
+        results = _results_without_checks(f"{error} {REJECTED}")
+    except Exception:  # the student's results say that it is not the student's fault
         traceback.print_exc()
         return 1
-    _write(results, report)
+    _write_results(path, results)
     return 0
 
 
 def prove_image(exercise: str) -> None:
-    """See the solution pass, graded as submissions are.
+    """Grade the solution as submissions are graded, and require all points.
 
     Raises
     ------
     GradkitError
-        It does not, or submissions cannot be kept from the solution here.
+        The solution does not pass, or submissions could read it here.
     """
-    found = isolation()
-    with _exam(exercise) as spec:
-        prove(spec, PROJECT, partial(grade_submission, spec, isolation=found))
+    isolation = find_isolation()
+    with _open_spec(exercise) as spec:
+        verify_solution(
+            spec, PROJECT, lambda c: grade_submission(spec, c.files, c.cells, isolation)
+        )
     print("The solution passes.")
 
 
-def isolation() -> Isolation:
-    """The sandbox, or, where the container forbids it, another user; what it is, is printed.
+def find_isolation() -> Isolation:
+    """Return and print the isolation that this container allows: sandbox, else a separate user.
 
     Raises
     ------
     SandboxError
-        Another user could not run a submission either, or could read the solutions.
+        A separate user cannot run a submission either, or could read the solutions.
     """
     try:
         self_test(Isolation.SANDBOX)
     except SandboxError as error:
         reason = str(error).split(". ")[0]
-        self_test(Isolation.OTHER_USER)
+        self_test(Isolation.SEPARATE_USER)
         print(
             f"{reason}. So submissions run as another user: without network, and unable to read "
             "this tree, but in sight of the container's other files and processes."
         )
-        return Isolation.OTHER_USER
+        return Isolation.SEPARATE_USER
     print("Submissions run in the sandbox.")
     return Isolation.SANDBOX
 
 
 @contextmanager
-def _exam(exercise: str) -> Iterator[GradingSpec]:
-    """An exam of a fresh secret seed, which is gone with the run."""
+def _open_spec(exercise: str) -> Iterator[GradingSpec]:
+    """Build a grading spec of a fresh secret seed, which exists for this run only."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
-        Path(folder).chmod(0o711)  # the stand-in in it is for submissions to read
+        Path(folder).chmod(0o711)  # submissions read the stand-in data in it
         spec = build_spec(exercise, PROJECT, secrets.randbits(128), Path(folder))
-        yield replace(spec, config=_within_the_container(spec.config))
+        yield replace(spec, config=limit_memory(spec.config))
 
 
-def _within_the_container(config: ExerciseConfig) -> ExerciseConfig:
-    """The manifest with no more memory for a submission than the container has for it.
+def limit_memory(config: ExerciseConfig) -> ExerciseConfig:
+    """Limit a submission's memory to what the container leaves for it.
 
-    The container would be ended with the grader in it, and nobody told whose fault it was.
+    Else the container would be ended with the grader in it, and no reason given.
     """
-    most = config.limits.memory_mb * MB
-    for path in CONTAINERS_MEMORY:
-        with suppress(OSError, ValueError):  # it is not there, or it is "max"
-            most = min(most, int(path.read_text()) - GRADERS_MEMORY)
-    memory_mb = max(most, LEAST_MEMORY) // MB
-    return structs.replace(config, limits=structs.replace(config.limits, memory_mb=memory_mb))
+    memory = config.limits.memory_mb * MB
+    for path in MEMORY_LIMIT_FILES:
+        with suppress(OSError, ValueError):  # the file is missing, or holds "max"
+            memory = min(memory, int(path.read_text()) - GRADER_MEMORY)
+    limits = msgspec.structs.replace(config.limits, memory_mb=max(memory, MIN_MEMORY) // MB)
+    return msgspec.structs.replace(config, limits=limits)
 
 
-def _graded(spec: GradingSpec, work: SubmissionContent, found: Isolation) -> GradedSubmission:
-    graded = grade_submission(spec, work.files, work.cells, found)
-    if graded.may_be_the_neighbours(spec) and graded.seconds < MAX_SECONDS_TO_TRY_AGAIN:
-        again = grade_submission(spec, work.files, work.cells, found)
-        return max(graded, again, key=_points)
+def _grade(spec: GradingSpec, content: SubmissionContent, isolation: Isolation) -> GradedSubmission:
+    graded = grade_submission(spec, content.files, content.cells, isolation)
+    if graded.lost_points_to_time(spec) and graded.seconds < MAX_RETRY_SECONDS:
+        second = grade_submission(spec, content.files, content.cells, isolation)
+        return max(graded, second, key=_points)
     return graded
 
 
@@ -155,16 +156,19 @@ def _points(graded: GradedSubmission) -> int:
 # --- results.json --------------------------------------------------------------------------------
 
 
-def _report(work: SubmissionContent, graded: GradedSubmission, seconds: float) -> dict[str, Any]:
+def _results(
+    content: SubmissionContent, graded: GradedSubmission, seconds: float
+) -> dict[str, Any]:
     verdicts = [
-        redact_for_student(verdict, work.files, work.cells) for verdict in graded.verdicts.values()
+        redact_for_student(verdict, content.files, content.cells)
+        for verdict in graded.verdicts.values()
     ]
     out_of = sum(verdict.out_of for verdict in verdicts)
-    said = [f"{_points(graded)} of {out_of} points, without the answers in words.", *work.notes]
+    summary = f"{_points(graded)} of {out_of} points, without the written answers."
     return {
-        "output": "\n".join(said),
+        "output": "\n".join([summary, *content.notes]),
         "output_format": "text",
-        "stdout_visibility": "hidden",  # it is the instructor's
+        "stdout_visibility": "hidden",  # it is for instructors
         "execution_time": round(seconds),
         "tests": [_test(verdict) for verdict in verdicts],
     }
@@ -182,13 +186,10 @@ def _test(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _of_nothing(why: str) -> dict[str, Any]:
-    """What is said where there are no checks' results; Gradescope wants a score, all the same."""
-    return {"score": 0, "output": why, "output_format": "text", "stdout_visibility": "hidden"}
+def _results_without_checks(message: str) -> dict[str, Any]:
+    """Return results with a message alone, and the score that Gradescope requires."""
+    return {"score": 0, "output": message, "output_format": "text", "stdout_visibility": "hidden"}
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
-    """Put a report in its place at one blow: half of one is never read."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+def _write_results(path: Path, results: dict[str, Any]) -> None:
+    write_atomic(path, json.dumps(results, ensure_ascii=False, indent=1) + "\n")

@@ -1,5 +1,6 @@
-"""gradkit.batch.regrade: to be described."""
+"""Grade or judge again what a gradebook holds: regrade, rejudge, and one submission to debug."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from assignment.checks.check import load_exercise
 from assignment.checks.verdict import Verdict
 from gradkit.autograder.sandbox import Isolation, self_test
+from gradkit.autograder.spec import GradingSpec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch.grade_class import open_spec
 from gradkit.errors import GradkitError
@@ -14,38 +16,31 @@ from gradkit.gradebook.database import GradebookDatabase, GradebookFolder, Gradi
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission
 
-# --- before and after ----------------------------------------------------------------------------
 
-
-def delete_results(grades: GradebookFolder, student: str) -> None:
-    """Delete the results of a student, or of all where none is named, so that they are graded anew.
+def delete_results(folder: GradebookFolder, student: str) -> None:
+    """Delete the results of a student, or of everyone if `student` is empty, to be graded again.
 
     Raises
     ------
     GradkitError
-        Nothing is known of that student.
+        The gradebook has no such student.
     """
-    database = GradebookDatabase(grades.out, grades.exercise)
-    try:
-        known = {record.student for record in database.records()}
+    with contextlib.closing(GradebookDatabase(folder.out, folder.exercise)) as database:
+        known = {record.student for record in database.submissions()}
         if student and student not in known:
-            raise GradkitError(
-                f"{database.path} knows no student {student!r}, so nothing was done."
-            )
+            raise GradkitError(f"{database.path} has no student {student!r}. Nothing was deleted.")
         database.delete_results(student or None)
-    finally:
-        database.close()
 
 
 def debug_submission(
-    grades: GradebookFolder, submission: Path, workdir: Path, isolation: Isolation
+    folder: GradebookFolder, path: Path, workdir: Path, isolation: Isolation
 ) -> Path:
-    """Lay out one submission for `pytest --nbval`, with the ledger's seed; the notebook's path.
+    """Prepare a submission for `pytest --nbval` with the gradebook's seed; return its notebook.
 
     Raises
     ------
     GradkitError
-        The submission cannot be opened, or something is at that place already.
+        The submission cannot be read, or `workdir` exists.
     """
     from gradkit.autograder.debug import prepare_debug_workdir
 
@@ -53,36 +48,36 @@ def debug_submission(
         raise GradkitError(f"{workdir} is there already. Name a new folder.")
     if isolation is not Isolation.NONE:
         self_test(isolation)
-    work = read_submission(single_submission(submission), load_exercise(grades.exercise))
-    database = GradebookDatabase(grades.out, grades.exercise)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            spec = open_spec(grades, database, Path(folder))
-            return prepare_debug_workdir(spec, work.files, work.cells, workdir, isolation)
-    finally:
-        database.close()
+    content = read_submission(single_submission(path), load_exercise(folder.exercise))
+    with _open_with_spec(folder) as (_, spec):
+        return prepare_debug_workdir(spec, content.files, content.cells, workdir, isolation)
 
 
-def rejudge(grades: GradebookFolder) -> Iterator[str]:
-    """Judge all results by the exam as it is now, from what the checks returned; what changed."""
+def rejudge(folder: GradebookFolder) -> Iterator[str]:
+    """Judge all results by the current grading spec, from what the checks returned.
+
+    Yield a line for each check whose points changed.
+    """
     from gradkit.autograder.runner import judge
 
-    database = GradebookDatabase(grades.out, grades.exercise)
     kit = kit_digest()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            spec = open_spec(grades, database, Path(folder))
-            for result in list(database.results()):
-                files = {
-                    path: text.encode("latin-1") for path, text in result.handed_in["files"].items()
-                }
-                judge_ = judge(spec, files, result.outcomes)
-                verdicts = {name: judge_.verdict(name) for name in spec.exercise.names}
-                key = result.key._replace(spec=spec.digest, kit=kit)
-                database.replace_verdicts(result, key, verdicts)
-                yield from _changes(result, verdicts)
-    finally:
-        database.close()
+    with _open_with_spec(folder) as (database, spec):
+        for result in database.results():
+            files = {
+                path: text.encode("latin-1") for path, text in result.handed_in["files"].items()
+            }
+            judge_ = judge(spec, files, result.outcomes)
+            verdicts = {name: judge_.verdict(name) for name in spec.exercise.names}
+            key = result.key._replace(spec=spec.digest, kit=kit)
+            database.replace_verdicts(result, key, verdicts)
+            yield from _changes(result, verdicts)
+
+
+@contextlib.contextmanager
+def _open_with_spec(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, GradingSpec]]:
+    database = GradebookDatabase(folder.out, folder.exercise)
+    with contextlib.closing(database), tempfile.TemporaryDirectory() as data:
+        yield database, open_spec(folder, database, Path(data))
 
 
 def _changes(result: GradingResult, verdicts: Mapping[str, Verdict]) -> Iterator[str]:

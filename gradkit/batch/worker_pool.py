@@ -1,367 +1,283 @@
-"""Where works are graded: many at once, by workers that each do one after another.
+"""Worker pools: where the submissions of a class are graded, several at a time.
 
-    Engine       hands works out as workers become free, and gives back what came of them
-    Processes    workers on this machine
-    Cluster      workers of a Dask cluster (gradkit.cluster)
+    WorkerPool       grades tasks in parallel, and yields each result as it is ready
+    ProcessPool      the worker pool of this machine
+    DaskPool         the worker pool of a Dask cluster (gradkit.batch.dask_pool)
+    GraderProcess    one process that grades, here or on a machine of the cluster
 
-Workers get a submission's files and cells as bytes and texts, and give back verdicts. What is
-trusted stays with them; what is not runs in the sandbox that a worker starts.
+A worker gets a submission's files and cells, and returns verdicts. Workers are trusted; the
+submission runs in the sandbox that its worker starts. Each worker is a process of its own, so that
+a submission that ends its worker is known, and costs no other submission a try.
 """
 
 import contextlib
 import ctypes
-import itertools
 import os
 import queue
 import shutil
 import signal
 import sys
 import tempfile
-import time
 from abc import ABC, abstractmethod
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradkit.autograder.sandbox import Isolation, end_sandboxes
 from gradkit.autograder.spec import GradingSpec
-from gradkit.gradebook.database import PackedOutcomes, ResultKey
+from gradkit.errors import GradkitError
+from gradkit.gradebook.database import ResultKey, pack_outcomes
 from gradkit.processes import started
 from gradkit.submissions.extract import SubmissionContent
 
-if TYPE_CHECKING:  # what it imports takes a second, and only workers need it
+if TYPE_CHECKING:  # importing it takes a second, which only workers need to spend
     from gradkit.autograder.grade_submission import GradedSubmission
 
-LOOK = 1.0  # seconds between two looks at who is there, and who takes too long
-TRIES = 3  # of a work whose worker ended
-# A process's memory grows a little with every run of pytest; a new one costs a second.
-WORKS_PER_PROCESS = 64
+POLL_INTERVAL = 1.0  # seconds between two looks at how many workers there are
+MAX_TRIES = 3  # of a submission whose worker ended
+# The memory of a process grows a little with every run of pytest; a new process costs a second.
+TASKS_PER_PROCESS = 64
+OVERHEAD_SECONDS = 120.0  # that grading may take besides the deadlines of all cells
 
-Grade = Callable[[Mapping[str, bytes], Mapping[str, str]], Future["GradedSubmission"]]
+
+class GradingFailed(GradkitError):
+    """A submission that could not be graded, through no fault of its own."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One student's work, to be graded."""
+    """A student's submission, to be graded."""
 
     key: ResultKey
     name: str
-    work: SubmissionContent
+    content: SubmissionContent
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What came of a task: how it was graded, or why it could not be.
+    """A task with its verdicts, or with the problem that kept it from being graded.
 
-    `alone` says that nothing else was graded on that machine meanwhile.
+    `alone` is set if nothing else was graded on that machine meanwhile.
     """
 
     task: Task
     graded: "GradedSubmission | None" = None
-    why: str = ""
+    problem: str = ""
     alone: bool = False
 
 
-@dataclass(frozen=True)
-class Worker:
-    """One that grades one work at a time.
-
-    Attributes
-    ----------
-    name : str
-        No other worker of the engine has it, before or after.
-    machine : str
-        Workers on the same one take each other's time.
-    grade : function
-        From a work's files and cells to the future of what comes of it.
-    """
-
-    name: str
-    machine: str
-    grade: Grade
-
-
-class NotReady(Exception):
-    """A worker was given a work before it knew of the exam, as after a restart."""
+def max_seconds(spec: GradingSpec) -> float:
+    """Return the seconds after which something else than the submission's code must be stuck."""
+    return OVERHEAD_SECONDS + spec.all_deadlines
 
 
 class WorkerPool(ABC):
-    """Workers, and how works are handed out to them."""
-
-    # What a future raises when its worker has ended.
-    worker_ended: tuple[type[BaseException], ...] = ()
+    """Workers that grade submissions in parallel."""
 
     @abstractmethod
-    def workers(self) -> Collection[Worker]:
-        """Those that are ready or at work. It is asked about once a second.
+    def capacity(self, alone: bool) -> int:
+        """Return how many submissions can be graded now; with `alone`, one on each machine.
 
         Raises
         ------
         GradkitError
-            There are none, and none will come.
+            No worker is left, and none will come.
         """
 
     @abstractmethod
-    def end(self, worker: Worker) -> None:
-        """End a worker, if it has not ended yet, and do without it from now on."""
-
-    def renew(self, worker: Worker) -> None:
-        """Get a worker ready again that has turned out not to be."""
-        self.end(worker)
+    def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":
+        """Begin to grade a task; a cancelled future is submitted again."""
 
     @abstractmethod
     def close(self) -> None:
-        """End all that this engine has begun."""
+        """End all workers that this pool has started."""
 
-    def grade(
-        self, tasks: Iterator[Task], most_seconds: float, alone: bool = False
-    ) -> Iterator[TaskResult]:
-        """Grade tasks, and give back what came of each, in the order in which they end.
+    def grade(self, tasks: Iterator[Task], alone: bool = False) -> Iterator[TaskResult]:
+        """Grade tasks, and yield their results in the order in which they end.
 
-        A task is taken from `tasks` when a worker is free for it, and one ahead, so that memory
-        does not grow with how many there are.
-
-        Parameters
-        ----------
-        tasks : iterator of Task
-        most_seconds : float
-            What a work may take; a worker that takes longer is ended.
-        alone : bool
-            Grade one at a time on each machine.
+        At most one task more than there are workers is taken from `tasks`, so that memory does not
+        grow with the class. With `alone`, each machine grades one at a time.
         """
-        return _Handing(self, tasks, most_seconds, alone).out()
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A task that is being graded."""
-
-    task: Task
-    worker: Worker
-    since: float
-    alone: bool
-
-
-class _Handing:
-    """One call of `Engine.grade`."""
-
-    def __init__(
-        self, pool: WorkerPool, tasks: Iterator[Task], most_seconds: float, alone: bool
-    ) -> None:
-        self.pool, self.tasks, self.most_seconds, self.alone = pool, tasks, most_seconds, alone
-        self.again: deque[Task] = deque()  # tasks whose worker ended
-        self.tries: Counter[ResultKey] = Counter()
-        self.ahead: Task | None = None  # the next one
-        self.idle: dict[str, Worker] = {}
-        self.present: dict[str, Worker] = {}  # who may be given works
-        self.neighbours: Counter[str] = Counter()  # workers of each machine
-        self.running: dict[Future[GradedSubmission], _Run] = {}
-        self.done: queue.SimpleQueue[Future[GradedSubmission]] = queue.SimpleQueue()
-        self.looked = -LOOK
-
-    def out(self) -> Iterator[TaskResult]:
-        ended: list[TaskResult] = []
+        running: dict[Future[GradedSubmission], Task] = {}
+        done: queue.SimpleQueue[Future[GradedSubmission]] = queue.SimpleQueue()
+        lost: deque[Task] = deque()  # tasks whose future was cancelled
+        results: list[TaskResult] = []
+        more = True
         while True:
-            if time.monotonic() >= self.looked + LOOK:
-                ended += self._look()
-            self._hand_out()
-            # Workers are busy again before anybody writes down what they did.
-            yield from ended
-            if not self.running and self.ahead is None:
+            capacity = self.capacity(alone)
+            limit = capacity if alone else capacity + bool(capacity)
+            while len(running) < limit and (lost or more):
+                task = lost.popleft() if lost else next(tasks, None)
+                if task is None:
+                    more = False
+                    break
+                future = self.submit(task, alone)
+                running[future] = task
+                future.add_done_callback(done.put)
+            yield from results  # after the workers are busy again
+            if not running and not lost and not more:
                 return
-            ended = [*self._ended(self._wait())]
-
-    def _look(self) -> Iterator[TaskResult]:
-        """See who is there; tasks of workers that are gone have to be graded by others."""
-        workers = self.pool.workers()
-        self.neighbours = Counter(worker.machine for worker in workers)
-        if self.alone:
-            workers = {worker.machine: worker for worker in reversed([*workers])}.values()
-            self.neighbours = Counter({worker.machine: 1 for worker in workers})
-        self.present = {worker.name: worker for worker in workers}
-        self.looked = time.monotonic()
-        for future, run in list(self.running.items()):
-            if run.worker.name not in self.present:
-                future.cancel()
-                yield from self._lost(self.running.pop(future))
-            elif self.looked - run.since > self.most_seconds:
-                self.pool.end(run.worker)
-        busy = {run.worker.name for run in self.running.values()}
-        self.idle = {name: one for name, one in self.present.items() if name not in busy}
-
-    def _hand_out(self) -> None:
-        while True:
-            if self.ahead is None:
-                self.ahead = self.again.popleft() if self.again else next(self.tasks, None)
-            if not self.idle or self.ahead is None:
-                return
-            task, self.ahead = self.ahead, None
-            _, worker = self.idle.popitem()
-            try:
-                future = worker.grade(task.work.files, task.work.cells)
-            except self.pool.worker_ended:  # while it was idle
-                self.pool.end(worker)
-                self.again.appendleft(task)
-                self.looked = -LOOK
-                continue
-            alone = self.neighbours[worker.machine] == 1
-            self.running[future] = _Run(task, worker, time.monotonic(), alone)
-            future.add_done_callback(self.done.put)
-
-    def _wait(self) -> Iterator[Future[Any]]:
-        """The futures that are done, as soon as there is one; none when it is time to look."""
-        try:
-            yield self.done.get(timeout=max(0.0, self.looked + LOOK - time.monotonic()))
-            while True:
-                yield self.done.get_nowait()
-        except queue.Empty:
-            return
-
-    def _ended(self, done: Iterator[Future[Any]]) -> Iterator[TaskResult]:
-        for future in done:
-            run = self.running.pop(future, None)
-            if run is None:  # its worker was taken for lost before
-                continue
-            try:
-                came = future.result()
-            except (CancelledError, NotReady) as error:  # which is nobody's doing
-                if isinstance(error, NotReady):
-                    self.pool.renew(run.worker)
-                self.again.append(run.task)
-                self.looked = -LOOK
-                continue
-            except self.pool.worker_ended:
-                self.pool.end(run.worker)
-                self.looked = -LOOK
-                yield from self._lost(run)
-                continue
-            except Exception as error:
-                yield TaskResult(run.task, why=f"{type(error).__name__}: {error}"[:500])
-            else:
-                yield TaskResult(run.task, came, alone=run.alone)
-            if run.worker.name in self.present:
-                self.idle[run.worker.name] = run.worker
-
-    def _lost(self, run: _Run) -> Iterator[TaskResult]:
-        self.tries[run.task.key] += 1
-        if self.tries[run.task.key] < TRIES:
-            self.again.append(run.task)
-        else:
-            yield TaskResult(run.task, why=f"The process that graded it was ended {TRIES} times.")
+            results = []
+            with contextlib.suppress(queue.Empty):
+                future = done.get(timeout=POLL_INTERVAL)
+                task = running.pop(future)
+                try:
+                    graded = future.result()
+                    results = [TaskResult(task, graded, alone=alone or capacity == 1)]
+                except CancelledError:
+                    lost.append(task)
+                except GradkitError as error:
+                    results = [TaskResult(task, problem=str(error))]
+                except Exception as error:
+                    problem = f"{type(error).__name__}: {error}"[:500]
+                    results = [TaskResult(task, problem=problem)]
 
 
 # --- processes of this machine -------------------------------------------------------------------
 
 
-class ProcessPool(WorkerPool):
-    """Workers on this machine: processes that import pytest and nbval once.
+class GraderProcess:
+    """A process that grades one submission at a time; another one takes its place when it ends.
 
     Parameters
     ----------
-    jobs : int
-        How many.
-    exam : Exam
-    enclosure : Enclosure
+    spec : GradingSpec
+    isolation : Isolation
     folder : Path
-        For all that they need for a while; whoever made it cleans up, should they be killed.
+        For its temporary files; whoever made it removes it, since the process may be killed.
     """
 
-    worker_ended = (BrokenProcessPool,)
+    def __init__(self, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
+        self._arguments = (spec, isolation, folder)
+        self._max_seconds = max_seconds(spec)
+        self._executor: ProcessPoolExecutor | None = None
+        self._closed = False
 
-    def __init__(self, jobs: int, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
-        self._begin = (spec, isolation, os.getpid(), folder)
-        self._names = map("process {}".format, itertools.count(1))
-        self._pools: dict[Worker, ProcessPoolExecutor] = {}
-        for _ in range(jobs):
-            self._add()
+    def grade(self, files: Mapping[str, bytes], cells: Mapping[str, str]) -> "GradedSubmission":
+        """Grade a submission, with its outcomes packed as the database keeps them.
 
-    def workers(self) -> Collection[Worker]:
-        return self._pools.keys()
-
-    def end(self, worker: Worker) -> None:
-        if worker in self._pools:
-            _kill(self._pools.pop(worker))
-            self._add()
+        Raises
+        ------
+        GradingFailed
+            The process ended, or took longer than `max_seconds`, three times.
+        """
+        for _ in range(MAX_TRIES):
+            if self._closed:
+                break
+            if self._executor is None:
+                self._executor = self._start()
+            try:
+                future = self._executor.submit(_grade, files, cells)
+                return future.result(timeout=self._max_seconds)
+            except (BrokenProcessPool, TimeoutError):
+                self._kill()
+        raise GradingFailed(f"The process that graded it was ended {MAX_TRIES} times.")
 
     def close(self) -> None:
-        for pool in self._pools.values():
-            _kill(pool)
+        self._closed = True
+        self._kill()
 
-    def _add(self) -> None:
-        # A pool of one, so that whose process has ended is never in doubt.
-        pool = ProcessPoolExecutor(
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
             1,
-            # A fork of a process that has threads, as tqdm makes one, may hang.
+            # A fork of a process that has threads may hang.
             get_context("spawn"),
             _begin,
-            self._begin,
-            max_tasks_per_child=WORKS_PER_PROCESS,
+            (os.getpid(), *self._arguments),
+            max_tasks_per_child=TASKS_PER_PROCESS,
         )
-        grade: Grade = partial(pool.submit, _grade)  # type: ignore[call-arg]
-        self._pools[Worker(next(self._names), "", grade)] = pool
+
+    def _kill(self) -> None:
+        executor, self._executor = self._executor, None
+        if executor is None:
+            return
+        processes = list((executor._processes or {}).values())
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
 
 
-def _kill(pool: ProcessPoolExecutor) -> None:
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.kill()
+class ProcessPool(WorkerPool):
+    """Grader processes on this machine, each led by a thread."""
 
+    def __init__(self, jobs: int, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
+        self.jobs = jobs
+        self._processes = [GraderProcess(spec, isolation, folder) for _ in range(jobs)]
+        self._idle: queue.LifoQueue[GraderProcess] = queue.LifoQueue()
+        for process in self._processes:
+            self._idle.put(process)
+        self._threads = ThreadPoolExecutor(jobs)
 
-_EXAM: list[Any] = []
-WORK_FOLDER = "gradkit-run-"
+    def capacity(self, alone: bool) -> int:
+        return 1 if alone else self.jobs
 
+    def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":
+        return self._threads.submit(self.grade_one, task.content.files, task.content.cells)
 
-@contextlib.contextmanager
-def work_folder() -> Iterator[Path]:
-    """A folder for all that this process needs for a while to grade, and those that it starts.
-
-    Those of processes that were killed are removed first: there are seeds in them. With a folder
-    ends what still runs in it.
-    """
-    for left in Path(tempfile.gettempdir()).glob(f"{WORK_FOLDER}*"):
-        pid, since, *_ = left.name.removeprefix(WORK_FOLDER).split("-")
-        if pid.isdecimal() and started(int(pid)) != since:
-            end_sandboxes(left)
-            shutil.rmtree(left, ignore_errors=True)
-    mine = f"{WORK_FOLDER}{os.getpid()}-{started(os.getpid())}-"
-    with tempfile.TemporaryDirectory(prefix=mine, ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # the sandbox reads the stand-in in it
+    def grade_one(self, files: Mapping[str, bytes], cells: Mapping[str, str]) -> "GradedSubmission":
+        """Grade a submission by the next process that is idle."""
+        process = self._idle.get()
         try:
-            yield Path(folder)
+            return process.grade(files, cells)
         finally:
-            end_sandboxes(Path(folder))
+            self._idle.put(process)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.close()
 
 
-def _begin(spec: GradingSpec, isolation: Isolation, parent: int, folder: Path) -> None:
-    """Make this process a worker: it ends with the grader, and leaves Ctrl-C to that one."""
+_SPEC: list[tuple[GradingSpec, Isolation]] = []  # of a grader process
+
+
+def _begin(parent: int, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
+    """Make this process a grader: it ends with its parent, to which it leaves Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before that was said
+        if os.getppid() != parent:  # it ended before that call
             os._exit(1)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    tempfile.tempdir = str(folder)  # where the grader cleans up, should this be killed
-    _EXAM[:] = [spec, isolation]
+    tempfile.tempdir = str(folder)
+    _SPEC[:] = [(spec, isolation)]
 
 
-def _grade(files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
-    spec, isolation = _EXAM
-    return graded(spec, files, cells, isolation)
-
-
-def graded(
-    spec: GradingSpec, files: Mapping[str, bytes], cells: Mapping[str, str], isolation: Isolation
-) -> "GradedSubmission":
-    """Grade a work in this process, with outcomes as the ledger keeps them."""
+def _grade(files: Mapping[str, bytes], cells: Mapping[str, str]) -> "GradedSubmission":
+    [(spec, isolation)] = _SPEC
     from gradkit.autograder.grade_submission import grade_submission
 
-    came = grade_submission(spec, files, cells, isolation)
-    return replace(came, outcomes=PackedOutcomes.pack(came.outcomes))
+    graded = grade_submission(spec, files, cells, isolation)
+    return replace(graded, outcomes=pack_outcomes(graded.outcomes))
+
+
+# --- folders of runs -----------------------------------------------------------------------------
+
+RUN_FOLDER = "gradkit-run-"
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[Path]:
+    """Make a folder for the temporary files of this process and of those that it starts.
+
+    Folders of processes that were killed are removed first, since they hold seeds. Sandboxes that
+    still run in a folder end with it.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{RUN_FOLDER}*"):
+        pid, since, *_ = path.name.removeprefix(RUN_FOLDER).split("-")
+        if pid.isdecimal() and started(int(pid)) != since:
+            end_sandboxes(path)
+            shutil.rmtree(path, ignore_errors=True)
+    prefix = f"{RUN_FOLDER}{os.getpid()}-{started(os.getpid())}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # the sandbox reads the stand-in data in it
+        try:
+            yield Path(folder)
+        finally:
+            end_sandboxes(Path(folder))

@@ -1,24 +1,34 @@
-"""The ledger: what is known of a class's submissions, each result as soon as there is one.
+"""The gradebook database: one SQLite file with everything known of a class's submissions.
 
-It is one SQLite file. `records` are the submissions as they lie in the class's folder; `results`
-what came of the work in them, once for each student, work, exam and kit, however often it is handed
-in; `outcomes` what the checks returned, so that it can be judged again. A result is written in one
-transaction, so that a grader who is killed loses what is being graded, and nothing else.
+    submissions      each submission in the class's folder, with its status
+    results          verdicts, once per student, content, grading spec and kit
+    result_parts     what the checks returned and what was handed in, packed, for each result
+    manual_grades    points and comments that people gave
+    answer_keys      the reference arrays of each grading spec, which feedback draws beside
+    settings         format, exercise and secret seed of the database; verified specs
+    claims           submissions that a grader is working on
+
+A result is written in one transaction: a grader that is killed loses only what it was grading.
 """
 
 import contextlib
 import json
 import os
+import platform
 import secrets
 import socket
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from assignment import __version__
 from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Outcome
 from assignment.checks.graded import read_outcome, write_outcome
@@ -27,111 +37,138 @@ from gradkit.errors import GradkitError
 from gradkit.processes import started
 
 DATABASE_NAME = "gradebook.sqlite"
-
-VERSION = "2"
-
-BUSY_SECONDS = 60.0  # that another grader's transaction may take
-
+VERSION = "3"  # of the tables
+BUSY_TIMEOUT = 60.0  # seconds that another grader's transaction may take
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS answers (exam TEXT PRIMARY KEY, answers BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS entries (
-    submission TEXT NOT NULL, student TEXT NOT NULL, received TEXT NOT NULL,
-    status TEXT NOT NULL, work TEXT, notes TEXT NOT NULL, dated TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS answer_keys (spec TEXT PRIMARY KEY, answer_key BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS submissions (
+    submission TEXT NOT NULL, student TEXT NOT NULL, received TEXT NOT NULL, status TEXT NOT NULL,
+    content_digest TEXT, notes TEXT NOT NULL, time_source TEXT NOT NULL,
     PRIMARY KEY (student, submission)
 );
 CREATE TABLE IF NOT EXISTS results (
-    id INTEGER PRIMARY KEY, student TEXT NOT NULL, work TEXT NOT NULL, exam TEXT NOT NULL,
-    kit TEXT NOT NULL, score INTEGER NOT NULL, verdicts TEXT NOT NULL, handed_in BLOB NOT NULL,
-    seconds REAL NOT NULL, again INTEGER NOT NULL, graded REAL NOT NULL,
-    UNIQUE (student, work, exam, kit)
+    id INTEGER PRIMARY KEY, student TEXT NOT NULL, content_digest TEXT NOT NULL, spec TEXT NOT NULL,
+    kit TEXT NOT NULL, score INTEGER NOT NULL, verdicts TEXT NOT NULL, seconds REAL NOT NULL,
+    retry INTEGER NOT NULL, versions TEXT NOT NULL, graded_at REAL NOT NULL,
+    UNIQUE (student, content_digest, spec, kit)
 );
-CREATE TABLE IF NOT EXISTS outcomes (
+CREATE TABLE IF NOT EXISTS result_parts (
     result INTEGER NOT NULL REFERENCES results (id) ON DELETE CASCADE,
-    name TEXT NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (result, name)
+    kind TEXT NOT NULL, name TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (result, kind, name)
 );
-CREATE TABLE IF NOT EXISTS manual (
+CREATE TABLE IF NOT EXISTS manual_grades (
     student TEXT NOT NULL, item TEXT NOT NULL, points REAL, comment TEXT NOT NULL,
-    answer TEXT NOT NULL, entered REAL NOT NULL, PRIMARY KEY (student, item)
+    answer_digest TEXT NOT NULL, entered_at REAL NOT NULL, PRIMARY KEY (student, item)
 );
 CREATE TABLE IF NOT EXISTS claims (
-    student TEXT NOT NULL, work TEXT NOT NULL, owner TEXT NOT NULL, until REAL NOT NULL,
-    PRIMARY KEY (student, work)
+    student TEXT NOT NULL, content_digest TEXT NOT NULL, owner TEXT NOT NULL, expires REAL NOT NULL,
+    PRIMARY KEY (student, content_digest)
 );
 """
+
+T = TypeVar("T")
+
+
+class DatabaseError(GradkitError):
+    """A gradebook database that cannot be used as asked."""
 
 
 @dataclass(frozen=True)
 class GradebookFolder:
-    """Whose ledger it is: the instructor's tree, the exercise, and the folder where it lies."""
+    """The folder of a gradebook, the exercise it is for, and the instructor's tree."""
 
     project: Path
     exercise: str
     out: Path
 
 
-def exercise_of(folder: Path) -> str | None:
-    """The exercise whose ledger lies in a folder, if there is one that can be read."""
-    path = folder / DATABASE_NAME
-    if not path.is_file():
-        return None
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
-        found = db.execute("SELECT value FROM about WHERE name = 'exercise'").fetchone()
-        return str(found[0]) if found else None
-    return None
-
-
-class DatabaseError(GradkitError):
-    """The ledger cannot be used as asked; the text says why."""
-
-
 class ResultKey(NamedTuple):
-    """What a result is of: one student's work, by its digest, in one exam, graded by one kit."""
+    """The student, the digest of the content, the grading spec and the kit of a result."""
 
     student: str
-    work: str
+    content_digest: str
     spec: str
     kit: str
 
 
-class PackedOutcomes(Mapping[str, Outcome]):
-    """What the checks returned, by name: packed as the ledger keeps it, read when asked for.
+class PackedValues(Mapping[str, T]):
+    """A mapping whose values stay packed, and are read and unpacked each time they are looked up.
 
-    Those of one submission are a third of a megabyte, most of it weights, and take 20 ms to pack.
-    So that is done where it was graded, and nobody unpacks those of a class at once.
+    What the checks return for one submission takes a third of a megabyte packed, and 20 ms to pack.
+    Workers pack it, and nobody holds that of a whole class in memory.
     """
 
-    def __init__(self, packed: Mapping[str, bytes]) -> None:
-        self.packed = packed
+    def __init__(
+        self, names: Iterable[str], read: Callable[[str], bytes], unpack: Callable[[bytes], T]
+    ) -> None:
+        self._names, self.read, self._unpack = tuple(names), read, unpack
 
-    @classmethod
-    def pack(cls, outcomes: Mapping[str, Outcome]) -> "PackedOutcomes":
-        if isinstance(outcomes, PackedOutcomes):
-            return outcomes
-        texts = {name: json.dumps(write_outcome(one)) for name, one in outcomes.items()}
-        return cls({name: zlib.compress(text.encode()) for name, text in texts.items()})
-
-    def __getitem__(self, name: str) -> Outcome:
-        return read_outcome(json.loads(zlib.decompress(self.packed[name])))
+    def __getitem__(self, name: str) -> T:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._unpack(self.read(name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.packed)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self.packed)
+        return len(self._names)
+
+
+def pack_outcomes(outcomes: Mapping[str, Outcome]) -> PackedValues[Outcome]:
+    """Pack what the checks returned, as the database keeps it; packed values stay unchanged."""
+    if isinstance(outcomes, PackedValues):
+        return outcomes
+    packed = {name: _pack(write_outcome(outcome)) for name, outcome in outcomes.items()}
+    return PackedValues(packed, packed.__getitem__, _unpack_outcome)
+
+
+def _pack(value: Any) -> bytes:
+    return zlib.compress(json.dumps(value).encode())
+
+
+def _unpack(packed: bytes) -> Any:
+    return json.loads(zlib.decompress(packed))
+
+
+def _unpack_outcome(packed: bytes) -> Outcome:
+    return read_outcome(_unpack(packed))
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of gradkit, Python and numpy in this process."""
+    python = platform.python_version()
+    return {"gradkit": __version__, "Python": python, "numpy": np.__version__}
 
 
 @dataclass(frozen=True)
 class GradingResult:
-    """What came of a student's work; `again` says that it is to be tried once more, alone."""
+    """The verdicts of one submission's checks, with all that is needed to judge it again.
+
+    Attributes
+    ----------
+    key : ResultKey
+    verdicts, outcomes : mapping
+        By check: the verdict, and what the check returned.
+    handed_in : mapping
+        `files` (Latin-1 text by path), `cells` and `answers` (text by region).
+    seconds : float
+        Wall time of the grading.
+    retry : bool
+        Set when a check ran out of time beside other submissions: to be graded again, alone.
+    versions : mapping
+        gradkit's, Python's and numpy's version at the time of grading.
+    """
 
     key: ResultKey
     verdicts: Mapping[str, Verdict]
     outcomes: Mapping[str, Outcome] = field(repr=False)
-    handed_in: Mapping[str, Any] = field(repr=False)  # files (as text), cells, answers
+    handed_in: Mapping[str, Any] = field(repr=False)
     seconds: float = 0.0
-    again: bool = False
+    retry: bool = False
+    versions: Mapping[str, str] = field(default_factory=software_versions)
 
     @property
     def score(self) -> int:
@@ -140,59 +177,81 @@ class GradingResult:
 
 @dataclass(frozen=True)
 class SubmissionRecord:
-    """A submission as it lies in the class's folder.
+    """A submission in the class's folder.
 
-    `status` is "graded", "superseded" (by a later one of the same student), "refused" (it cannot be
-    opened, the notes say why), "failed" (it could not be graded, through no fault of its own),
-    "waiting", or "nothing handed in". `received` is an ISO time or empty; `dated` says what that is
-    known by: "told" (by its name, its platform or a roster), or "files" (by its newest one).
+    Attributes
+    ----------
+    submission, student : str
+    received : str
+        ISO time, or empty.
+    status : str
+        "graded", "superseded" (by a later one of the student), "refused" (it cannot be opened),
+        "failed" (it could not be graded, through no fault of its own), "waiting", or "nothing
+        handed in".
+    content_digest : str or None
+    notes : tuple of str
+        Sentences for the grader; the first one of a refused submission gives the reason.
+    time_source : str
+        Where `received` is from: "told" (its name, its platform or a roster) or "files" (its newest
+        file).
     """
 
     submission: str
     student: str
     received: str
     status: str
-    work: str | None = None
+    content_digest: str | None = None
     notes: tuple[str, ...] = ()
-    dated: str = ""
+    time_source: str = ""
 
 
 @dataclass(frozen=True)
 class ManualGrade:
-    """What a person gave a student for a check or an answer.
+    """Points and a comment that a person gave a student for a check or a written answer.
 
     Attributes
     ----------
     student, item : str
     points : float or None
-        None for a comment that leaves the points as they are.
+        None leaves the points unchanged.
     comment : str
-        For the student: on an answer, or why a check's points are others than the kit's.
-    answer : str
-        The digest of the answer that was graded; empty where nobody said which.
+        For the student.
+    answer_digest : str
+        Of the answer that was graded; empty if the grader did not name it.
     """
 
     student: str
     item: str
     points: float | None
     comment: str = ""
-    answer: str = ""
+    answer_digest: str = ""
+
+
+def exercise_of(folder: Path) -> str | None:
+    """Return the exercise of the gradebook in a folder, or None if there is no readable one."""
+    path = folder / DATABASE_NAME
+    if not path.is_file():
+        return None
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
+        row = db.execute("SELECT value FROM settings WHERE name = 'exercise'").fetchone()
+        return str(row[0]) if row else None
+    return None
 
 
 class GradebookDatabase:
-    """The ledger in a folder; made where there is none.
+    """The gradebook database in a folder, created if there is none.
 
     Raises
     ------
-    LedgerError
-        The file is none, or another version's, or another exercise's, or cannot be written.
+    DatabaseError
+        The file is not a gradebook, is of another version or exercise, or cannot be written.
     """
 
     def __init__(self, folder: Path, exercise: str) -> None:
         self.path = folder / DATABASE_NAME
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
         except sqlite3.Error as error:
             raise DatabaseError(f"{self.path} cannot be opened ({error}).") from error
         try:
@@ -204,17 +263,17 @@ class GradebookDatabase:
     def _open(self, exercise: str) -> None:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
-            # What is committed outlives this process. Only if the machine itself stops, the last
-            # results may be missing, and are graded again: that is no wait for the disk worth.
+            # A commit survives the end of this process. A machine that stops may lose the last
+            # results, which are graded again: waiting for the disk each time costs more.
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(SCHEMA)
-            self.path.chmod(0o600)  # the secret seed is in it
+            self.path.chmod(0o600)  # it holds the secret seed
             for name, value in (("version", VERSION), ("exercise", exercise)):
-                found = self._remember(name, value)
-                if found != value:
+                stored = self._setting(name, value)
+                if stored != value:
                     raise DatabaseError(
-                        f"{self.path} is of {name} {found!r}, but {value!r} is asked for. Give "
+                        f"{self.path} is of {name} {stored!r}, but {value!r} is asked for. Give "
                         "--out another folder."
                     )
         except (sqlite3.Error, OSError) as error:
@@ -226,29 +285,6 @@ class GradebookDatabase:
     def close(self) -> None:
         self._db.close()
 
-    def secret(self, seed: int | None) -> int:
-        """The ledger's secret seed, drawn at the first run; `seed` is what it is to be, if given.
-
-        Raises
-        ------
-        LedgerError
-            It is another one already: a class is graded with one seed.
-        """
-        found = int(self._remember("secret", str(secrets.randbits(128) if seed is None else seed)))
-        if seed not in (None, found):
-            raise DatabaseError(
-                f"{self.path} was begun with another seed, and a class is graded with one. Leave "
-                "--seed out, or give --out another folder."
-            )
-        return found
-
-    def _remember(self, name: str, value: str) -> str:
-        """The value of a name, which is set where there was none."""
-        with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", (name, value))
-            [(found,)] = db.execute("SELECT value FROM about WHERE name = ?", (name,))
-        return str(found)
-
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._db.execute("BEGIN IMMEDIATE")
@@ -259,215 +295,212 @@ class GradebookDatabase:
             raise
         self._db.execute("COMMIT")
 
-    # --- what is computed once -------------------------------------------------------------------
+    # --- settings and answer keys ----------------------------------------------------------------
+
+    def _setting(self, name: str, default: str) -> str:
+        """Return a setting, after storing `default` for one that has no value."""
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
+            [(value,)] = db.execute("SELECT value FROM settings WHERE name = ?", (name,))
+        return str(value)
+
+    def secret(self, seed: int | None) -> int:
+        """Return the secret seed, which the first call sets to `seed` or draws.
+
+        Raises
+        ------
+        DatabaseError
+            The seed is another one: a class is graded with one seed.
+        """
+        drawn = secrets.randbits(128) if seed is None else seed
+        stored = int(self._setting("secret", str(drawn)))
+        if seed not in (None, stored):
+            raise DatabaseError(
+                f"{self.path} was begun with another seed, and a class is graded with one. Leave "
+                "--seed out, or give --out another folder."
+            )
+        return stored
+
+    def is_verified(self, spec: str, kit: str) -> bool:
+        """Tell whether the solution has earned all points by this grading spec."""
+        query = "SELECT 1 FROM settings WHERE name = ?"
+        return self._db.execute(query, (f"verified {spec} {kit}",)).fetchone() is not None
+
+    def mark_verified(self, spec: str, kit: str) -> None:
+        self._setting(f"verified {spec} {kit}", "yes")
 
     def answer_key(self, spec: str) -> AnswerKey | None:
-        """The right answers for an exam, where they were kept."""
-        found = self._db.execute("SELECT answers FROM answers WHERE exam = ?", (spec,)).fetchone()
-        return AnswerKey.from_json(zlib.decompress(found[0]).decode()) if found else None
+        """Return the answer key of a grading spec that this class was graded by."""
+        query = "SELECT answer_key FROM answer_keys WHERE spec = ?"
+        row = self._db.execute(query, (spec,)).fetchone()
+        return AnswerKey.from_json(zlib.decompress(row[0]).decode()) if row else None
 
     def save_answer_key(self, spec: str, answer_key: AnswerKey) -> None:
         packed = zlib.compress(answer_key.to_json().encode())
-        self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (spec, packed))
+        self._db.execute("INSERT OR REPLACE INTO answer_keys VALUES (?, ?)", (spec, packed))
 
-    def is_verified(self, spec: str, kit: str) -> bool:
-        """Whether the solution has come through this exam with all its points."""
-        query = "SELECT 1 FROM about WHERE name = ?"
-        return self._db.execute(query, (f"proved {spec} {kit}",)).fetchone() is not None
-
-    def mark_verified(self, spec: str, kit: str) -> None:
-        self._remember(f"proved {spec} {kit}", "yes")
-
-    # --- entries ---------------------------------------------------------------------------------
+    # --- submissions -----------------------------------------------------------------------------
 
     def save_submission(self, record: SubmissionRecord) -> None:
-        """Write down a submission, or what is new of it."""
-        values = (*list(vars(record).values())[:5], json.dumps(record.notes), record.dated)
-        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        """Write a submission in place of an older record of it."""
+        values = {**vars(record), "notes": json.dumps(record.notes)}
+        query = f"INSERT OR REPLACE INTO submissions VALUES ({_marks(values)})"
+        self._db.execute(query, tuple(values.values()))
 
-    def record(self, student: str, submission: str) -> SubmissionRecord:
-        """What was written down of a submission."""
-        query = "SELECT * FROM entries WHERE student = ? AND submission = ?"
-        return _entry(self._db.execute(query, (student, submission)).fetchone())
+    def submission(self, student: str, name: str) -> SubmissionRecord:
+        """Return the record of a student's submission."""
+        query = "SELECT * FROM submissions WHERE student = ? AND submission = ?"
+        return _submission_record(self._db.execute(query, (student, name)).fetchone())
 
-    def records(self) -> list[SubmissionRecord]:
-        """All submissions, by student and time."""
-        rows = self._db.execute("SELECT * FROM entries ORDER BY student, received, submission")
-        return list(map(_entry, rows))
+    def submissions(self) -> list[SubmissionRecord]:
+        """Return the records of all submissions, by student and time."""
+        query = "SELECT * FROM submissions ORDER BY student, received, submission"
+        return list(map(_submission_record, self._db.execute(query)))
 
-    # --- what people give ------------------------------------------------------------------------
+    # --- manual grades ---------------------------------------------------------------------------
 
     def save_manual_grades(
-        self, given: Iterable[ManualGrade], taken_back: Iterable[tuple[str, str]] = ()
+        self, given: Iterable[ManualGrade], removed: Iterable[tuple[str, str]] = ()
     ) -> None:
-        """Write down what a person gave, in the place of what was there, all of it or nothing.
+        """Write manual grades in place of older ones, and remove others: all of it or nothing.
 
-        Of what is taken back, by student and item, counts again what the kit found.
+        Removing a manual grade, by student and item, restores the automatic points.
         """
         with self._transaction() as db:
-            db.executemany("DELETE FROM manual WHERE student = ? AND item = ?", taken_back)
+            db.executemany("DELETE FROM manual_grades WHERE student = ? AND item = ?", removed)
             db.executemany(
-                "INSERT OR REPLACE INTO manual VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO manual_grades VALUES (?, ?, ?, ?, ?, ?)",
                 [(*vars(manual).values(), time.time()) for manual in given],
             )
 
-    def manual(self) -> dict[tuple[str, str], ManualGrade]:
-        """What people gave, by student and item."""
-        query = "SELECT student, item, points, comment, answer FROM manual"
+    def manual_grades(self) -> dict[tuple[str, str], ManualGrade]:
+        """Return the manual grades by student and item."""
+        query = "SELECT student, item, points, comment, answer_digest FROM manual_grades"
         return {row[:2]: ManualGrade(*row) for row in self._db.execute(query)}
 
     # --- results ---------------------------------------------------------------------------------
 
     def claim(self, key: ResultKey, seconds: float) -> bool:
-        """Whether this grader is to grade a work: no result is there, nor another at work on it.
+        """Claim a submission for this grader; False if it has a result or another grader's claim.
 
-        A claim ends with `seconds`, with `save_result`, or with the grader who has made it.
+        A claim ends with `save_result` or `release_claim`, after `seconds`, or with its grader.
         """
+        student, content_digest, *_ = key
         with self._transaction() as db:
             if self._result_id(key) is not None:
                 return False
-            query = "SELECT owner, until FROM claims WHERE student = ? AND work = ?"
-            found = db.execute(query, (key.student, key.work)).fetchone()
-            if found and found[0] != _owner() and found[1] > time.time() and _is_alive(found[0]):
+            query = "SELECT owner, expires FROM claims WHERE student = ? AND content_digest = ?"
+            owner, expires = db.execute(query, (student, content_digest)).fetchone() or ("", 0.0)
+            if owner not in ("", _owner()) and expires > time.time() and _is_alive(owner):
                 return False
-            values = (key.student, key.work, _owner(), time.time() + seconds)
+            values = (student, content_digest, _owner(), time.time() + seconds)
             db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", values)
         return True
 
-    def save_result(self, key: ResultKey, result: GradingResult | None = None) -> None:
-        """End a claim, with its result if there is one; a result that was there is replaced."""
+    def release_claim(self, key: ResultKey) -> None:
+        """Delete the claim on a submission."""
+        query = "DELETE FROM claims WHERE student = ? AND content_digest = ?"
+        self._db.execute(query, key[:2])
+
+    def save_result(self, result: GradingResult) -> None:
+        """Write a result in place of an older one with its key, and release the claim."""
+        outcomes = pack_outcomes(result.outcomes)
+        parts = [("outcome", name, outcomes.read(name)) for name in outcomes]
+        parts += [("handed in", name, _pack(value)) for name, value in result.handed_in.items()]
+        values = (
+            *(*result.key, result.score, _verdicts_json(result.verdicts), result.seconds),
+            *(int(result.retry), json.dumps(result.versions), time.time()),
+        )
         with self._transaction() as db:
-            db.execute("DELETE FROM claims WHERE student = ? AND work = ?", (key.student, key.work))
-            if result is None:
-                return
-            self._delete(key)
-            verdicts = _as_json(result.verdicts)
-            handed_in = zlib.compress(json.dumps(result.handed_in).encode())
-            values = (*key, result.score, verdicts, handed_in, result.seconds, int(result.again))
-            columns = "student, work, exam, kit, score, verdicts, handed_in, seconds, again, graded"
-            marks = ", ".join("?" * 10)
-            new = db.execute(
-                f"INSERT INTO results ({columns}) VALUES ({marks})", (*values, time.time())
-            ).lastrowid
-            db.executemany(
-                "INSERT INTO outcomes VALUES (?, ?, ?)",
-                [(new, *item) for item in PackedOutcomes.pack(result.outcomes).packed.items()],
-            )
+            self.release_claim(result.key)
+            self._delete_result(result.key)
+            query = f"INSERT INTO results VALUES (NULL, {_marks(values)})"
+            number = db.execute(query, values).lastrowid
+            query = "INSERT INTO result_parts VALUES (?, ?, ?, ?)"
+            db.executemany(query, [(number, *part) for part in parts])
 
     def result(self, key: ResultKey) -> GradingResult | None:
-        """The result of a work, if there is one."""
-        found = self._result_id(key)
-        return None if found is None else self._read_result(found)
+        """Return the result with a key, if there is one."""
+        number = self._result_id(key)
+        return None if number is None else self._read_result(number)
 
     def latest(self, key: ResultKey) -> GradingResult | None:
-        """The result of a work, or else the last one that a former exam or kit gave it."""
-        query = "SELECT id FROM results WHERE student = ? AND work = ? ORDER BY graded DESC"
-        found = self._db.execute(query, (key.student, key.work)).fetchone()
-        return self.result(key) or (found and self._read_result(found[0]))
+        """Return the result with a key, or the last one of that content by another spec or kit."""
+        query = "SELECT id FROM results WHERE student = ? AND content_digest = ?"
+        row = self._db.execute(f"{query} ORDER BY graded_at DESC", key[:2]).fetchone()
+        return self.result(key) or (row and self._read_result(row[0]))
 
     def results(self) -> Iterator[GradingResult]:
-        """All results, those of former exams and kits included."""
+        """Yield all results, including those of other grading specs and kits."""
         for (number,) in self._db.execute("SELECT id FROM results ORDER BY id").fetchall():
             yield self._read_result(number)
 
     def replace_verdicts(
         self, result: GradingResult, key: ResultKey, verdicts: Mapping[str, Verdict]
     ) -> None:
-        """Replace a result's verdicts by those of another exam or kit; it is theirs then."""
+        """Replace a result's verdicts, and give it the key of the spec and kit they are by."""
         number = self._result_id(result.key)
-        changed = replace(result, key=key, verdicts=verdicts)
+        score = replace(result, verdicts=verdicts).score
         with self._transaction() as db:
             if key != result.key:
-                self._delete(key)
+                self._delete_result(key)
             db.execute(
-                "UPDATE results SET exam = ?, kit = ?, score = ?, verdicts = ? WHERE id = ?",
-                (key.spec, key.kit, changed.score, _as_json(verdicts), number),
+                "UPDATE results SET spec = ?, kit = ?, score = ?, verdicts = ? WHERE id = ?",
+                (key.spec, key.kit, score, _verdicts_json(verdicts), number),
             )
 
-    def delete_results(self, student: str | None) -> int:
-        """Delete the results of a student, or of all; how many there were."""
-        where, values = ("WHERE student = ?", (student,)) if student else ("", ())
-        return self._db.execute(f"DELETE FROM results {where}", values).rowcount
+    def delete_results(self, student: str | None = None) -> None:
+        """Delete the results of a student, or of everyone."""
+        self._db.execute("DELETE FROM results WHERE student = ? OR ? IS NULL", (student, student))
 
-    def _delete(self, key: ResultKey) -> None:
-        condition = "student = ? AND work = ? AND exam = ? AND kit = ?"
-        self._db.execute(f"DELETE FROM results WHERE {condition}", key)
+    def _delete_result(self, key: ResultKey) -> None:
+        self._db.execute("DELETE FROM results WHERE id = ?", (self._result_id(key),))
 
     def _result_id(self, key: ResultKey) -> int | None:
-        condition = "student = ? AND work = ? AND exam = ? AND kit = ?"
-        found = self._db.execute(f"SELECT id FROM results WHERE {condition}", key).fetchone()
-        return None if found is None else int(found[0])
+        condition = "student = ? AND content_digest = ? AND spec = ? AND kit = ?"
+        row = self._db.execute(f"SELECT id FROM results WHERE {condition}", key).fetchone()
+        return None if row is None else int(row[0])
 
     def _read_result(self, number: int) -> GradingResult:
-        columns = "student, work, exam, kit, verdicts, seconds, again"
-        row = self._db.execute(f"SELECT {columns} FROM results WHERE id = ?", (number,)).fetchone()
+        columns = "student, content_digest, spec, kit, verdicts, seconds, retry, versions"
+        query = f"SELECT {columns} FROM results WHERE id = ?"
+        *key, verdicts, seconds, retry, versions = self._db.execute(query, (number,)).fetchone()
         return GradingResult(
-            ResultKey(*row[:4]),
-            {name: _verdict(about) for name, about in json.loads(row[4]).items()},
-            PackedOutcomes(_Packed(self._db, number)),
-            _HandedIn(self._db, number),
-            row[5],
-            bool(row[6]),
+            ResultKey(*key),
+            {name: _verdict(values) for name, values in json.loads(verdicts).items()},
+            self._parts(number, "outcome", _unpack_outcome),
+            self._parts(number, "handed in", _unpack),
+            seconds,
+            bool(retry),
+            json.loads(versions),
         )
 
+    def _parts(self, number: int, kind: str, unpack: Callable[[bytes], T]) -> PackedValues[T]:
+        query = "SELECT name FROM result_parts WHERE result = ? AND kind = ? ORDER BY rowid"
+        names = [name for (name,) in self._db.execute(query, (number, kind))]
+        return PackedValues(names, partial(self._read_part, number, kind), unpack)
 
-@dataclass(frozen=True, eq=False)
-class _Packed(Mapping[str, bytes]):
-    """The outcomes of a result, each read when it is asked for."""
-
-    db: sqlite3.Connection
-    result: int
-
-    def __getitem__(self, name: str) -> bytes:
-        query = "SELECT outcome FROM outcomes WHERE result = ? AND name = ?"
-        found = self.db.execute(query, (self.result, name)).fetchone()
-        if found is None:
-            raise KeyError(name)
-        return bytes(found[0])
-
-    def __iter__(self) -> Iterator[str]:
-        query = "SELECT name FROM outcomes WHERE result = ? ORDER BY rowid"
-        return iter([name for (name,) in self.db.execute(query, (self.result,))])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
+    def _read_part(self, number: int, kind: str, name: str) -> bytes:
+        query = "SELECT packed FROM result_parts WHERE result = ? AND kind = ? AND name = ?"
+        [(packed,)] = self._db.execute(query, (number, kind, name))
+        return bytes(packed)
 
 
-@dataclass(frozen=True, eq=False)
-class _HandedIn(Mapping[str, Any]):
-    """What was handed in of a result, read when it is asked for."""
-
-    db: sqlite3.Connection
-    result: int
-
-    def _read(self) -> dict[str, Any]:
-        query = "SELECT handed_in FROM results WHERE id = ?"
-        [(packed,)] = self.db.execute(query, (self.result,))
-        return dict(json.loads(zlib.decompress(packed)))
-
-    def __getitem__(self, name: str) -> Any:
-        return self._read()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
+def _marks(values: Iterable[Any]) -> str:
+    return ", ".join("?" for _ in values)
 
 
-def _entry(row: tuple[Any, ...]) -> SubmissionRecord:
-    submission, student, received, status, work, notes, dated = row
-    return SubmissionRecord(
-        submission, student, received, status, work, tuple(json.loads(notes)), dated
-    )
+def _submission_record(row: tuple[Any, ...]) -> SubmissionRecord:
+    record = SubmissionRecord(*row)
+    return replace(record, notes=tuple(json.loads(row[5])))
 
 
-def _as_json(verdicts: Mapping[str, Verdict]) -> str:
+def _verdicts_json(verdicts: Mapping[str, Verdict]) -> str:
     return json.dumps({name: vars(verdict) for name, verdict in verdicts.items()})
 
 
-def _verdict(about: Mapping[str, Any]) -> Verdict:
-    return Verdict(**{**about, "status": Status(about["status"])})
+def _verdict(values: Mapping[str, Any]) -> Verdict:
+    return Verdict(**{**values, "status": Status(values["status"])})
 
 
 def _owner() -> str:
@@ -475,6 +508,6 @@ def _owner() -> str:
 
 
 def _is_alive(owner: str) -> bool:
-    """Whether the grader that made a claim still runs; of another machine nobody knows."""
+    """Tell whether the grader that made a claim still runs; on another machine it counts as so."""
     host, pid, since = owner.rsplit(" ", 2)
     return host != socket.gethostname() or started(int(pid)) == since

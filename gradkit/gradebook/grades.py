@@ -1,9 +1,9 @@
-"""What each student of a class stands at: the points of every check and answer, and their sum.
+"""Each student's grade: the points of every check and written answer, and their sum.
 
-    ledger (results, what people gave, when it came) -> standings -> gradebook, pages, exports
+    database (results, manual grades, submissions) -> ClassGrades -> gradebook, pages, exports
 
-It is always computed from the ledger, so that a tolerance that was corrected, an answer that was
-graded by hand or a new due date is in all of them at once.
+Grades are computed from the database each time, so that a corrected tolerance, a written answer
+that was graded, or a new due date is in all of them at once.
 """
 
 import contextlib
@@ -33,21 +33,21 @@ from gradkit.gradebook.database import (
 
 @dataclass(frozen=True)
 class ItemScore:
-    """One check or question, and what a student has for it.
+    """A student's score for one check or written answer.
 
     Attributes
     ----------
     name, title : str
     out_of : int
-        The points that there are.
+        Points that the item is worth.
     points : float or None
-        Those that were earned; None where nobody has judged it (yet).
+        Points earned; None for an item that nobody has judged (yet).
     verdict : Verdict or None
-        A check's.
+        Of a check.
     answer : str
-        A question's, as it was handed in.
-    manual : Manual or None
-        What a person gave instead, and why.
+        The written answer, as it was handed in.
+    manual : ManualGrade or None
+        Points and comment that a person gave instead.
     """
 
     name: str
@@ -61,20 +61,20 @@ class ItemScore:
 
 @dataclass(frozen=True)
 class StudentGrade:
-    """One student's, by the submission that counts.
+    """A student's grade, by the submission that counts.
 
     Attributes
     ----------
-    entry : Entry
-    result : Result or None
-        None where nothing was graded.
-    checks, questions : tuple of Item
+    record : SubmissionRecord
+    result : GradingResult or None
+        None if nothing was graded.
+    checks, questions : tuple of ItemScore
     late : timedelta
-        How late it came; 0 if in time.
+        How late the submission came; 0 if in time.
     deduction : float
-        The points that this costs.
+        Points deducted for lateness.
     notes : tuple of str
-        What a grader should know.
+        Sentences for the grader.
     """
 
     record: SubmissionRecord
@@ -95,13 +95,13 @@ class StudentGrade:
 
     @property
     def earned(self) -> float | None:
-        """The points so far, before lateness; None where nothing was judged at all."""
+        """Points so far, before the deduction; None if nothing was judged."""
         judged = [item.points for item in self.items if item.points is not None]
         return sum(judged) if judged else None
 
     @property
     def score(self) -> float | None:
-        """What counts: never 0 for what could not be graded, but None."""
+        """Points that count; None, and never 0, for a submission that could not be graded."""
         return None if self.earned is None else round(self.earned - self.deduction, 2)
 
     @property
@@ -110,20 +110,20 @@ class StudentGrade:
 
     @property
     def open(self) -> tuple[ItemScore, ...]:
-        """The answers that a person has still to grade."""
+        """The written answers that a person has still to grade."""
         if self.result is None:
             return ()
         return tuple(item for item in self.questions if item.out_of and item.points is None)
 
     @property
     def is_final(self) -> bool:
-        """Whether everything that is worth points has been judged."""
+        """True if every item that is worth points was judged."""
         return all(item.points is not None for item in self.items if item.out_of)
 
 
 @dataclass(frozen=True)
 class ClassGrades:
-    """A class, as its ledger knows it: the standings of its students, by name, and of what."""
+    """The grades of a class for one exercise, sorted by student."""
 
     exercise: Exercise
     questions: tuple[Question, ...]
@@ -136,25 +136,32 @@ class ClassGrades:
         return checks + sum(question.points for question in self.questions)
 
 
+@contextlib.contextmanager
+def open_grades(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, ClassGrades]]:
+    """Open the database of a class, and compute its grades."""
+    with contextlib.closing(GradebookDatabase(folder.out, folder.exercise)) as database:
+        yield database, read_grades(database, folder.exercise, folder.project)
+
+
 def read_grades(database: GradebookDatabase, name: str, project: Path) -> ClassGrades:
-    """The standings of all students in a ledger of the exercise of this name.
+    """Compute the grades of all students in the database of an exercise.
 
     Raises
     ------
-    ManifestError
-        The manifest is not what it should be.
+    ConfigError
+        The exercise's configuration is invalid.
     """
     exercise, starter = load_exercise(name), starter_files(project, [name])
     config = read_config(project, name)
     nb = regions.read_notebook(starter[exercise.notebook].decode(), exercise.notebook)
     questions = read_questions(nb, config.questions)
     spec = spec_digest(name, project, starter)
-    reading = _Reading(database, exercise, questions, config.late, spec)
-    return ClassGrades(exercise, questions, config.late, tuple(reading.student_grades()))
+    reader = _GradesReader(database, exercise, questions, config.late, spec)
+    return ClassGrades(exercise, questions, config.late, tuple(reader.student_grades()))
 
 
-class _Reading:
-    """Reads the standings out of a ledger."""
+class _GradesReader:
+    """Computes grades from a database."""
 
     def __init__(
         self,
@@ -165,54 +172,54 @@ class _Reading:
         spec: str,
     ) -> None:
         self.database, self.exercise, self.late, self.spec = database, exercise, late, spec
-        self.questions, self.manual = questions, database.manual()
+        self.questions, self.manual_grades = questions, database.manual_grades()
         self.kit = kit_digest()
 
     def student_grades(self) -> Iterator[StudentGrade]:
-        """One for each student: the last submission's, if there are several in the ledger."""
+        """Yield one grade per student, by the last submission that is not superseded."""
         counting: dict[str, SubmissionRecord] = {}
-        for record in self.database.records():
+        for record in self.database.submissions():
             if record.status != "superseded" and (
                 record.submission or record.student not in counting
             ):
                 counting[record.student] = record
-        yield from map(self._standing, counting.values())
+        yield from map(self._student_grade, counting.values())
 
-    def _standing(self, record: SubmissionRecord) -> StudentGrade:
+    def _student_grade(self, record: SubmissionRecord) -> StudentGrade:
         result, notes = None, list(record.notes)
-        if record.work and record.status == "graded":
-            key = ResultKey(record.student, record.work, self.spec, self.kit)
+        if record.content_digest and record.status == "graded":
+            key = ResultKey(record.student, record.content_digest, self.spec, self.kit)
             result = self.database.latest(key)
             if result and result.key != key:
                 notes.append("Graded before exercise or kit were changed.")
-        checks = tuple(self._checks(record.student, result))
-        questions = tuple(self._questions(record.student, result, notes))
+        checks = tuple(self._check_scores(record.student, result))
+        questions = tuple(self._question_scores(record.student, result, notes))
         earned = sum(item.points or 0.0 for item in checks + questions)
         maximum = sum(item.out_of for item in checks + questions)
         received = datetime.fromisoformat(record.received) if record.received else None
         late = self.late.lateness(received)
         deduction = self.late.deduction(received, earned, maximum)
         if result is not None:
-            notes += self._about_time(record, late)
+            notes += self._lateness_notes(record, late)
         return StudentGrade(record, result, checks, questions, late, deduction, tuple(notes))
 
-    def _checks(self, student: str, result: GradingResult | None) -> Iterator[ItemScore]:
+    def _check_scores(self, student: str, result: GradingResult | None) -> Iterator[ItemScore]:
         for check in self.exercise.checks:
             verdict = result.verdicts.get(check.name) if result else None
-            manual = self.manual.get((student, check.name))
+            manual = self.manual_grades.get((student, check.name))
             points: float | None = verdict.points if verdict else None
             if manual and manual.points is not None:
                 points = manual.points
             yield ItemScore(check.name, check.title, check.points, points, verdict, "", manual)
 
-    def _questions(
+    def _question_scores(
         self, student: str, result: GradingResult | None, notes: list[str]
     ) -> Iterator[ItemScore]:
         written_answers = result.handed_in["answers"] if result else {}
         for question in self.questions:
             answer = written_answers.get(question.name, "")
-            manual = self.manual.get((student, question.name))
-            if manual and manual.answer not in ("", answer_digest(answer)):
+            manual = self.manual_grades.get((student, question.name))
+            if manual and manual.answer_digest not in ("", answer_digest(answer)):
                 manual = None
                 notes.append(
                     f"{question.title}: the answer has changed since it was graded by hand, so "
@@ -227,19 +234,9 @@ class _Reading:
                 question.name, question.title, question.points, points, None, answer, manual
             )
 
-    def _about_time(self, record: SubmissionRecord, late: timedelta) -> Iterator[str]:
+    def _lateness_notes(self, record: SubmissionRecord, late: timedelta) -> Iterator[str]:
         if late:
-            by = "" if record.dated == "told" else ", by the time of its newest file"
-            yield f"Late by {format_lateness(late)}{by}."
+            source = "" if record.time_source == "told" else ", by the time of its newest file"
+            yield f"Late by {format_lateness(late)}{source}."
         elif self.late.due and not record.received:
-            yield "Nothing tells when it was handed in, so nothing was taken off for lateness."
-
-
-@contextlib.contextmanager
-def opened(grades: GradebookFolder) -> Iterator[tuple[GradebookDatabase, ClassGrades]]:
-    """The ledger of a class, and what it says of the class."""
-    database = GradebookDatabase(grades.out, grades.exercise)
-    try:
-        yield database, read_grades(database, grades.exercise, grades.project)
-    finally:
-        database.close()
+            yield "The time of the submission is unknown, so no points were deducted for lateness."

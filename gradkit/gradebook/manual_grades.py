@@ -1,156 +1,174 @@
-"""What people give: a CSV with points and comments, as answers.html exports it or a hand writes it.
+"""Points and comments that people give: a CSV exported by the manual grading page, or by hand.
 
     student,item,points,comment,answer
     s01,answer_step,4,"Right, but why 16 digits?",3f2a...
     s02,naive_loss,8,"The file was damaged by the upload.",
 
-An item is a question or a check. For a question, points and comment are what a person thinks of the
-answer; `answer` tells which answer was read, and may be left out. For a check they replace what the
-kit found, and the comment is the reason, which the student sees. A row with neither takes back what
-was given before.
+An item is a question or a check. `answer` is the digest of the written answer that was graded, and
+may be left out. For a check, the points replace the automatic ones, and the comment is the reason,
+which the student sees. A row with neither points nor comment removes the manual grade.
 """
 
 import base64
 import csv
 import hmac
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import GradebookFolder, ManualGrade
-from gradkit.gradebook.grades import ClassGrades, opened
+from gradkit.gradebook.grades import ClassGrades, open_grades
+
+COLUMNS = ("student", "item", "points", "comment")
+MAX_BYTES = 20_000_000
+MAX_COMMENT = 10_000  # characters
+MAX_PROBLEMS = 10  # that a message lists
+
+
+class ManualError(GradkitError):
+    """A CSV of manual grades that is invalid, so that nothing of it was imported."""
+
+
+class _InvalidRow(ValueError):
+    """A row of the CSV that is invalid."""
+
+
+@dataclass
+class ManualImport:
+    """The contents of a CSV: manual grades, and items (student, item) whose grade is removed."""
+
+    given: list[ManualGrade] = field(default_factory=list)
+    removed: list[tuple[str, str]] = field(default_factory=list)
+    checks: int = 0  # of the grades given; the others are for written answers
+
+    def __str__(self) -> str:
+        counts = {
+            "answers graded": len(self.given) - self.checks,
+            "checks changed by hand": self.checks,
+            "taken back": len(self.removed),
+        }
+        parts = [f"{count} {text}" for text, count in counts.items() if count]
+        return f"{'; '.join(parts) or 'The table is empty'}."
 
 
 def display_names(class_grades: ClassGrades, secret: int, hide_names: bool) -> dict[str, str]:
-    """How the students are called on the page: by their ids, or by names that only the ledger's
-    seed can tell whose they are.
+    """Return the name of each student on the manual grading page.
+
+    With `hide_names` it is a pseudonym, which only the database's secret seed links to the student.
     """
     students = [student_grade.student for student_grade in class_grades.student_grades]
     if not hide_names:
         return {student: student for student in students}
     key = f"{secret:032x} names".encode()
 
-    def hidden(student: str) -> str:
+    def pseudonym(student: str) -> str:
         digest = hmac.digest(key, student.encode("utf-8", "surrogatepass"), "sha256")
         return f"student {base64.b32encode(digest[:5]).decode()}"
 
-    return {student: hidden(student) for student in students}
+    return {student: pseudonym(student) for student in students}
 
 
-COLUMNS = ("student", "item", "points", "comment")
-
-MAX_BYTES = 20_000_000
-
-MAX_COMMENT = 10_000  # characters
-
-MAX_TOLD = 10
-
-
-class ManualError(GradkitError):
-    """A CSV cannot be taken; the text says which rows, and why. Nothing of it was."""
-
-
-@dataclass
-class Read:
-    """What a CSV says."""
-
-    given: list[ManualGrade] = field(default_factory=list)
-    taken_back: list[tuple[str, str]] = field(default_factory=list)
-    checks: int = 0
-
-    def told(self) -> str:
-        answers = len(self.given) - self.checks
-        said = [f"{answers} answers graded"] * bool(answers)
-        said += [f"{self.checks} checks changed by hand"] * bool(self.checks)
-        said += [f"{len(self.taken_back)} taken back"] * bool(self.taken_back)
-        return f"{'; '.join(said) or 'There was nothing in it'}."
-
-
-def read_manual(path: Path, class_grades: ClassGrades, hidden: Mapping[str, str]) -> Read:
-    """Read what people gave; `hidden` are the students' names where they were hidden from graders.
+def import_manual(folder: GradebookFolder, path: Path) -> ManualImport:
+    """Import manual grades from a CSV into the database, all of them or nothing.
 
     Raises
     ------
     ManualError
-        Rows are not as they should be, all of which are named.
+        A row is invalid.
     """
-    table = _rows(path)
-    reading = _Reading(class_grades, {name: student for student, name in hidden.items()})
-    faults = []
-    for number, row in table:
+    with open_grades(folder) as (database, class_grades):
+        pseudonyms = display_names(class_grades, database.secret(None), hide_names=True)
+        imported = read_manual(path, class_grades, pseudonyms)
+        database.save_manual_grades(imported.given, imported.removed)
+    return imported
+
+
+def read_manual(
+    path: Path, class_grades: ClassGrades, pseudonyms: Mapping[str, str]
+) -> ManualImport:
+    """Read manual grades from a CSV; `pseudonyms` are by student.
+
+    Raises
+    ------
+    ManualError
+        Rows are invalid; the message lists them.
+    """
+    reader = _RowReader(class_grades, {name: student for student, name in pseudonyms.items()})
+    problems = []
+    for number, row in _read_rows(path):
         try:
-            reading.take(row)
-        except _Fault as fault:
-            faults.append(f"row {number}: {fault}")
-    if faults:
-        more = len(faults) - MAX_TOLD
-        lines = [*faults[:MAX_TOLD], *([f"and {more} more"] * (more > 0))]
-        raise ManualError("\n  ".join([f"Nothing of {path} was taken:", *lines]))
-    return reading.read
+            reader.add(row)
+        except _InvalidRow as error:
+            problems.append(f"row {number}: {error}")
+    if problems:
+        more = len(problems) - MAX_PROBLEMS
+        lines = [*problems[:MAX_PROBLEMS], *([f"and {more} more"] * (more > 0))]
+        raise ManualError("\n  ".join([f"Nothing of {path} was imported:", *lines]))
+    return reader.imported
 
 
-class _Fault(ValueError):
-    """What is wrong with a row."""
+class _RowReader:
+    """Checks rows against the students, checks and questions of a class."""
 
-
-class _Reading:
-    def __init__(self, class_grades: ClassGrades, shown: Mapping[str, str]) -> None:
-        self.read, self.shown = Read(), shown
+    def __init__(self, class_grades: ClassGrades, by_pseudonym: Mapping[str, str]) -> None:
+        self.imported, self.by_pseudonym = ManualImport(), by_pseudonym
         self.students = {student_grade.student for student_grade in class_grades.student_grades}
         self.checks = {check.name: check.points for check in class_grades.exercise.checks}
         self.questions = {question.name: question.points for question in class_grades.questions}
         self.seen: set[tuple[str, str]] = set()
 
-    def take(self, row: Mapping[str, str]) -> None:
+    def add(self, row: Mapping[str, str]) -> None:
         student, item = self._student(row["student"]), row["item"].strip()
         if item not in self.checks and item not in self.questions:
             known = ", ".join([*self.questions, *self.checks])
-            raise _Fault(f"there is no question or check {item!r:.80}; there are: {known}")
+            raise _InvalidRow(f"there is no question or check {item!r:.80}; there are: {known}")
         if (student, item) in self.seen:
-            raise _Fault(f"there already is a row for {student!r} and {item!r}")
+            raise _InvalidRow(f"there already is a row for {student!r} and {item!r}")
         self.seen.add((student, item))
         points, comment = self._points(row["points"], item), row["comment"].strip()
         if len(comment) > MAX_COMMENT:
-            raise _Fault(f"the comment has more than {MAX_COMMENT:,} characters")
+            raise _InvalidRow(f"the comment has more than {MAX_COMMENT:,} characters")
         if points is None and not comment:
-            self.read.taken_back.append((student, item))
+            self.imported.removed.append((student, item))
             return
-        if item in self.checks:
-            self.read.checks += 1
-            if not comment:
-                raise _Fault(
-                    f"{item!r} is a check, and whoever changes its points gives a reason, as the "
-                    "comment: the student sees it"
-                )
-        answer = row.get("answer", "").strip() if item in self.questions else ""
-        self.read.given.append(ManualGrade(student, item, points, comment, answer))
+        if item in self.checks and not comment:
+            raise _InvalidRow(
+                f"{item!r} is a check: give the reason for its points as the comment, which the "
+                "student sees"
+            )
+        self.imported.checks += item in self.checks
+        digest = row.get("answer", "").strip() if item in self.questions else ""
+        self.imported.given.append(ManualGrade(student, item, points, comment, digest))
 
     def _student(self, text: str) -> str:
         # A spreadsheet may have kept the apostrophe that makes a formula harmless.
         for student in (text, text.strip(), text.strip().removeprefix("'")):
-            student = self.shown.get(student, student)
+            student = self.by_pseudonym.get(student, student)
             if student in self.students:
                 return student
-        raise _Fault(f"there is no student {text.strip()!r:.90} in the ledger")
+        raise _InvalidRow(f"there is no student {text.strip()!r:.90} in the gradebook")
 
     def _points(self, text: str, item: str) -> float | None:
         text = text.strip()
         if not text:
             return None
-        most = self.checks.get(item, self.questions.get(item, 0))
+        out_of = self.checks.get(item, self.questions.get(item, 0))
         try:
-            # In many countries' spreadsheets 2.5 is 2,5.
+            # Spreadsheets of many countries write 2.5 as 2,5.
             points = float(text.replace(",", "."))
         except ValueError:
             points = math.nan
-        if not 0 <= points <= most:
-            raise _Fault(f"{text!r:.40} is not a number of points from 0 to {most}, for {item!r}")
+        if not 0 <= points <= out_of:
+            raise _InvalidRow(
+                f"{text!r:.40} is not a number of points from 0 to {out_of}, for {item!r}"
+            )
         return points
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+def _read_rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
+    """Read the rows that are not empty, with their line numbers."""
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
@@ -169,29 +187,14 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
             if set(COLUMNS) <= set(header):
                 reader.fieldnames = header
                 rows = [(reader.line_num, row) for row in reader]
-                return ((number, row) for number, row in rows if any(map(_is_text, row.values())))
+                return [(number, row) for number, row in rows if any(map(_is_text, row.values()))]
         except csv.Error as error:
             raise ManualError(f"{path} is not CSV: {error}.") from None
     raise ManualError(
-        f"{path} does not have the columns {', '.join(COLUMNS)} in its first row. Export it from "
-        "answers.html, or write them there."
+        f"{path} lacks the columns {', '.join(COLUMNS)} in its first row. Export it from the "
+        "manual grading page, or add them."
     )
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
-
-
-def import_manual(grades: GradebookFolder, path: Path) -> str:
-    """Take what people gave from a CSV into the ledger, all of it or nothing; what there was.
-
-    Raises
-    ------
-    ManualError
-        A row is not as it should be.
-    """
-    with opened(grades) as (database, class_grades):
-        hidden = display_names(class_grades, database.secret(None), hide_names=True)
-        read = read_manual(path, class_grades, hidden)
-        database.save_manual_grades(read.given, read.taken_back)
-        return read.told()
