@@ -274,7 +274,7 @@ def graft_cells(nb: Notebook, bodies: Mapping[str, str], where: str) -> Notebook
                 continue
             done.add(name)
             if source_of(cell) != bodies[name]:
-                cell = _without_outputs({**cell, "source": bodies[name]})
+                cell = without_outputs({**cell, "source": bodies[name]})
         cells.append(cell)
     return {**nb, "cells": cells}
 
@@ -286,7 +286,7 @@ def stub_cells(nb: Notebook, where: str) -> Notebook:
         name, here = region_of(cell), f"{where}, cell {number}"
         if name in seen:
             raise RegionError(f"{here}: there already is a region {name!r}. Rename one of them.")
-        cell = _without_outputs({**cell, "metadata": _kept(cell, _KEPT_CELL_METADATA)})
+        cell = without_outputs({**cell, "metadata": _kept(cell, _KEPT_CELL_METADATA)})
         if cell["cell_type"] == "code":
             cell["source"] = _stub_code(source_of(cell), name, here)
         elif name is not None:
@@ -517,7 +517,7 @@ def _stub_code(source: str, name: str | None, here: str) -> str:
     return stub(source, here)
 
 
-def _without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
+def without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
     emptied: dict[str, Any] = {"outputs": [], "execution_count": None}
     return {**cell, **{key: empty for key, empty in emptied.items() if key in cell}}
 

@@ -1,16 +1,19 @@
-"""What a starter is: the files that students are handed, and the record that describes them.
+"""Starters: the files that students download, and the starter manifest that describes them.
 
-The record, `assignment/starter.json`, is written by the course's build and read by `update`, which
-tells by it what in a project is the course's and what is the student's. `read_zip` takes a starter
-out of a zip file, which is hostile until all of it has been looked at.
+write_manifest    the course's build writes `assignment/starter.json`: a digest of each file
+                  without the student's part, and of each stub
+read_manifest     `update` and `submit` tell by it the course's text from the student's
+pack_zip          pack a starter or a submission: the same files give the same bytes
+read_zip          read a starter from a zip file, which may be hostile: check it before use
 """
 
 import hashlib
+import io
 import json
 import re
 import stat
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,38 +35,40 @@ TOP_LEVEL = (
     "notebooks",
     "requirements.txt",
 )
-SCRIPTS = ("get_datasets.sh",)  # what is to be executable
+SCRIPTS = ("get_datasets.sh",)  # executable files
 
 # Left behind by Python, Jupyter and file managers, in starters and projects alike.
 LITTER = re.compile(
     r"__pycache__|.*\.pyc|\.ipynb_checkpoints|\.DS_Store|\._.*|__MACOSX|Thumbs\.db|desktop\.ini"
 )
 
-# A starter has some 40 files and 0.4 MB. What has far more is none, but may be a bomb.
+# A starter has some 40 files and 0.6 MB. A zip file with far more may be a bomb.
 MAX_FILES = 1000
 MAX_BYTES = 10_000_000  # packed as well as unpacked
 
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can store
+
 
 class StarterError(ValueError):
-    """This is no starter as a build writes it; the message says what is wrong with it."""
+    """A starter or a starter manifest that the build did not write; the message says why."""
 
 
 @dataclass(frozen=True)
 class StarterManifest:
-    """The record of a starter.
+    """The contents of `assignment/starter.json`.
 
     Attributes
     ----------
     name : str
-        As in ``softmax-starter``.
+        Such as ``softmax-starter``.
     exercises : tuple of str
-        What it is for.
+        Names of its exercises.
     version : str
-        As in ``1.0+0123456789``: the release, and what tells builds of it apart.
+        Such as ``1.0+0123456789``: the release, then a digest of all files.
     skeletons : mapping
-        From the path of each file to the SHA-256 of its skeleton.
+        SHA-256 of each file's skeleton, by path.
     stubs : mapping
-        From the path of each file with regions to the SHA-256 of what stands in each of them.
+        SHA-256 of each region's stub, by path and region name.
     """
 
     name: str
@@ -76,20 +81,20 @@ class StarterManifest:
 def write_manifest(
     name: str, exercises: Iterable[str], version: str, files: Mapping[str, str]
 ) -> str:
-    """The text of the record of a starter with these files, given as texts by their paths."""
-    skeletons, stubs = digests(files)
-    record = {
+    """Return the text of the manifest of a starter with these `files`: their texts by path."""
+    skeletons, stubs = compute_digests(files)
+    manifest = {
         "starter": name,
         "exercises": sorted(exercises),
         "version": version,
         "skeletons": skeletons,
         "stubs": stubs,
     }
-    return json.dumps(record, indent=1, sort_keys=True) + "\n"
+    return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
 
-def digests(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """What a record says of these files: `skeletons` and `stubs`, as in `StarterManifest`."""
+def compute_digests(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Return `skeletons` and `stubs` of these files, as in `StarterManifest`."""
     regions = {path: texts for path, text in files.items() if (texts := region_texts(path, text))}
     return (
         {path: digest(skeleton(path, text)) for path, text in files.items()},
@@ -98,31 +103,39 @@ def digests(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[st
 
 
 def read_manifest(text: str) -> StarterManifest:
-    """The starter that a record describes; StarterError if it is not as `write_manifest` writes it."""
+    """Read a manifest; raise StarterError unless it has the form that `write_manifest` gives it."""
     try:
-        record = json.loads(text)
-        starter = StarterManifest(
-            name=record["starter"],
-            exercises=tuple(record["exercises"]),
-            version=record["version"],
-            skeletons=dict(record["skeletons"].items()),
-            stubs={path: dict(texts.items()) for path, texts in record["stubs"].items()},
+        stored = json.loads(text)
+        manifest = StarterManifest(
+            name=stored["starter"],
+            exercises=tuple(stored["exercises"]),
+            version=stored["version"],
+            skeletons=dict(stored["skeletons"].items()),
+            stubs={path: dict(regions.items()) for path, regions in stored["stubs"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StarterError(f"its {STARTER_MANIFEST} is damaged ({error!r:.80})") from error
-    for word in (starter.name, starter.version, *starter.exercises):
+    for word in (manifest.name, manifest.version, *manifest.exercises):
         if not isinstance(word, str) or not word.isprintable():
             raise StarterError(
                 f"its {STARTER_MANIFEST} is damaged ({str(word)[:80]!a} is not a name)"
             )
-    for path in (*starter.skeletons, *starter.stubs):
-        if fault := path_fault(path):
-            raise StarterError(f"its {STARTER_MANIFEST} lists {path[:80]!r}, which {fault}")
-    return starter
+    for path in (*manifest.skeletons, *manifest.stubs):
+        if problem := path_problem(path):
+            raise StarterError(f"its {STARTER_MANIFEST} lists {path[:80]!r}, which {problem}")
+    return manifest
+
+
+def read_project_manifest(project: Path) -> StarterManifest | None:
+    """Read the manifest in a project; return None if it is missing or damaged."""
+    try:
+        return read_manifest((project / STARTER_MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, StarterError):
+        return None
 
 
 def region_texts(path: str, text: str) -> dict[str, str]:
-    """What stands in each region of a file, free of indentation and the kind of line endings."""
+    """Return the text of each region of a file, with its indentation and line endings removed."""
     if path.endswith(".ipynb"):
         cells = extract_cells(read_notebook(text, path), path)
         return {name: "\n".join(_lines(cell)) for name, cell in cells.items()}
@@ -134,59 +147,77 @@ def region_texts(path: str, text: str) -> dict[str, str]:
     return {}
 
 
-# --- out of a zip file ---------------------------------------------------------------------------
+# --- zip files -----------------------------------------------------------------------------------
+
+
+def pack_zip(files: Mapping[str, bytes], executable: Container[str] = SCRIPTS) -> bytes:
+    """Return a zip file of `files`, their contents by path: the same bytes on every computer.
+
+    Files whose names, without the folder, are in `executable` get the executable bit.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, content in sorted(files.items()):
+            member = zipfile.ZipInfo(path, _ZIP_EPOCH)
+            member.create_system = 3  # Unix, also when packed on Windows
+            mode = 0o755 if path.rpartition("/")[2] in executable else 0o644
+            member.external_attr = (stat.S_IFREG | mode) << 16
+            # Stored: deflate gives other bytes in other versions of zlib.
+            archive.writestr(member, content, zipfile.ZIP_STORED)
+    return buffer.getvalue()
 
 
 def read_zip(path: Path) -> tuple[StarterManifest, dict[str, str]]:
-    """The record of the starter in a zip file, and the texts of all its files by their paths.
+    """Read a starter from a zip file: its manifest, and the texts of all its files by path.
 
     Raises
     ------
     StarterError
-        It is not a zip file, or is not, or not only, a starter. No file has been written.
+        The file is missing, is not a zip file, or holds anything but one complete starter.
     """
     if not path.is_file():
         if path.is_dir():
             raise StarterError(
-                f"{path} is a folder, but the zip file is wanted. If your browser has unpacked it, "
-                "compress that folder again."
+                f"{path} is a folder; give the zip file. If your browser has unpacked it, compress "
+                "that folder again."
             )
         raise StarterError(f"{path} is not there. Give the path of the zip file as handed out.")
     try:
         texts = _read_members(path)
-        starter = read_manifest(texts[STARTER_MANIFEST])
+        manifest = read_manifest(texts[STARTER_MANIFEST])
         files = {name: text for name, text in texts.items() if name != STARTER_MANIFEST}
-        _require_as_recorded(files, starter)
+        _require_listed(files, manifest)
     except (StarterError, RegionError) as error:
         raise StarterError(
             f"{path} is refused: {str(error).rstrip('.')}. Nothing was changed. Download the zip "
             "file again from your course."
         ) from error
-    except Exception as error:  # damaged and hostile files make zipfile raise anything
+    except Exception as error:  # zipfile raises many kinds for damaged and hostile files
         raise StarterError(
-            f"{path} is no zip file, or a damaged one ({str(error)[:80]!a}). Nothing was changed. "
-            "Download it again from your course."
+            f"{path} is not a zip file, or a damaged one ({str(error)[:80]!a}). Nothing was "
+            "changed. Download it again from your course."
         ) from error
-    return starter, texts
+    return manifest, texts
 
 
-def _require_as_recorded(files: Mapping[str, str], starter: StarterManifest) -> None:
-    """Raise StarterError if these are not the files that the record describes."""
-    for name in (*starter.skeletons, *starter.stubs):
+def _require_listed(files: Mapping[str, str], manifest: StarterManifest) -> None:
+    """Raise StarterError unless these are exactly the files that the manifest describes."""
+    for name in (*manifest.skeletons, *manifest.stubs):
         if name not in files:
             raise StarterError(f"it does not hold {name}, which its {STARTER_MANIFEST} lists")
-    skeletons, stubs = digests(files)  # raises where the regions of a file are not in order
+    skeletons, stubs = compute_digests(files)  # raises for damaged markers or notebooks
     for name in files:
-        if name not in starter.skeletons:
+        if name not in manifest.skeletons:
             raise StarterError(f"it holds {name}, which its {STARTER_MANIFEST} does not list")
-        recorded = starter.skeletons[name], starter.stubs.get(name)
-        if recorded != (skeletons[name], stubs.get(name)):
+        listed = manifest.skeletons[name], manifest.stubs.get(name)
+        if listed != (skeletons[name], stubs.get(name)):
             raise StarterError(
-                f"its {name} is not what its {STARTER_MANIFEST} says: it was changed after it was built"
+                f"its {name} was changed after the build: it does not match {STARTER_MANIFEST}"
             )
 
 
 def _read_members(path: Path) -> dict[str, str]:
+    """Read all files of a zip file as texts by path, at most MAX_BYTES in total."""
     if path.stat().st_size > MAX_BYTES:
         raise StarterError(f"it has more than {MAX_BYTES:,} bytes, far more than a starter")
     with zipfile.ZipFile(path) as archive:
@@ -194,7 +225,7 @@ def _read_members(path: Path) -> dict[str, str]:
         contents: dict[str, str] = {}
         left = MAX_BYTES
         for name, member in members.items():
-            # What a member's header says of its size need not be true.
+            # The size in a member's header may be wrong.
             with archive.open(member) as file:
                 content = file.read(left + 1)
             left -= len(content)
@@ -205,21 +236,22 @@ def _read_members(path: Path) -> dict[str, str]:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The files of a zip, by their paths in the starter; StarterError if one of them is not fine.
+    """Return the members of a zip file by their paths in the starter, without litter.
 
-    All of it may lie in one enclosing folder, as it does when an unpacked starter is packed again.
+    One enclosing folder is removed from the paths: packing an unpacked starter again adds it.
+    Raises StarterError for a member that no starter has.
     """
     if len(archive.infolist()) > MAX_FILES:
         raise StarterError(f"it has {len(archive.infolist()):,} members, far more than a starter")
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
-        name = member.orig_filename  # ZipInfo.filename is cut off at a null byte, for one
-        if fault := _member_fault(member):
-            raise StarterError(f"its member {name[:80]!r} {fault}")
+        name = member.orig_filename  # ZipInfo.filename ends at a null byte
+        if problem := _member_problem(member):
+            raise StarterError(f"its member {name[:80]!r} {problem}")
         if name.endswith("/") or any(LITTER.fullmatch(part) for part in name.split("/")):
             continue
         if name in members:
-            raise StarterError(f"its member {name[:80]!r} is there twice")
+            raise StarterError(f"it has two members {name[:80]!r}")
         members[name] = member
     top = next(iter(members), "").split("/")[0]
     if STARTER_MANIFEST not in members and f"{top}/{STARTER_MANIFEST}" in members:
@@ -227,11 +259,11 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise StarterError(f"its member {stray[:80]!r} lies beside the folder {top!r}")
         members = {name.removeprefix(f"{top}/"): member for name, member in members.items()}
     if STARTER_MANIFEST not in members:
-        raise StarterError(f"it is no starter, since it has no {STARTER_MANIFEST}")
-    folded: dict[str, str] = {}
+        raise StarterError(f"it is not a starter: it has no {STARTER_MANIFEST}")
+    folded: dict[str, str] = {}  # as file systems see names that ignore capitals
     for name in sorted(members):
-        if fault := path_fault(name):
-            raise StarterError(f"its member {name[:80]!r} {fault}")
+        if problem := path_problem(name):
+            raise StarterError(f"its member {name[:80]!r} {problem}")
         for place in (name, *map(str, PurePosixPath(name).parents)):
             other = folded.get(place.casefold())
             if other is not None:
@@ -240,7 +272,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def _member_fault(member: zipfile.ZipInfo) -> str | None:
+def _member_problem(member: zipfile.ZipInfo) -> str | None:
+    """Return why a member cannot be read safely, or None."""
     name = member.orig_filename
     if _leads_out(name):
         return "leads out of the project's folder"
@@ -248,19 +281,18 @@ def _member_fault(member: zipfile.ZipInfo) -> str | None:
         return "has a name that cannot be printed"
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFDIR if name.endswith("/") else stat.S_IFREG):
-        return "is a link, a device or the like, not a file"
+        return "is a link or a device, not a file"
     if member.flag_bits & 1:
         return "is encrypted"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is compressed in a way that starters are not"
+        return "is neither stored nor deflated"
     return None
 
 
-def path_fault(path: str) -> str | None:
-    """What is wrong with the path of a starter's file; None if nothing is.
+def path_problem(path: str) -> str | None:
+    """Return why a starter cannot have a file of this path, or None.
 
-    Starters have plain names only. So a path that passes means the same on every system, and
-    leads out of the project on none.
+    A path without a problem names the same file on every system, inside the project's folder.
     """
     parts = path.split("/")
     if _leads_out(path):
@@ -268,9 +300,9 @@ def path_fault(path: str) -> str | None:
     if not all(
         re.fullmatch("[A-Za-z0-9_-]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?", part) for part in parts
     ):
-        return "is not a name that a starter's file has"
+        return "has a part that is not a plain name (letters, digits, _, - and inner dots)"
     if parts[0] not in TOP_LEVEL:
-        return "is not part of a starter"
+        return "does not belong in a starter"
     return None
 
 
@@ -279,10 +311,8 @@ def _leads_out(path: str) -> bool:
     return bool(path.startswith("/") or drive or "\\" in path or ".." in path.split("/"))
 
 
-# --- the parts -----------------------------------------------------------------------------------
-
-
 def digest(text: str) -> str:
+    """Return the SHA-256 of a text as hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
