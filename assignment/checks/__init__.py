@@ -1,11 +1,13 @@
-"""The checks: what is asked of a student's code, and what is said about what came of it.
+"""The checks: run a student's code on small problems, and judge the results.
 
 EXERCISE.py     the checks of an exercise: small problems made from a seed, and arrays
-EXERCISE.json   for the public seed: the right arrays, those of known mistakes, and hints
+EXERCISE.json   its answer key for the public seed: reference arrays, known mistakes and hints
 
-student         the student's code, loaded afresh        draws   numbers that a seed fixes
-check           runs a check: an outcome                 loops   loops in a source
-verdict         judges an outcome, by the answers        differences, errors   in plain words
-display         a verdict as text and as HTML
-notebook        one line in a notebook                   terminal   python -m assignment check
+student, draws, loops     the code, loaded afresh; numbers from a seed; loops in a source
+check                     runs a check: an outcome
+differences, answer_key   compare its arrays with the reference and with known mistakes
+verdict, errors           judge the outcome; explain an exception
+display                   a verdict as text and as HTML
+notebook, terminal        one line in a notebook; python -m assignment check
+graded                    the same checks in a grader's sandbox: numbers only, no verdicts
 """

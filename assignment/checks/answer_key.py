@@ -1,21 +1,24 @@
-"""What the right answer to each check is for one seed, and what each known mistake gives instead.
+"""The answer key: each check's reference arrays for one seed, and the arrays of known mistakes.
 
-For the public seed this is the file EXERCISE.json beside the checks: numbers and hints, no code,
-built by the instructor's tree. A *fingerprint* is what one form of one mistake makes of a check:
-the arrays that differ from the reference (the others are as they should be).
+For the public seed it is the file EXERCISE.json beside the checks: numbers and hints, no code,
+written by `gradkit answer-key`. A *fingerprint* holds the arrays that one form of one mistake
+returns from a check, except those that equal the reference.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assignment.checks.check import Arrays
-from assignment.checks.differences import decode, encode
+import numpy as np
+from numpy.typing import NDArray
 
-# How near arrays must be to a fingerprint to be the same mistake. Other words for it differ in
-# float64's last digits, 1e-16 of the largest number on the way; fingerprints have nine digits.
+from assignment.checks.check import Arrays
+from assignment.checks.differences import ArrayStack, decode, encode, quantity
+
+# Largest relative error at which arrays still match a fingerprint. Equivalent code differs in
+# float64's last digits, 1e-16 of the largest intermediate number; fingerprints have nine digits.
 ROUNDING = 1e-7
 
 
@@ -29,32 +32,74 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a mistake makes of a check, and in how many checks of its function it shows at all."""
+    """The arrays of one mistake in one check, and the number of checks that the mistake fails."""
 
     mistake: str
     arrays: Arrays
     shows_in: int
 
 
+class FingerprintStack:
+    """All fingerprints of one check, stacked by array, so that one comparison serves them all.
+
+    Parameters
+    ----------
+    reference : dict
+        Stands in for the arrays that a fingerprint does not hold.
+    fingerprints : sequence of K Fingerprints
+    """
+
+    def __init__(self, reference: Arrays, fingerprints: Sequence[Fingerprint]) -> None:
+        self.fingerprints = fingerprints
+        self._stacks = {
+            name: ArrayStack([print_.arrays.get(name, expected) for print_ in fingerprints])
+            for name, expected in reference.items()
+        }
+
+    def match(self, arrays: Arrays, quantities: Collection[str]) -> NDArray[np.bool_]:
+        """Mark the fingerprints that equal all arrays of these quantities, except for rounding.
+
+        Returns
+        -------
+        matches : (K,) bool array
+        """
+        matches = np.ones(len(self.fingerprints), bool)
+        for name, stack in self._stacks.items():
+            if quantity(name) in quantities and matches.any():
+                matches &= name in arrays and stack.relative_errors(arrays[name]) <= ROUNDING
+        return matches
+
+
 @dataclass
 class AnswerKey:
-    """Reference and fingerprints by the checks' names, mistakes by their ids, of one seed."""
+    """Reference and fingerprints by check, mistakes by id, for one seed."""
 
     seed: int
     reference: dict[str, Arrays] = field(default_factory=dict)
     fingerprints: dict[str, list[Fingerprint]] = field(default_factory=dict)
     mistakes: dict[str, Mistake] = field(default_factory=dict)
+    _stacks: dict[str, FingerprintStack] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def stack(self, check: str) -> FingerprintStack:
+        """Return the fingerprints of a check, stacked at the first call: they are complete then."""
+        if check not in self._stacks:
+            self._stacks[check] = FingerprintStack(
+                self.reference[check], self.fingerprints.get(check, [])
+            )
+        return self._stacks[check]
 
     def to_json(self) -> str:
-        """A line for every array, so that a change is easy to read in a diff."""
+        """Write one line for each array, so that a diff shows which of them changed."""
         checks = {
             name: {
-                "reference": _encode(arrays),
+                "reference": _encode_arrays(arrays),
                 "fingerprints": [
                     {
                         "mistake": fingerprint.mistake,
                         "shows_in": fingerprint.shows_in,
-                        "arrays": _encode(fingerprint.arrays),
+                        "arrays": _encode_arrays(fingerprint.arrays),
                     }
                     for fingerprint in self.fingerprints.get(name, [])
                 ],
@@ -62,43 +107,46 @@ class AnswerKey:
             for name, arrays in self.reference.items()
         }
         mistakes = {key: vars(mistake) for key, mistake in sorted(self.mistakes.items())}
-        return _dump({"seed": self.seed, "mistakes": mistakes, "checks": checks}) + "\n"
+        return _format_json({"seed": self.seed, "mistakes": mistakes, "checks": checks}) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "AnswerKey":
+        """Read what `to_json` wrote."""
         stored = json.loads(text)
         answer_key = cls(stored["seed"])
-        answer_key.mistakes = {key: Mistake(**about) for key, about in stored["mistakes"].items()}
-        for name, about in stored["checks"].items():
-            answer_key.reference[name] = _decode(about["reference"])
+        answer_key.mistakes = {id: Mistake(**entry) for id, entry in stored["mistakes"].items()}
+        for name, entry in stored["checks"].items():
+            answer_key.reference[name] = _decode_arrays(entry["reference"])
             answer_key.fingerprints[name] = [
-                Fingerprint(print_["mistake"], _decode(print_["arrays"]), print_["shows_in"])
-                for print_ in about["fingerprints"]
+                Fingerprint(print_["mistake"], _decode_arrays(print_["arrays"]), print_["shows_in"])
+                for print_ in entry["fingerprints"]
             ]
         return answer_key
 
 
 def load_answer_key(exercise: str) -> AnswerKey:
-    """The answers for the public seed, as they came with the assignment."""
+    """Read the answer key for the public seed, which comes with the assignment."""
     path = Path(__file__).with_name(f"{exercise}.json")
     return AnswerKey.from_json(path.read_text(encoding="utf-8"))
 
 
-def _encode(arrays: Arrays) -> dict[str, Any]:
+def _encode_arrays(arrays: Arrays) -> dict[str, Any]:
     return {name: encode(array) for name, array in arrays.items()}
 
 
-def _decode(arrays: Mapping[str, Any]) -> Arrays:
+def _decode_arrays(arrays: Mapping[str, Any]) -> Arrays:
     return {name: decode(stored) for name, stored in arrays.items()}
 
 
-def _dump(value: Any, indent: str = "") -> str:
-    """JSON whose innermost objects, the arrays and the mistakes, take one line each."""
+def _format_json(value: Any, indent: str = "") -> str:
+    """Format JSON with one line for each innermost object, an array or a mistake."""
     deeper = indent + " "
     if isinstance(value, Mapping) and any(isinstance(v, Mapping) for v in value.values()):
-        items = [f"{deeper}{json.dumps(key)}: {_dump(v, deeper)}" for key, v in value.items()]
+        items = [
+            f"{deeper}{json.dumps(key)}: {_format_json(v, deeper)}" for key, v in value.items()
+        ]
         return "{\n" + ",\n".join(items) + f"\n{indent}}}"
     if isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
-        items = [deeper + _dump(item, deeper) for item in value]
+        items = [deeper + _format_json(item, deeper) for item in value]
         return "[\n" + ",\n".join(items) + f"\n{indent}]"
     return json.dumps(value, ensure_ascii=False)

@@ -1,8 +1,8 @@
-"""What an exercise and a check are, and what comes of running a check on a student's code.
+"""Exercises, checks, and the outcome of running a check on a student's code.
 
 A check is a function of the student's code and a seed. It makes a small problem from the seed,
-calls the code and returns named arrays: what came out, with no expected value and no verdict.
-Those are the business of `assignment.checks.verdict`, wherever that runs.
+calls the code and returns the results as named arrays. Expected values and verdicts belong to
+`assignment.checks.verdict`, which may run in another process.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from numpy.typing import NDArray
 
 from assignment.checks.student import InvalidResult, Student
 
-# What a check returns. A name says what an array is, and of which problem:
+# A check's results. A name gives the quantity and the problem that it belongs to:
 # "loss where N = 5, D = 3, C = 4, reg = 0".
 Arrays = dict[str, NDArray[Any]]
 
-MAX_FRAMES = 4  # of a traceback: the last ones are where it happened
+MAX_FRAMES = 4  # of a traceback: the last ones show where the exception was raised
 MAX_PRINTED = 400  # characters
 
 
 class Finding(NamedTuple):
-    """What a rule has found: the id of a mistake of the bank, and where or how it shows.
+    """A rule's result: the id of a known mistake, and where or how it shows.
 
-    What is the consequence of something else, and no mistake of its own, has a headline instead.
+    The consequence of another mistake has a headline in place of an id.
     """
 
     mistake: str
@@ -46,7 +46,8 @@ class Finding(NamedTuple):
 class Raised:
     """An exception of the student's code.
 
-    `kind` is its class's name, `text` what it says, `traceback` the student's own lines of it.
+    `kind` is the name of its class, `text` its message, `traceback` the student's own lines of its
+    traceback.
     """
 
     kind: str
@@ -56,24 +57,24 @@ class Raised:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of running a check: arrays, or why there are none.
+    """The result of running a check: arrays, or the reason why they are missing.
 
     Attributes
     ----------
     arrays : dict
-        What the check returned; empty where it did not come to its end.
+        The arrays that the check returned; empty if it did not finish.
     missing : str
         Why this counts as not attempted; empty if it does not.
-    unusable : str
-        What the code gave in place of something that can be judged; empty if it did not.
+    invalid : str
+        What the code returned in place of a valid result; empty if it did not.
     raised : Raised or None
-        What the code raised.
+        The exception that the code raised.
     timed_out, crashed : str
-        Why a graded run got no answer, where it did not: a sentence.
+        Why a graded run got no outcome, as a sentence; empty if it got one.
     printed : str
-        The end of what the code printed.
+        The end of the code's printed output.
     seconds : float
-        How long the student's code and the check took.
+        Time that the student's code and the check took.
     """
 
     arrays: Arrays = field(default_factory=dict)
@@ -88,10 +89,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RuleContext:
-    """What a rule may look at besides the arrays: all of it from the trusted side.
+    """The information that a rule may use besides the arrays, all of it from the trusted side.
 
-    `data` are the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...), where there are
-    any; they do not come from the student.
+    `data` holds the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...); they do not come
+    from the student.
     """
 
     seed: int
@@ -102,44 +103,45 @@ class RuleContext:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a student's code is asked for.
+    """One requirement on a student's code.
 
     Attributes
     ----------
     name : str
-        How the notebook and the gradebook call it.
+        Its name in the notebook and the gradebook.
     title : str
-        How people call it.
+        Its name for people.
     points : int
-        What it is worth.
     regions : tuple of str
-        The student's regions it exercises: a mistake in another one cannot change its outcome.
+        The student's regions that it exercises: a mistake in another region cannot change its
+        outcome.
     run : callable
         ``run(student, seed)`` returns the arrays.
-    judged : tuple of str
+    compared : tuple of str
         The quantities (an array's name up to " where ") that must agree with the reference. The
-        others are witnesses, which tell mistakes apart.
+        other arrays are diagnostic: they tell mistakes apart.
     tolerance : float
-        The largest relative error of an array (by Euclidean norm) that is still right.
+        The largest relative error of an array (by Euclidean norm) that still passes.
     requires : tuple of str
-        Checks that must pass before this one counts: a property of a wrong answer is worth nothing.
-    ordinary : tuple of str
-        The checks of the same code on ordinary input. Where it is right there, a nan in this one
-        has a cause that can be named; elsewhere it says nothing.
+        Checks that must pass before this one counts: a property of a wrong result is worth nothing.
+    baseline : tuple of str
+        The checks of the same code on ordinary input. If the code is right there, a nan in this
+        check has a cause that can be named; otherwise the nan proves nothing.
     rule : callable, optional
-        ``rule(arrays, context)`` returns a Finding, or None where all is right. It judges what the
-        comparison cannot, and is asked before it.
+        ``rule(arrays, context)`` returns a Finding, or None if all is right. It judges what a
+        comparison cannot, and runs before it.
     hints : mapping
-        What to say to a kind of difference (as "nan") that no mistake of the bank explains.
+        Hints for the kinds of difference (such as "nan") that no known mistake explains.
     raises : mapping
-        From a pattern of a traceback to the mistake of the bank that it shows.
+        From a pattern of a traceback to the id of the mistake that causes it.
     in_notebook : bool
-        It looks at the notebook's variables, and so can only be run there.
+        The check reads the notebook's variables, and so runs only there.
     slow : bool
-        It takes tenths of a second, so what repeats checks hundreds of times repeats it less.
+        The check takes tenths of a second; code that repeats checks hundreds of times repeats this
+        one less.
     plots : callable, optional
-        ``plots(arrays)`` draws what came out: pairs of a sentence that says what is to be seen, and
-        its Figure. Raises what it will where the arrays are not as they should be.
+        ``plots(arrays)`` yields pairs of a caption and a Figure, or pictures by their names:
+        (32, 32, 3) arrays from 0 to 1. It may raise any exception for malformed arrays.
     """
 
     name: str
@@ -159,31 +161,36 @@ class Check:
     plots: Callable[[Arrays], Iterator[tuple[str, Any]]] | None = None
 
     def seed_from(self, seed: int) -> int:
-        """This check's own seed: who knows it knows nothing of the other checks' problems."""
+        """Derive this check's own seed, which reveals nothing about other checks' problems."""
         digest = hashlib.sha256(f"{seed}:{self.name}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """What belongs together: a notebook, the student's files, the checks.
+    """A notebook, the student's files, and the checks.
 
     Attributes
     ----------
     name, title : str
-        As in ``softmax`` and "The softmax classifier".
+        Such as ``softmax`` and "The softmax classifier".
     about : str
-        What a student does in it: a sentence or two, for the README.
+        A sentence or two for the README: the student's task.
     notebook : str
         Path of the notebook in the project.
     files : tuple of str
-        Paths of the ``.py`` files that are the student's.
+        Paths of the student's ``.py`` files.
     modules : tuple of str
-        Paths of the course's own files that a starter needs for this exercise only.
+        Paths of the course's own files that only this exercise's starter needs.
     checks : tuple of Check
-        In the order in which a student meets them. What one requires stands before it.
+        In the order in which a student meets them, each after the checks that it requires.
     seed : int
-        The public seed: what the student's own checks are made from.
+        The public seed, from which the student's own checks are made.
+
+    Raises
+    ------
+    ValueError
+        A student's file lies directly in ``assignment/``.
     """
 
     name: str
@@ -197,46 +204,51 @@ class Exercise:
 
     def __post_init__(self) -> None:
         for path in self.files:
-            if path.count("/") < 2:  # all modules beside it are taken for the student's
-                raise ValueError(f"{path} is a student's file: give it a folder below assignment/")
+            if path.count("/") < 2:  # all modules in its folder are loaded as the student's
+                raise ValueError(
+                    f"{path} is a student's file: move it to a folder below assignment/."
+                )
 
     def check(self, name: str) -> Check:
-        """The check of that name; KeyError with all the names where there is none."""
+        """Return the check of that name; raise KeyError with all names if it is unknown."""
         for check in self.checks:
             if check.name == name:
                 return check
-        raise KeyError(f"no check {name!r} in {self.name}; there are: {', '.join(self.names)}")
+        raise KeyError(f"{self.name} has no check {name!r}, only: {', '.join(self.names)}")
 
     @property
     def names(self) -> list[str]:
         return [check.name for check in self.checks]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process gets it by its name, since functions do not travel."""
+        """Pickle the exercise as its name: its functions cannot be pickled."""
         return load_exercise, (self.name,)
 
 
 def exercises() -> list[str]:
-    """The names of the exercises in this copy of the assignment."""
+    """List the names of the exercises in this copy of the assignment."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.json"))
 
 
 def load_exercise(name: str) -> Exercise:
-    """The exercise that `assignment.checks.NAME` defines."""
+    """Import the exercise that `assignment.checks.NAME` defines."""
     return import_module(f"assignment.checks.{name}").EXERCISE
 
 
 def run_check_for(check: Check, student: Student, seed: int) -> Outcome:
-    """Run a check of an exercise with this seed, of which it gets its own."""
+    """Run a check with its own seed, derived from the exercise's."""
     return run_check(check, student, check.seed_from(seed))
 
 
 def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
-    """Run a check. Whatever the student's code does is part of the outcome; it raises nothing.
+    """Run a check; whatever the student's code does becomes part of the outcome.
 
-    (But a KeyboardInterrupt, which comes from the person at the keyboard.)
+    Raises
+    ------
+    KeyboardInterrupt
+        The person at the keyboard, or the grader, stops the run.
     """
-    printed = _Kept()
+    printed = _UnclosableBuffer()
     arrays: Arrays = {}
     missing = invalid = ""
     raised = None
@@ -246,7 +258,7 @@ def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
             student.in_place(),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
-            _no_keyboard(),
+            _empty_stdin(),
             warnings.catch_warnings(),
             np.errstate(all="ignore"),
         ):
@@ -254,15 +266,15 @@ def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
             arrays = check.run(student, own_seed)
     except NotImplementedError as error:
         if type(error) is NotImplementedError:
-            missing = _whose_turn(error, student)
-        else:  # of another cause, as input() in a kernel that nobody sits at
-            raised = describe(error, student)
+            missing = _locate_stub(error, student)
+        else:  # a subclass has another cause, such as input() in a kernel without a front end
+            raised = describe_exception(error, student)
     except InvalidResult as error:
         invalid = str(error)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # sys.exit() and all else that a student's file may do
-        raised = describe(error, student)
+    except BaseException as error:  # such as the SystemExit of sys.exit()
+        raised = describe_exception(error, student)
     seconds = time.perf_counter() - start
     return Outcome(
         arrays,
@@ -277,19 +289,19 @@ def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
 def _last_lines(printed: str) -> str:
     if len(printed) > MAX_PRINTED:
         printed = printed[-MAX_PRINTED:].partition("\n")[2] or printed[-MAX_PRINTED:]
-    return _printable(printed).strip("\n")
+    return _escape_controls(printed).strip("\n")
 
 
-class _Kept(io.StringIO):
-    """What is printed, for as long as the check runs, whatever is done to it."""
+class _UnclosableBuffer(io.StringIO):
+    """A buffer for printed output that student code cannot close: the check still reads it."""
 
     def close(self) -> None:
         pass
 
 
 @contextlib.contextmanager
-def _no_keyboard() -> Iterator[None]:
-    """Let input() and a debugger end at once: what they ask for would not be seen."""
+def _empty_stdin() -> Iterator[None]:
+    """Let input() and debuggers end at once: their prompts are captured, so nobody sees them."""
     before = sys.stdin
     sys.stdin = io.StringIO()
     try:
@@ -298,36 +310,37 @@ def _no_keyboard() -> Iterator[None]:
         sys.stdin = before
 
 
-def _printable(text: str) -> str:
-    """`text` with what would move a terminal's cursor, or clear it, written out."""
+def _escape_controls(text: str) -> str:
+    """Escape the characters that would move a terminal's cursor or clear its screen."""
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
-def _whose_turn(error: NotImplementedError, student: Student) -> str:
-    """Where the code is still to be written: a stub's message is the name of its region."""
+def _locate_stub(error: NotImplementedError, student: Student) -> str:
+    """Write where the code is still missing: a stub's message is the name of its region."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if student.owns(frame.filename):
-            name = f"`{error}`" if _text_of(error) else "your code"
+            name = f"`{error}`" if _exception_text(error) else "your code"
             return f"Write {name} in {frame.filename}, at line {frame.lineno}."
-    return _text_of(error)
+    return _exception_text(error)
 
 
-def describe(error: BaseException, student: Student) -> Raised:
+def describe_exception(error: BaseException, student: Student) -> Raised:
+    """Describe an exception by the student's own lines of its traceback."""
     described = traceback.TracebackException.from_exception(error, limit=-100)
     own = [frame for frame in described.stack if student.owns(frame.filename)]
     frames = traceback.StackSummary.from_list(own[-MAX_FRAMES:]).format()
-    said = list(described.format_exception_only())
-    if not isinstance(error, SyntaxError):  # whose lines are the code and where it is
-        said = [line.split("\n")[0][:MAX_PRINTED] + "\n" for line in said]
-    text = error.msg if isinstance(error, SyntaxError) else _text_of(error)
-    quoted = _printable("".join([*frames, *said]).rstrip())
-    return Raised(_printable(type(error).__name__), text, quoted)
+    lines = list(described.format_exception_only())
+    if not isinstance(error, SyntaxError):  # its lines quote the code and its place: keep them all
+        lines = [line.split("\n")[0][:MAX_PRINTED] + "\n" for line in lines]
+    text = error.msg if isinstance(error, SyntaxError) else _exception_text(error)
+    quoted = _escape_controls("".join([*frames, *lines]).rstrip())
+    return Raised(_escape_controls(type(error).__name__), text, quoted)
 
 
-def _text_of(error: BaseException) -> str:
+def _exception_text(error: BaseException) -> str:
     try:
         return str(error)[:MAX_PRINTED]
-    except BaseException:  # its class is the student's
+    except BaseException:  # raised by the __str__ of the student's own class
         return ""
 
 
@@ -337,5 +350,5 @@ def _load_all(student: Student, seed: int) -> Arrays:
     return {}
 
 
-# Whether the student's files can be loaded at all: to be said once, not once for every check.
+# Loads the student's files: a file that fails to load is reported once, not for every check.
 LOADING = Check("files", "Your files", 0, (), _load_all)

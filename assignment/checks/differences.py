@@ -1,12 +1,13 @@
-"""How the arrays that came out differ from those that should have come out, in plain words.
+"""Describe in plain words how a check's arrays differ from the reference.
 
 The kinds, from the most particular to the least: "shape", "transposed", "dtype", "nan",
 "unregularised" (right only without regularisation), "factor", "offset", "wrong".
+`relative_error` compares two arrays, `ArrayStack` one with many by the same rule.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from assignment.checks.check import Arrays
 
 
 class Difference(NamedTuple):
-    """One of the kinds, and a sentence that says it."""
+    """One of the kinds, and a sentence that describes it."""
 
     kind: str
     text: str
@@ -32,21 +33,23 @@ HEADLINES = {
     "offset": "wrong by a constant",
     "wrong": "not right yet",
 }
+REAL_KINDS = "fiub"  # kinds of dtypes that hold real numbers
 
 
 def quantity(name: str) -> str:
-    """What an array is, without the problem that it is of: "loss" of "loss where N = 5"."""
+    """Return an array's name without its problem: "loss" from "loss where N = 5"."""
     return name.partition(" where ")[0]
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
-    """|a - e| / max(|a|, |e|) by the Euclidean norm; inf where shapes or non-finite places differ.
+    """Return |a - e| / max(|a|, |e|) by the Euclidean norm; inf where they cannot be compared.
 
-    Where both are nan or inf, they agree: which of the two a mistake ends in is chance.
+    That is where shapes or the places of nan and inf differ, or either holds no real numbers. Where
+    both are nan or inf, they agree: chance decides in which of the two a mistake ends.
     """
-    if actual.shape != expected.shape or actual.dtype.kind not in "fiub":
+    if actual.shape != expected.shape or not _are_real(actual, expected):
         return np.inf
-    if actual.shape == ():  # as below, in a tenth of the time
+    if actual.shape == ():  # the same rule in a tenth of the time
         one, other = float(actual), float(expected)
         if not (math.isfinite(one) and math.isfinite(other)):
             return np.inf if math.isfinite(one) or math.isfinite(other) else 0.0
@@ -66,36 +69,96 @@ def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
     return float(np.sqrt((difference @ difference) / max(a @ a, e @ e)))
 
 
+class ArrayStack:
+    """K expected arrays, stacked by shape, to compare one array with all of them at once."""
+
+    def __init__(self, expected: Sequence[NDArray[Any]]) -> None:
+        self._count = len(expected)
+        rows_by_shape: dict[tuple[int, ...], list[int]] = {}
+        for row, array in enumerate(expected):
+            if _are_real(array):
+                rows_by_shape.setdefault(array.shape, []).append(row)
+        self._by_shape = {
+            shape: _Rows.of(rows, [expected[row] for row in rows])
+            for shape, rows in rows_by_shape.items()
+        }
+
+    def relative_errors(self, actual: NDArray[Any]) -> NDArray[np.float64]:
+        """Return `relative_error` of `actual` from each expected array, a (K,) array."""
+        errors = np.full(self._count, np.inf)
+        rows = self._by_shape.get(actual.shape)
+        if rows is not None and _are_real(actual):
+            errors[rows.places] = rows.relative_errors(actual.astype(np.float64).ravel())
+        return errors
+
+
+class _Rows(NamedTuple):
+    """The arrays of one shape: a row each, with 0 in place of nan and inf, which `finite` marks."""
+
+    places: list[int]
+    numbers: NDArray[np.float64]
+    finite: NDArray[np.bool_]
+    largest: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, places: list[int], arrays: list[NDArray[Any]]) -> "_Rows":
+        numbers = np.stack([array.astype(np.float64).ravel() for array in arrays])
+        finite = np.isfinite(numbers)
+        numbers[~finite] = 0.0
+        return cls(places, numbers, finite, np.abs(numbers).max(axis=1, initial=0.0))
+
+    def relative_errors(self, a: NDArray[np.float64]) -> NDArray[np.float64]:
+        finite = np.isfinite(a)
+        a = np.where(finite, a, 0.0)
+        largest = np.maximum(self.largest, np.abs(a).max(initial=0.0))[:, np.newaxis]
+        largest[largest == 0.0] = 1.0  # both are all 0: so is their difference
+        scaled_a, scaled_e = a / largest, self.numbers / largest  # so that no square overflows
+        size = np.maximum(_squared_norms(scaled_a), _squared_norms(scaled_e))
+        size[size == 0.0] = 1.0
+        errors = np.sqrt(_squared_norms(scaled_a - scaled_e) / size)
+        errors[(self.finite != finite).any(axis=1)] = np.inf
+        return errors
+
+
+def _are_real(*arrays: NDArray[Any]) -> bool:
+    return all(array.dtype.kind in REAL_KINDS for array in arrays)
+
+
+def _squared_norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms: NDArray[np.float64] = np.einsum("ij,ij->i", rows, rows)
+    return norms
+
+
 def find_difference(
     actual: Arrays, reference: Arrays, compared: tuple[str, ...], tolerance: float
 ) -> Difference | None:
-    """The difference in the judged quantities, or None where all are right."""
+    """Return the difference in the compared quantities, or None where all agree."""
     names = [name for name in reference if quantity(name) in compared]
     missing = [name for name in names if name not in actual]
     if missing:
-        return Difference("shape", f"There is no {missing[0]}.")
+        return Difference("shape", f"The check returned no {missing[0]}.")
     wrong = [
         name
         for name in names
         if not relative_error(actual[name], reference[name]) <= tolerance
-        or _kind(actual[name]) != _kind(reference[name])
+        or _number_kind(actual[name]) != _number_kind(reference[name])
     ]
     if not wrong:
         return None
-    for describe in (_transposed, _shape, _dtype, _nan):
+    for kind, describe in _DESCRIBE.items():
         for name in wrong:
             text = describe(name, actual[name], reference[name], tolerance)
             if text:
-                return Difference(describe.__name__.removeprefix("_"), text)
+                return Difference(kind, text)
     return (
         _unregularised(names, wrong)
         or _factor_or_offset(actual, reference, names, tolerance)
-        or _simply_wrong(actual, reference, names, wrong)
+        or _largest_error(actual, reference, names, wrong)
     )
 
 
-def _kind(array: NDArray[Any]) -> str:
-    """Labels are integers, losses are floats; of what size is another check's business."""
+def _number_kind(array: NDArray[Any]) -> str:
+    """Return "int" for labels, "float" for losses; another check compares the number of bits."""
     return {"i": "int", "u": "int", "f": "float"}.get(array.dtype.kind) or array.dtype.name
 
 
@@ -108,25 +171,30 @@ def _transposed(name: str, actual: Any, expected: Any, tolerance: float) -> str:
 def _shape(name: str, actual: Any, expected: Any, tolerance: float) -> str:
     if actual.shape == expected.shape:
         return ""
-    is_scalar = "a single number" if expected.shape == () else f"shape {expected.shape}"
-    was_scalar = "a single number" if actual.shape == () else f"shape {actual.shape}"
-    return f"{name}: {was_scalar} came out, but {is_scalar} is expected."
+    return f"{name} is {_describe_shape(actual)}, but {_describe_shape(expected)} is expected."
+
+
+def _describe_shape(array: Any) -> str:
+    return "a single number" if array.shape == () else f"an array of shape {array.shape}"
 
 
 def _dtype(name: str, actual: Any, expected: Any, tolerance: float) -> str:
-    if _kind(actual) == _kind(expected):
+    if _number_kind(actual) == _number_kind(expected):
         return ""
-    return f"{name}: {actual.dtype} came out, but {_kind(expected)}s are expected."
+    return f"{name} has dtype {actual.dtype}, but {_number_kind(expected)}s are expected."
 
 
 def _nan(name: str, actual: Any, expected: Any, tolerance: float) -> str:
     bad = ~np.isfinite(actual)
     if not bad.any():
         return ""
-    what = "nan" if np.isnan(actual).any() else "inf"
+    value = "nan" if np.isnan(actual).any() else "inf"
     if actual.shape == ():
-        return f"{name}: {what} came out."
-    return f"{name}: {int(bad.sum())} of {actual.size} numbers are {what}."
+        return f"{name} is {value}."
+    return f"{name}: {int(bad.sum())} of {actual.size} numbers are {value}."
+
+
+_DESCRIBE = {"transposed": _transposed, "shape": _shape, "dtype": _dtype, "nan": _nan}
 
 
 def _unregularised(names: list[str], wrong: list[str]) -> Difference | None:
@@ -140,33 +208,33 @@ def _unregularised(names: list[str], wrong: list[str]) -> Difference | None:
 def _factor_or_offset(
     actual: Arrays, reference: Arrays, names: list[str], tolerance: float
 ) -> Difference | None:
-    """One number, the same for all problems, by which all is multiplied or shifted."""
-    come = np.concatenate([np.ravel(actual[name]).astype(np.float64) for name in names])
-    want = np.concatenate([np.ravel(reference[name]).astype(np.float64) for name in names])
+    """Find one number that multiplies, or shifts, all numbers of all problems."""
+    a = np.concatenate([np.ravel(actual[name]).astype(np.float64) for name in names])
+    e = np.concatenate([np.ravel(reference[name]).astype(np.float64) for name in names])
     what = quantity(names[0])
-    if len(want) < 2 or _kind(reference[names[0]]) == "int":
+    if len(e) < 2 or _number_kind(reference[names[0]]) == "int":
         return None
-    factor = float(come @ want / (want @ want)) if want.any() else 0.0
-    telling = 1e-6 < abs(factor) < 1e6 and f"{factor:.4g}" != "1"
-    if telling and relative_error(come, factor * want) <= tolerance:
+    factor = float(a @ e / (e @ e)) if e.any() else 0.0
+    plausible = 1e-6 < abs(factor) < 1e6 and f"{factor:.4g}" != "1"
+    if plausible and relative_error(a, factor * e) <= tolerance:
         return Difference("factor", f"{what} is {factor:.4g} times what it should be, everywhere.")
-    offset = float(np.mean(come - want))
-    if relative_error(come, want + offset) <= tolerance:
+    offset = float(np.mean(a - e))
+    if relative_error(a, e + offset) <= tolerance:
         side = "more" if offset > 0 else "less"
         text = f"{what} is {abs(offset):.4g} {side} than it should be, everywhere."
         return Difference("offset", text)
     return None
 
 
-def _simply_wrong(
+def _largest_error(
     actual: Arrays, reference: Arrays, names: list[str], wrong: list[str]
 ) -> Difference:
     errors = {name: relative_error(actual[name], reference[name]) for name in wrong}
-    # The first of those that are equal but for rounding, which is not the same in every process,
-    # and which a sum of exponentials of large scores makes a millionfold of.
+    # Take the first of those that are equal except for rounding, which differs between processes,
+    # and which sums of exponentials of large scores magnify a millionfold.
     most = max(errors.values()) * (1 - 1e-3)
     worst = next(name for name in errors if errors[name] >= most)
-    text = f"{quantity(worst)} is off by {_size(errors[worst])}"
+    text = f"{quantity(worst)} is off by {_format_error(errors[worst])}"
     where = _problem(worst)
     text += f" where {where}." if where else "."
     right = [_problem(name) for name in names if name not in wrong]
@@ -176,7 +244,7 @@ def _simply_wrong(
     return Difference("wrong", text)
 
 
-def _size(error: float) -> str:
+def _format_error(error: float) -> str:
     return f"{error:.0%}" if error >= 0.01 else f"a part in {1 / error:,.0f}"
 
 
@@ -185,13 +253,13 @@ def _problem(name: str) -> str:
 
 
 def decode(stored: Mapping[str, Any]) -> NDArray[Any]:
-    """An array of what `encode` made of it."""
+    """Make an array again from what `encode` returned."""
     data = [np.nan if number is None else number for number in stored["data"]]
     return np.array(data, dtype=stored["dtype"]).reshape(stored["shape"])
 
 
 def encode(array: NDArray[Any]) -> dict[str, Any]:
-    """An array as plain JSON: nine digits, null for nan and inf, which count as the same."""
+    """Write an array as plain JSON: nine digits, null for nan and inf, which count as equal."""
     numbers = np.ravel(array).tolist()
     if array.dtype.kind == "f":
         numbers = [float(f"{n:.9g}") if np.isfinite(n) else None for n in numbers]

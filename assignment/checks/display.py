@@ -1,4 +1,4 @@
-"""A verdict as people read it: plain in a terminal, a coloured line in a notebook."""
+"""Format a verdict: plain text in a terminal, a coloured line in a notebook."""
 
 import textwrap
 from html import escape
@@ -18,13 +18,13 @@ MARKS = {
 
 
 def headline(verdict: Verdict) -> str:
-    """One line: the check and what is said about it."""
-    said = f": {verdict.headline}" if verdict.headline else ""
-    return f"{MARKS[verdict.status]} {verdict.title}{said}{_points(verdict)}"
+    """Write one line: mark, check, headline and points."""
+    finding = f": {verdict.headline}" if verdict.headline else ""
+    return f"{MARKS[verdict.status]} {verdict.title}{finding}{_points(verdict)}"
 
 
 def as_text(verdict: Verdict) -> str:
-    """The headline, and below it what was found, the hint, and the student's own traceback."""
+    """Write the headline, and below it the finding, the hint, and the student's traceback."""
     paragraphs = [
         textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
         for text in (verdict.text, verdict.hint)
@@ -36,7 +36,7 @@ def as_text(verdict: Verdict) -> str:
 
 
 def as_html(verdict: Verdict) -> str:
-    """A passed check, in the colours of the page around it, light or dark."""
+    """Write a passed check as HTML, in the colours of the page around it, light or dark."""
     return (
         '<div style="border-left: 4px solid #2e9e4f; padding-left: 0.6em">'
         f"{MARKS[verdict.status]} <b>{escape(verdict.title)}</b>{_points(verdict)}</div>"

@@ -1,8 +1,7 @@
-"""Numbers that a seed fixes for ever: the same with every numpy, on every machine.
+"""Random numbers that a seed fixes for ever: the same with every numpy, on every machine.
 
-Only PCG64's raw stream is used, which numpy promises not to change, and integer arithmetic. The
-numbers drawn here have few enough digits to be exact in float32, too, so that a problem is the same
-one in either precision.
+They come from PCG64's raw stream, which numpy promises not to change, by integer arithmetic. They
+have few enough digits to be exact in float32, so that a problem is the same in both precisions.
 """
 
 import zlib
@@ -12,18 +11,18 @@ from numpy.typing import NDArray
 
 
 class Draws:
-    """A stream of numbers for one purpose, named by `label`, of one seed."""
+    """A stream of random numbers for one seed and one purpose, which `label` names."""
 
     def __init__(self, seed: int, label: str) -> None:
         self._raw = np.random.PCG64([seed, zlib.crc32(label.encode())])
 
     def integers(self, high: int, *shape: int) -> NDArray[np.int64]:
-        """Integers 0 <= n < high, of the given shape (bias below high / 2^64)."""
+        """Draw integers 0 <= n < high, of the given shape (bias below high / 2^64)."""
         raw = self._raw.random_raw(int(np.prod(shape, dtype=int)))
         return (np.asarray(raw) % np.uint64(high)).astype(np.int64).reshape(shape)
 
     def normal(self, *shape: int) -> NDArray[np.float64]:
-        """Nearly normal numbers, mean 0 and variance 1: multiples of 2^-16, between -6 and 6.
+        """Draw nearly normal numbers, mean 0 and variance 1: multiples of 2^-16, from -6 to 6.
 
         Each is the sum of twelve uniform numbers, less 6 (the Irwin-Hall distribution).
         """

@@ -1,4 +1,4 @@
-"""What is behind the exceptions of copied code, mostly older than Python 3."""
+"""Explain the exceptions that copied code raises, most of it older than Python 3."""
 
 import re
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 from assignment.checks.check import Raised
 
 
-class Known(NamedTuple):
-    """An exception whose cause can be told from its text: a name for it, and what to do."""
+class KnownError(NamedTuple):
+    """An exception whose message reveals the cause: a name for the cause, and what to do."""
 
     name: str
     kind: str
@@ -16,70 +16,70 @@ class Known(NamedTuple):
 
 
 KNOWN = (
-    Known(
+    KnownError(
         "xrange",
         "NameError",
         "name 'xrange' is not defined",
-        "xrange is Python 2's; in Python 3 it is called range.",
+        "xrange belongs to Python 2; Python 3 calls it range.",
     ),
-    Known(
+    KnownError(
         "a module of Python 2's times",
         "ModuleNotFoundError",
         r"No module named '(past|future|builtins|six|__builtin__|cPickle)\b",
-        "This import helped old code to run on Python 2 as well. Nothing here needs it: delete it.",
+        "This import let old code run on Python 2 as well. Delete it: nothing here needs it.",
     ),
-    Known(
+    KnownError(
         "an import of another course",
         "ModuleNotFoundError",
         r"No module named '(cs\d+\w*|lib|utils|data_utils|features)\b",
         "The packages are called `assignment...` here. Take the import lines from the starter.",
     ),
-    Known(
+    KnownError(
         "np.float and its like",
         "AttributeError",
         r"module 'numpy' has no attribute '(float|int|bool|object|str|long|unicode)'",
         "numpy no longer has this name: write float, int or bool, or np.float64 for a fixed size.",
     ),
-    Known(
+    KnownError(
         "a print statement",
         "SyntaxError",
         "Missing parentheses in call to 'print'",
         "print is a function in Python 3: print(...).",
     ),
-    Known(
+    KnownError(
         "tabs mixed with spaces",
         "TabError",
         "",
         "Some lines are indented with tabs, others with spaces, which look alike. Let your editor "
         "convert the file's indentation to spaces.",
     ),
-    Known(
+    KnownError(
         "indentation",
         "IndentationError",
         "",
         "The line begins further left or right than the lines around it allow. Code in a region "
         "starts under the line START OF YOUR CODE.",
     ),
-    Known(
+    KnownError(
         "a method of Python 2's dictionaries",
         "AttributeError",
         r"'dict' object has no attribute '(iteritems|itervalues|iterkeys|has_key)'",
-        "Python 3's dictionaries have items(), values(), keys() and `in` for it.",
+        "Python 3's dictionaries have items(), values(), keys() and `in` instead.",
     ),
-    Known(
+    KnownError(
         "input() in a check",
         "EOFError|StdinNotImplementedError",
         "",
-        "While a check runs, nobody can type anything. Take input() out again.",
+        "Nobody can type anything while a check runs. Remove input().",
     ),
-    Known(
+    KnownError(
         "a breakpoint in a check",
         "BdbQuit",
         "",
-        "While a check runs, no debugger can be used. Take the breakpoint out, and call the "
-        "function in a notebook cell to look into it.",
+        "A debugger cannot be used while a check runs. Remove the breakpoint, and call the "
+        "function in a notebook cell to debug it.",
     ),
-    Known(
+    KnownError(
         "a float where an integer is needed",
         "TypeError",
         "'float' object cannot be interpreted as an integer",
@@ -88,8 +88,8 @@ KNOWN = (
 )
 
 
-def recognise(raised: Raised) -> Known | None:
-    """What is known of an exception, or None."""
+def recognise(raised: Raised) -> KnownError | None:
+    """Return the first known error that an exception matches, or None."""
     for known in KNOWN:
         if raised.kind in known.kind.split("|") and re.search(known.pattern, raised.text):
             return known

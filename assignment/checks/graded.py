@@ -1,9 +1,9 @@
-"""The checks in the notebook that a grader runs: they answer with numbers, and judge nothing.
+"""Checks in the notebook that a grader runs: they send numbers, and no verdict.
 
-    answer("softmax", "naive_loss", own_seed, globals())     in the place of check("naive_loss")
+    answer("softmax", "naive_loss", own_seed, globals())     in place of check("naive_loss")
 
-What a check returns goes out as JSON. `read_outcome` makes an `Outcome` of it again, in another
-process, which trusts none of it.
+`answer` sends a check's outcome out of the sandbox as JSON. `read_outcome` reads it in another
+process, which does not trust it.
 """
 
 import base64
@@ -19,30 +19,30 @@ from assignment.checks.check import (
     Arrays,
     Outcome,
     Raised,
-    describe,
+    describe_exception,
     load_exercise,
     run_check,
 )
+from assignment.checks.differences import REAL_KINDS
 from assignment.checks.student import InvalidResult, Student
 
 MIMETYPE = "application/vnd.gradkit.outcome+json"
 
-# The weights of a classifier for CIFAR-10 have 123 kB in float32, and they are the most by far.
+# The largest result by far, a classifier's weights for CIFAR-10, has 123 kB in float32.
 MAX_BYTES = 1_000_000
 MAX_ARRAYS = 200
 MAX_TEXT = 4000
-NUMBERS = "biuf"
 
 
 class OutcomeError(ValueError):
-    """What a kernel sent is not an outcome; the text says what is wrong with it."""
+    """A kernel sent something that is not an outcome; the message gives the reason."""
 
 
 def answer(
     exercise_name: str, check_name: str, own_seed: int, variables: Mapping[str, Any]
 ) -> None:
-    """Run a check on the student's files and variables, and display what came of it."""
-    # Only a kernel needs it, and the grader's process reads outcomes without it.
+    """Run a check on the student's files and variables, and send its outcome as display data."""
+    # Imported here, since the grader's process only reads outcomes.
     from IPython.display import display
 
     from assignment import PROJECT
@@ -55,23 +55,23 @@ def answer(
         outcome = run_check(check, student, own_seed)
     except InvalidResult as error:
         outcome = Outcome(invalid=str(error))
-    except KeyboardInterrupt as error:  # sent when the time is up: say where that was
-        outcome = Outcome(raised=describe(error, student) if student else None)
+    except KeyboardInterrupt as error:  # sent at the time limit: report the line that was running
+        outcome = Outcome(raised=describe_exception(error, student) if student else None)
     display({MIMETYPE: write_outcome(outcome)}, raw=True)
 
 
 def write_outcome(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON; one whose arrays are too large to be an answer says so instead."""
+    """Write an outcome as JSON; arrays beyond the size limit become an invalid result."""
     if sum(array.nbytes for array in outcome.arrays.values()) > MAX_BYTES:
         name = max(outcome.arrays, key=lambda name: outcome.arrays[name].nbytes)
         shape = outcome.arrays[name].shape
-        outcome = Outcome(invalid=f"{name} has the shape {shape}, far larger than any answer.")
+        outcome = Outcome(invalid=f"{name} has shape {shape}, far larger than any right result.")
     raised = outcome.raised
     return {
         "arrays": {name: _write_array(array) for name, array in outcome.arrays.items()},
         "missing": outcome.missing,
-        "unusable": outcome.invalid,
-        "raised": raised and {"kind": raised.kind, "text": raised.text, "at": raised.traceback},
+        "invalid": outcome.invalid,
+        "raised": raised and vars(raised),
         "timed_out": outcome.timed_out,
         "crashed": outcome.crashed,
         "printed": outcome.printed,
@@ -80,23 +80,27 @@ def write_outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def read_outcome(sent: Any) -> Outcome:
-    """The outcome that `write_outcome` made this of. What it says of its seconds may be forged.
+    """Read what `write_outcome` wrote; its `seconds` may be forged.
 
     Raises
     ------
     OutcomeError
-        It cannot have come from there.
+        It does not have that form, or exceeds a size limit.
     """
     try:
         arrays, raised = sent["arrays"], sent["raised"]
         if len(arrays) > MAX_ARRAYS:
-            raise OutcomeError(f"{len(arrays):,} arrays came")
+            raise OutcomeError(f"it holds {len(arrays):,} arrays, more than {MAX_ARRAYS}")
         return Outcome(
             arrays=_read_arrays(arrays),
             missing=_text(sent["missing"]),
-            invalid=_text(sent["unusable"]),
+            invalid=_text(sent["invalid"]),
             raised=raised
-            and Raised(_text(raised["kind"], 80), _text(raised["text"]), _text(raised["at"])),
+            and Raised(
+                kind=_text(raised["kind"], 80),
+                text=_text(raised["text"]),
+                traceback=_text(raised["traceback"]),
+            ),
             timed_out=_text(sent["timed_out"]),
             crashed=_text(sent["crashed"]),
             printed=_text(sent["printed"])[-MAX_PRINTED:],
@@ -104,42 +108,42 @@ def read_outcome(sent: Any) -> Outcome:
         )
     except OutcomeError:
         raise
-    except Exception as error:  # whatever a hostile value makes of these few lines
+    except Exception as error:  # a hostile value may raise anything in these few lines
         raise OutcomeError(f"it cannot be read ({type(error).__name__})") from error
 
 
 def _write_array(array: NDArray[Any]) -> dict[str, Any]:
-    about = {"dtype": array.dtype.str, "shape": list(array.shape)}
-    if array.dtype.kind not in NUMBERS:
-        return about
-    return about | {"data": base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()}
+    header = {"dtype": array.dtype.str, "shape": list(array.shape)}
+    if array.dtype.kind not in REAL_KINDS:
+        return header
+    return header | {"data": base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()}
 
 
 def _read_arrays(sent: Mapping[str, Any]) -> Arrays:
-    arrays, left = {}, MAX_BYTES
-    for name, about in sent.items():
-        arrays[_text(name)] = array = _read_array(about, left)
-        left -= array.nbytes
+    arrays, bytes_left = {}, MAX_BYTES
+    for name, stored in sent.items():
+        arrays[_text(name)] = array = _read_array(stored, bytes_left)
+        bytes_left -= array.nbytes
     return arrays
 
 
-def _read_array(about: Mapping[str, Any], most: int) -> NDArray[Any]:
-    shape = tuple(int(size) for size in about["shape"])
+def _read_array(stored: Mapping[str, Any], max_bytes: int) -> NDArray[Any]:
+    shape = tuple(int(size) for size in stored["shape"])
     if len(shape) > 8 or any(size < 0 for size in shape):
         raise OutcomeError("an array has an impossible shape")
     count = math.prod(shape)
-    if "data" not in about:  # no numbers: all that matters of it is that
-        if count > most // 8:
+    if "data" not in stored:  # it holds no numbers, which is all that the verdict needs to know
+        if count > max_bytes // 8:
             raise OutcomeError("an array is too large")
         return np.full(shape, None, dtype=object)
-    dtype = np.dtype(_text(about["dtype"]))
-    if dtype.kind not in NUMBERS or dtype.hasobject or count * dtype.itemsize > most:
-        raise OutcomeError("an array is too large, or of no numbers")
-    content = base64.b64decode(_text(about["data"], 2 * MAX_BYTES), validate=True)
+    dtype = np.dtype(_text(stored["dtype"]))
+    if dtype.kind not in REAL_KINDS or dtype.hasobject or count * dtype.itemsize > max_bytes:
+        raise OutcomeError("an array is too large, or does not hold numbers")
+    content = base64.b64decode(_text(stored["data"], 2 * MAX_BYTES), validate=True)
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _text(value: Any, most: int = MAX_TEXT) -> str:
+def _text(value: Any, max_chars: int = MAX_TEXT) -> str:
     if not isinstance(value, str):
-        raise OutcomeError("a text is none")
-    return value[:most].encode("utf-8", "backslashreplace").decode()
+        raise OutcomeError(f"it holds a {type(value).__name__} in place of a text")
+    return value[:max_chars].encode("utf-8", "backslashreplace").decode()

@@ -1,14 +1,14 @@
-"""The checks that exercises on linear classifiers have in common.
+"""The checks that exercises on linear classifiers share.
 
-An exercise says in `Losses` which functions and classifier are its own; what is asked of them, and
-of training, prediction and the notebook's results, is the same. Problems that are particular to a
-loss, and the hints, stand in the exercise's own module.
+An exercise names its loss functions and its classifier in `Losses`; the checks of these, of
+training, of prediction and of the notebook's results are the same for all. Problems for one loss,
+and the hints, are in the exercise's own module.
 """
 
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,22 +30,22 @@ TRAIN = ("train_batch", "train_update")
 
 @dataclass(frozen=True)
 class Losses:
-    """A file with two functions of the same loss, and a classifier that has it.
+    """A file with two functions of the same loss, and the classifier that uses it.
 
     Attributes
     ----------
     path : str
-        The file's, in the project.
+        Path of the file in the project.
     naive, vectorized : str
         The names of the functions.
     regions : tuple of str
-        Those of the two functions' bodies.
+        The regions of the two functions' bodies.
     classifier, in_module : str
-        The name of the class with this loss, and the path of the course's module that has it.
+        The name of the class with this loss, and the path of the course's module that defines it.
     best : str
-        The notebook's variable for the best of them.
+        The notebook's variable for the best classifier.
     bounds : mapping
-        What training has to reach: LAST_LOSSES, TRAINED_ACCURACY, TUNED_ACCURACY, TEST_ACCURACY.
+        Bounds on training: LAST_LOSSES, TRAINED_ACCURACY, TUNED_ACCURACY, TEST_ACCURACY.
     """
 
     path: str
@@ -76,7 +76,7 @@ class Losses:
         )
 
     def of_the_notebook(self) -> tuple[Check, ...]:
-        """The checks of what the notebook computes with the whole classifier."""
+        """Make the checks of the notebook's results with the whole classifier."""
         training, tuning, saved = (
             partial(rule, self) for rule in (training_rule, tuning_rule, saved_rule)
         )
@@ -104,7 +104,7 @@ class Losses:
 
 
 class Problem(NamedTuple):
-    """Weights (D, C), samples (N, D), right classes (N,), and a name that says what it is."""
+    """Weights (D, C), samples (N, D), correct classes (N,), and a name that describes them."""
 
     name: str
     W: FloatArray
@@ -114,7 +114,7 @@ class Problem(NamedTuple):
 
 
 def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None = None) -> Problem:
-    """A problem with scores of ordinary size; only the first `used` classes are right ones."""
+    """Draw a problem with scores of ordinary size; `y` uses only the first `used` classes."""
     classes = "" if used is None else f", y below {used}"
     name = f"N = {N}, D = {D}, C = {C}, reg = {reg:g}{classes}"
     draws = Draws(seed, name)
@@ -122,8 +122,8 @@ def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     return Problem(name, W, X, draws.integers(used or C, N), reg)
 
 
-# Mistakes of the bank by what the last line of a traceback says, and the line of code that it
-# quotes. The first problem of each check has N = 6, D = 3, C = 4, and only it is reached.
+# Ids of mistakes by the last line of a traceback and the line of code that it quotes. The first
+# problem of each check has N = 6, D = 3, C = 4, and an exception ends the check there.
 _NOT_ALIGNED = r"(?s:.*)(not aligned|mismatch in its core dimension)"
 _NOT_BROADCAST = r"(?s:.*)could not be broadcast together with shapes"
 SHAPES = {
@@ -144,7 +144,7 @@ SHAPES = {
 def loss_on(
     module: str, function: str, problems: Callable[[int], list[Problem]]
 ) -> Callable[[Student, int], Arrays]:
-    """A check's `run`: loss and gradient of the named function on each problem."""
+    """Make a check's `run`: loss and gradient of the named function on each problem."""
 
     def run(student: Student, seed: int) -> Arrays:
         arrays = {}
@@ -158,19 +158,19 @@ def loss_on(
 
 
 def _loss(student: Student, module: str, function: str, problem: Problem) -> tuple[Any, Any]:
-    """Call the student's function on copies, and see to it that two things come back."""
+    """Call the student's function on copies; raise InvalidResult unless it returns loss and dW."""
     _, W, X, y, reg = problem
     loss_function = student.function(module, function)
     try:
         returned = loss_function(W.copy(), X.copy(), y.copy(), reg)
-    except (ValueError, IndexError) as error:  # mostly of shapes, which nobody knows but we
+    except (ValueError, IndexError) as error:  # mostly due to shapes, which only the check knows
         error.add_note(f"It was called with W of shape {W.shape}, X {X.shape}, y {y.shape}.")
         raise
     if not isinstance(returned, tuple) or len(returned) != 2:
         what = "nothing (None)" if returned is None else f"a {type(returned).__name__}"
         if isinstance(returned, tuple):
-            what = f"{len(returned)} things"
-        raise InvalidResult(f"{function} returned {what}, but `loss, dW` is wanted.")
+            what = f"{len(returned)} values"
+        raise InvalidResult(f"{function} returned {what}, but `loss, dW` is expected.")
     loss, dW = returned
     for name, value in (("loss", loss), ("dW", dW)):
         if value is None or value is Ellipsis or isinstance(value, (str, dict, set)):
@@ -183,12 +183,12 @@ def _loss(student: Student, module: str, function: str, problem: Problem) -> tup
 
 
 def inputs_and_dtypes(module: str, function: str) -> Callable[[Student, int], Arrays]:
-    """A check's `run`: what W, X and y are after the call, and how large dW's numbers are."""
+    """Make a check's `run`: W, X and y after the call, and the bytes of a number of dW."""
 
     def run(student: Student, seed: int) -> Arrays:
         problem = draw_problem(seed, N=6, D=3, C=4, reg=0.5)
         loss_function = student.function(module, function)
-        _loss(student, module, function, problem)  # whether it returns two things at all
+        _loss(student, module, function, problem)  # raises unless it returns two values
         arrays = {}
         for dtype in (np.float64, np.float32):
             W, X, y = problem.W.astype(dtype), problem.X.astype(dtype), problem.y.copy()
@@ -204,43 +204,44 @@ def inputs_and_dtypes(module: str, function: str) -> Callable[[Student, int], Ar
 
 
 def inputs_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Say which of the inputs was changed, or which precision was lost or blown up."""
+    """Find an input that was changed, or a precision that was lost or raised."""
     problem = draw_problem(context.seed, N=6, D=3, C=4, reg=0.5)
     if len(arrays) != 8:
-        raise ValueError("not what the check returns")
+        raise ValueError(f"The check returns 8 arrays, not {len(arrays)}.")
     for name, array in arrays.items():
         if " afterwards " in name:
             before = getattr(problem, name[0])
             if array.shape != before.shape or not np.array_equal(array, before):
-                return Finding("inputs_changed", f"{name[0]} is not what it was before the call.")
+                return Finding("inputs_changed", f"{name[0]} has changed during the call.")
         else:
             dtype = np.dtype(name.rpartition(" ")[2])
             if array != dtype.itemsize:
                 bits = 8 * int(array)
-                return Finding("dtype_not_kept", f"From {dtype} input came a dW of {bits} bits.")
+                return Finding("dtype_not_kept", f"For {dtype} input dW has {bits} bits a number.")
     return None
 
 
 # One large thin problem. Correct code takes 0.04 to 0.12 s for it, a loop over the samples 5 s and
-# more (measured on one core of 3 GHz): the limit leaves room for a machine seventeen times as slow.
+# more (measured on one core of 3 GHz): the limit allows for a machine seventeen times as slow.
 THIN_SAMPLES = 500_000
 THIN_SECONDS = 2.0
 
-# An array with a row and a column for each sample would have 2 TB there, so it is looked for in a
-# small one first. Correct code takes a tenth of a byte for each pair of samples there, or less.
+# An array with a row and a column for each sample would take 2 TB there, so a smaller problem is
+# used to find it. Correct code takes at most a tenth of a byte for each pair of its samples.
 FEW_SAMPLES = 2000
 
 
+@lru_cache(maxsize=2)  # 12 MB; the two sizes of a seed, drawn once for all mistakes
 def draw_thin(seed: int, N: int) -> Problem:
-    """A problem of two numbers a sample and two classes; all of the samples are drawn."""
+    """Draw a problem of N samples with two features and two classes."""
     draws = Draws(seed, f"thin, N = {N}")
     X = (draws.integers(1 << 16, N, 2) - (1 << 15)) / (1 << 14)
     return Problem("", draws.normal(2, 2) / 2, X, draws.integers(2, N), 0.0)
 
 
 def thin_problem(losses: "Losses", student: Student, seed: int) -> Arrays:
-    """A check's `run`: the large thin problem, unless a loop or a small one's memory forbids."""
-    if find_loop(student.sources[losses.path], losses.vectorized, [losses.naive]):
+    """Run the large thin problem, except after a loop in the source or a table of all pairs."""
+    if find_loop(student.sources[losses.path], losses.vectorized, (losses.naive,)):
         return {}
     tracemalloc.start()
     try:
@@ -258,8 +259,8 @@ def thin_problem(losses: "Losses", student: Student, seed: int) -> Arrays:
 
 
 def no_loops_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Loops show in the source, or else in the time; a table of all pairs in the memory."""
-    loop = find_loop(context.sources[losses.path], losses.vectorized, [losses.naive])
+    """Find loops by the source, or else by the time; a table of all pairs by the memory."""
+    loop = find_loop(context.sources[losses.path], losses.vectorized, (losses.naive,))
     if loop is not None:
         return Finding("calls_naive" if loop.calls_forbidden else "loop_in_vectorized", loop.text)
     bytes_for_each_pair = arrays["bytes for each pair of samples"]
@@ -280,24 +281,24 @@ BATCH_SAMPLES, BATCH_SIZE, BATCH_STEPS = 50, 8, 30
 
 
 def labelled_samples(seed: int) -> tuple[FloatArray, IntArray]:
-    """Samples that can be told apart by their first number, which is their row's."""
+    """Draw samples whose first feature is the number of their row."""
     draws = Draws(seed, "samples that can be told apart")
     X = draws.normal(BATCH_SAMPLES, 3)
     X[:, 0] = np.arange(BATCH_SAMPLES)
     y = draws.integers(5, BATCH_SAMPLES)
-    y[-1] = 4  # so that C is 5, whatever was drawn
+    y[-1] = 4  # so that C is 5 for every seed
     return X, y
 
 
 def _classifier(student: Student) -> Any:
-    found = student.function("linear_classifier", "LinearClassifier")
-    if not isinstance(found, type):
-        raise InvalidResult(f"LinearClassifier is a {type(found).__name__}, but a class is wanted.")
-    return found
+    value = student.function("linear_classifier", "LinearClassifier")
+    if not isinstance(value, type):
+        raise InvalidResult(f"LinearClassifier is a {type(value).__name__}, not a class.")
+    return value
 
 
 def batches(student: Student, seed: int) -> Arrays:
-    """A check's `run`: the batches that training draws."""
+    """Return the batches that training draws."""
     X, y = labelled_samples(seed)
     drawn = []
 
@@ -306,7 +307,7 @@ def batches(student: Student, seed: int) -> Arrays:
             drawn.append((np.array(X_batch), np.array(y_batch)))
             return 3.0, np.zeros((3, 5))
 
-    Watched.__name__ = "LinearClassifier"  # as an AttributeError would call it
+    Watched.__name__ = "LinearClassifier"  # the name that an AttributeError shows
     Watched().train(X, y, num_iters=BATCH_STEPS, batch_size=BATCH_SIZE, verbose=False, seed=seed)
     arrays = {}
     for step, (X_batch, y_batch) in enumerate(drawn):
@@ -316,12 +317,12 @@ def batches(student: Student, seed: int) -> Arrays:
 
 
 def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Samples of the training set, their own labels, as many as asked for, ever others."""
+    """Find batches with other samples, labels or sizes than asked for, or without variation."""
     X, y = labelled_samples(context.seed)
     steps = len(arrays) // 2
     if steps != BATCH_STEPS:
         return Finding(
-            "", f"The loss was asked for {steps} times in {BATCH_STEPS} steps.", "steps missing"
+            "", f"train called the loss {steps} times in {BATCH_STEPS} steps.", "steps missing"
         )
     rows = []
     for step in range(steps):
@@ -330,7 +331,8 @@ def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
         if X_batch.shape == X.shape:
             return Finding("whole_set_as_batch", f"X_batch has shape {X_batch.shape}.")
         if not {X_batch.dtype.kind, y_batch.dtype.kind} <= set("fiu"):
-            return Finding("", f"It holds {X_batch.dtype} and {y_batch.dtype}.", "not numbers")
+            detail = f"X_batch holds {X_batch.dtype}, y_batch {y_batch.dtype}."
+            return Finding("", detail, "not numbers")
         if X_batch.shape != (BATCH_SIZE, 3) or y_batch.shape != (BATCH_SIZE,):
             shapes = f"X_batch has shape {X_batch.shape}, y_batch {y_batch.shape}"
             return Finding("batch_shape", f"{shapes}, where batch_size is {BATCH_SIZE} and D is 3.")
@@ -339,7 +341,7 @@ def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
             detail = "X_batch has rows that are not in X."
             return Finding("", detail, "not the training samples")
         if not np.array_equal(y[row], y_batch):
-            return Finding("labels_not_matching", f"In step {step + 1} they do not fit.")
+            return Finding("labels_not_matching", f"Step {step + 1} is the first wrong one.")
         rows.append(row)
     if all(np.array_equal(row, rows[0]) for row in rows):
         return Finding("same_batch_every_step")
@@ -348,12 +350,12 @@ def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     # 240 draws of 50 miss a sample with probability 0.8%, and 15 of them never (below 1e-18).
     seen = len(np.unique(np.concatenate(rows)))
     if seen < 35:
-        return Finding("part_of_the_set", f"In {steps} steps only {seen} of 50 samples came up.")
+        return Finding("part_of_the_set", f"{steps} steps drew only {seen} of 50 samples.")
     return None
 
 
 def updates(student: Student, seed: int) -> Arrays:
-    """A check's `run`: the weights before each step and after the last, for given gradients."""
+    """Return the weights before each step and after the last, for given gradients."""
     draws = Draws(seed, "updates")
     W, gradients = draws.normal(3, 5), draws.normal(3, 3, 5)
     X, y = labelled_samples(seed)
@@ -362,7 +364,7 @@ def updates(student: Student, seed: int) -> Arrays:
     class Watched(_classifier(student)):  # type: ignore[misc]
         def loss(self, X_batch: Any, y_batch: Any, reg: float) -> tuple[float, FloatArray]:
             if len(weights) == 3:
-                raise InvalidResult("train asked for the loss more often than num_iters says.")
+                raise InvalidResult("train called the loss more often than num_iters.")
             weights.append(np.array(self.W))
             return 3.0, gradients[len(weights) - 1].copy()
 
@@ -371,13 +373,13 @@ def updates(student: Student, seed: int) -> Arrays:
     model.W = W.copy()
     model.train(X, y, 0.25, reg=0.5, num_iters=3, batch_size=BATCH_SIZE, verbose=False, seed=seed)
     if len(weights) != 3:
-        raise InvalidResult(f"train asked for the loss {len(weights)} times in 3 steps.")
+        raise InvalidResult(f"train called the loss {len(weights)} times in 3 steps.")
     weights.append(np.array(model.W))
     return {f"W where steps = {steps}": array for steps, array in enumerate(weights)}
 
 
 def predictions(student: Student, seed: int) -> Arrays:
-    """A check's `run`: the labels predicted with given weights, for fewer and more than ten."""
+    """Return the labels predicted with given weights, for 6 and for 13 classes."""
     arrays = {}
     for N, D, C in ((9, 4, 6), (14, 5, 13)):
         problem = draw_problem(seed, N, D, C, reg=0.0)
@@ -386,12 +388,12 @@ def predictions(student: Student, seed: int) -> Arrays:
         y_pred = model.predict(problem.X.copy())
         if not isinstance(y_pred, np.ndarray | np.integer):
             what = "nothing (None)" if y_pred is None else f"a {type(y_pred).__name__}"
-            raise InvalidResult(f"predict returned {what}, but an array is wanted.")
+            raise InvalidResult(f"predict returned {what}, but an array is expected.")
         arrays[f"y_pred where N = {N}, D = {D}, C = {C}"] = np.asarray(y_pred)
     return arrays
 
 
-# The checks of training and prediction, whatever the loss.
+# The checks of training and prediction, for every loss.
 OF_TRAINING = (
     Check("train_batch", "A batch is drawn", 5, TRAIN, batches, rule=batches_rule),
     Check("train_update", "The weights are updated", 5, TRAIN, updates, ("W",)),
@@ -403,15 +405,14 @@ OF_TRAINING = (
 
 
 def _bound(losses: "Losses", name: str, context: RuleContext) -> float:
-    """A bound; with the parameters of a graded run it is another one."""
+    """Return a bound; a graded run has bounds for its own parameters."""
     return float(context.data.get(name, losses.bounds[name]))
 
 
-def _unseen(W: Any, split: str, context: RuleContext) -> float:
-    """The accuracy on pictures that the classifier was not chosen by.
+def _unseen_accuracy(W: Any, split: str, context: RuleContext) -> float:
+    """Return the accuracy on images that did not serve to choose the classifier.
 
-    Those of a graded run have never been where the student's code was. In a notebook there are only
-    its own splits.
+    In a graded run the student's code never had access to them. A notebook has only its own splits.
     """
     data = context.data
     named = {
@@ -421,7 +422,7 @@ def _unseen(W: Any, split: str, context: RuleContext) -> float:
 
 
 def trained_model(student: Student, seed: int) -> Arrays:
-    """A check's `run`: the loss history, and the weights it led to."""
+    """Return the loss history and the trained weights."""
     W = student.variable("model").W
     if W is None:
         raise NotImplementedError("`model` has no weights yet: run the cell that trains it.")
@@ -429,44 +430,59 @@ def trained_model(student: Student, seed: int) -> Arrays:
 
 
 def training_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
-    """The loss falls over all steps, and the weights predict."""
+    """Find training that stopped early, a loss that does not fall, or a low accuracy."""
     history, steps = arrays["loss_history"], context.data["NUM_ITERS"]
     if history.dtype.kind != "f" or history.shape != (steps,) or not np.isfinite(history).all():
         good = int(np.isfinite(history).sum()) if history.dtype.kind == "f" else 0
-        detail = f"loss_history has {good} numbers that are losses, not {steps}."
+        detail = f"loss_history has {good} finite losses, not {steps}."
         return Finding("", detail, "training stopped early")
     last, bound = float(np.mean(history[-100:])), _bound(losses, "LAST_LOSSES", context)
     if not last < bound:
         detail = f"Its mean over the last 100 steps is {last:.2f}; below {bound} is expected."
         return Finding("", detail, "the loss does not fall")
-    found, bound = _unseen(arrays["W"], "val", context), _bound(losses, "TRAINED_ACCURACY", context)
-    if not found > bound:
-        return Finding("", _too_low(found, bound), "hardly better than guessing")
+    reached = _unseen_accuracy(arrays["W"], "val", context)
+    bound = _bound(losses, "TRAINED_ACCURACY", context)
+    if not reached > bound:
+        return Finding("", _too_low(reached, bound), "hardly better than guessing")
     return None
 
 
-def training_plots(arrays: Arrays) -> Iterator[tuple[str, "Figure"]]:
-    """A check's `plots`: the loss curve, and the templates."""
+def training_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
+    """Draw the loss curve and the templates."""
     from assignment.vis_utils import plot_loss_curve
 
-    yield (
-        "The loss at each step of your training.",
-        plot_loss_curve(arrays["loss_history"].tolist()),
-    )
-    yield from _templates(arrays["W"], "Templates after training")
+    curve = plot_loss_curve(arrays["loss_history"].tolist())
+    yield "The loss at each step of your training.", _with_margins(curve, right=0.15)
+    yield _templates(arrays["W"], "Templates after training")
 
 
-def _templates(W: Any, title: str) -> Iterator[tuple[str, "Figure"]]:
+def _with_margins(figure: "Figure", right: float) -> "Figure":
+    """Replace a figure's automatic layout, which costs as much as drawing it, by margins in inches.
+
+    A second pair of axes, the colour bar, is put into the right margin.
+    """
+    width, height = figure.get_size_inches()
+    left, bottom, top = 0.95 / width, 0.55 / height, 0.4 / height
+    figure.set_layout_engine("none")
+    box = (left, bottom, 1 - left - right / width, 1 - bottom - top)
+    for axes in figure.axes:
+        axes.set_position(box)
+        box = (1 - (right - 0.15) / width, bottom, 0.15 / width, 1 - bottom - top)
+    return figure
+
+
+def _templates(W: Any, title: str) -> tuple[str, dict[str, FloatArray]]:
     from assignment.cifar10.synthetic import CLASS_NAMES
-    from assignment.vis_utils import plot_templates
+    from assignment.vis_utils import class_templates
 
-    yield f"{title}: the weights of each class as a picture.", plot_templates(W, CLASS_NAMES, title)
+    sentence = f"{title}: the weights of each class as a picture; grey is no weight."
+    return sentence, class_templates(W, CLASS_NAMES)
 
 
 def tuned_model(losses: "Losses", student: Student, seed: int) -> Arrays:
-    """A check's `run`: the accuracies of all pairs that were tried, and the best model's weights.
+    """Return the accuracies of all pairs that were tried, and the best model's weights.
 
-    `results` comes as rows of learning rate, reg, training and validation accuracy.
+    `results` becomes rows of learning rate, reg, training accuracy and validation accuracy.
     """
     results, best = student.variable("results"), student.variable(losses.best)
     if not isinstance(results, dict) or not results:
@@ -479,7 +495,7 @@ def tuned_model(losses: "Losses", student: Student, seed: int) -> Arrays:
         table = np.empty(0)
     if table.ndim != 2 or table.shape[1] != 4:
         raise InvalidResult(
-            "`results` should lead from (learning rate, reg) to (training accuracy, validation "
+            "`results` should map (learning rate, reg) to (training accuracy, validation "
             "accuracy), and `best_val` should be a number."
         )
     if getattr(best, "W", None) is None:
@@ -490,84 +506,87 @@ def tuned_model(losses: "Losses", student: Student, seed: int) -> Arrays:
 
 
 def tuning_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Every pair was tried, and the model that is best on the validation set was kept."""
+    """Find pairs that were not tried, or a model other than the best on the validation set."""
     data, results, best_val = context.data, arrays["results"], float(arrays["best_val"])
     if not np.isfinite(results).all() or not np.isfinite(best_val):
         return Finding("", "results or best_val hold nan or inf.", "not numbers")
     wanted = {(lr, reg) for lr in data["TUNING_LEARNING_RATES"] for reg in data["TUNING_REGS"]}
     tried = {(row[0], row[1]) for row in results.tolist()}
     if not wanted <= tried:
-        return Finding("pairs_missing", f"{len(wanted - tried)} of {len(wanted)} are not there.")
+        return Finding("pairs_missing", f"{len(wanted - tried)} of {len(wanted)} are missing.")
     train_accuracies, val_accuracies = results[:, 2], results[:, 3]
     reached = accuracy(arrays["W"], data["X_val"], data["y_val"])
     on_test = accuracy(arrays["W"], data["X_test"], data["y_test"])
-    one_picture = 1.5 / len(data["y_val"])  # a score may round to a tie elsewhere
-    if abs(best_val - max(val_accuracies)) > one_picture:
-        if abs(best_val - max(train_accuracies)) <= one_picture:
+    one_image = 1.5 / len(data["y_val"])  # a score may round to a tie elsewhere
+    if abs(best_val - max(val_accuracies)) > one_image:
+        if abs(best_val - max(train_accuracies)) <= one_image:
             return Finding("chosen_by_training_accuracy")
-        if abs(best_val - val_accuracies[-1]) <= one_picture:
+        if abs(best_val - val_accuracies[-1]) <= one_image:
             return Finding("last_model_kept")
         detail = f"It is {best_val:.3f}, the best in results is {max(val_accuracies):.3f}."
         return Finding("", detail, "best_val is not the best")
-    if abs(best_val - reached) > one_picture:
-        if abs(best_val - on_test) <= one_picture:
+    if abs(best_val - reached) > one_image:
+        if abs(best_val - on_test) <= one_image:
             return Finding("chosen_by_test_set")
         detail = f"It reaches {reached:.3f} on the validation set, and best_val is {best_val:.3f}."
         return Finding("one_model_for_all_pairs", detail)
-    found, bound = _unseen(arrays["W"], "val", context), _bound(losses, "TUNED_ACCURACY", context)
-    if not found > bound:
-        return Finding("", _too_low(found, bound), "no good classifier was found")
+    unseen = _unseen_accuracy(arrays["W"], "val", context)
+    bound = _bound(losses, "TUNED_ACCURACY", context)
+    if not unseen > bound:
+        return Finding("", _too_low(unseen, bound), "no good classifier was found")
     return None
 
 
 MAX_PAIRS = 200  # in a plot
 
 
-def tuning_plots(arrays: Arrays) -> Iterator[tuple[str, "Figure"]]:
-    """A check's `plots`: validation accuracy by learning rate and reg, and the best templates."""
+def tuning_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
+    """Draw validation accuracy by learning rate and reg, and the best templates."""
     from assignment.vis_utils import plot_tuning
 
     rows = arrays["results"][:MAX_PAIRS].tolist()
     accuracies = {(lr, reg): val_accuracy for lr, reg, _, val_accuracy in rows}
-    yield "Validation accuracy of the pairs that you tried.", plot_tuning(accuracies)
-    yield from _templates(arrays["W"], "Templates of the best classifier")
+    heat_map = _with_margins(plot_tuning(accuracies), right=1.1)
+    yield "Validation accuracy of the pairs that you tried.", heat_map
+    yield _templates(arrays["W"], "Templates of the best classifier")
 
 
 def saved_model(losses: "Losses", student: Student, seed: int) -> Arrays:
-    """A check's `run`: the weights in the file, and what the notebook predicted before saving."""
+    """Return the weights in the saved file, and the notebook's predictions before saving."""
     path = Path(student.variable("BEST_MODEL"))
     y_test_pred = student.variable("y_test_pred")
     if not path.exists():
-        raise NotImplementedError(f"There is no {path.name} yet: run the cell that saves it.")
+        raise NotImplementedError(f"{path.name} does not exist yet: run the cell that saves it.")
     module = import_module(losses.in_module.removesuffix(".py").replace("/", "."))
     saved = getattr(module, losses.classifier).load(path)
     return {"W": np.asarray(saved.W), "y_pred": np.asarray(y_test_pred)}
 
 
 def saved_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
-    """The saved weights predict what the kept classifier did, and well."""
+    """Find weights that predict something else than the notebook did, or badly."""
     if accuracy(arrays["W"], context.data["X_test"], arrays["y_pred"]) < 0.99:
-        detail = "Its predictions for the test set are not y_test_pred."
+        detail = "The saved classifier's predictions for the test set are not y_test_pred."
         return Finding("", detail, "another classifier was saved")
-    found, bound = _unseen(arrays["W"], "test", context), _bound(losses, "TEST_ACCURACY", context)
-    if not found > bound:
-        return Finding("", _too_low(found, bound), "not as good on the test set")
+    unseen = _unseen_accuracy(arrays["W"], "test", context)
+    bound = _bound(losses, "TEST_ACCURACY", context)
+    if not unseen > bound:
+        return Finding("", _too_low(unseen, bound), "not as good on the test set")
     return None
 
 
 def accuracy(W: Any, X: FloatArray, y: Any) -> float:
-    """The share of samples whose class has the highest score, and no other class has it too.
+    """Return the share of samples whose correct class alone has the highest score.
 
-    It is 0 where the weights or the labels are not for these samples.
+    It is 0 where the shapes or dtypes of weights or labels do not fit these samples.
     """
     fits = W.ndim == 2 and W.dtype.kind == "f" and W.shape[0] == X.shape[1]
     labels = y.shape == (len(X),) and y.dtype.kind in "iu"
     if not fits or not labels or y.min() < 0 or y.max() >= W.shape[1]:
         return 0.0
     scores = X @ W
-    right = np.take_along_axis(scores, y[:, np.newaxis], axis=1)
-    return float(np.mean(np.sum(scores >= right, axis=1) == 1))
+    correct = np.take_along_axis(scores, y[:, np.newaxis], axis=1)
+    return float(np.mean(np.sum(scores >= correct, axis=1) == 1))
 
 
-def _too_low(found: float, bound: float) -> str:
-    return f"Its accuracy is {found:.3f}; above {bound} is expected, and guessing gives 0.1."
+def _too_low(reached: float, bound: float) -> str:
+    return f"Its accuracy is {reached:.3f}; above {bound} is expected, and guessing gives 0.1."

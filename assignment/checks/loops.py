@@ -1,7 +1,8 @@
 """Find Python loops in a function, and in the functions of its file that it calls."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 LOOPS = (
@@ -14,26 +15,27 @@ LOOPS = (
     ast.GeneratorExp,
 )
 
-# What calls a function once for each element, or hides what it does: by its name alone, or as a
-# part of a module.
+# Functions that call another one once for each element, or run hidden code: builtins and the
+# like, and functions of a module.
 DISGUISES = {"map", "filter", "reduce", "starmap", "exec", "eval"}
 DISGUISED_PARTS = {"vectorize", "apply_along_axis", "frompyfunc", "fromiter", "nditer", "starmap"}
 
 
 class Loop(NamedTuple):
-    """Where a loop is: `text` for people; whether it is rather a call of what has loops."""
+    """A loop: its line as text, and whether it is a call of a forbidden function instead."""
 
     text: str
     calls_forbidden: bool
 
 
-def find_loop(source: str, function: str, forbidden: Sequence[str]) -> Loop | None:
-    """The first loop, or use of a forbidden function, in `function` or in what it uses of its file.
+@lru_cache(maxsize=16)  # a check looks before it runs the code, and its rule looks again
+def find_loop(source: str, function: str, forbidden: tuple[str, ...]) -> Loop | None:
+    """Return the first loop, or use of a forbidden function, in `function` or what it calls.
 
-    A loop over a written-out tuple or list or over a shape, as over two names to print, is none: it
-    goes over neither samples nor classes. map, np.vectorize and their like are loops. What the
-    syntax does not show is left to the clock. None, too, where the source cannot be parsed or lacks
-    the function.
+    Calls are followed within the file. A loop over a written-out tuple or list, or over a shape,
+    does not count: it visits neither samples nor classes. map, np.vectorize and the like count as
+    loops. Loops that the syntax does not show are left to the time limit. Returns None, too, if the
+    source cannot be parsed or lacks the function.
     """
     try:
         tree = ast.parse(source)
@@ -50,9 +52,9 @@ def find_loop(source: str, function: str, forbidden: Sequence[str]) -> Loop | No
         seen.add(name)
         for definition in defined[name]:
             own = _own_names(definition)
-            found = sorted(_found(definition, forbidden, own))
-            if found:
-                line, is_call = found[0]
+            loops = sorted(_loops_in(definition, forbidden, own))
+            if loops:
+                line, is_call = loops[0]
                 text = f"Line {line}: {source.splitlines()[line - 1].strip()[:80]}"
                 return Loop(text, is_call)
             names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
@@ -61,7 +63,7 @@ def find_loop(source: str, function: str, forbidden: Sequence[str]) -> Loop | No
 
 
 def _definitions(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """What a file defines, in whatever block: functions, classes, names that are given a value."""
+    """Yield the functions, classes and assigned names of a file, in whatever block."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name, node
@@ -75,7 +77,7 @@ def _definitions(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _own_names(definition: ast.AST) -> set[str]:
-    """The names that a function gives values of its own, and that mean nothing else in it."""
+    """Return the local names of a function, which hide the file's functions of the same name."""
     if not isinstance(definition, ast.FunctionDef):
         return set()
     nodes = list(ast.walk(definition))
@@ -84,9 +86,10 @@ def _own_names(definition: ast.AST) -> set[str]:
     return (stored | {n.arg for n in nodes if isinstance(n, ast.arg)}) - shared
 
 
-def _found(
-    definition: ast.AST, forbidden: Sequence[str], own: set[str]
+def _loops_in(
+    definition: ast.AST, forbidden: tuple[str, ...], own: set[str]
 ) -> Iterator[tuple[int, bool]]:
+    """Yield the line of each loop, and whether it is a call of a forbidden function."""
     for node in ast.walk(definition):
         if (
             isinstance(node, ast.Name)
@@ -102,6 +105,7 @@ def _found(
 
 
 def _is_over_few(node: ast.AST) -> bool:
+    """Return whether a loop or comprehension visits neither samples nor classes."""
     if isinstance(node, ast.For):
         over = [node.iter]
     else:
@@ -110,7 +114,7 @@ def _is_over_few(node: ast.AST) -> bool:
 
 
 def _is_written_out(node: ast.expr) -> bool:
-    """Whether the elements stand in the source, or are the numbers of a shape."""
+    """Return whether the elements stand in the source, or are the numbers of a shape."""
     match node:
         case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
             return not any(isinstance(element, ast.Starred) for element in elements)

@@ -1,10 +1,10 @@
-"""The checks in a notebook: one line each.
+"""Checks in a notebook, one line each.
 
     check = Checks("softmax", globals())     in the setup cell
-    check("naive_loss")                      wherever something is to be checked
+    check("naive_loss")                      in the cell of a check
 
-A check that passes shows a line. One that fails raises `CheckFailed`, whose message Jupyter shows
-without a traceback, so that Run All stops at it.
+A check that passes displays a line. A check that fails raises `CheckFailed`, which stops Run All;
+Jupyter shows its message without a traceback.
 """
 
 from collections.abc import Mapping
@@ -24,24 +24,24 @@ class CheckFailed(Exception):
     """A check did not pass; the message is the verdict."""
 
     def _render_traceback_(self) -> list[str]:
-        """What Jupyter shows in place of a traceback."""
+        """Return the lines that Jupyter shows in place of a traceback."""
         return str(self).splitlines()
 
 
 class Checks:
-    """The checks of an exercise, on the files as they are saved and the notebook's variables.
+    """The checks of an exercise, on the saved files and the notebook's variables.
 
     Parameters
     ----------
     exercise : str
-        As in ``softmax``.
+        Such as ``softmax``.
     variables : mapping
-        The notebook's ``globals()``, for the checks of what the notebook computes.
+        The notebook's ``globals()``, for the checks of its results.
 
     Raises
     ------
     CheckFailed
-        A file of the student's cannot be loaded: the message says why, with the line.
+        A student's file cannot be loaded; the message gives the reason and the line.
     """
 
     def __init__(self, exercise: str, variables: Mapping[str, Any]) -> None:
@@ -52,12 +52,12 @@ class Checks:
             raise CheckFailed(as_text(loading))
 
     def __call__(self, name: str) -> None:
-        """Run one check, and show that it passed.
+        """Run one check, and display a line if it passes.
 
         Raises
         ------
         CheckFailed
-            It did not.
+            The check fails; the message is the verdict.
         """
         verdict = self._judge().verdict(name)
         if not verdict.passed:
@@ -73,6 +73,6 @@ class Checks:
 
 
 def show(verdict: Verdict) -> None:
-    """A line in Jupyter; where there is no Jupyter, the same in plain text."""
+    """Display a line in Jupyter, or the same as plain text elsewhere."""
     data = {"text/plain": as_text(verdict), "text/html": as_html(verdict)}
     display(data, raw=True)

@@ -1,8 +1,8 @@
 """The checks of the softmax exercise.
 
-Both loss functions get the same checks, each on problems small enough to read (`baseline`), so
-that one takes a millisecond. The regularisation is 0 where the lesson is another one: a wrong
-convention then fails the ordinary problems only.
+Both loss functions get the same checks, on problems small enough to read, so that a check takes a
+millisecond. The ordinary problems (`baseline`) alone are regularised: a wrong convention for the
+regularisation then fails no other check.
 """
 
 from functools import lru_cache
@@ -27,9 +27,9 @@ SOFTMAX = "assignment/classifiers/softmax.py"
 # ---- problems ------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=16)  # drawn once for all forms of a mistake
+@lru_cache(maxsize=16)  # drawn once for all mistakes
 def baseline(seed: int) -> list[Problem]:
-    """Other sizes than the notebook's, and no two of a problem's sizes the same."""
+    """Draw problems of other sizes than the notebook's; each problem's N, D and C differ."""
     return [
         draw_problem(seed, N=6, D=3, C=4, reg=0.0),
         draw_problem(seed, N=5, D=4, C=12, reg=0.5),
@@ -38,9 +38,9 @@ def baseline(seed: int) -> list[Problem]:
     ]
 
 
-@lru_cache(maxsize=16)  # drawn once for all forms of a mistake
+@lru_cache(maxsize=16)  # drawn once for all mistakes
 def large_scores(seed: int) -> list[Problem]:
-    """All scores of a row far from zero, their differences ordinary.
+    """Draw problems whose scores are far from zero, with ordinary differences within a row.
 
     The last feature carries the distance: its weight is 1000 for every class.
     """
@@ -59,15 +59,15 @@ def large_scores(seed: int) -> list[Problem]:
     return problems
 
 
-@lru_cache(maxsize=16)  # drawn once for all forms of a mistake
+@lru_cache(maxsize=16)  # drawn once for all mistakes
 def far_apart(seed: int) -> list[Problem]:
-    """Scores of a row thousands apart: the right class's far below, then one other's."""
+    """Draw problems with scores thousands apart: the correct or a wrong class far below."""
     problems = []
-    for number, where in enumerate(["the right class", "a wrong class"]):
+    for number, where in enumerate(["the correct class", "a wrong class"]):
         drawn = draw_problem(seed + number, N=6, D=3, C=4, reg=0.0)
         y = np.array([2, 3, 2, 3, 2, 3])
         W, X = drawn.W.copy(), drawn.X.copy()
-        W[-1] = [0, 0, -1000, -1000] if where == "the right class" else [-1000, 0, 0, 0]
+        W[-1] = [0, 0, -1000, -1000] if where == "the correct class" else [-1000, 0, 0, 0]
         X[:, -1] = 3.0
         problems.append(Problem(f"{where} has scores near -3000", W, X, y, 0.0))
     return problems
@@ -100,26 +100,26 @@ LOSSES = Losses(
 
 NAN = (
     "log() of a negative number is nan. Is 1 subtracted from the probabilities before the loss "
-    "takes their log? After `a = b` both names mean the same array. Or is it the log of "
-    "a score?"
+    "takes their log? After `a = b` both names refer to the same array. Or does the loss take the "
+    "log of a score?"
 )
 OVERFLOW = (
-    "nan or inf came out where the scores of a row are large. Look for what can overflow there: "
-    "exp() above 709, or a division of 0 by 0."
+    "The result is nan or inf where the scores of a row are large. Look for what can overflow "
+    "there: exp() above 709, or a division of 0 by 0."
 )
 UNDERFLOW = (
-    "A probability that is too small for a float is exactly 0 here, and log(0) is -inf. "
+    "A probability too small for a float is exactly 0 here, and log(0) is -inf. "
     "log p_y = s_y - log(sum of exp(s)) never takes the log of a probability."
 )
 NO_FLOOR = (
-    "The right class is 3000 below the top, so the loss of each row is about 3000. Something holds "
-    "the probability away from 0 (a small number added, or a clip) and so holds the loss down. "
-    "log p_y = s_y - log(sum of exp(s)) needs no such floor."
+    "The correct class is 3000 below the top, so the loss of each row is about 3000. Something "
+    "keeps the probability away from 0 (a small number added, or a clip), and so keeps the loss "
+    "down. log p_y = s_y - log(sum of exp(s)) needs no such floor."
 )
 
 
 def _checks_of(function: str, short: str, region: str) -> list[Check]:
-    """The checks that both loss functions get; `short` begins their names."""
+    """Make the checks of one loss function; their names begin with `short`."""
     name = short.capitalize()
     values = (f"{short}_loss", f"{short}_gradient")
     run = loss_on("softmax", function, baseline)
@@ -173,7 +173,7 @@ def _checks_of(function: str, short: str, region: str) -> list[Check]:
 EXERCISE = Exercise(
     name="softmax",
     title="The softmax classifier",
-    about="You build a classifier for the small pictures of CIFAR-10: the softmax loss and its "
+    about="You build a classifier for the small images of CIFAR-10: the softmax loss and its "
     "gradient, first with loops, then without, the training, and the search for good settings.",
     notebook="notebooks/softmax.ipynb",
     files=(SOFTMAX, LINEAR_CLASSIFIER),

@@ -1,9 +1,9 @@
 """The student's code, loaded afresh from the text of its files.
 
-A check must never see stale code, and an instructor's build runs the code of many trees in one
-process. So the files are not imported in the usual way: `Student` puts modules of its own in the
-place of `assignment.classifiers.softmax` and its like while a check runs, and then puts back what
-was there.
+A check must never see stale code, and an instructor's build runs many versions of the files in one
+process. So they are not imported in the usual way: while a check runs, `Student` puts modules of
+its own in the place of `assignment.classifiers.softmax` and the like, and afterwards restores the
+previous ones.
 """
 
 import contextlib
@@ -12,31 +12,32 @@ import linecache
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from assignment import PROJECT
 
 
 class InvalidResult(Exception):
-    """The student's code gave nothing that can be judged; the text says what and where."""
+    """The student's code gave no result that can be checked; the message names it and its place."""
 
 
 class Student:
-    """The student's files, and what the notebook's variables are where one runs.
+    """The student's files, and the notebook's variables if the check runs in a notebook.
 
     Parameters
     ----------
     sources : mapping
         From a file's path in the project (``assignment/classifiers/softmax.py``) to its text.
     notebook : mapping, optional
-        The variables of the notebook that the check stands in.
+        The variables of the notebook.
 
-    The modules are attributes: ``student.softmax`` is loaded when it is first asked for, and what
-    its code raises comes through. They work inside ``with student.in_place():`` only.
+    Modules are attributes: ``student.softmax`` is loaded at its first use, and raises what its code
+    raises. They work only inside ``with student.in_place():``.
     """
 
     def __init__(
@@ -46,10 +47,10 @@ class Student:
         self.notebook = notebook
         self._files = {path.removesuffix(".py").replace("/", "."): path for path in sources}
         self._modules: dict[str, ModuleType] = {}
-        # One search through all names: there are hundreds, and each run of a check has two.
-        below = "|".join({re.escape(f"{name.rpartition('.')[0]}.") for name in self._files})
-        below = below or "(?!)"  # without files, no module is the student's
-        self._find_modules = re.compile(f"\n((?:{below}).*)").findall
+        # One search through all module names at once: a run of a check needs two, of hundreds.
+        packages = "|".join({re.escape(f"{name.rpartition('.')[0]}.") for name in self._files})
+        packages = packages or "(?!)"  # without files, no module belongs to the student
+        self._find_modules = re.compile(f"\n((?:{packages}).*)").findall
         self._lines = {
             path: (len(source), None, source.splitlines(keepends=True), path)
             for path, source in sources.items()
@@ -63,16 +64,16 @@ class Student:
 
         Raises
         ------
-        Unusable
+        InvalidResult
             A file is missing or is not UTF-8.
         """
-        return cls({path: _read(project, path) for path in files}, notebook)
+        return cls({path: _read_source(project, path) for path in files}, notebook)
 
     def __getattr__(self, name: str) -> ModuleType:
         for module in self._files:
             if module.rpartition(".")[2] == name:
                 return importlib.import_module(module)
-        raise AttributeError(f"There is no student's file {name}.py among {list(self.sources)}.")
+        raise AttributeError(f"{name}.py is not among the student's files: {list(self.sources)}.")
 
     @property
     def names(self) -> list[str]:
@@ -80,27 +81,38 @@ class Student:
         return [module.rpartition(".")[2] for module in self._files]
 
     def function(self, module: str, name: str) -> Any:
-        """A function or class of a student's file, or Unusable where it is no longer there."""
-        found = getattr(getattr(self, module), name, None)
-        if not callable(found):
+        """Return a function or class of a student's file.
+
+        Raises
+        ------
+        InvalidResult
+            The file no longer defines it.
+        """
+        value = getattr(getattr(self, module), name, None)
+        if not callable(value):
             [path] = [path for path in self.sources if Path(path).stem == module]
             raise InvalidResult(
-                f"{path} has no {name} any more. The checks call it by that name, so give it back "
-                "its name."
+                f"{path} no longer defines {name}. The checks call it by that name: rename it back."
             )
-        return found
+        return value
 
     def variable(self, name: str) -> Any:
-        """A variable of the notebook, or NotImplementedError where it is missing or None."""
+        """Return a variable of the notebook.
+
+        Raises
+        ------
+        NotImplementedError
+            It is missing or None, or the check does not run in a notebook.
+        """
         if self.notebook is None:
-            raise NotImplementedError("This one is checked in the notebook: run its cells there.")
+            raise NotImplementedError("This check runs in the notebook: run its cells there.")
         value = self.notebook.get(name)
         if value is None:
             raise NotImplementedError(f"The notebook has no `{name}` yet: run the cells above.")
         return value
 
     def owns(self, filename: str) -> bool:
-        """Whether a file's lines in a traceback are the student's; their helpers' are, too."""
+        """Return whether a file in a traceback is the student's, or a helper module beside it."""
         folders = {PROJECT / Path(path).parent for path in self.sources}
         return filename in self.sources or Path(filename).parent in folders
 
@@ -108,13 +120,13 @@ class Student:
     def in_place(self) -> Iterator[None]:
         """Let `import` find the student's files here, in whatever order they import each other.
 
-        Modules of their own beside them are loaded afresh as well.
+        Helper modules beside them are loaded afresh, too.
         """
-        # For tracebacks: the lines that run, not those of a file that may have changed since.
+        # Tracebacks quote the lines that run, not those of a file that may have changed since.
         linecache.cache.update(self._lines)
-        before = self._take_out()
+        before = self._remove_modules()
         sys.modules.update(self._modules)
-        finder = _Finder(self.sources, self._files)
+        finder = _SourceFinder(self.sources, self._files)
         sys.meta_path.insert(0, finder)
         try:
             for name, module in self._modules.items():
@@ -122,19 +134,19 @@ class Student:
             yield
         finally:
             sys.meta_path.remove(finder)
-            self._modules = self._take_out()
+            self._modules = self._remove_modules()
             for name in self._modules.keys() | before.keys():
                 _set_in_package(name, before.get(name))
             sys.modules.update(before)
 
-    def _take_out(self) -> dict[str, ModuleType]:
-        """Remove the modules of the student's packages from those that are loaded."""
+    def _remove_modules(self) -> dict[str, ModuleType]:
+        """Remove the modules of the student's packages from `sys.modules`, and return them."""
         names = self._find_modules("\n".join(["", *sys.modules]))
         return {name: sys.modules.pop(name) for name in names}
 
 
-class _Finder(MetaPathFinder, Loader):
-    """Makes modules of texts."""
+class _SourceFinder(MetaPathFinder, Loader):
+    """An importer of modules whose sources are texts in memory."""
 
     def __init__(self, sources: Mapping[str, str], files: Mapping[str, str]) -> None:
         self.sources, self.files = sources, files
@@ -146,17 +158,21 @@ class _Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         path = self.files[module.__name__]
-        source = self.sources[path]
         module.__file__ = path
-        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
+        exec(_compile(self.sources[path], path), vars(module))
 
 
-def _read(project: Path, path: str) -> str:
+@lru_cache(maxsize=64)  # each check of a notebook, and each mistake in another file, loads it again
+def _compile(source: str, path: str) -> CodeType:
+    return compile(source, path, "exec", dont_inherit=True)
+
+
+def _read_source(project: Path, path: str) -> str:
     try:
         return (project / path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InvalidResult(
-            f"There is no {path} in {project}. Take it from the starter again."
+            f"{project} has no file {path}. Take it from the starter again."
         ) from None
     except UnicodeDecodeError as error:
         raise InvalidResult(
@@ -165,7 +181,7 @@ def _read(project: Path, path: str) -> str:
 
 
 def _set_in_package(name: str, module: ModuleType | None) -> None:
-    """`from assignment.classifiers import softmax` looks at the package, not at sys.modules."""
+    """Set, or delete, a module in its package: `from package import module` looks there first."""
     package, _, attribute = name.rpartition(".")
     parent = importlib.import_module(package)
     if module is not None:

@@ -1,7 +1,7 @@
 """The checks of the SVM exercise.
 
-Both loss functions get the same checks, on problems small enough to read. No margin in them lies
-near its kink, at 0, where the loss has no gradient and every subgradient would be right.
+Both loss functions get the same checks, on problems small enough to read. No margin lies near the
+kink at 0, where the loss has no gradient and every subgradient would be right.
 """
 
 from functools import lru_cache
@@ -23,16 +23,21 @@ from assignment.checks.linear import (
 
 SVM = "assignment/classifiers/linear_svm.py"
 
-# The least distance of a margin from 0: far more than a step of a numeric gradient moves it.
+# Smallest distance of a margin from 0: far more than a step of the numerical gradient moves it.
 FROM_THE_KINK = 0.01
 MAX_DRAWINGS = 1000
 
 
 def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None = None) -> Problem:
-    """The first of the problems drawn one after the other whose margins tell what is wrong.
+    """Draw problems until one has margins that reveal mistakes.
 
-    None of them is near 0, and of the wrong classes' some are a little above and some a little
-    below: a margin of 0.5 or of 2, where 1 is asked for, then shows in the gradient, too.
+    No margin is near 0, but some lie between 0 and 0.5, others between -1 and 0: then the gradient
+    reveals a margin of 0.5 or 2 in place of 1.
+
+    Raises
+    ------
+    ValueError
+        No problem in MAX_DRAWINGS has such margins.
     """
     for number in range(MAX_DRAWINGS):
         problem = draw_problem(seed + number, N, D, C, reg, used)
@@ -41,12 +46,12 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
         above, below = (margins > 0) & (margins < 0.5), (margins < 0) & (margins > -1)
         if np.abs(margins).min() >= FROM_THE_KINK and above.any() and below.any():
             return problem
-    raise ValueError(f"{MAX_DRAWINGS} problems drawn from {seed}, and none has such margins")
+    raise ValueError(f"No problem in {MAX_DRAWINGS} drawn from seed {seed} has suitable margins.")
 
 
-@lru_cache(maxsize=16)  # drawn once for all forms of a mistake
+@lru_cache(maxsize=16)  # drawn once for all mistakes
 def baseline(seed: int) -> list[Problem]:
-    """Other sizes than the notebook's, and no two of a problem's sizes the same."""
+    """Draw problems of other sizes than the notebook's; each problem's N, D and C differ."""
     return [
         off_the_kink(seed, N=6, D=3, C=4, reg=0.0),
         off_the_kink(seed, N=5, D=4, C=12, reg=0.5),
@@ -79,7 +84,7 @@ LOSSES = Losses(
 
 # ---- the exercise --------------------------------------------------------------------------------
 
-# As in SHAPES: mistakes by what the last line of a traceback says, and the code that it quotes.
+# As in SHAPES: ids of mistakes by the last line of a traceback and the line of code that it quotes.
 _BROADCAST = r"(?s:.*)could not be broadcast together with shapes"
 _OUTSIDE = r"(?s:.*)out of bounds for axis 0 with size"
 RAISES = {
@@ -101,29 +106,29 @@ RAISES = {
     ),
 }
 
-# What to say where no mistake of the bank explains a kind of difference.
+# Hints for kinds of difference that no known mistake explains.
 LOSS_HINTS = {
-    "offset": "Look for what every sample adds, however right it is: the margin of the right class "
-    "to itself is 1, and must not count.",
-    "factor": "Look at what the sum of the margins is divided by: once, by the number of samples.",
+    "offset": "Look for a constant that every sample adds to the loss: the margin of the correct "
+    "class to itself is 1, and must not count.",
+    "factor": "Look at what divides the sum of the margins: the number of samples, once.",
     "unregularised": "Half of reg times the sum of all squared weights is added once, after the "
     "division by the number of samples.",
-    "nan": "nan or inf comes of a division by 0, or of numbers far too large. Nothing in this loss "
-    "needs a division but that by the number of samples.",
+    "nan": "A division by 0, or numbers that are far too large, give nan or inf. This loss needs "
+    "only one division, by the number of samples.",
 }
 GRADIENT_HINTS = {
-    "factor": "Look at what the gradient is divided by: once, by the number of samples, like the "
-    "loss. Each class within the margin counts as 1, whatever its margin.",
+    "factor": "Look at what divides the gradient: the number of samples, once, as in the loss. "
+    "Each class within the margin counts as 1, whatever its margin.",
     "unregularised": "The gradient of 0.5 * reg * sum(W * W) is reg * W. It is added once, after "
     "the division by the number of samples.",
     "wrong": "Take one sample and one wrong class. If its margin is above 0, x is added to that "
-    "class's column and subtracted from the right class's; otherwise neither. Is that what yours "
-    "does, for each such class?",
+    "class's column and subtracted from the correct class's; otherwise neither. Does your code do "
+    "that for each such class?",
 }
 
 
 def _checks_of(function: str, short: str, region: str) -> list[Check]:
-    """The checks that both loss functions get; `short` begins their names."""
+    """Make the checks of one loss function; their names begin with `short`."""
     name = short.capitalize()
     values = (f"{short}_loss", f"{short}_gradient")
     run = loss_on("linear_svm", function, baseline)

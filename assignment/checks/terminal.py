@@ -1,4 +1,4 @@
-"""python -m assignment check: where one is, what is wrong, what to do next."""
+"""python -m assignment check: print progress, the first problem, and the next step."""
 
 import contextlib
 import sys
@@ -15,34 +15,34 @@ from assignment.checks.display import MARKS, as_text, headline
 from assignment.checks.student import InvalidResult, Student
 from assignment.checks.verdict import Judge, Verdict
 
-PATIENCE = 5.0  # seconds; all checks together take a fifth of one
-POLL = 0.1  # seconds between two looks at the files; far less than one notices
+SLOW_TIMEOUT = 5.0  # seconds until a note that code still runs; all checks take 0.2 s together
+POLL_INTERVAL = 0.1  # seconds between two looks at the files, too short to be noticed
 
 
 def check(name: str, only: Collection[str] = (), project: Path = PROJECT) -> bool:
-    """Run the checks of an exercise once and print what is said; whether all of them pass.
+    """Run the checks of an exercise once, print the verdicts, and return whether all pass.
 
-    Where `only` some of them are named, each of these is told in full, and no other counts.
+    If `only` names some checks, print each of these in full, and ignore the others.
     """
-    return _report(load_exercise(name), load_answer_key(name), only, project)
+    return _run_and_print(load_exercise(name), load_answer_key(name), only, project)
 
 
 def watch(name: str, only: Collection[str] = (), project: Path = PROJECT) -> None:
-    """Run the checks now and on every save, until interrupted."""
+    """Run the checks now and after every save, until interrupted."""
     exercise, answer_key = load_exercise(name), load_answer_key(name)
     seen = None
     while True:
-        state = _state(exercise, project)
-        if state != seen:
-            seen = state
+        stamps = _file_stamps(exercise, project)
+        if stamps != seen:
+            seen = stamps
             if sys.stdout.isatty():
-                print("\x1b[2J\x1b[3J\x1b[H", end="")  # a clean screen
-            _report(exercise, answer_key, only, project)
+                print("\x1b[2J\x1b[3J\x1b[H", end="")  # clear the screen
+            _run_and_print(exercise, answer_key, only, project)
             print(f"\nWatching {', '.join(exercise.files)}. Ctrl-C ends it.", flush=True)
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL)
 
 
-def _report(
+def _run_and_print(
     exercise: Exercise, answer_key: AnswerKey, only: Collection[str], project: Path
 ) -> bool:
     try:
@@ -54,7 +54,7 @@ def _report(
     checks = [check for check in exercise.checks if not check.in_notebook]
     if only:
         checks = [check for check in checks if check.name in only]
-    with _patience(student):
+    with _note_when_slow(student):
         loading = judge.verdict_on(LOADING)
         verdicts = [judge.verdict(check.name) for check in checks] if loading.passed else []
     if not only:
@@ -66,62 +66,62 @@ def _report(
     if only:
         print("\n\n".join(map(as_text, verdicts)))
         return all(verdict.passed for verdict in verdicts)
-    print(f"{_progress(verdicts)}\n")
+    print(f"{_progress_line(verdicts)}\n")
     for verdict in verdicts:
         print(f"  {headline(verdict)}")
-    print(f"\n{_next(exercise, verdicts)}")
+    print(f"\n{_next_step(exercise, verdicts)}")
     return all(verdict.passed for verdict in verdicts)
 
 
 @contextlib.contextmanager
-def _patience(student: Student) -> Iterator[None]:
-    """Say after a while that something still runs; when it is stopped, say where it was."""
+def _note_when_slow(student: Student) -> Iterator[None]:
+    """Print a note after a while that code still runs; if interrupted, print the running line."""
 
-    terminal = sys.stdout  # while a check runs, sys.stdout is where its prints are kept
+    terminal = sys.stdout  # a running check captures sys.stdout
 
-    def say() -> None:
-        text = "Your code is still running. An endless loop? Ctrl-C stops it, and says where it is."
+    def print_note() -> None:
+        text = "Your code is still running. An endless loop? Ctrl-C stops it and shows the line."
         print(text, file=terminal, flush=True)
 
-    timer = threading.Timer(PATIENCE, say)
+    timer = threading.Timer(SLOW_TIMEOUT, print_note)
     timer.start()
     try:
         yield
     except KeyboardInterrupt as stopped:
         own = [f for f in traceback.extract_tb(stopped.__traceback__) if student.owns(f.filename)]
         if own:
-            print(f"\nIt was here: {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}")
+            print(f"\nStopped at {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}")
         raise
     finally:
         timer.cancel()
 
 
-def _progress(verdicts: list[Verdict]) -> str:
+def _progress_line(verdicts: list[Verdict]) -> str:
     marks = "".join(MARKS[verdict.status] for verdict in verdicts)
     passed = sum(verdict.passed for verdict in verdicts)
     points, out_of = sum(v.points for v in verdicts), sum(v.out_of for v in verdicts)
     return f"  {marks}  {passed} of {len(verdicts)} checks, {points} of {out_of} points"
 
 
-def _next(exercise: Exercise, verdicts: list[Verdict]) -> str:
-    """The first thing that is not right yet, in full; or where to go when all is."""
+def _next_step(exercise: Exercise, verdicts: list[Verdict]) -> str:
+    """Write the first failed check in full; or, if all pass, where the remaining ones run."""
     for verdict in verdicts:
         if not verdict.passed:
             return f"Next:\n{as_text(verdict)}"
-    left = [check for check in exercise.checks if check.in_notebook]
-    titles = ", ".join(check.title.lower() for check in left)
+    remaining = [check for check in exercise.checks if check.in_notebook]
+    titles = ", ".join(check.title.lower() for check in remaining)
     return (
         f"All of these pass. Next: {exercise.notebook}, which checks the rest ({titles}: "
-        f"{sum(check.points for check in left)} points)."
+        f"{sum(check.points for check in remaining)} points)."
     )
 
 
-def _state(exercise: Exercise, project: Path) -> dict[Path, tuple[int, int]]:
-    """What changes when one of the student's files is saved, or a module of their own beside it."""
+def _file_stamps(exercise: Exercise, project: Path) -> dict[Path, tuple[int, int]]:
+    """Return times and sizes of the student's files and of all modules beside them."""
     folders = {(project / path).parent for path in exercise.files}
-    state = {}
+    stamps = {}
     for path in (path for folder in folders for path in folder.glob("*.py")):
-        with contextlib.suppress(OSError):  # it is just being replaced
-            about = path.stat()
-            state[path] = about.st_mtime_ns, about.st_size
-    return state
+        with contextlib.suppress(OSError):  # an editor is just replacing it
+            status = path.stat()
+            stamps[path] = status.st_mtime_ns, status.st_size
+    return stamps

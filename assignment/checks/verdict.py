@@ -1,25 +1,27 @@
-"""From what came out of a check to what is said about it.
+"""Judge the outcome of a check.
 
     outcome of a check -> judge -> Verdict
 
-Not attempted, raised and unusable are said as they are. A rule, where the check has one, finds a
-mistake by its own means. Otherwise the judged arrays are compared with the reference; what differs
-is looked up among the fingerprints of known mistakes, and what is not found there is described.
+"Not attempted", exceptions and invalid results are reported directly. A rule, where the check has
+one, looks for mistakes by its own means. Otherwise the compared arrays are held against the
+reference. An array that differs is looked up among the fingerprints of known mistakes; a difference
+that no fingerprint explains is described.
 
-A mistake is called by name only when its fingerprint matches within rounding in all the judged
-arrays: a wrong name is worse than none.
+A mistake is named only when its fingerprint matches all compared arrays, except for rounding: a
+wrong name is worse than no name.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from assignment.checks import errors
-from assignment.checks.answer_key import ROUNDING, AnswerKey
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import (
     Arrays,
     Check,
@@ -29,17 +31,12 @@ from assignment.checks.check import (
     RuleContext,
     run_check_for,
 )
-from assignment.checks.differences import (
-    HEADLINES,
-    find_difference,
-    quantity,
-    relative_error,
-)
+from assignment.checks.differences import HEADLINES, find_difference, quantity
 from assignment.checks.student import Student
 
 
 class Status(StrEnum):
-    """What a verdict says, in one word."""
+    """The verdict in one word."""
 
     PASSED = "passed"
     NOT_ATTEMPTED = "not attempted"
@@ -52,25 +49,25 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said about one check.
+    """The verdict on one check, as students and graders read it.
 
     Attributes
     ----------
     check, title : str
-        Its name and how people call it.
+        The check's name, and its title for people.
     status : Status
     points, out_of : int
-        What was earned, and what there was to earn.
+        Points earned, and points available.
     headline : str
-        What it is in a few words: the mistake's name, or the kind of difference. Empty if passed.
+        The verdict in a few words: the mistake's name, or the kind of difference. Empty if passed.
     text : str
-        What was found, and where.
+        The finding, and where it shows.
     hint : str
-        What to look at; may be empty.
+        A sentence that points at the cause; may be empty.
     quoted : str
         The student's own traceback, or what the code printed; may be empty.
     kind, mistake : str
-        The kind of difference, the mistake's id; empty where there is none.
+        The kind of difference, and the mistake's id; empty where there is none.
     """
 
     check: str
@@ -91,19 +88,19 @@ class Verdict:
 
 
 class Judge:
-    """Says what comes of an exercise's checks.
+    """Judges the checks of an exercise, each at most once.
 
     Parameters
     ----------
     exercise : Exercise
-    answers : Answers
+    answer_key : AnswerKey
         For the seed that the checks are made from.
     sources : mapping
         The student's files, for the rules that read them.
     outcome_of : callable
-        Gives the outcome of a check; asked once for each, and only if its verdict needs it.
+        Returns the outcome of a check; called once for each, and only if its verdict needs it.
     data : mapping
-        What the rules may look at of the notebook's data and parameters.
+        The notebook's data and parameters that the rules may look at.
     """
 
     def __init__(
@@ -126,7 +123,7 @@ class Judge:
         student: Student,
         data: Mapping[str, Any] | None = None,
     ) -> "Judge":
-        """A judge that runs the checks here, on this code."""
+        """Make a judge that runs the checks in this process, on this student's code."""
 
         def outcome_of(check: Check) -> Outcome:
             return run_check_for(check, student, answer_key.seed)
@@ -134,21 +131,21 @@ class Judge:
         return cls(exercise, answer_key, student.sources, outcome_of, data)
 
     def verdict(self, name: str) -> Verdict:
-        """The verdict on the check of that name."""
+        """Return the verdict on the exercise's check of that name."""
         if name not in self._verdicts:
             self._verdicts[name] = self.verdict_on(self.exercise.check(name))
         return self._verdicts[name]
 
     def verdict_on(self, check: Check) -> Verdict:
-        """The verdict on a check, which may be none of the exercise's."""
+        """Return the verdict on a check, which need not belong to the exercise."""
         unmet = [name for name in check.requires if not self.verdict(name).passed]
         if unmet:
             first = self.verdict(unmet[0])
             if first.status is Status.NOT_ATTEMPTED:
-                return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=first.text)
+                return _not_attempted(check, first.text)
             title = self.exercise.check(unmet[0]).title
-            text = f"This one counts once “{title}” ({unmet[0]}) passes."
-            return _verdict(check, Status.WAITING, "waits for another check", text=text)
+            text = f"This check counts once “{title}” ({unmet[0]}) passes."
+            return _failed(check, Status.WAITING, "waits for another check", text=text)
         outcome = self.outcome_of(check)
         context = RuleContext(
             check.seed_from(self.answer_key.seed), self.sources, outcome.seconds, self.data
@@ -168,10 +165,10 @@ class Judge:
 
 
 class Baseline(NamedTuple):
-    """What is known of the same code on ordinary input.
+    """The verdicts on the same code for ordinary input.
 
-    It is `right` but for mistakes that do not show in the check at hand; it is `untouched`; it is
-    `finite`, right or not; the `mistakes` that were called by their names there.
+    `right` allows for mistakes that do not show in the check at hand; `untouched` means that no
+    code has been written; `finite` that no nan was found; `mistakes` are those named there.
     """
 
     right: bool
@@ -187,29 +184,22 @@ def judge(
     context: RuleContext,
     baseline: Baseline,
 ) -> Verdict:
-    """The verdict on one outcome.
-
-    Where the same code is right on ordinary input, a nan speaks for itself. Otherwise a fingerprint
-    of which nothing is left but nan names no mistake that has not been named there.
-    """
+    """Judge one outcome."""
     if outcome.missing:
-        return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=outcome.missing)
+        return _not_attempted(check, outcome.missing)
     if outcome.timed_out:
-        at = outcome.raised.traceback if outcome.raised else ""
-        return _verdict(check, Status.TIMED_OUT, "timed out", text=outcome.timed_out, quoted=at)
+        quoted = outcome.raised.traceback if outcome.raised else ""
+        return _failed(check, Status.TIMED_OUT, "timed out", text=outcome.timed_out, quoted=quoted)
     if outcome.crashed:
-        return _verdict(check, Status.CRASHED, "crashed", text=outcome.crashed)
+        return _failed(check, Status.CRASHED, "crashed", text=outcome.crashed)
     if outcome.raised is not None:
         return _raised(check, outcome.raised, answer_key)
     if outcome.invalid:
-        return _verdict(
-            check, Status.WRONG, "nothing to judge", text=outcome.invalid, kind="unusable"
-        )
+        return _invalid(check, outcome.invalid)
     try:
         finding = check.rule(outcome.arrays, context) if check.rule else None
     except Exception:  # in a graded run the arrays may have been forged, with any names and shapes
-        text = "What came out has not the form that this check returns."
-        return _verdict(check, Status.WRONG, "nothing to judge", text=text, kind="unusable")
+        return _invalid(check, "The results do not have the form that this check returns.")
     if finding is not None:
         if finding.headline:
             return _wrong(check, outcome, finding.headline, finding.detail)
@@ -217,22 +207,27 @@ def judge(
         return _wrong(check, outcome, mistake.name, finding.detail, mistake.hint, finding.mistake)
     if not check.compared:
         return _passed(check)
+    return _compare(check, outcome, answer_key, baseline)
+
+
+def _compare(check: Check, outcome: Outcome, answer_key: AnswerKey, baseline: Baseline) -> Verdict:
+    """Compare an outcome's arrays with the reference, and explain the difference."""
     reference = answer_key.reference[check.name]
     difference = find_difference(outcome.arrays, reference, check.compared, check.tolerance)
     if difference is None:
         return _passed(check)
     if baseline.untouched and _all_zero(outcome.arrays, reference, check.compared):
         what = " and ".join(check.compared)
-        text = f"{what} came back as it was set at the start: 0. Nothing has been computed yet."
-        return _verdict(check, Status.NOT_ATTEMPTED, "not attempted yet", text=text)
-    name = _name_of(check, outcome.arrays, answer_key, baseline)
-    if name:
-        mistake = answer_key.mistakes[name]
+        return _not_attempted(check, f"{what} is still 0, as at the start: compute it first.")
+    id = _find_mistake(check, outcome.arrays, answer_key, baseline)
+    if id:
+        mistake = answer_key.mistakes[id]
         return _wrong(
-            check, outcome, mistake.name, difference.text, mistake.hint, name, difference.kind
+            check, outcome, mistake.name, difference.text, mistake.hint, id, difference.kind
         )
-    telling = baseline.finite if difference.kind == "nan" else baseline.right
-    hint = check.hints.get(difference.kind, "") if telling or not check.baseline else ""
+    # A nan in code that is finite on ordinary input has a cause of its own, which the hint names.
+    applies = baseline.finite if difference.kind == "nan" else baseline.right
+    hint = check.hints.get(difference.kind, "") if applies or not check.baseline else ""
     headline = HEADLINES[difference.kind]
     return _wrong(check, outcome, headline, difference.text, hint, "", difference.kind)
 
@@ -241,16 +236,27 @@ def _passed(check: Check) -> Verdict:
     return Verdict(check.name, check.title, Status.PASSED, check.points, check.points)
 
 
+def _failed(check: Check, status: Status, headline: str, **details: str) -> Verdict:
+    return Verdict(check.name, check.title, status, 0, check.points, headline, **details)
+
+
+def _not_attempted(check: Check, text: str) -> Verdict:
+    return _failed(check, Status.NOT_ATTEMPTED, "not attempted yet", text=text)
+
+
+def _invalid(check: Check, text: str) -> Verdict:
+    return _failed(check, Status.WRONG, "cannot be checked", text=text, kind="invalid")
+
+
 def _raised(check: Check, raised: Raised, answer_key: AnswerKey) -> Verdict:
     headline, hint, mistake = f"raised {raised.kind}", "", ""
-    known = errors.recognise(raised)
-    found = [name for pattern, name in check.raises.items() if re.search(pattern, raised.traceback)]
-    if found:
-        mistake = found[0]
+    ids = [id for pattern, id in check.raises.items() if re.search(pattern, raised.traceback)]
+    if ids:
+        mistake = ids[0]
         headline, hint = answer_key.mistakes[mistake].name, answer_key.mistakes[mistake].hint
-    elif known:
+    elif known := errors.recognise(raised):
         headline, hint, mistake = known.name, known.hint, known.name
-    return _verdict(
+    return _failed(
         check,
         Status.RAISED,
         headline,
@@ -259,10 +265,6 @@ def _raised(check: Check, raised: Raised, answer_key: AnswerKey) -> Verdict:
         kind=raised.kind,
         mistake=mistake,
     )
-
-
-def _verdict(check: Check, status: Status, headline: str, **said: str) -> Verdict:
-    return Verdict(check.name, check.title, status, 0, check.points, headline, **said)
 
 
 def _wrong(
@@ -274,7 +276,7 @@ def _wrong(
     mistake: str = "",
     kind: str = "",
 ) -> Verdict:
-    return _verdict(
+    return _failed(
         check,
         Status.WRONG,
         headline,
@@ -287,7 +289,7 @@ def _wrong(
 
 
 def _all_zero(arrays: Arrays, reference: Arrays, compared: tuple[str, ...]) -> bool:
-    """Whether all is 0.0, as a stub sets it; a 0 that is an integer may be an honest label."""
+    """Return whether all is 0.0, as a stub sets it; an integer 0 may be a predicted label."""
     names = [name for name in reference if quantity(name) in compared]
     return all(
         name in arrays
@@ -298,45 +300,32 @@ def _all_zero(arrays: Arrays, reference: Arrays, compared: tuple[str, ...]) -> b
     )
 
 
-def _name_of(check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: Baseline) -> str:
-    """The id of the one mistake that explains the judged arrays, or nothing.
+def _find_mistake(check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: Baseline) -> str:
+    """Return the id of the one mistake that explains the compared arrays, or "".
 
-    Several may explain them, as when the loss has a factor that the gradient may have, too. Then
-    the witnesses decide, and where they say nothing, the mistake that claims least.
+    Several may explain them: a factor in the loss may be in the gradient, too. Then the diagnostic
+    arrays decide, and where they do not, the mistake that fails the fewest checks. A fingerprint
+    that is all nan proves little: it counts where the same code is right on ordinary input, or the
+    same mistake was named there.
     """
-    reference = answer_key.reference[check.name]
-    found = [
-        fingerprint
-        for fingerprint in answer_key.fingerprints.get(check.name, [])
-        if _matches(fingerprint.arrays, arrays, reference, check.compared)
-    ]
-    everything = tuple({quantity(name) for name in reference})
-    exactly = [f for f in found if _matches(f.arrays, arrays, reference, everything)]
-    telling = [f for f in exactly or found if _says_something(f.arrays, check.compared)]
-    named = [f for f in exactly if f.mistake in baseline.mistakes]
-    found = telling or (exactly if baseline.right else named)
-    least = min((fingerprint.shows_in for fingerprint in found), default=0)
-    names = {fingerprint.mistake for fingerprint in found if fingerprint.shows_in == least}
-    return names.pop() if len(names) == 1 else ""
+    stack = answer_key.stack(check.name)
+    compared_match = stack.match(arrays, check.compared)
+    if not compared_match.any():
+        return ""
+    all_match = stack.match(arrays, {quantity(name) for name in answer_key.reference[check.name]})
+    partly = list(compress(stack.fingerprints, compared_match))
+    fully = list(compress(stack.fingerprints, all_match))
+    finite = [f for f in fully or partly if _has_numbers(f.arrays, check.compared)]
+    named_before = [f for f in fully if f.mistake in baseline.mistakes]
+    candidates = finite or (fully if baseline.right else named_before)
+    fewest = min((f.shows_in for f in candidates), default=0)
+    ids = {f.mistake for f in candidates if f.shows_in == fewest}
+    return ids.pop() if len(ids) == 1 else ""
 
 
-def _says_something(fingerprint: Arrays, compared: tuple[str, ...]) -> bool:
-    """Whether there is any finite number in it: a nan alone is no proof of anything."""
+def _has_numbers(fingerprint: Arrays, compared: tuple[str, ...]) -> bool:
+    """Return whether a compared array is all finite."""
     return any(
         quantity(name) in compared and np.isfinite(array).all()
         for name, array in fingerprint.items()
-    )
-
-
-def _matches(
-    fingerprint: Arrays,
-    arrays: Arrays,
-    reference: Arrays,
-    quantities: tuple[str, ...],
-) -> bool:
-    """Whether each array is that of the fingerprint, or of the reference where it has none."""
-    return all(
-        name in arrays and relative_error(arrays[name], fingerprint.get(name, right)) <= ROUNDING
-        for name, right in reference.items()
-        if quantity(name) in quantities
     )

@@ -86,7 +86,7 @@ def redact_for_student(
 
 def _is_sandboxes(verdict: Verdict) -> bool:
     """Whether a verdict's text may be what the sandbox sent."""
-    return verdict.kind == "unusable" or verdict.status in (Status.NOT_ATTEMPTED, Status.CRASHED)
+    return verdict.kind == "invalid" or verdict.status in (Status.NOT_ATTEMPTED, Status.CRASHED)
 
 
 class _Own:
