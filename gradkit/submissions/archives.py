@@ -1,23 +1,24 @@
-"""What is in a folder or an archive that anyone may have made, without unpacking it.
+"""Read a folder or an archive that anyone may have made, without unpacking it.
 
-    opened           a path -> a Source: a folder, a zip or tar file, whatever its name says
-    Source.members   what is in it, one by one, bounded in number
-    Source.read      the bytes of a few of its members, bounded in size
+    open_source      a path -> a Source: a folder, a zip or a tar file, whatever its name
+    Source.members   its files, one by one, bounded in number
+    Source.read      the bytes of a few members, bounded in size
 
-Nothing is written to disk, no link is followed, no pipe or device is opened, no archive inside an
-archive either. Whatever is wrong with a member is told of that member (`Member.fault`, or the text
-in the place of its bytes); with all of it, it is a `SubmissionRejected`.
+Nothing is written to disk. No link is followed, no pipe or device opened, no archive inside an
+archive read. A problem of one member is reported with that member (`Member.problem`, or the text in
+place of its bytes); a problem of the whole raises `SubmissionRejected`.
 """
 
 import contextlib
+import gzip
 import io
 import itertools
+import math
 import os
 import re
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,38 +32,32 @@ from gradkit.files import open_file, shown
 # A project with a virtual environment, as Jupyter and PyTorch fill it, has about 40,000 files.
 MAX_ENTRIES = 200_000
 
-# A project with CIFAR-10 in it three times (packed, unpacked, decoded) has 0.6 GB. A gigabyte is
-# unpacked in some 3 s, and a tar file can only be read from its beginning.
+# A project with CIFAR-10 in it three times (packed, unpacked, decoded) has 0.6 GB. Unpacking a
+# gigabyte takes some 3 s, and a tar file can only be read from its beginning.
 MAX_UNPACKED = 1_000_000_000
 
 MAX_DEPTH = 30  # of folders; the deepest ones of an environment are at 15
 
 MAX_PATH = 4096  # characters, as on Linux
 
-MAX_HEADER = 100_000  # bytes of a tar header; it holds a path
-
-MAX_HEADERS = 2 * MAX_ENTRIES  # of a tar file: a member has one, or two; 30 µs each
+MAX_HEADER = 100_000  # bytes of a member's headers in a tar file, which hold a path
 
 CHUNK = 1 << 18  # bytes
 
+LEADS_OUT = "has a path that leads out of its folder"
+CONTROL_CHARACTERS = "has control characters in its name"
+LONG_PATH = "has a path that is longer than systems accept"
+# No archiver makes such paths.
+HOSTILE = (LEADS_OUT, CONTROL_CHARACTERS, LONG_PATH)
 
-# The faults of members as nobody's archiver makes them.
-HOSTILE = (
-    "has a path that leads out of its folder",
-    "has control characters in its name",
-    "has a path that is longer than systems take",
-)
-
-
+_NOT_A_FILE = "is a link, a device or the like"
 _SMALLEST_ZIP_ENTRY = 46  # bytes in the zip's directory, with an empty name
+_HEAD = 512  # bytes at the beginning of a file that tell its format
 
-_BLOCK = 512  # bytes of a tar file
+# Left behind by systems, editors, environments and `update`, beside the files to be graded.
+_IGNORED = re.compile(rf"{LITTER.pattern}|\.(?!\.?$).*|site-packages|node_modules|backup-\d+")
 
-
-# What people have beside their work, and nobody looks for it there.
-_ASIDE = re.compile(rf"{LITTER.pattern}|\.(?!\.?$).*|site-packages|node_modules|backup-\d+")
-
-_OTHER_KINDS = {
+_OTHER_FORMATS = {
     b"Rar!": "a .rar archive",
     b"7z\xbc\xaf": "a .7z archive",
     b"\xfd7zXZ": "an .xz archive",
@@ -74,7 +69,7 @@ _OTHER_KINDS = {
 
 
 class SubmissionRejected(GradkitError):
-    """A submission cannot be graded; the text is the reason, a sentence for the gradebook."""
+    """A submission that cannot be graded; the text gives the reason, for the gradebook."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +79,22 @@ class Member:
     Attributes
     ----------
     name : str
-        Its path, with slashes, whatever system it comes from.
+        Its path, with slashes.
     time : float
-        When it was changed last, in seconds since 1970; 0 where nothing tells.
+        The last change, in seconds since 1970; 0 if unknown.
     number : int
-        Which one of an archive's members it is.
+        Its position among an archive's members.
     path : Path, optional
-        Where it lies, outside archives.
-    fault : str
-        Why it is not read, as in "is a link"; empty if it may be.
+        Its place on disk, outside archives.
+    problem : str
+        Why it is not read, such as "is a link"; empty if it may be.
     """
 
     name: str
     time: float
     number: int = 0
     path: Path | None = None
-    fault: str = ""
+    problem: str = ""
 
 
 class Source:
@@ -108,98 +103,84 @@ class Source:
     Attributes
     ----------
     name : str
-        What people call it.
-    cut : str
-        Why `members` ended before all were seen; empty where it did not.
+        Its name in messages.
+    truncated : str
+        Why `members` ended early, such as "has more than 200,000 entries"; empty if it did not.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.cut = ""
+        self.truncated = ""
 
     def members(self) -> Iterator[Member]:
-        """All files that somebody may look for; Refused where it is damaged."""
+        """Yield the files; raise SubmissionRejected if the source is damaged."""
         raise NotImplementedError
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
-        """The bytes of these members, each of which may have so many; or what is wrong with one."""
+        """Return the bytes of members that may have so many bytes each, or the problem of one."""
         raise NotImplementedError
 
 
-def opened(path: Path, name: str) -> Source:
-    """The folder or archive at `path`, of which people are told by this name.
+def open_source(path: Path, name: str) -> Source:
+    """Return the folder or archive at `path`; `name` stands for it in messages.
 
     Raises
     ------
-    Refused
+    SubmissionRejected
         It is neither, or cannot be read.
     """
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            raise SubmissionRejected(
-                f"{name} is a link, which is not followed: put what it leads to there."
-            )
+            raise SubmissionRejected(f"{name} is a link. Put the folder or archive itself there.")
         if stat.S_ISDIR(mode):
             return FolderSource(path, name)
         with open_file(path) as file:
-            head = file.read(_BLOCK)
+            head = file.read(_HEAD)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise SubmissionRejected(f"{name} cannot be read: {error.strerror or error}.") from error
     if head.startswith(b"PK"):
         return ZipSource(path, name)
-    gzipped = head.startswith(b"\x1f\x8b")
-    if gzipped or head[257:262] == b"ustar":
+    is_gzip = head.startswith(b"\x1f\x8b")
+    if is_gzip or head[257:262] == b"ustar":
         if size > MAX_UNPACKED:
-            raise SubmissionRejected(f"{name} has {gigabytes(size)}, far more than any submission.")
-        return TarSource(path, name, gzipped)
-    kind = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), "")
-    kind = kind or ("empty" if not head else "neither a .zip nor a .tar.gz archive, or damaged")
+            raise SubmissionRejected(f"{name} has {size / 1e9:.1f} GB, too much for a submission.")
+        return TarSource(path, name, is_gzip)
+    formats = [kind for magic, kind in _OTHER_FORMATS.items() if head.startswith(magic)]
+    unknown = "damaged, or neither a .zip nor a .tar.gz archive" if head else "empty"
+    kind = formats[0] if formats else unknown
     raise SubmissionRejected(f"{name} is {kind}. Ask for a .zip or a .tar.gz archive, or a folder.")
-
-
-def gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
 
 
 def megabytes(size: int) -> str:
     return f"{size / 1e6:g} MB"
 
 
-def moment(seconds: float) -> datetime | None:
-    """A file's time; None for one that no calendar has."""
+def file_time(seconds: float) -> datetime | None:
+    """Return a file's time; None for a time beyond the calendar."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def is_aside(name: str) -> bool:
-    """Whether a path is among what systems, editors, environments and `update` leave behind."""
-    return any(_ASIDE.fullmatch(part) for part in name.split("/"))
+def is_ignored(path: str) -> bool:
+    """Return whether a path belongs to a system, an editor, an environment or a backup."""
+    return any(_IGNORED.fullmatch(part) for part in path.split("/"))
 
 
-def _named(raw: str) -> tuple[str, str]:
-    """The path that a member's name is, with slashes, and what is wrong with it.
-
-    Nothing is unpacked, so a path can do no harm; but one that leads out of its folder is not what
-    anyone's archiver makes.
-    """
-    if len(raw) > MAX_PATH:
-        return raw[:MAX_PATH], HOSTILE[2]
-    slashed = raw.replace("\\", "/")
-    parts = [part for part in slashed.split("/") if part not in ("", ".")]
-    fault = ""
-    if slashed.startswith("/") or re.match("[A-Za-z]:", slashed) or ".." in parts:
-        fault = HOSTILE[0]
-    elif re.search("[\x00-\x1f\x7f-\x9f]", slashed):
-        fault = HOSTILE[1]
-    return "/".join(parts), fault
+def read_file(path: Path | None, most: int) -> bytes | str:
+    """Return the bytes of a file that may have at most `most`, or the problem with it."""
+    assert path
+    try:
+        with open_file(path) as file:
+            return _read_bounded(file, most)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
 
 
-def _bounded(file: IO[bytes], most: int) -> bytes | str:
-    """All bytes of a file; or what is wrong with one that has more than `most`."""
+def _read_bounded(file: IO[bytes], most: int) -> bytes | str:
     pieces = []
     left = most
     while piece := file.read(min(left + 1, CHUNK)):
@@ -210,11 +191,25 @@ def _bounded(file: IO[bytes], most: int) -> bytes | str:
     return b"".join(pieces)
 
 
+def _clean_path(raw: str) -> tuple[str, str]:
+    """Return a member's path with slashes, and the problem with it, or an empty text."""
+    if len(raw) > MAX_PATH:
+        return raw[:MAX_PATH], LONG_PATH
+    slashed = raw.replace("\\", "/")
+    parts = [part for part in slashed.split("/") if part not in ("", ".")]
+    problem = ""
+    if slashed.startswith("/") or re.match("[A-Za-z]:", slashed) or ".." in parts:
+        problem = LEADS_OUT
+    elif re.search("[\x00-\x1f\x7f-\x9f]", slashed):
+        problem = CONTROL_CHARACTERS
+    return "/".join(parts), problem
+
+
 # --- folders -------------------------------------------------------------------------------------
 
 
 class FolderSource(Source):
-    """A folder as it lies there."""
+    """A folder on disk."""
 
     def __init__(self, folder: Path, name: str) -> None:
         super().__init__(name)
@@ -224,51 +219,42 @@ class FolderSource(Source):
         left = MAX_ENTRIES
         waiting = [(self.folder, "", 0)]
         while waiting:
-            folder, inside, depth = waiting.pop()
+            folder, prefix, depth = waiting.pop()
             try:
                 with os.scandir(folder) as listing:
                     entries = sorted(itertools.islice(listing, left + 1), key=lambda e: e.name)
             except OSError as error:
                 if folder == self.folder:
-                    raise SubmissionRejected(
-                        f"{self.name} cannot be read: {error.strerror}."
-                    ) from error
+                    problem = f"{self.name} cannot be read: {error.strerror}."
+                    raise SubmissionRejected(problem) from error
                 continue
             left -= len(entries)
             if left < 0:
-                self.cut = f"has more than {MAX_ENTRIES:,} entries"
+                self.truncated = f"has more than {MAX_ENTRIES:,} entries"
                 return
             for entry in entries:
-                name, fault = _named(f"{inside}{entry.name}")
-                if is_aside(entry.name):
+                if is_ignored(entry.name):
                     continue
-                if entry.is_dir(follow_symlinks=False):
-                    if depth < MAX_DEPTH:
-                        waiting.append((Path(entry.path), f"{name}/", depth + 1))
-                    continue
-                with contextlib.suppress(OSError):  # it has gone meanwhile
-                    about = entry.stat(follow_symlinks=False)
-                    fault = fault or _kind_fault(about.st_mode)
-                    yield Member(name, about.st_mtime, path=Path(entry.path), fault=fault)
+                if not entry.is_dir(follow_symlinks=False):
+                    yield from _folder_member(entry, prefix)
+                elif depth < MAX_DEPTH:
+                    name, _ = _clean_path(f"{prefix}{entry.name}")
+                    waiting.append((Path(entry.path), f"{name}/", depth + 1))
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         return {member: read_file(member.path, most) for member, most in wanted.items()}
 
 
-def read_file(path: Path | None, most: int) -> bytes | str:
-    """The bytes of a file that may have so many, or what is wrong with it."""
-    assert path
-    try:
-        with open_file(path) as file:
-            return _bounded(file, most)
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
-
-
-def _kind_fault(mode: int) -> str:
-    if stat.S_ISLNK(mode):
-        return "is a link"
-    return "" if stat.S_ISREG(mode) else "is no file, but a pipe, a device or the like"
+def _folder_member(entry: os.DirEntry[str], prefix: str) -> Iterator[Member]:
+    """Yield a file of a folder, unless it has been removed meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        status = entry.stat(follow_symlinks=False)
+        name, problem = _clean_path(f"{prefix}{entry.name}")
+        if stat.S_ISLNK(status.st_mode):
+            problem = problem or "is a link"
+        elif not stat.S_ISREG(status.st_mode):
+            problem = problem or "is not a regular file, but a pipe, a device or the like"
+        yield Member(name, status.st_mtime, path=Path(entry.path), problem=problem)
 
 
 # --- zip files -----------------------------------------------------------------------------------
@@ -285,8 +271,9 @@ class ZipSource(Source):
         with self._archive() as archive:
             for number, info in enumerate(archive.infolist()):
                 if not info.orig_filename.endswith(("/", "\\")):
-                    name, fault = _named(_zip_name(info))
-                    yield Member(name, _zip_time(info), number, fault=fault or _zip_fault(info))
+                    name, problem = _clean_path(_zip_name(info))
+                    problem = problem or _zip_problem(info)
+                    yield Member(name, _zip_time(info), number, problem=problem)
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         contents: dict[Member, bytes | str] = {}
@@ -295,8 +282,8 @@ class ZipSource(Source):
             for member, most in wanted.items():
                 try:
                     with archive.open(infos[member.number]) as file:
-                        contents[member] = _bounded(file, most)
-                except Exception as error:  # damaged and hostile files make zipfile raise anything
+                        contents[member] = _read_bounded(file, most)
+                except Exception as error:  # zipfile raises anything on damaged and hostile files
                     contents[member] = f"is damaged ({shown(str(error))})"
         return contents
 
@@ -304,7 +291,7 @@ class ZipSource(Source):
     def _archive(self) -> Iterator[zipfile.ZipFile]:
         with contextlib.ExitStack() as stack:
             try:
-                file = stack.enter_context(_FewEntries(open_file(self.path).detach()))
+                file = stack.enter_context(_BoundedZip(open_file(self.path).detach()))
                 archive = stack.enter_context(zipfile.ZipFile(file))
             except SubmissionRejected as error:
                 raise SubmissionRejected(f"{self.name} {error}") from error
@@ -315,11 +302,11 @@ class ZipSource(Source):
             yield archive
 
 
-class _FewEntries(io.BufferedReader):
-    """A file that does not read the directory of a zip with too many entries.
+class _BoundedZip(io.BufferedReader):
+    """A zip file that refuses to read a directory of too many entries.
 
-    zipfile takes the directory in one piece, far larger than all else that is read here; the number
-    of entries that a zip gives need not be true.
+    zipfile reads the directory in one piece, by far the largest read; the number of entries that
+    the file itself gives may be false.
     """
 
     def read(self, size: int | None = -1) -> bytes:
@@ -329,8 +316,8 @@ class _FewEntries(io.BufferedReader):
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name. macOS writes UTF-8 without saying so, which is taken for cp437 then."""
-    name = info.orig_filename  # ZipInfo.filename is cut off at a null byte, for one
+    """Return a member's name. macOS writes UTF-8 without the flag, which zipfile reads as cp437."""
+    name = info.orig_filename  # ZipInfo.filename is cut off at a null byte
     if not info.flag_bits & 0x800:
         with contextlib.suppress(UnicodeError):
             return name.encode("cp437").decode("utf-8")
@@ -344,13 +331,13 @@ def _zip_time(info: zipfile.ZipInfo) -> float:
         return 0.0
 
 
-def _zip_fault(info: zipfile.ZipInfo) -> str:
+def _zip_problem(info: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system else 0  # 0 is Windows
     if kind not in (0, stat.S_IFREG):
-        return "is a link, a device or the like"
+        return _NOT_A_FILE
     if info.flag_bits & 1:
         return "is encrypted"
-    # What bzip2 and lzma make of a few bytes is not bounded by how many one asks for.
+    # bzip2 and lzma unpack a few bytes to any number, whatever the size that one asks for.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "is compressed in a way that only some programs know"
     return ""
@@ -360,165 +347,115 @@ def _zip_fault(info: zipfile.ZipInfo) -> str:
 
 
 class TarSource(Source):
-    """A tar file, mostly gzipped, which is read from its beginning to its end.
+    """A tar file, mostly gzipped, which is read from its beginning to its end."""
 
-    tarfile would do it, but keeps all it has seen, and takes headers of any size. What is looked at
-    here is a member's name, size and kind.
-    """
-
-    def __init__(self, path: Path, name: str, gzipped: bool) -> None:
+    def __init__(self, path: Path, name: str, is_gzip: bool) -> None:
         super().__init__(name)
-        self.path, self.gzipped = path, gzipped
+        self.path, self.is_gzip = path, is_gzip
 
     def members(self) -> Iterator[Member]:
         with self._stream() as stream:
-            for number, (header, name) in enumerate(_headers(stream)):
+            for number, info in enumerate(_tar_members(stream)):
                 if number >= MAX_ENTRIES:
-                    self.cut = f"has more than {MAX_ENTRIES:,} entries"
+                    self.truncated = f"has more than {MAX_ENTRIES:,} entries"
                     return
-                if not header.isdir():
-                    name, fault = _named(name)
-                    kind = "" if header.type in _FILES else "is a link, a device or the like"
-                    yield Member(name, header.mtime, number, fault=fault or kind)
-                _skip(stream, _padded(header.size))
-            while stream.read(CHUNK):  # what tells whether it is whole comes at the very end
-                pass
+                if not info.isdir():
+                    name, problem = _clean_path(info.name)
+                    is_file = info.isreg() and not info.issparse()
+                    time = info.mtime if math.isfinite(info.mtime) else 0.0
+                    yield Member(name, time, number, problem=problem or _NOT_A_FILE * (not is_file))
+            stream.skip_to_end()  # where a checksum shows whether it is complete
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         left = {member.number: member for member in wanted}
         contents: dict[Member, bytes | str] = dict.fromkeys(wanted, "cannot be found again")
         with self._stream() as stream:
-            for number, (header, _) in enumerate(_headers(stream)):
-                taken = 0
+            for number, info in enumerate(_tar_members(stream)):
                 if member := left.pop(number, None):
-                    taken = min(header.size, wanted[member] + 1)
-                    contents[member] = _bounded(io.BytesIO(stream.read(taken)), wanted[member])
+                    data = stream.read(min(info.size, wanted[member] + 1))
+                    contents[member] = _read_bounded(io.BytesIO(data), wanted[member])
                 if not left:
                     break
-                _skip(stream, _padded(header.size) - taken)
         return contents
 
     @contextlib.contextmanager
-    def _stream(self) -> Iterator[io.BufferedReader]:
-        """The bytes of the tar file; what is wrong with them is a Refused, too many a `cut`."""
+    def _stream(self) -> Iterator["_TarStream"]:
+        """Open the tar file; damage raises SubmissionRejected, too many bytes set `truncated`."""
         try:
-            with open_file(self.path) as file, _Unpacked(file, self.gzipped) as raw:
-                yield io.BufferedReader(raw, CHUNK)
-        except _TooMuch:
-            self.cut = f"unpacks to more than {gigabytes(MAX_UNPACKED)}"
-        except (OSError, zlib.error, tarfile.HeaderError, EOFError, ValueError) as error:
+            with open_file(self.path) as file, contextlib.ExitStack() as stack:
+                unpacked = (
+                    stack.enter_context(gzip.GzipFile(fileobj=file)) if self.is_gzip else file
+                )
+                yield _TarStream(unpacked)
+        except _TooManyBytes:
+            self.truncated = f"unpacks to more than {MAX_UNPACKED / 1e9:.1f} GB"
+        except Exception as error:  # tarfile raises anything on damaged and hostile files
             raise SubmissionRejected(
-                f"{self.name} is no tar file, or damaged ({shown(str(error))}). Ask for it again."
+                f"{self.name} is damaged, or not a tar file ({shown(str(error))}). "
+                "Ask for it again."
             ) from error
 
 
-class _TooMuch(Exception):
-    """A tar file has more bytes than are looked at."""
+def _tar_members(stream: "_TarStream") -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar file, while the stream is at the data of each."""
+    stream.limit = MAX_HEADER
+    archive = tarfile.TarFile(
+        fileobj=stream,  # type: ignore[arg-type]  # which need not write
+        encoding="utf-8",
+        errors="surrogateescape",
+    )
+    while info := archive.next():
+        stream.limit = MAX_UNPACKED
+        yield info
+        archive.members.clear()  # type: ignore[attr-defined]  # 2 KB a member
+        archive.pax_headers = {}
+        stream.seek(archive.offset)
+        stream.limit = archive.offset + MAX_HEADER
+    if stream.last_read.strip(b"\0"):  # tarfile takes a damaged header for the end
+        raise ValueError(_BAD_HEADERS)
+    stream.limit = MAX_UNPACKED
 
 
-class _Unpacked(io.RawIOBase):
-    """The bytes in a gzip file, one piece after the other; or those of a file that is none."""
-
-    def __init__(self, file: IO[bytes], gzipped: bool) -> None:
-        self._file = file
-        self._inflate = zlib.decompressobj(wbits=31) if gzipped else None
-        self._total = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._next(len(buffer))
-        self._total += len(data)
-        if self._total > MAX_UNPACKED:
-            raise _TooMuch
-        buffer[: len(data)] = data
-        return len(data)
-
-    def _next(self, most: int) -> bytes:
-        if self._inflate is None:
-            return self._file.read(most)
-        while not self._inflate.eof:
-            packed = self._inflate.unconsumed_tail or self._file.read(CHUNK)
-            if not packed:
-                raise EOFError("it ends too early")
-            if data := self._inflate.decompress(packed, most):
-                return data
-        return b""
+_BAD_HEADERS = "its headers make no sense"
 
 
-_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-
-_WITHOUT_DATA = (
-    *(tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE),
-    *(tarfile.DIRTYPE, tarfile.FIFOTYPE),
-)
+class _TooManyBytes(Exception):
+    """A tar file that unpacks to more than MAX_UNPACKED bytes."""
 
 
-def _headers(stream: io.BufferedReader) -> Iterator[tuple[tarfile.TarInfo, str]]:
-    """The headers of a tar file's members, with their full names; the caller skips what is in them.
+class _TarStream:
+    """The bytes of a tar file, for tarfile: read once, forward only, as far as `limit`.
 
-    A long name stands in a header of its own before the member's: GNU's, or a POSIX one, which may
-    also give the size.
+    While tarfile reads the headers of a member, the limit is MAX_HEADER bytes away. So paths, maps
+    of sparse files and headers before headers are bounded, in memory and in recursion.
     """
-    name, size = "", None
-    for number in itertools.count():
-        block = stream.read(_BLOCK)
-        if len(block) < _BLOCK:
+
+    def __init__(self, file: gzip.GzipFile | io.BufferedReader) -> None:
+        self._file = file
+        self.limit = MAX_UNPACKED
+        self.last_read = b""
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int) -> bytes:
+        """Return exactly `size` bytes; raise EOFError if there are fewer."""
+        self._check(self.tell() + size)
+        self.last_read = self._file.read(size)
+        if len(self.last_read) < size:
             raise EOFError("it ends too early")
-        if not block.strip(b"\0"):
-            return
-        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        if header.size < 0 or number > MAX_HEADERS:
-            raise ValueError("its headers make no sense")
-        if header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-            if header.size > MAX_HEADER:
-                raise ValueError(f"a header of {header.size:,} bytes")
-            data = stream.read(_padded(header.size))[: header.size]
-            if header.type == tarfile.GNUTYPE_LONGNAME:
-                name = data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-            else:
-                posix = _posix_header(data)
-                name, size = posix.get("path", name), _number(posix.get("size"))
-            continue
-        if header.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
-            _skip(stream, _padded(header.size))
-            continue
-        if header.type == tarfile.GNUTYPE_SPARSE:
-            more = block[482]
-            while more:
-                more = stream.read(_BLOCK).ljust(_BLOCK)[504] if more else 0
-        header.size = header.size if size is None else size
-        if header.type in _WITHOUT_DATA:
-            header.size = 0
-        yield header, name or header.name
-        name, size = "", None
+        return self.last_read
 
+    def seek(self, position: int) -> None:
+        if position < self.tell():
+            raise ValueError(_BAD_HEADERS)
+        self._check(position)
+        self._file.seek(position)
 
-def _posix_header(data: bytes) -> dict[str, str]:
-    """What is said in a POSIX header: lines of `length key=value`."""
-    said, position = {}, 0
-    while match := re.compile(rb"(\d{1,6}) ([^=]{1,100})=").match(data, position):
-        end = position + int(match[1])
-        if end <= match.end() or end > len(data):
-            break
-        value = data[match.end() : end - 1]
-        said[match[2].decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
-        position = end
-    return said
+    def skip_to_end(self) -> None:
+        while self._file.read(CHUNK):
+            self._check(self.tell())
 
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and re.fullmatch("[0-9]{1,15}", text) else None
-
-
-def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
-
-
-def _skip(stream: io.BufferedReader, size: int) -> None:
-    while size > 0:
-        skipped = len(stream.read(min(size, CHUNK)))
-        if not skipped:
-            raise EOFError("it ends too early")
-        size -= skipped
+    def _check(self, position: int) -> None:
+        if position > self.limit:
+            raise ValueError(_BAD_HEADERS) if self.limit < MAX_UNPACKED else _TooManyBytes

@@ -1,7 +1,11 @@
-"""gradkit.submissions.discover: to be described."""
+"""Find the submissions in a class's folder, as anyone fills it: by student, and which one counts.
+
+    entries of the folder -> owners (names, platform's metadata, roster) -> attempts -> submissions
+
+Each folder or archive is an attempt. So are all single files of a student together.
+"""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,63 +13,50 @@ from pathlib import Path
 
 from assignment.checks.check import Exercise
 from gradkit.errors import GradkitError
-from gradkit.submissions.archives import (
-    SubmissionRejected,
-    is_aside,
-    moment,
-    opened,
-)
-from gradkit.submissions.roster import (
-    GRADESCOPE,
-    Label,
-    Roster,
-    Submitters,
-    distinct,
-    label,
-    read_gradescope,
-    read_roster,
-    stem,
-    student_id,
-)
-from gradkit.submissions.wanted_files import _is_folder, _is_single, _told, _Wanted
+from gradkit.files import distinct, shown_names
+from gradkit.lms import PLATFORMS
+from gradkit.lms.platform import ParsedName, Submitters
+from gradkit.lms.tables import student_id
+from gradkit.submissions.archives import SubmissionRejected, file_time, is_ignored, open_source
+from gradkit.submissions.names import is_archive, name_stem, parse_name
+from gradkit.submissions.roster import Roster, read_roster
+from gradkit.submissions.wanted_files import WantedFiles
 
-MAX_NAME = 200  # characters of a submission's name, as it is shown
-
-
-_EXPORT = re.compile(r"assignment_\d+_export")  # of Gradescope
+MAX_NAME = 200  # characters of a submission's name
+MAX_SEARCHED = 1000  # characters of a name that are compared with a roster
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class SubmissionsError(GradkitError):
-    """The class's folder cannot be used; the text says what was found, and what to do."""
+    """A class's folder that cannot be used; the text says what was found, and what to do."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a student handed in at one go.
+    """One attempt of a student.
 
     Attributes
     ----------
     student : str
         The id.
     name : str
-        That of its entry in the class's folder, as it can be printed; empty if nothing was handed
-        in, by a student of the roster.
+        The printable name of its entry in the class's folder; empty for a student of the roster
+        without a submission.
     path : Path or None
-        Where it is.
+        Its place on disk.
     when : datetime, optional
-        When it was handed in, UTC: by the roster, else by its name or platform, else by its newest
-        file.
+        The time of submission, UTC: from the roster, else from its name or platform, else from its
+        newest file.
     superseded : bool
-        Another one of the student counts.
+        A later attempt of the student counts.
     parts : tuple of Path
-        All its entries, where it is several: single files, with an archive or without.
+        All its entries if there are several: single files, perhaps with an archive.
     notes : tuple of str
-        What a grader should know of how it was found: sentences.
+        Sentences for the grader on how it was found.
     dated : str
-        What `when` is known by: "told" (by name, platform or roster), "files" (by its newest one);
-        empty where it is not known.
+        The source of `when`: "told" (name, platform or roster), "files" (the newest file), or empty
+        without a time.
     """
 
     student: str
@@ -78,16 +69,12 @@ class Submission:
     dated: str = ""
 
 
-# --- the class's folder --------------------------------------------------------------------------
-
-
 def find_submissions(
     folder: Path, exercise: Exercise, roster: Path | None = None
 ) -> list[Submission]:
-    """The submissions in a class's folder, by student, the one that counts last.
+    """Return the submissions in a class's folder, by student; the last one of a student counts.
 
-    Each entry of the folder is one: a folder, an archive, or a single file. Single files of one
-    student go together. A roster's students who handed in nothing come without a name.
+    Students of the roster without a submission come without a name.
 
     Raises
     ------
@@ -96,86 +83,91 @@ def find_submissions(
     """
     known = read_roster(roster) if roster else None
     entries = [
-        _Entry(path, name, label(path.name, exercise), submitters)
-        for path, name, submitters in _listed(folder, exercise, roster)
+        _Entry(path, name, parse_name(path.name, exercise), submitters)
+        for path, name, submitters in _list_folder(folder, exercise, roster)
     ]
     if not entries and not known:
         raise SubmissionsError(f"{folder} holds no submissions. Name the folder that does.")
-    theirs: dict[str, list[tuple[_Entry, list[str]]]] = {}
+    owned: dict[str, list[tuple[_Entry, list[str]]]] = {}
     for entry in entries:
-        for student, notes in _whose(entry, known):
-            theirs.setdefault(student, []).append((entry, notes))
+        for student, notes in _owners(entry, known):
+            owned.setdefault(student, []).append((entry, notes))
     for student in known.students if known else ():
-        theirs.setdefault(student, [])
-    students = sorted(theirs, key=lambda student: (student.casefold(), student))
-    return [
-        _timed(submission, known)
-        for student in students
-        for submission in _submissions(student, theirs[student], exercise)
+        owned.setdefault(student, [])
+    submissions = [
+        submission
+        for student in sorted(owned, key=lambda student: (student.casefold(), student))
+        for submission in _submissions(student, owned[student], exercise)
     ]
+    return [_with_roster_time(each, known) for each in submissions] if known else submissions
 
 
-def _timed(submission: Submission, roster: Roster | None) -> Submission:
-    """A submission with the time that the roster tells, if it is the one that counts."""
-    when = roster.submitted.get(submission.student) if roster else None
+def _with_roster_time(submission: Submission, roster: Roster) -> Submission:
+    when = roster.submitted.get(submission.student)
     if when is None or submission.superseded or not submission.name:
         return submission
     return replace(submission, when=when, dated="told")
 
 
 def single_submission(path: Path) -> Submission:
-    """The submission at a path, whoever's it is."""
+    """Return the submission at a path, whatever lies beside it."""
     place = path.absolute()
     if not os.path.lexists(place):
-        raise SubmissionsError(f"{path} is not there. Name a folder, an archive or a file.")
-    student = student_id(stem(place.name))
+        raise SubmissionsError(f"{path} does not exist. Name a folder, an archive or a file.")
+    student = student_id(name_stem(place.name))
     return Submission(student, distinct(place.name, MAX_NAME), place, None)
+
+
+def is_single_file(path: Path) -> bool:
+    """Return whether an entry is neither a folder nor an archive, nor a link."""
+    return not (is_archive(path.name) or path.is_dir() or path.is_symlink())
+
+
+# --- entries and their owners --------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """An entry of the class's folder: its path, its name for people, and what that tells."""
+    """An entry of the class's folder, with its printable name and all that is known of it."""
 
     path: Path
     name: str
-    label: Label
+    parsed: ParsedName
     submitters: Submitters | None
 
-    @property
-    def is_single(self) -> bool:
-        """Whether it is a single file, neither a folder nor an archive."""
-        return _is_single(self.path)
-
-    def is_of_use(self, exercise: Exercise) -> bool:
-        if self.label.typed:
+    def is_useful(self, exercise: Exercise) -> bool:
+        """Return whether it may hold something of the exercise: not a PDF, for example."""
+        if self.parsed.is_online_text:
             return False
-        return not self.is_single or _Wanted(exercise).named(self.label.given) is not None
+        if not is_single_file(self.path):
+            return True
+        return WantedFiles(exercise).match_name(self.parsed.original_filename) is not None
 
-    def told(self) -> datetime | None:
-        """When it was handed in, by its name or its platform."""
-        return self.label.when or (self.submitters.when if self.submitters else None)
+    def stated_time(self) -> datetime | None:
+        """Return the time in its name or in the platform's metadata."""
+        return self.parsed.when or (self.submitters.when if self.submitters else None)
 
-    def when(self) -> datetime | None:
-        """When it was handed in, by its newest file where nothing else tells."""
-        if told := self.told():
-            return told
+    def time(self) -> datetime | None:
+        """Return the stated time, else that of its newest file."""
+        if stated := self.stated_time():
+            return stated
         try:
-            if not _is_folder(self.path):
-                return moment(self.path.lstat().st_mtime)
-            members = opened(self.path, self.name).members()
-            newest = max((m.time for m in members if not is_aside(m.name)), default=None)
+            if not self.path.is_dir() or self.path.is_symlink():
+                return file_time(self.path.lstat().st_mtime)
+            members = open_source(self.path, self.name).members()
+            newest = max((m.time for m in members if not is_ignored(m.name)), default=None)
         except (SubmissionRejected, OSError):
             return None
-        return None if newest is None else moment(newest)
+        return None if newest is None else file_time(newest)
 
 
-def _listed(
+def _list_folder(
     folder: Path, exercise: Exercise, roster: Path | None
 ) -> Iterator[tuple[Path, str, Submitters | None]]:
-    """The entries of a class's folder, with their names, and what Gradescope says of them."""
+    """Yield the entries of a class's folder with their names, and with their people if known."""
     if not folder.is_dir():
-        found = "is no folder" if folder.exists() else "is not there"
-        raise SubmissionsError(f"{folder} {found}. Name the folder that holds the submissions.")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise SubmissionsError(f"{folder} {problem}. Name the folder that holds the submissions.")
     if any((folder / path).is_file() for path in (*exercise.files, exercise.notebook)):
         raise SubmissionsError(
             f"{folder} is a single submission. Name the folder that holds those of all students."
@@ -184,16 +176,28 @@ def _listed(
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise SubmissionsError(f"{folder} cannot be read: {error.strerror}.") from error
-    metadata = read_gradescope(folder)
+    metadata_files = {platform.metadata_file for platform in PLATFORMS}
+    submitters = {
+        name: people
+        for platform in PLATFORMS
+        for name, people in platform.read_submitters(folder).items()
+    }
     for name in names:
         path = folder / name
-        if is_aside(name) or name == GRADESCOPE or (roster and _is_same(path, roster)):
+        if is_ignored(name) or name in metadata_files or (roster and _is_same(path, roster)):
             continue
-        if _EXPORT.fullmatch(name) and path.is_dir() and not path.is_symlink():
-            inside = _listed(path, exercise, roster)
-            yield from ((place, f"{name}/{inner}", said) for place, inner, said in inside)
+        if _is_download(path):
+            inner_entries = _list_folder(path, exercise, roster)
+            yield from ((place, f"{name}/{inner}", who) for place, inner, who in inner_entries)
         else:
-            yield path, name, metadata.get(name)
+            yield path, name, submitters.get(name)
+
+
+def _is_download(path: Path) -> bool:
+    """Return whether a folder is a platform's download of all submissions."""
+    patterns = [platform.download_folder for platform in PLATFORMS if platform.download_folder]
+    is_named_so = any(pattern.fullmatch(path.name) for pattern in patterns)
+    return is_named_so and path.is_dir() and not path.is_symlink()
 
 
 def _is_same(path: Path, other: Path) -> bool:
@@ -203,97 +207,112 @@ def _is_same(path: Path, other: Path) -> bool:
         return False
 
 
-def _whose(entry: _Entry, roster: Roster | None) -> Iterator[tuple[str, list[str]]]:
-    """The students whose an entry is, with what there is to say of how that was found out."""
-    people = [(entry.label.student, entry.label.searched)]
-    if entry.submitters and entry.submitters.people:
-        told = [
-            [person[key] for key in ("sid", "email", "name") if person.get(key)]
-            for person in entry.submitters.people
-        ]
-        people = [(student_id(words[0]), " ".join(words)) for words in told if words] or people
+def _owners(entry: _Entry, roster: Roster | None) -> Iterator[tuple[str, list[str]]]:
+    """Yield each owner of an entry, with notes on how it was matched."""
+    people = [(entry.parsed.student, entry.parsed.searched)]
+    if entry.submitters and any(entry.submitters.people):
+        people = [(student_id(ids[0]), " ".join(ids)) for ids in entry.submitters.people if ids]
     for student, searched in people:
-        if roster is None:
-            nameless = entry.label.platform == "Gradescope" and not entry.submitters
-            note = f"Nothing tells whose it is: there is no {GRADESCOPE} beside it."
-            yield student, [note] if nameless else []
-            continue
-        first, others = roster.whose(searched[:1000])
-        if len(first) == 1:
-            note = f"Its name also names {_told(others)} of the roster."
-            yield first[0], [note] if others else []
-            continue
-        if student in roster.students:
-            student = student_id(f"{student}?")
-        note = "Its name names no student of the roster, so the id was made from the name."
-        if first:
-            note = f"By the roster it may be {_told(first, ' or ')}'s, so the id is from its name."
-        yield student, [note]
+        yield _match_roster(student, searched, roster) if roster else (student, _unowned(entry))
+
+
+def _unowned(entry: _Entry) -> list[str]:
+    """Return a note if the platform's metadata, which would name the student, is missing."""
+    platform = entry.parsed.platform
+    if platform is None or not platform.metadata_file or entry.submitters:
+        return []
+    return [f"The student is unknown: there is no {platform.metadata_file} beside it."]
+
+
+def _match_roster(student: str, searched: str, roster: Roster) -> tuple[str, list[str]]:
+    """Return the student of the roster in a name, else the id made from it; and notes."""
+    matches, others = roster.match(searched[:MAX_SEARCHED])
+    if len(matches) == 1:
+        note = f"Its name also matches {shown_names(others)} of the roster."
+        return matches[0], [note] if others else []
+    if student in roster.students:
+        student = student_id(f"{student}?")
+    matched = shown_names(matches, " or ") if matches else "no student"
+    return student, [f"Its name matches {matched} of the roster, so the id was made from the name."]
+
+
+# --- attempts ------------------------------------------------------------------------------------
 
 
 def _submissions(
     student: str, entries: list[tuple[_Entry, list[str]]], exercise: Exercise
 ) -> list[Submission]:
-    """What a student handed in, the one that counts last."""
+    """Return a student's submissions, the last one counting."""
     if not entries:
         return [Submission(student, "", None, None, notes=("Nothing was handed in.",))]
-    numbered = all(entry.label.file for entry, _ in entries)
-    late = ["Canvas marks it as late."]
-    notes = {entry: said + late * entry.label.late for entry, said in entries}
-    times = {entry: entry.when() for entry in notes}
+    are_numbered = all(entry.parsed.file for entry, _ in entries)
+    notes = {entry: [*owner_notes, *_late_note(entry)] for entry, owner_notes in entries}
+    times = {entry: entry.time() for entry in notes}
 
     def rank(entry: _Entry) -> tuple[int, datetime, str]:
-        return entry.label.file if numbered else 0, times[entry] or _EARLIEST, entry.name
+        return entry.parsed.file if are_numbered else 0, times[entry] or _EARLIEST, entry.name
 
-    hands = _hands(sorted(notes, key=rank), exercise)
-    hands.sort(key=lambda hand: max(map(rank, hand)))
-    submissions = [
-        Submission(
-            student,
-            distinct(hand[0].name, MAX_NAME)
-            + (f" and {len(hand) - 1} more" if len(hand) > 1 else ""),
-            hand[0].path,
-            when,
-            superseded=hand is not hands[-1],
-            parts=tuple(entry.path for entry in hand) if len(hand) > 1 else (),
-            notes=tuple(dict.fromkeys(note for entry in hand for note in notes[entry])),
-            dated=dated,
+    attempts = _attempts(sorted(notes, key=rank), exercise)
+    attempts.sort(key=lambda attempt: max(map(rank, attempt)))
+    submissions = []
+    for attempt in attempts:
+        when, dated = _attempt_time(attempt, times)
+        submissions.append(
+            Submission(
+                student,
+                _attempt_name(attempt),
+                attempt[0].path,
+                when,
+                superseded=attempt is not attempts[-1],
+                parts=tuple(entry.path for entry in attempt) if len(attempt) > 1 else (),
+                notes=tuple(dict.fromkeys(note for entry in attempt for note in notes[entry])),
+                dated=dated,
+            )
         )
-        for hand in hands
-        for when, dated in [_dated(hand, times)]
-    ]
-    if len(hands) > 1:
-        before = _told([submission.name for submission in submissions[:-1]])
-        note = f"The last of {len(hands)} submissions; before it came {before}."
+    if len(attempts) > 1:
+        earlier = shown_names([submission.name for submission in submissions[:-1]])
+        note = f"The last of {len(attempts)} submissions; superseded: {earlier}."
         submissions[-1] = replace(submissions[-1], notes=(*submissions[-1].notes, note))
     return submissions
 
 
-def _dated(
-    hand: list[_Entry], times: Mapping[_Entry, datetime | None]
+def _late_note(entry: _Entry) -> list[str]:
+    platform = entry.parsed.platform
+    return [f"{platform.name} marks it as late."] if platform and entry.parsed.is_late else []
+
+
+def _attempt_name(attempt: list[_Entry]) -> str:
+    more = f" and {len(attempt) - 1} more" if len(attempt) > 1 else ""
+    return distinct(attempt[0].name, MAX_NAME) + more
+
+
+def _attempt_time(
+    attempt: list[_Entry], times: Mapping[_Entry, datetime | None]
 ) -> tuple[datetime | None, str]:
-    """When entries were handed in together, and what that is known by; see Submission."""
+    """Return the time of an attempt and its source; see Submission."""
     known = [
-        (time, "told" if entry.told() else "files") for entry in hand if (time := times[entry])
+        (time, "told" if entry.stated_time() else "files")
+        for entry in attempt
+        if (time := times[entry])
     ]
     return max(known, default=(None, ""))
 
 
-def _hands(entries: list[_Entry], exercise: Exercise) -> list[list[_Entry]]:
-    """A student's entries, in the order of time, as they were handed in together.
+def _attempts(entries: list[_Entry], exercise: Exercise) -> list[list[_Entry]]:
+    """Group a student's entries, sorted by time, into attempts.
 
-    Each folder or archive is a submission; so are all single files together. Canvas and Moodle hold
-    one attempt only, so there a single file goes with the folder or archive. So does anywhere what
-    is none of the exercise's files, as a PDF: it does not take the place of another submission.
+    If the platform keeps the last attempt only, single files belong to its folder or archive. So
+    does everywhere what is not useful, such as a PDF: it replaces no other submission.
     """
-    useful = [entry for entry in entries if entry.is_of_use(exercise)]
-    hands = [[entry] for entry in useful if not entry.is_single]
-    singles = [entry for entry in useful if entry.is_single]
-    if singles and hands and all(e.label.platform in ("Canvas", "Moodle") for e in entries):
-        hands[-1] += singles
+    useful = [entry for entry in entries if entry.is_useful(exercise)]
+    attempts = [[entry] for entry in useful if not is_single_file(entry.path)]
+    singles = [entry for entry in useful if is_single_file(entry.path)]
+    platforms = [entry.parsed.platform for entry in entries]
+    if singles and attempts and all(each and each.keeps_last_attempt_only for each in platforms):
+        attempts[-1] += singles
     elif singles:
-        hands.append(singles)
+        attempts.append(singles)
     rest = [entry for entry in entries if entry not in useful]
-    if rest and hands:
-        hands[-1] += rest
-    return hands or [rest]
+    if rest and attempts:
+        attempts[-1] += rest
+    return attempts or [rest]

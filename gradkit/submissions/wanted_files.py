@@ -1,98 +1,89 @@
-"""gradkit.submissions.wanted_files: to be described."""
+"""The files of an exercise, recognised in a submission by their names and folders."""
 
 import re
+from enum import IntEnum
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from assignment import PROJECT
 from assignment.checks.check import Exercise
 from assignment.workspace.starter import STARTER_MANIFEST
-from gradkit.files import shown
 from gradkit.submissions.archives import Member
-from gradkit.submissions.roster import AGAIN, BETWEEN, is_archive
+from gradkit.submissions.names import COPY_NUMBER, SEPARATOR
 
-MAX_FOLDERS = 3  # that the project may lie in, one in another, inside a submission
-
-MAX_TOLD = 3  # names in a note
+MAX_FOLDERS = 3  # around the project inside a submission
 
 
-def _told(names: list[str], between: str = ", ", most: int = 80) -> str:
-    told = between.join(shown(name, most) for name in names[:MAX_TOLD])
-    more = len(names) - MAX_TOLD
-    return f"{told} and {more:,} more" if more > 0 else told
+class NameFit(IntEnum):
+    """The similarity of a file's name to the expected one; a smaller value fits better."""
+
+    EXACT = 0
+    NUMBERED = 1  # a number behind it, as copies have
+    PREFIXED = 2  # more before it
+    OTHER = 3  # a notebook of another name
 
 
-def _is_single(path: Path) -> bool:
-    """Whether something is to be taken for a single file, not for a folder or an archive."""
-    return not (is_archive(path.name) or path.is_dir() or path.is_symlink())
+class Candidate(NamedTuple):
+    """A member that may be a wanted file.
 
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
-class _Found(NamedTuple):
-    """A member that may be one of the wanted files.
-
-    `target` is which one, by its path in the project; `root` the folder where the project would
-    begin, by the folders of that path that are there; `called` says how its name fits: 0 as it
-    should be, 1 with a number as copies have, 2 with more before it, 3 not at all, which only a
-    notebook's may.
+    `target` is the wanted file's path in the project; `root` the folder in which the project would
+    begin, judged by the folders of that path around the member.
     """
 
     member: Member
     target: str
     root: tuple[str, ...]
-    called: int
+    fit: NameFit
 
 
-class _Wanted:
-    """The files that are looked for, and what their names are like in submissions.
+class WantedFiles:
+    """The files of an exercise, and the starter manifest, with the names that students give them.
 
-    The course's other files are in submissions as well, and one of them may have the same name.
+    The course's other files are in submissions as well, and some have the same name as a wanted
+    file in another folder: `course_files` are the last two parts of their paths.
     """
 
     def __init__(self, exercise: Exercise) -> None:
         self.notebook = exercise.notebook
-        self.patterns = {
+        self._patterns = {
             STARTER_MANIFEST: re.compile("()()" + re.escape(PurePosixPath(STARTER_MANIFEST).name))
         }
         for path in map(PurePosixPath, (*exercise.files, exercise.notebook)):
             stem, suffix = re.escape(path.stem), re.escape(path.suffix)
-            self.patterns[str(path)] = re.compile(rf"(?i)(.*{BETWEEN}|){stem}({AGAIN}){suffix}")
-        self.others = _course_endings() - {*map(_ending, self.patterns)}
+            pattern = rf"(?i)(.*{SEPARATOR}|){stem}({COPY_NUMBER}){suffix}"
+            self._patterns[str(path)] = re.compile(pattern)
+        self.course_files = _course_files() - {*map(last_two_parts, self._patterns)}
 
-    def named(self, name: str) -> tuple[str, int] | None:
-        """Which of them a file of this name is, and how its name fits; see `_Found`."""
+    def match_name(self, name: str) -> tuple[str, NameFit] | None:
+        """Return the wanted file that a file of this name may be, and how well the name fits."""
         if not name.lower().endswith((".py", ".ipynb", ".json")):
             return None
-        for path, pattern in self.patterns.items():
+        for path, pattern in self._patterns.items():
             if match := pattern.fullmatch(name):
-                return path, 2 if match[1] else 1 if match[2] else 0
-        return (self.notebook, 3) if name.lower().endswith(".ipynb") else None
+                fit = NameFit.NUMBERED if match[2] else NameFit.EXACT
+                return path, NameFit.PREFIXED if match[1] else fit
+        return (self.notebook, NameFit.OTHER) if name.lower().endswith(".ipynb") else None
 
-    def candidate(self, member: Member) -> _Found | None:
-        """The one that a member may be, if it may be one."""
+    def candidate(self, member: Member) -> Candidate | None:
+        """Return the member as a candidate if it may be a wanted file."""
         *folders, name = member.name.split("/")
-        named = self.named(name)
-        if named is None or _ending(member.name) in self.others:
+        match = self.match_name(name)
+        if match is None or last_two_parts(member.name) in self.course_files:
             return None
-        target, called = named
+        target, fit = match
         expected = target.split("/")[:-1]
         while expected and folders and folders[-1].casefold() == expected[-1].casefold():
             folders.pop()
             expected.pop()
-        return (
-            _Found(member, target, tuple(folders), called) if len(folders) <= MAX_FOLDERS else None
-        )
+        return Candidate(member, target, (*folders,), fit) if len(folders) <= MAX_FOLDERS else None
 
 
 @cache
-def _course_endings() -> set[str]:
-    return {_ending(path.as_posix()) for path in (PROJECT / "assignment").rglob("*.py")}
+def _course_files() -> set[str]:
+    return {last_two_parts(path.as_posix()) for path in (PROJECT / "assignment").rglob("*.py")}
 
 
-def _ending(path: str) -> str:
-    """The last two parts of a path, which is what people leave of it."""
+def last_two_parts(path: str) -> str:
+    """Return the last folder and the name of a path, which people keep when they repack files."""
     return "/".join(path.split("/")[-2:])

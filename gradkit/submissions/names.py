@@ -1,0 +1,62 @@
+"""Names of entries in a class's folder: the student, the original file name, the time.
+
+A platform's name is parsed by `gradkit.lms`; what follows its own part is the student's name for
+the file, in which nobody is searched. In any other name the student is what remains without the
+exercise's own words and a time: `jane_softmax.zip` and
+`softmax-submission_jane 2026-03-01 23-59-10.tar.gz` are both jane's.
+"""
+
+import re
+import unicodedata
+from pathlib import Path
+
+from assignment.checks.check import Exercise
+from gradkit.lms import parse_platform_name
+from gradkit.lms.platform import ParsedName
+from gradkit.lms.tables import student_id
+from gradkit.lms.times import find_time
+
+ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
+# Archives that are refused. They are still archives, and not stray files.
+OTHER_ARCHIVES = (".rar", ".7z", ".gz", ".bz2", ".xz", ".tbz2", ".txz", ".zst")
+DOCUMENTS = (".py", ".ipynb", ".pdf", ".txt", ".md", ".html", ".docx", ".json", ".csv")
+
+COPY_NUMBER = r"(?:[ _-]?\(\d+\)|-\d+)?"  # added by browsers, file managers and Canvas
+SEPARATOR = "[ _+.-]"
+
+
+def parse_name(name: str, exercise: Exercise) -> ParsedName:
+    """Return the parts of an entry's name."""
+    name = unicodedata.normalize("NFC", name)
+    if parsed := parse_platform_name(name):
+        return parsed
+    stem = name_stem(name)
+    time = find_time(stem)
+    texts = [stem[: time[1]], stem[time[2] :]] if time else [stem]
+    words = sorted(_exercise_words(exercise), key=len, reverse=True)
+    own_words = (
+        rf"(?i)(?:(?<={SEPARATOR})|^)(?:{'|'.join(map(re.escape, words))}){COPY_NUMBER}"
+        rf"(?={SEPARATOR}|$)"
+    )
+    pieces = [piece for text in texts for piece in re.split(own_words, text)]
+    trimmed = [re.sub(rf"^{SEPARATOR}+|{SEPARATOR}+$", "", piece) for piece in pieces]
+    student = "_".join(filter(None, trimmed)) or stem
+    return ParsedName(student_id(student), name, name, when=time[0] if time else None)
+
+
+def _exercise_words(exercise: Exercise) -> set[str]:
+    paths = (*exercise.files, exercise.notebook)
+    return {exercise.name, *(Path(path).stem for path in paths), "submission", "starter"}
+
+
+def name_stem(name: str) -> str:
+    """Return a name without the ending of an archive or a document."""
+    for ending in (*ARCHIVES, *OTHER_ARCHIVES, *DOCUMENTS):
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def is_archive(name: str) -> bool:
+    """Return whether a name is an archive's, a kind that is refused included."""
+    return name.lower().endswith((*ARCHIVES, *OTHER_ARCHIVES))
