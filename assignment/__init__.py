@@ -1,4 +1,4 @@
-"""The assignment: what students fill in, and the data, checks and pictures it needs."""
+"""The assignment: the code that students write, and the data, checks and plots that it needs."""
 
 from pathlib import Path
 

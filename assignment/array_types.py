@@ -1,4 +1,4 @@
-"""Names for the arrays that the annotations of this package speak of."""
+"""Type aliases for the array annotations of this package."""
 
 from typing import Any
 

@@ -1,11 +1,11 @@
-"""Compare the gradient that your code computes with one measured by small steps.
+"""Compare the gradient that your code computes with a numerical one.
 
-The slope of f along one number of x is measured by a centred difference,
+A centred difference measures the slope of f along one number of x,
 
     df/dx_i  ~  (f(x + h e_i) - f(x - h e_i)) / (2 h),
 
-whose error falls with h^2. Everything runs in float64, whatever comes in: at h = 1e-5 float32
-has no digits left for the difference.
+with an error that falls with h^2. Everything runs in float64, whatever the dtype of x: at h = 1e-5
+float32 has no digits left for the difference.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ STEP = 1e-5  # about the cube root of float64's 2.2e-16, where rounding and trun
 
 
 class SampledSlope(NamedTuple):
-    """One line of `grad_check_sparse`: what was compared where."""
+    """One line of `grad_check_sparse`: the two slopes at one place, and their relative error."""
 
     place: tuple[int, ...]
     numerical: float
@@ -29,17 +29,22 @@ class SampledSlope(NamedTuple):
 
 
 class SparseCheck(NamedTuple):
-    """What `grad_check_sparse` returns: its lines, and one error for all of them together."""
+    """The result of `grad_check_sparse`: its lines, and one error for all of them together."""
 
     slopes: list[SampledSlope]
     relative_error: float
 
 
 def relative_error(a: Any, b: Any) -> float:
-    """``|a - b| / (|a| + |b|)`` by the Euclidean norm of the whole: 0 for the same, 1 at the most.
+    """Return ``|a - b| / (|a| + |b|)`` by the Euclidean norm: from 0, if a equals b, to 1.
 
-    Taken over the whole, not number by number, since a slope that is nearly 0 by chance carries
-    rounding of the size of all the others.
+    The norm is that of the whole arrays, since a slope that is nearly 0 by chance carries rounding
+    errors as large as those of all the others.
+
+    Raises
+    ------
+    ValueError
+        a and b have different shapes.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
@@ -51,14 +56,14 @@ def relative_error(a: Any, b: Any) -> float:
 def eval_numerical_gradient(
     f: Callable[[FloatArray], float], x: FloatArray, h: float = STEP
 ) -> NDArray[np.float64]:
-    """Measure the gradient of f at x, number by number.
+    """Measure the gradient of f at x, one number of x at a time.
 
     Parameters
     ----------
     f : callable
         Takes an array like x, returns a number.
     x : float array of any shape
-        Where to measure; it is not changed. f is called twice for each of its numbers.
+        The point; it is not changed. f is called twice for each of its numbers.
     h : float
         Step size.
 
@@ -76,9 +81,14 @@ def eval_numerical_gradient(
 def grad_check(
     f: Callable[[FloatArray], float], x: FloatArray, analytic: FloatArray, h: float = STEP
 ) -> float:
-    """Compare `analytic` with the whole numerical gradient of f at x, print and return the error.
+    """Compare `analytic` with the whole numerical gradient of f at x; print and return the error.
 
-    Two evaluations of f a number of x: for small problems. See `grad_check_sparse` for large ones.
+    This calls f twice for each number of x; use `grad_check_sparse` for large x.
+
+    Raises
+    ------
+    ValueError
+        `analytic` and x have different shapes.
     """
     _require_same_shape(x, analytic)
     error = relative_error(eval_numerical_gradient(f, x, h), analytic)
@@ -94,28 +104,33 @@ def grad_check_sparse(
     h: float = STEP,
     seed: int = 0,
 ) -> SparseCheck:
-    """Compare `analytic` with the numerical gradient of f at a few places drawn at random.
+    """Compare `analytic` with the numerical gradient of f at a few random places.
 
     Parameters
     ----------
     f : callable
         Takes an array like x, returns a number.
     x : float array of any shape
-        Where to measure; it is not changed.
+        The point; it is not changed.
     analytic : array of x's shape
         The gradient that your code computed at x.
     num_checks : int
-        How many places.
+        Number of places.
     h : float
         Step size.
     seed : int
-        Draws the places; the same seed gives the same ones.
+        Selects the places.
 
     Returns
     -------
     SparseCheck
-        What was printed: for each place both slopes and their relative error, and the
-        relative error of all of them together.
+        The printed numbers: for each place both slopes and their relative error, and the relative
+        error of all of them together.
+
+    Raises
+    ------
+    ValueError
+        `analytic` and x have different shapes.
     """
     _require_same_shape(x, analytic)
     rng = np.random.default_rng(seed)
@@ -134,7 +149,7 @@ def grad_check_sparse(
 def _slope(
     f: Callable[[FloatArray], float], x: NDArray[np.float64], place: tuple[int, ...], h: float
 ) -> float:
-    """Centred difference of f along one number of x, which is put back afterwards."""
+    """Return the centred difference of f along one number of x, which is restored."""
     before = x[place]
     x[place] = before + h
     above = float(f(x))

@@ -1,4 +1,4 @@
-"""What the notebooks print about the code they run: which file it is."""
+"""Describe the code that a notebook runs: its file, and whether that is the code in memory."""
 
 import hashlib
 import inspect
@@ -9,10 +9,10 @@ from types import CodeType, FunctionType, ModuleType
 
 
 def describe_source(module: ModuleType) -> str:
-    """Which file a module was loaded from, when that was last saved, and a short hash of it.
+    """Write the path of a module's file, the time it was saved, and a short hash of its content.
 
-    Where the code in memory is not that of the file, since a reload failed or has not happened,
-    the line says so; otherwise two runs that print the same hash ran the same code.
+    A second line warns if the code in memory differs from the file, since a reload failed or has
+    not happened. Without it, two runs that print the same hash ran the same code.
     """
     path = Path(str(module.__file__))
     source = path.read_bytes()
@@ -23,11 +23,11 @@ def describe_source(module: ModuleType) -> str:
 
 
 def _difference(module: ModuleType, source: bytes) -> str | None:
-    """How the functions in memory differ from those of the source; None if they do not."""
+    """Describe how the functions in memory differ from the source, or return None."""
     try:
         compiled = compile(source, str(module.__file__), "exec", dont_inherit=True)
     except SyntaxError as error:
-        return f"line {error.lineno} of the file is no valid Python ({error.msg})."
+        return f"line {error.lineno} of the file is not valid Python ({error.msg})."
     in_file = {code.co_qualname: code for code in _codes(compiled)}
     for function in _functions(module):
         if in_file.get(function.__qualname__) != function.__code__:
@@ -36,7 +36,7 @@ def _difference(module: ModuleType, source: bytes) -> str | None:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """The code objects of all functions and classes in a piece of compiled code."""
+    """Yield the code objects of all functions and classes in compiled code."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
@@ -44,10 +44,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """The functions that a module defines, and the methods of its classes."""
+    """Yield the functions that a module defines, and the methods of its classes."""
     classes = [value for value in vars(module).values() if inspect.isclass(value)]
     for namespace in (module, *classes):
         for value in vars(namespace).values():
-            function = getattr(value, "__func__", value)  # of a class or static method
+            function = getattr(
+                value, "__func__", value
+            )  # the function of a class method or static method
             if inspect.isfunction(function) and function.__module__ == module.__name__:
                 yield function

@@ -1,8 +1,8 @@
-"""Every plot that the notebooks show. Each function returns its Figure; a notebook displays it.
+"""The plots of the notebooks. Each function returns a Figure, which the notebook displays.
 
-The figures are made without pyplot's global state: nothing is shown twice, and nothing is kept.
-Colours come from viridis and cividis, whose lightness rises evenly, so that they can be read by
-colour-blind readers and in grey; where a number matters, it is written as well.
+Figures are made without pyplot's global state: it would show them twice, and keep them in memory.
+Colours come from viridis and cividis, whose lightness rises evenly, so that colour-blind readers
+can read them, also in grey; important numbers are written as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,19 +28,20 @@ def plot_samples(
     seed: int = 0,
     source: str = "",
 ) -> Figure:
-    """A grid of pictures, a column a class.
+    """Plot a grid of random images, with one column for each class.
 
     Parameters
     ----------
-    pictures : (N, 32, 32, 3) uint8 array
+    images : (N, 32, 32, 3) uint8 array
     y : (N,) integer array
+        Classes, 0 <= y < C.
     class_names : sequence of C str
     per_class : int
-        How many rows; fewer where a class has fewer pictures.
+        Number of rows; a class with fewer images fills fewer.
     seed : int
-        Draws the pictures.
+        Selects the images.
     source : str
-        Where they are from.
+        Name of the data set, for the title.
     """
     rng = np.random.default_rng(seed)
     columns = len(class_names)
@@ -51,12 +52,12 @@ def plot_samples(
         drawn = rng.permutation(members)[:per_class]
         for row, i in enumerate(drawn):
             axes[row, c].imshow(images[i], interpolation="nearest")
-    figure.suptitle(_titled("Training pictures by class (32 × 32 pixels)", source))
+    figure.suptitle(_titled("Training images by class (32 × 32 pixels)", source))
     return figure
 
 
 def plot_mean_image(mean_image: FloatArray) -> Figure:
-    """The mean picture, (32, 32, 3) from 0 to 255, in colour and as brightness with a scale."""
+    """Plot the mean image, (32, 32, 3) from 0 to 255, in colour and as brightness with a scale."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     colour, brightness = figure.subplots(1, 2)
     colour.imshow(mean_image.round().astype(np.uint8))
@@ -67,12 +68,12 @@ def plot_mean_image(mean_image: FloatArray) -> Figure:
     for axes in (colour, brightness):
         axes.set_xlabel("column (pixels)")
         axes.set_ylabel("row (pixels)")
-    figure.suptitle("Mean training picture")
+    figure.suptitle("Mean training image")
     return figure
 
 
 def plot_loss_curve(loss_history: Sequence[float]) -> Figure:
-    """Loss on each step's batch, and its running mean over about a 30th of the training."""
+    """Plot the loss on each step's batch, and its running mean over a 30th of the steps."""
     losses = np.asarray(loss_history, np.float64)
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -91,15 +92,22 @@ def plot_loss_curve(loss_history: Sequence[float]) -> Figure:
 
 
 def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str = "") -> Figure:
-    """Heat map of validation accuracy over learning rate × regularisation, the best one framed.
+    """Plot a heat map of validation accuracy over learning rate × regularisation.
+
+    The best accuracy has a frame.
 
     Parameters
     ----------
     val_accuracy : mapping
-        From (learning rate, regularisation strength) to accuracy, 0 to 1. A pair that is not in
-        it stays white.
+        From (learning rate, regularisation strength) to accuracy, 0 to 1. A missing pair stays
+        white.
     source : str
-        Where the validation pictures are from.
+        Name of the data set, for the title.
+
+    Raises
+    ------
+    ValueError
+        The mapping is empty.
     """
     if not val_accuracy:
         raise ValueError("There are no tuning results to plot: fill in the tuning cell first.")
@@ -127,7 +135,7 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str =
 
 
 def class_templates(W: FloatArray | None, class_names: Sequence[str]) -> dict[str, FloatArray]:
-    """Return the weights of each class as a picture, by the class's name.
+    """Return the weights of each class as an image, by the class's name.
 
     Each is a (32, 32, 3) float array from 0 to 1 on its own scale, with 0.5, grey, for no weight.
     `plot_templates` describes the parameters.
@@ -150,17 +158,21 @@ def class_templates(W: FloatArray | None, class_names: Sequence[str]) -> dict[st
 def plot_templates(
     W: FloatArray | None, class_names: Sequence[str], title: str = "Templates", source: str = ""
 ) -> Figure:
-    """What a linear classifier looks for: the weights of each class as a picture.
+    """Plot the weights of each class as an image: the template that the classifier looks for.
 
     Parameters
     ----------
     W : (3072, C) or (3073, C) float array
-        Weights; a last row, the bias, is left out.
+        Weights; row 3072, the bias, is left out.
     class_names : sequence of C str
     title : str
-        What stands above them.
     source : str
-        What the weights were learnt from.
+        Name of the data set that the weights were trained on, for the title.
+
+    Raises
+    ------
+    ValueError
+        W is None, or has another shape.
     """
     templates = class_templates(W, class_names)
     rows = -(-len(class_names) // 5)
@@ -175,15 +187,15 @@ def plot_templates(
 def plot_confusion(
     y_true: IntArray, y_pred: IntArray, class_names: Sequence[str], source: str = ""
 ) -> Figure:
-    """Confusion matrix: of the pictures of each class, how many percent were called what.
+    """Plot the confusion matrix: each row is a true class, its percentages add up to 100.
 
     Parameters
     ----------
     y_true, y_pred : (N,) integer arrays
-        Right and predicted classes, 0 <= y < C.
+        True and predicted classes, 0 <= y < C.
     class_names : sequence of C str
     source : str
-        Where the pictures are from.
+        Name of the data set, for the title.
     """
     num_classes = len(class_names)
     counts = np.zeros((num_classes, num_classes))
@@ -198,10 +210,10 @@ def plot_confusion(
     axes.set_xticks(range(num_classes), class_names, rotation=45, ha="right")
     axes.set_yticks(range(num_classes), class_names)
     axes.set_xlabel("predicted class")
-    axes.set_ylabel("right class")
-    title = f"Confusion matrix: % of each row's pictures ({len(y_true)} in all)"
+    axes.set_ylabel("true class")
+    title = f"Confusion matrix: % of each row's images ({len(y_true)} in all)"
     axes.set_title(_titled(title, source), fontsize=11)
-    figure.colorbar(shown, ax=axes, label="% of the right class's pictures")
+    figure.colorbar(shown, ax=axes, label="% of the true class's images")
     return figure
 
 
@@ -214,21 +226,22 @@ def plot_disagreement(
     seed: int = 0,
     source: str = "",
 ) -> Figure:
-    """Pictures that only one of two classifiers gets right, and such as both get wrong.
+    """Plot images that only one of two classifiers gets right, and images that both get wrong.
 
     Parameters
     ----------
-    pictures : (N, 32, 32, 3) uint8 array
+    images : (N, 32, 32, 3) uint8 array
     y : (N,) integer array
+        Correct classes, 0 <= y < C.
     predictions : mapping
         From the names of two classifiers to the classes they predict, (N,) integer arrays.
     class_names : sequence of C str
     per_row : int
-        How many pictures of each kind; fewer where there are fewer.
+        Most images in each of the three rows.
     seed : int
-        Draws the pictures.
+        Selects the images.
     source : str
-        Where they are from.
+        Name of the data set, for the title.
     """
     (first, y_first), (second, y_second) = predictions.items()
     right, other = y_first == y, y_second == y
@@ -248,21 +261,27 @@ def plot_disagreement(
             panel.set(xticks=[], yticks=[])
         for panel, i in zip(axes, rng.permutation(np.flatnonzero(members)), strict=False):
             panel.imshow(images[i], interpolation="nearest")
-            named = dict.fromkeys(c for c in (y_first[i], y_second[i]) if c != y[i])
-            taken_for = "".join(f"\n→ {class_names[c]}" for c in named)
-            panel.set_title(f"{class_names[y[i]]}{taken_for}", fontsize=9)
-    title = "Where the two differ: the right class, and what it was taken for (→)"
+            wrong = dict.fromkeys(c for c in (y_first[i], y_second[i]) if c != y[i])
+            mistaken_for = "".join(f"\n→ {class_names[c]}" for c in wrong)
+            panel.set_title(f"{class_names[y[i]]}{mistaken_for}", fontsize=9)
+    title = "Where the two differ: the correct class, and the predicted one (→)"
     figure.suptitle(_titled(title, source))
     return figure
 
 
 def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
-    """Error of the numeric gradient against step size, both on logarithmic axes.
+    """Plot the error of the numerical gradient against the step size, on logarithmic axes.
 
     Parameters
     ----------
-    step_sizes, errors : sequences of the same length, positive
-        Step sizes h, and the relative error of the numeric gradient for each.
+    step_sizes, errors : sequences of the same length
+        Positive step sizes h, and the relative error of the numerical gradient for each. Errors
+        that are 0 or not finite are left out.
+
+    Raises
+    ------
+    ValueError
+        No error is a positive number.
     """
     h, error = np.asarray(step_sizes, np.float64), np.asarray(errors, np.float64)
     drawable = np.isfinite(error) & (error > 0)
@@ -281,35 +300,37 @@ def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
         ha="right",
         color=ACCENT,
     )
-    # Right of the best step truncation rules; the median passes by the ends, where it does not.
+    # Right of the best step truncation dominates; the median ignores the ends, where it does not.
     law = np.median(error[best:] / h[best:] ** 2) * h**2
     axes.loglog(h, law, ":", color="0.5", label="truncation: h²")
     axes.set_ylim(bottom=error.min() / 30, top=max(error.max() * 3, 1e-3))
     axes.set_xlabel("step size h")
     axes.set_ylabel("relative error")
-    axes.set_title("Numeric gradient: too small a step rounds, too large a step bends")
+    axes.set_title(
+        "Numerical gradient: small steps suffer from rounding, large ones from truncation"
+    )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure
 
 
 def _titled(title: str, source: str) -> str:
-    """A title, and under it what the plot is made from: the stand-in must not pass for CIFAR-10."""
+    """Add the data set below a title: the stand-in must not pass for CIFAR-10."""
     return f"{title}\n{source}" if source else title
 
 
 def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
-    """A figure of panels for pictures, without ticks and frames."""
+    """Make a figure of panels for images, without ticks and frames."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes: NDArray[Any] = figure.subplots(rows, columns, squeeze=False)
     for panel in axes.flat:
         panel.set_axis_off()
-        panel.set(xticks=[], yticks=[])  # which layout would measure, though nobody sees them
+        panel.set(xticks=[], yticks=[])  # invisible, but the layout would measure them
     return figure, axes
 
 
 def _write_numbers(axes: Axes, table: FloatArray, form: str) -> None:
-    """Write each cell's number into an image, dark on light and light on dark."""
+    """Write each cell's number into a heat map, dark on light and light on dark."""
     low, high = np.nanmin(table), np.nanmax(table)
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):

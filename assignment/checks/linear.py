@@ -475,7 +475,7 @@ def _templates(W: Any, title: str) -> tuple[str, dict[str, FloatArray]]:
     from assignment.cifar10.synthetic import CLASS_NAMES
     from assignment.vis_utils import class_templates
 
-    sentence = f"{title}: the weights of each class as a picture; grey is no weight."
+    sentence = f"{title}: the weights of each class as an image; grey means no weight."
     return sentence, class_templates(W, CLASS_NAMES)
 
 

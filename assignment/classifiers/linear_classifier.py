@@ -1,7 +1,7 @@
 """A linear classifier trained with stochastic gradient descent.
 
-`LinearClassifier` draws batches, updates the weights, predicts, saves and loads; what makes it one
-kind of classifier or another is only the loss, which a subclass fills in beside its loss functions.
+`LinearClassifier` draws batches, updates weights, predicts, saves and loads; a subclass adds the
+loss.
 """
 
 import json
@@ -18,23 +18,23 @@ from tqdm import tqdm
 
 from assignment.array_types import FloatArray, IntArray
 
-# So small that all scores are nearly equal: training starts from the loss of pure chance, and what
-# is left of the first weights in the last ones is too little to matter or to be seen.
+# So small that all scores are nearly equal: training starts from the loss of pure chance, and the
+# initial weights leave no visible trace in the final ones.
 INITIAL_WEIGHT_SCALE = 1e-5
 
-# CIFAR-10's weights have a quarter of a megabyte. What claims far more is no model, but a bomb.
+# CIFAR-10's weights take a quarter of a megabyte. A file that unpacks to far more is a zip bomb.
 MAX_SAVED_BYTES = 100_000_000
 
 
 class LinearClassifier:
-    """Scores are ``X @ W``; a subclass says with `loss` how good they are.
+    """A classifier with scores ``X @ W``; a subclass defines their `loss`.
 
     Attributes
     ----------
     W : (D, C) float array, or None before training
-        Weights, a column a class, of the dtype of the pictures it was trained on.
+        Weights, one column for each class, in the dtype of the training samples.
     hyperparameters : dict
-        How `W` was trained: learning_rate, reg, num_iters, batch_size, seed.
+        The settings that `W` was trained with: learning_rate, reg, num_iters, batch_size, seed.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class LinearClassifier:
         self.hyperparameters: dict[str, Any] = {}
 
     def loss(self, X_batch: FloatArray, y_batch: IntArray, reg: float) -> tuple[float, FloatArray]:
-        """Loss on a minibatch and its gradient with respect to `W`; a subclass computes them."""
+        """Compute the loss on a minibatch and its gradient with respect to `W`, in a subclass."""
         raise NotImplementedError(f"{type(self).__name__} has no loss; use a subclass that has")
 
     def train(
@@ -56,33 +56,33 @@ class LinearClassifier:
         verbose: bool = True,
         seed: int | None = None,
     ) -> list[float]:
-        """Train with stochastic gradient descent; a second call goes on from where `W` is.
+        """Train with stochastic gradient descent; a second call continues with the current `W`.
 
         Parameters
         ----------
         X : (N, D) float array
-            Training samples. Their dtype is the one that training runs in.
+            Training samples. Training runs in their dtype.
         y : (N,) integer array
-            Right classes, 0 <= y[i] < C. C is the largest label + 1 when `W` is first made.
+            Correct classes, 0 <= y[i] < C. The first call sets C to the largest label + 1.
         learning_rate, reg : float
             Step size, and regularisation strength.
         num_iters, batch_size : int
-            How many steps, and how many samples each of them looks at.
+            Number of steps, and number of samples in each step.
         verbose : bool
             Show a progress bar.
         seed : int, optional
-            Makes the first weights and the batches the same in every run.
+            Makes the initial weights and the batches the same in every run.
 
         Returns
         -------
         loss_history : list of num_iters floats
-            The loss on each step's batch. Shorter when the loss became nan or inf: training
-            then stops, with a RuntimeWarning that says what to try.
+            The loss on each step's batch. If the loss becomes nan or inf, training stops with a
+            RuntimeWarning that gives advice, and the list is shorter.
 
         Raises
         ------
         ValueError
-            X, y and W do not fit each other, or there is nothing to train on.
+            The shapes or dtypes of X, y and W do not match, or X is empty.
         """
         X, y = np.asarray(X), np.asarray(y)
         _require_samples(X, self.W)
@@ -104,7 +104,7 @@ class LinearClassifier:
         }
 
         loss_history: list[float] = []
-        # On stdout, since notebooks show what comes on stderr in the red of errors.
+        # On stdout, since notebooks show stderr in the red of errors.
         bar = tqdm(
             range(num_iters), "training", disable=not verbose, mininterval=0.5, file=sys.stdout
         )
@@ -151,12 +151,12 @@ class LinearClassifier:
         Returns
         -------
         y_pred : (N,) integer array
-            For each sample the class with the highest score.
+            The class with the highest score, for each sample.
 
         Raises
         ------
         ValueError
-            There are no weights yet, or they are for samples of another length.
+            The classifier has no weights yet, or they are for samples of another length.
         """
         if self.W is None:
             raise ValueError("This classifier has no weights yet: call train() or load() first.")
@@ -173,19 +173,24 @@ class LinearClassifier:
         return y_pred
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write weights and hyperparameters to a plain ``.npz`` file, and return its path.
+        """Write weights and hyperparameters to an ``.npz`` file, and return its path.
 
-        The file holds arrays and text only, no pickles, so that it is safe to load from anyone.
+        The file holds arrays and text but no pickles, so that loading anyone's file is safe.
+
+        Raises
+        ------
+        ValueError
+            The classifier has no weights yet.
         """
         if self.W is None:
             raise ValueError("This classifier has no weights to save: call train() first.")
         path = Path(path)
         about = {"classifier": type(self).__name__, "hyperparameters": self.hyperparameters}
-        text = json.dumps(about, default=lambda number: number.item())  # numpy's numbers, too
-        # Beside it first: a full disk must not cost the model that is already there.
+        text = json.dumps(about, default=lambda number: number.item())  # numpy's numbers
+        # Write a temporary file first: a full disk must not destroy an existing model.
         unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            with unfinished.open("wb") as file:  # given a name, np.savez would add .npz to it
+            with unfinished.open("wb") as file:  # np.savez would add .npz to a name
                 np.savez(file, W=self.W, about=np.array(text))
             unfinished.replace(path)
         finally:
@@ -199,9 +204,9 @@ class LinearClassifier:
         Raises
         ------
         FileNotFoundError
-            There is no such file.
+            The file does not exist.
         ValueError
-            The file is not what `save` writes, or holds another kind of classifier.
+            `save` did not write the file, or the classifier is of another class.
         """
         try:
             _require_modest(Path(path))
@@ -212,7 +217,7 @@ class LinearClassifier:
                 raise ValueError(f"its weights are {W.dtype} of shape {W.shape}, not (D, C) floats")
         except FileNotFoundError:
             raise
-        except Exception as error:  # a damaged or hostile file makes zip and numpy raise anything
+        except Exception as error:  # zipfile and numpy raise anything for a damaged or hostile file
             raise ValueError(
                 f"{path} is not a saved classifier ({str(error)!a}). Save one with .save(path)."
             ) from error
@@ -255,7 +260,7 @@ def _require_labels(y: IntArray, num_samples: int, W: FloatArray | None) -> None
 
 
 def _require_modest(path: Path) -> None:
-    """Raise ValueError for an archive of other things than `save` writes, or of far more."""
+    """Raise ValueError unless an archive has the members that `save` writes, of modest size."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     if sorted(member.filename for member in members) != ["W.npy", "about.npy"]:
@@ -266,7 +271,7 @@ def _require_modest(path: Path) -> None:
 
 def _divergence_advice(it: int, loss: float, learning_rate: float, reg: float) -> str:
     stopped = f"Training stopped at step {it + 1}: the loss became {float(loss)}. "
-    if it == 0:  # no step has been made yet, so its size cannot be the cause
+    if it == 0:  # no step has been made, so its size is not the cause
         return stopped + (
             "That is before the first update, so look at your loss: exp() of large scores, "
             "log(0), a division by 0; or at X and W: is a nan in them?"
@@ -274,6 +279,6 @@ def _divergence_advice(it: int, loss: float, learning_rate: float, reg: float) -
     advice = (
         f"The steps are too large. Try a learning rate ten times smaller than {learning_rate:g}"
     )
-    if learning_rate * reg >= 1:  # the step from regularisation alone overshoots 0
+    if learning_rate * reg >= 1:  # the regularisation's step alone overshoots 0
         advice += f", or reg below {reg:g}: learning_rate * reg must stay well below 1"
     return stopped + advice + "."

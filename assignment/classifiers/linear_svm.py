@@ -1,17 +1,17 @@
 """The multiclass SVM's loss and its gradient, once with loops and once without.
 
-A linear classifier scores picture x_i for class c as s_c = x_i . W[:, c]. The SVM asks that the
-right class y is ahead of every other one by a margin of 1, and counts by how much it is not:
+A linear classifier gives image x_i the score s_c = x_i . W[:, c] for class c. The SVM wants the
+correct class y to lead every other class by a margin of 1, and adds up what is missing:
 
-    loss = mean over pictures of sum over c != y of max(0, s_c - s_y + 1)  +  0.5 * reg * sum(W * W)
+    loss = mean over images of sum over c != y of max(0, s_c - s_y + 1)  +  0.5 * reg * sum(W * W)
     dW   = gradient of that loss with respect to W
 
-A class that is behind by more than the margin adds nothing, neither to loss nor gradient. The 0.5
-makes the gradient of the regularisation exactly reg * W. Write the loops first: they are slow and
-easy to get right, and what they return is what the vectorized version is compared with.
+A class that trails by more than the margin contributes neither to the loss nor to the gradient. The
+0.5 makes the gradient of the regularisation exactly reg * W. Write the loops first: they are slow
+and easy to get right, and you can compare the vectorized version with them.
 
 The loss is that of Weston and Watkins, "Support vector machines for multi-class pattern
-recognition", ESANN 1999, with a margin of 1 and without slack that is squared.
+recognition", ESANN 1999, with a margin of 1 and slack that is not squared.
 """
 
 import numpy as np
@@ -27,11 +27,11 @@ def svm_loss_naive(
     Parameters
     ----------
     W : (D, C) float array
-        Weights, a column a class.
+        Weights, one column for each class.
     X : (N, D) float array
-        A minibatch, a row a sample.
+        A minibatch, one row for each sample.
     y : (N,) integer array
-        Right classes, 0 <= y[i] < C.
+        Correct classes, 0 <= y[i] < C.
     reg : float
         Regularisation strength.
 
@@ -49,7 +49,7 @@ def svm_loss_naive(
     # TODO: Compute the loss and its gradient with explicit loops, over the samples
     # and over the classes. Put the loss into `loss`, the gradient into `dW`.
     #
-    # Careful: the right class has no margin to itself, but every other class that
+    # Careful: the correct class has no margin to itself, but every other class that
     # counts moves its column of the gradient, too. And do not forget the
     # regularisation, in both of the two.
     ################################################################################
@@ -79,8 +79,8 @@ def svm_loss_vectorized(
 ) -> tuple[float, FloatArray]:
     """SVM loss and gradient, without a Python loop.
 
-    Same parameters and results as :func:`svm_loss_naive`. Neither W nor X nor y is changed, and
-    loss and gradient come in W's dtype, so that float32 training stays float32.
+    It has the same parameters and results as :func:`svm_loss_naive`. It leaves W, X and y
+    unchanged, and returns loss and gradient in W's dtype, so that float32 training stays float32.
     """
     loss = 0.0
     dW = np.zeros_like(W)
@@ -89,8 +89,8 @@ def svm_loss_vectorized(
     # TODO: Compute the same loss and gradient with whole-array operations, no loops.
     # Put the loss into `loss`, the gradient into `dW`.
     #
-    # Careful: set the margin of the right class to 0 before you use the margins. In
-    # the gradient the right class counts as often as others are within the margin.
+    # Careful: set the margin of the correct class to 0 before you use the margins.
+    # In the gradient it counts as often as other classes are within the margin.
     # And do not forget the regularisation.
     ################################################################################
     ### BEGIN SOLUTION svm_vectorized

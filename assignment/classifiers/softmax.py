@@ -1,14 +1,14 @@
 """The softmax loss and its gradient, once with loops and once without.
 
-A linear classifier scores picture x_i for class c as s_c = x_i . W[:, c]. Softmax turns the scores
-into probabilities, p_c = exp(s_c) / sum_k exp(s_k), and the loss of the picture is -log(p_y) for
-its right class y. Both functions below compute the same two things:
+A linear classifier gives image x_i the score s_c = x_i . W[:, c] for class c. Softmax turns the
+scores into probabilities, p_c = exp(s_c) / sum_k exp(s_k), and the loss of the image is -log(p_y)
+for its correct class y. Both functions below compute
 
-    loss = mean over pictures of -log(p_y)  +  0.5 * reg * sum(W * W)
+    loss = mean over images of -log(p_y)  +  0.5 * reg * sum(W * W)
     dW   = gradient of that loss with respect to W
 
 The 0.5 makes the gradient of the regularisation exactly reg * W. Write the loops first: they are
-slow and easy to get right, and what they return is what the vectorized version is compared with.
+slow and easy to get right, and you can compare the vectorized version with them.
 """
 
 import numpy as np
@@ -24,11 +24,11 @@ def softmax_loss_naive(
     Parameters
     ----------
     W : (D, C) float array
-        Weights, a column a class.
+        Weights, one column for each class.
     X : (N, D) float array
-        A minibatch, a row a sample.
+        A minibatch, one row for each sample.
     y : (N,) integer array
-        Right classes, 0 <= y[i] < C.
+        Correct classes, 0 <= y[i] < C.
     reg : float
         Regularisation strength.
 
@@ -75,8 +75,8 @@ def softmax_loss_vectorized(
 ) -> tuple[float, FloatArray]:
     """Softmax loss and gradient, without a Python loop.
 
-    Same parameters and results as :func:`softmax_loss_naive`. Neither W nor X nor y is changed,
-    and loss and gradient come in W's dtype, so that float32 training stays float32.
+    It has the same parameters and results as :func:`softmax_loss_naive`. It leaves W, X and y
+    unchanged, and returns loss and gradient in W's dtype, so that float32 training stays float32.
     """
     loss = 0.0
     dW = np.zeros_like(W)

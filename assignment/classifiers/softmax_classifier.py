@@ -1,6 +1,6 @@
 """The softmax classifier: a linear classifier with the softmax loss of `softmax.py`.
 
-It stands in a file of its own, so that a mistake in one of the two that it joins costs nothing in
+It has a file of its own, so that a mistake in one of the two modules does not affect the checks of
 the other.
 """
 
