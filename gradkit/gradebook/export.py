@@ -58,19 +58,8 @@ def format_grades(
 ) -> Export:
     """Return the gradebook in one of the FORMATS; see the module's description.
 
-    Parameters
-    ----------
-    class_grades : ClassGrades
-    records : sequence of SubmissionRecord
-        All submissions of the database, superseded ones included.
-    form : str
-    roster : Path, optional
-        For a platform: the list of students as it exports it.
-
-    Raises
-    ------
-    ExportError, RosterError
-        The format is unknown, or the roster does not fit the platform.
+    `records` are all submissions, superseded ones included, and `roster` is a platform's own list
+    of students. Raise ExportError for an unknown format, RosterError for a list that does not fit.
     """
     if platform := PLATFORM_OF_FORMAT.get(form):
         scores, left_out = final_scores(class_grades)

@@ -38,16 +38,9 @@ def feedback_name(submission: str, page: str) -> str:
 
 
 def read_student_list(path: Path, platform: Platform | None = None) -> StudentList:
-    """Read a roster, or the list of students that a platform exports.
-
-    Raises
-    ------
-    RosterError
-        It cannot be read, lacks the column that it must have, or has two students of one id.
-    """
-    column = platform.list_column if platform else Platform.list_column
-    advice = platform.list_advice if platform else Platform.list_advice
-    table = read_table(path, column, advice)
+    """Read a roster, or the list that a platform exports; raise RosterError if it is unfit."""
+    column = (platform or Platform).list_column
+    table = read_table(path, column, (platform or Platform).list_advice)
     for each in PLATFORMS:
         if each.list_column == column and (students := each.read_students(table)) is not None:
             return checked_students(table, students)

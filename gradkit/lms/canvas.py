@@ -26,13 +26,13 @@ from gradkit.lms.platform import (
     FinalScore,
     ParsedName,
     Platform,
+    SheetRow,
     compare_maximum,
+    fill_rows,
     folded,
-    match_numbers,
-    match_rows,
+    rows_from_names,
 )
 from gradkit.lms.tables import (
-    Cell,
     RosterError,
     Student,
     StudentList,
@@ -48,7 +48,7 @@ _NAME = re.compile(
     r"_(?P<file>\d+)_(?P<rest>.+)"
 )
 _IDS = ("ID", "SIS User ID", "SIS Login ID", "Integration ID")
-_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+_COLUMNS: tuple[str, ...] = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 # The order in which Canvas looks for them. Few exports have the integration id and the account.
 _ALL_COLUMNS = (*_COLUMNS[:4], "Integration ID", "Root Account", "Section")
 _POINTS_POSSIBLE = "    Points Possible"  # with the blanks that Canvas itself writes
@@ -106,7 +106,7 @@ def _gradebook_students(table: Table) -> Iterator[Student]:
     for row in rows:
         name = table.cell(row, "Student")
         last, comma, first = name.partition(",")
-        ids = [table.cell(row, column) for column in _IDS]
+        ids = table.cells(row, _IDS)
         unique = f"{name} ({ids[0]})" if counts[name] > 1 else name
         yield Student(unique, (name, *([f"{first} {last}"] if comma else []), *ids), row)
 
@@ -119,44 +119,37 @@ def export_scores(
     `roster` is the gradebook as Canvas exports it, or a roster with one of Canvas's ids. Without
     it, students are known by the numbers in the names of their submissions.
     """
-    rows: list[list[Cell]]
+    columns, header, possible = _COLUMNS, assignment.title, str(assignment.maximum)
+    notes: list[str] = []
     if roster is None:
-        advice = "Give --roster the gradebook as Canvas exports it."
-        by_number, notes = match_numbers(scores, parse_name, "Canvas", advice)
-        rows = [
-            [score.student, number, "", "", "", number_cell(score.score)]
-            for number, score in by_number.items()
-        ]
-        return Export(_import_text(_COLUMNS, assignment.title, assignment.maximum, rows), notes)
-    table = roster.table
-    if not any(map(table.has, _IDS)):
-        raise RosterError(
-            f"{table.path} has none of the columns {', '.join(_IDS)}, so Canvas could identify "
-            "nobody. Export the gradebook of the course from Canvas, and give that."
+        rows = rows_from_names(
+            scores, parse_name, lambda score, id: (score.student, id, "", "", "")
         )
-    columns = tuple(filter(table.has, _ALL_COLUMNS)) if _is_gradebook(table) else _COLUMNS
-    header, possible, notes = _assignment_column(assignment, table)
-    known = [
-        (table.cell(row, "ID"), (id, *(table.cell(row, column) for column in _IDS)))
-        for id, _, row in roster.students
-    ]
-    owners, left_out = match_rows(scores, parse_name, known, str(table.path))
-    rows = [
-        [*(table.cell(student.row, column) for column in columns), number_cell(owners[index].score)]
-        for index, student in enumerate(roster.students)
-        if index in owners
-    ]
-    return Export(_import_text(columns, header, possible, rows), notes + left_out)
-
-
-def _import_text(
-    columns: Sequence[str], header: str, possible: Cell, rows: Sequence[Sequence[Cell]]
-) -> str:
+        where = "the names that Canvas gave. Give --roster the gradebook as Canvas exports it"
+    else:
+        where, table = str(roster.table.path), roster.table
+        if not any(map(table.has, _IDS)):
+            raise RosterError(
+                f"{where} has none of the columns {', '.join(_IDS)}, so Canvas could identify "
+                "nobody. Export the gradebook of the course from Canvas, and give that."
+            )
+        columns = tuple(filter(table.has, _ALL_COLUMNS)) if _is_gradebook(table) else _COLUMNS
+        header, possible, notes = _assignment_column(assignment, table)
+        rows = [
+            SheetRow(
+                table.cell(row, "ID"), (id, *table.cells(row, _IDS)), table.cells(row, columns)
+            )
+            for id, _, row in roster.students
+        ]
+    filled, left_out = fill_rows(
+        rows, scores, parse_name, lambda cells, score: [*cells, number_cell(score.score)], where
+    )
     blanks = [""] * (len(columns) - 1)
-    return format_csv([[*columns, header], [_POINTS_POSSIBLE, *blanks, possible], *rows])
+    text = format_csv([[*columns, header], [_POINTS_POSSIBLE, *blanks, possible], *filled])
+    return Export(text, notes + left_out)
 
 
-def _assignment_column(assignment: Assignment, table: Table) -> tuple[str, Cell, list[str]]:
+def _assignment_column(assignment: Assignment, table: Table) -> tuple[str, str, list[str]]:
     """Return the header of the assignment's column, its points in Canvas, and notes on both."""
     title = assignment.title
     headers = [
@@ -171,13 +164,13 @@ def _assignment_column(assignment: Assignment, table: Table) -> tuple[str, Cell,
         )
     if not headers:
         note = f"{table.path} has no assignment {title!r}, so Canvas will make a new one."
-        return title, assignment.maximum, [note]
+        return title, str(assignment.maximum), [note]
     possible_rows = [row for row in table.rows if folded(row.cells[0]) == folded(_POINTS_POSSIBLE)]
     possible = table.cell(possible_rows[0], headers[0].strip()) if possible_rows else ""
     if "read only" in possible.casefold():
         raise RosterError(f"Canvas does not let anyone import scores of {headers[0]!r}.")
     notes = compare_maximum(possible, assignment.maximum, "Canvas")
-    return headers[0], possible or assignment.maximum, notes
+    return headers[0], possible or str(assignment.maximum), notes
 
 
 PLATFORM = Platform(

@@ -140,8 +140,7 @@ def export_scores(
             if _have_one_score(group, notes)
         },
         "addresses": {
-            address: _results(score)
-            for address, score in drop_shared(by_address, "by their address", notes).items()
+            address: _results(score) for address, score in drop_shared(by_address, notes).items()
         },
     }
     script = _AUTOGRADER.read_text(encoding="utf-8")

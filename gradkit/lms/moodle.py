@@ -26,9 +26,10 @@ from gradkit.lms.platform import (
     FinalScore,
     ParsedName,
     Platform,
+    SheetRow,
     compare_maximum,
-    match_numbers,
-    match_rows,
+    fill_rows,
+    rows_from_names,
 )
 from gradkit.lms.tables import (
     Cell,
@@ -45,7 +46,14 @@ _NAME = re.compile(
     r"(?:_(?P<rest>.*))?"
 )
 _IDENTIFIER, _MODIFIED, _FEEDBACK = "Identifier", "Last modified (grade)", "Feedback comments"
-_COLUMNS = (_IDENTIFIER, "Full name", "Grade", "Maximum Grade", _MODIFIED, _FEEDBACK)
+_COLUMNS: tuple[str, ...] = (
+    _IDENTIFIER,
+    "Full name",
+    "Grade",
+    "Maximum Grade",
+    _MODIFIED,
+    _FEEDBACK,
+)
 _ADVICE = (
     "Give the grading worksheet that Moodle offers for the assignment, with Moodle in English."
 )
@@ -80,8 +88,7 @@ def read_students(table: Table) -> Iterator[Student] | None:
 def _participants(table: Table) -> Iterator[Student]:
     names = ("Full name", "Email address", "ID number", "Username")
     for row in table.rows:
-        aliases = tuple(table.cell(row, name) for name in names)
-        yield Student(table.cell(row, _IDENTIFIER), aliases, row)
+        yield Student(table.cell(row, _IDENTIFIER), (*table.cells(row, names),), row)
 
 
 def export_scores(
@@ -92,26 +99,25 @@ def export_scores(
     Without a worksheet, students are known by the numbers in the names of their submissions.
     """
     if roster is None:
-        advice = "Give --roster the grading worksheet that Moodle offers for the assignment."
-        by_number, notes = match_numbers(scores, parse_name, "Moodle", advice)
+        header, notes = _COLUMNS, []
+        rows = rows_from_names(
+            scores, parse_name, lambda score, number: _new_row(score, number, assignment)
+        )
+        where = "the names that Moodle gave. Give --roster the assignment's grading worksheet"
+    else:
+        header, where = roster.table.header, str(roster.table.path)
+        notes = _check_worksheet(roster.table, assignment)
         rows = [
-            _filled(_COLUMNS, _new_row(number, score, assignment), score)
-            for number, score in by_number.items()
+            SheetRow(_last_number(student.id), student.aliases, student.row.cells)
+            for student in roster.students
         ]
-        return Export(format_csv([_COLUMNS, *rows]), notes)
-    table = roster.table
-    notes = _check_worksheet(table, assignment)
-    known = [(_last_number(student.id), student.aliases) for student in roster.students]
-    owners, left_out = match_rows(scores, parse_name, known, str(table.path))
-    rows = [
-        _filled(table.header, student.row.cells, owners[index])
-        for index, student in enumerate(roster.students)
-        if index in owners
-    ]
-    return Export(format_csv([table.header, *rows]), notes + left_out)
+    filled, left_out = fill_rows(
+        rows, scores, parse_name, lambda cells, score: _filled(header, cells, score), where
+    )
+    return Export(format_csv([header, *filled]), notes + left_out)
 
 
-def _new_row(number: str, score: FinalScore, assignment: Assignment) -> tuple[str, ...]:
+def _new_row(score: FinalScore, number: str, assignment: Assignment) -> tuple[str, ...]:
     match = _NAME.fullmatch(score.submission)
     name = match["name"] if match else ""
     return f"Participant {number}", name, "", str(assignment.maximum), "-", ""
@@ -137,7 +143,7 @@ def _check_worksheet(table: Table, assignment: Assignment) -> list[str]:
     return notes
 
 
-def _filled(header: Sequence[str], cells: Sequence[str], score: FinalScore) -> list[Cell]:
+def _filled(header: Sequence[str], cells: Sequence[Cell], score: FinalScore) -> list[Cell]:
     """Return a row of the worksheet with a student's grade and feedback comments."""
     filled = {
         "Grade": number_cell(score.score),

@@ -12,46 +12,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from gradkit.lms.tables import Student, StudentList, Table, plain_number
+from gradkit.lms.tables import Cell, Student, StudentList, Table, plain_number
 
 K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class ParsedName:
-    """The parts of a submission's name.
+    """The parts of a submission's name."""
 
-    Attributes
-    ----------
-    student : str
-        The id that the name suggests.
-    searched : str
-        The part of the name in which a student of a roster may be found.
-    original_filename : str
-        The student's own name for the file, such as ``softmax-1.py``; the whole name where no
-        platform has added to it.
-    user : str
-        The platform's number of the student, or of the submission on Gradescope; "" if unknown.
-    file : int
-        Canvas's number of the file, larger for a later file.
-    when : datetime, optional
-        The time in the name.
-    is_online_text : bool
-        The text was typed into the platform's own text field.
-    is_late : bool
-        The platform marks the submission as late.
-    platform : Platform, optional
-        The platform that made the name.
-    """
-
-    student: str
-    searched: str
-    original_filename: str
-    user: str = ""
-    file: int = 0
-    when: datetime | None = None
-    is_online_text: bool = False
-    is_late: bool = False
+    student: str  # the id that it suggests
+    searched: str  # the part in which a student of a roster may be found
+    original_filename: str  # the student's name for the file; the whole name if no platform added
+    user: str = ""  # the platform's number of the student, or of Gradescope's submission
+    file: int = 0  # Canvas's number of the file, larger for a later file
+    when: datetime | None = None  # the time in the name
+    is_online_text: bool = False  # typed into the platform's own text field
+    is_late: bool = False  # marked as late by the platform
     platform: "Platform | None" = None
 
 
@@ -100,105 +77,103 @@ NameParser = Callable[[str], ParsedName | None]
 
 @dataclass(frozen=True)
 class Platform:
-    """A learning platform.
+    """A learning platform: all that its file adds to the kit, with defaults for what it lacks."""
 
-    Attributes
-    ----------
-    name : str
-        As people call it; in small letters the format of ``gradkit export``.
-    parse_name : function of a name
-        Returns the parts of a name that the platform's bulk download gave, else None.
-    export_scores : function of (assignment, scores, list of students or None)
-        Returns the text that the platform imports.
-    feedback_name : function of (submission, page)
-        Returns the name that a page must have in the archive of feedback that is uploaded.
-    read_students : function of a table
-        Returns the students of the platform's own list, or None for any other table.
-    list_column, list_advice : str
-        The column that the list of students for an export must have, and advice if it is missing.
-    keeps_last_attempt_only : bool
-        The bulk download contains no earlier attempts, so all files of a student belong together.
-    metadata_file, read_submitters : str, function of a folder
-        The file of the download that names the people of each entry; its content by entry.
-    download_folder : pattern, optional
-        The name of the folder that the download consists of.
-    """
+    name: str  # in small letters the format of `gradkit export`
 
-    name: str
+    # Returns the parts of a name that the platform's bulk download gave, else None.
     parse_name: NameParser
+
+    # Returns the text that the platform imports; the list of students is None if there is none.
     export_scores: Callable[[Assignment, Sequence[FinalScore], StudentList | None], Export]
+
+    # Returns, for a submission's name and a page's, the page's name in an upload of feedback.
     feedback_name: Callable[[str, str], str] = lambda submission, page: page
+
+    # Returns the students of the platform's own list, or None for any other table.
     read_students: Callable[[Table], Iterable[Student] | None] = lambda table: None
+
+    # The column that the list for an export must have, and advice if it is missing.
     list_column: str = "student"
     list_advice: str = "Give the column with the ids this name."
+
+    # The bulk download contains no earlier attempts, so all files of a student belong together.
     keeps_last_attempt_only: bool = False
+
+    # The bulk download is a folder of this name, with a file that names the people of each entry.
+    download_folder: re.Pattern[str] | None = None
     metadata_file: str = ""
     read_submitters: Callable[[Path], dict[str, Submitters]] = lambda folder: {}
-    download_folder: re.Pattern[str] | None = None
 
 
 # --- matching scores with the platform's students ------------------------------------------------
 
 
-def match_numbers(
-    scores: Sequence[FinalScore], parse_name: NameParser, where: str, advice: str
-) -> tuple[dict[str, FinalScore], list[str]]:
-    """Return the scores by the platform's numbers, and notes on students without a number."""
-    owners: dict[str, list[FinalScore]] = {}
-    notes = []
-    for score in scores:
-        if user := _user(score, parse_name):
-            owners.setdefault(user, []).append(score)
-        else:
-            notes.append(
-                f"{score.student} is left out: their number in {where} is unknown. {advice}"
-            )
-    return drop_shared(owners, f"in {where}", notes), notes
+class SheetRow(NamedTuple):
+    """A student's row of a table for import: the platform's number, other ids, empty cells."""
+
+    number: str
+    ids: Iterable[str]
+    cells: Sequence[Cell]
 
 
-def match_rows(
+def rows_from_names(
     scores: Sequence[FinalScore],
     parse_name: NameParser,
-    rows: Sequence[tuple[str, Iterable[str]]],
-    where: str,
-) -> tuple[dict[int, FinalScore], list[str]]:
-    """Return the scores by index of a row, and notes on students without a row of their own.
+    new_row: Callable[[FinalScore, str], Sequence[Cell]],
+) -> list[SheetRow]:
+    """Return a row for each number in the names of submissions."""
+    first: dict[str, FinalScore] = {}
+    for score in scores:
+        first.setdefault(_number(score, parse_name), score)
+    return [
+        SheetRow(number, (), new_row(score, number)) for number, score in first.items() if number
+    ]
 
-    `rows` are the platform's number and the other ids of each student. A score belongs to the row
-    with its number, else to the row with its student's id.
+
+def fill_rows(
+    rows: Sequence[SheetRow],
+    scores: Sequence[FinalScore],
+    parse_name: NameParser,
+    fill: Callable[[Sequence[Cell], FinalScore], Sequence[Cell]],
+    where: str,
+) -> tuple[list[Sequence[Cell]], list[str]]:
+    """Return the rows of students with a score, filled, and notes on students left out.
+
+    A score belongs to the row with the number in its submission's name, else to the row with its
+    student's id. `where` names the rows in notes.
     """
     by_number: dict[str, list[int]] = {}
     by_id: dict[str, list[int]] = {}
-    for index, (number, ids) in enumerate(rows):
-        by_number.setdefault(number, []).append(index)
-        for each in {folded(text) for text in ids if text}:
+    for index, row in enumerate(rows):
+        by_number.setdefault(row.number, []).append(index)
+        for each in {folded(text) for text in row.ids if text}:
             by_id.setdefault(each, []).append(index)
     owners: dict[int, list[FinalScore]] = {}
     notes = []
     for score in scores:
-        user = _user(score, parse_name)
-        found = (by_number.get(user) if user else None) or by_id.get(folded(score.student), [])
+        number = _number(score, parse_name)
+        found = (by_number.get(number) if number else None) or by_id.get(folded(score.student), [])
         if len(found) == 1:
             owners.setdefault(found[0], []).append(score)
         else:
-            count = "several rows" if found else "no row"
-            notes.append(f"{score.student} is left out: {count} of {where} match.")
-    return drop_shared(owners, f"in {where}", notes), notes
+            problem = "found more than once" if found else "not found"
+            notes.append(f"{score.student} is left out: {problem} in {where}.")
+    filled = sorted(drop_shared(owners, notes).items(), key=lambda item: item[0])
+    return [fill(rows[index].cells, score) for index, score in filled], notes
 
 
-def _user(score: FinalScore, parse_name: NameParser) -> str:
+def _number(score: FinalScore, parse_name: NameParser) -> str:
     parsed = parse_name(score.submission)
     return parsed.user if parsed else ""
 
 
-def drop_shared(
-    owners: Mapping[K, Sequence[FinalScore]], where: str, notes: list[str]
-) -> dict[K, FinalScore]:
+def drop_shared(owners: Mapping[K, Sequence[FinalScore]], notes: list[str]) -> dict[K, FinalScore]:
     """Drop keys claimed by more than one student, with a note on each."""
     for scores in owners.values():
         if len(scores) > 1:
             students = " and ".join(score.student for score in scores)
-            notes.append(f"{students} are left out: they are the same student {where}.")
+            notes.append(f"{students} are left out: the platform knows them as one student.")
     return {key: scores[0] for key, scores in owners.items() if len(scores) == 1}
 
 

@@ -45,6 +45,9 @@ class Table:
         index = self._index(column)
         return "" if index is None else row.cells[index].strip()
 
+    def cells(self, row: Row, columns: Iterable[str]) -> list[str]:
+        return [self.cell(row, column) for column in columns]
+
     def place(self, row: Row) -> str:
         return f"{self.path}, row {row.number}"
 
@@ -74,12 +77,9 @@ def student_id(text: str) -> str:
 
 
 def read_table(path: Path, column: str, advice: str) -> Table:
-    """Read a CSV file with commas, semicolons or tabs that has a certain column.
+    """Read a CSV file with commas, semicolons or tabs, which must have a certain column.
 
-    Raises
-    ------
-    RosterError
-        It cannot be read, or the column is missing; the text ends in `advice` then.
+    Raise RosterError if it cannot be read, or, with `advice`, if the column is missing.
     """
     text = _read_text(path)
     header: list[str] = []

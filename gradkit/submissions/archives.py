@@ -74,43 +74,21 @@ class SubmissionRejected(GradkitError):
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a folder or archive.
+    """A file in a folder or archive."""
 
-    Attributes
-    ----------
-    name : str
-        Its path, with slashes.
-    time : float
-        The last change, in seconds since 1970; 0 if unknown.
-    number : int
-        Its position among an archive's members.
-    path : Path, optional
-        Its place on disk, outside archives.
-    problem : str
-        Why it is not read, such as "is a link"; empty if it may be.
-    """
-
-    name: str
-    time: float
-    number: int = 0
-    path: Path | None = None
-    problem: str = ""
+    name: str  # its path, with slashes
+    time: float  # of the last change, in seconds since 1970; 0 if unknown
+    number: int = 0  # its position among an archive's members
+    path: Path | None = None  # its place on disk, outside archives
+    problem: str = ""  # why it is not read, such as "is a link"
 
 
 class Source:
-    """A folder or archive.
-
-    Attributes
-    ----------
-    name : str
-        Its name in messages.
-    truncated : str
-        Why `members` ended early, such as "has more than 200,000 entries"; empty if it did not.
-    """
+    """A folder or archive."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self.truncated = ""
+        self.name = name  # in messages
+        self.truncated = ""  # why `members` ended early, such as "has more than 10 entries"
 
     def members(self) -> Iterator[Member]:
         """Yield the files; raise SubmissionRejected if the source is damaged."""
@@ -122,12 +100,9 @@ class Source:
 
 
 def open_source(path: Path, name: str) -> Source:
-    """Return the folder or archive at `path`; `name` stands for it in messages.
+    """Return the folder or archive at `path`; raise SubmissionRejected if it is neither.
 
-    Raises
-    ------
-    SubmissionRejected
-        It is neither, or cannot be read.
+    `name` stands for it in messages.
     """
     try:
         mode = path.lstat().st_mode

@@ -36,36 +36,17 @@ class SubmissionsError(GradkitError):
 class Submission:
     """One attempt of a student.
 
-    Attributes
-    ----------
-    student : str
-        The id.
-    name : str
-        The printable name of its entry in the class's folder; empty for a student of the roster
-        without a submission.
-    path : Path or None
-        Its place on disk.
-    when : datetime, optional
-        The time of submission, UTC: from the roster, else from its name or platform, else from its
-        newest file.
-    superseded : bool
-        A later attempt of the student counts.
-    parts : tuple of Path
-        All its entries if there are several: single files, perhaps with an archive.
-    notes : tuple of str
-        Sentences for the grader on how it was found.
-    dated : str
-        The source of `when`: "told" (name, platform or roster), "files" (the newest file), or empty
-        without a time.
+    `when` is from the roster, the name or the platform (`dated` is "told"), else from the newest
+    file (`dated` is "files").
     """
 
     student: str
-    name: str
+    name: str  # of its entry in the folder, printable; empty if nothing was handed in
     path: Path | None
     when: datetime | None
-    superseded: bool = False
-    parts: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
+    superseded: bool = False  # a later attempt of the student counts
+    parts: tuple[Path, ...] = ()  # all its entries if there are several
+    notes: tuple[str, ...] = ()  # sentences for the grader on how it was found
     dated: str = ""
 
 
@@ -74,12 +55,8 @@ def find_submissions(
 ) -> list[Submission]:
     """Return the submissions in a class's folder, by student; the last one of a student counts.
 
-    Students of the roster without a submission come without a name.
-
-    Raises
-    ------
-    SubmissionsError, RosterError
-        The folder or the roster cannot be used.
+    Students of the roster without a submission come without a name. Raise SubmissionsError or
+    RosterError if the folder or the roster cannot be used.
     """
     known = read_roster(roster) if roster else None
     entries = [

@@ -65,37 +65,20 @@ MAX_TEXT_MEMORY = 2 * MAX_NOTEBOOK_BYTES
 
 @dataclass(frozen=True)
 class SubmissionContent:
-    """The part of a submission that is graded.
+    """The part of a submission that is graded."""
 
-    Attributes
-    ----------
-    files : dict
-        The exercise's files, by their paths in the project.
-    cells, written_answers : dict
-        The texts of the notebook's regions, by name: code cells and Markdown cells.
-    version : str or None
-        Of the starter it was made from, if known.
-    notes : list of str
-        Sentences for the grader.
-    digest : str
-        SHA-256 of files, cells and written answers.
-    """
-
-    files: dict[str, bytes]
-    cells: dict[str, str]
-    written_answers: dict[str, str]
-    version: str | None
-    notes: list[str]
-    digest: str
+    files: dict[str, bytes]  # the exercise's, by their paths in the project
+    cells: dict[str, str]  # texts of the notebook's code regions, by name
+    written_answers: dict[str, str]  # texts of its Markdown regions
+    version: str | None  # of the starter it was made from, if known
+    notes: list[str]  # sentences for the grader
+    digest: str  # SHA-256 of files, cells and written answers
 
 
 def read_submission(submission: Submission, exercise: Exercise) -> SubmissionContent:
     """Return the part of a submission that is graded.
 
-    Raises
-    ------
-    SubmissionRejected
-        It cannot be read, or contains nothing of the exercise. The text is a sentence why.
+    Raise SubmissionRejected if it cannot be read, or contains nothing of the exercise.
     """
     if submission.path is None:
         raise SubmissionRejected("Nothing was handed in.")

@@ -26,21 +26,11 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Roster:
-    """The students of a class.
-
-    Attributes
-    ----------
-    students : tuple of str
-        Their ids.
-    owners : mapping
-        For each text by which students are known, as words in small letters: the ids.
-    submitted : mapping
-        The times of submission that the roster gives, by id.
-    """
+    """The students of a class, by id."""
 
     students: tuple[str, ...]
-    owners: Mapping[Words, set[str]]
-    submitted: Mapping[str, datetime]
+    owners: Mapping[Words, set[str]]  # of each text by which students are known
+    submitted: Mapping[str, datetime]  # the times of submission that the roster gives
 
     def match(self, name: str) -> tuple[list[str], list[str]]:
         """Return the students with the longest text in a name, and others who are in it too.
@@ -72,13 +62,7 @@ class Roster:
 
 
 def read_roster(path: Path) -> Roster:
-    """Read a roster.
-
-    Raises
-    ------
-    RosterError
-        It cannot be read, has no column `student`, no students, one id twice, or an invalid time.
-    """
+    """Read a roster; raise RosterError if it cannot be used as it is."""
     table, students = read_student_list(path)
     if not students:
         raise RosterError(f"{path} lists no students.")
