@@ -1,34 +1,46 @@
-"""Pages: HTML that is one file each, works without a network, and shows texts as texts.
+"""HTML pages: one file each, complete without a network, every inserted text escaped.
 
-    templates/page.html     what all pages have: style, and a policy for the browser
+    templates/page.html     the frame of every page: style, and a content security policy
     templates/NAME.html     one page
-    templates/NAME.js       its script, where it has one
+    templates/NAME.js       its script, for a page that has one
 
-Everything that is put into a template is escaped. Should that ever fail, the policy in the page's
-head still lets the browser run no script but ours, and fetch nothing from anywhere.
+Should escaping ever fail, the policy still keeps the browser from running any other script and from
+fetching anything.
 """
 
 import base64
 import hashlib
 import io
 import re
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
+from gradkit.course.questions import is_answered
 from gradkit.feedback.markdown import as_html
 
 TEMPLATES = Path(__file__).parent / "templates"
-INK = "#010203"  # what is drawn in it gets the colour of the text around, in light and dark
+INK = "#010203"  # replaced by the page's text colour, in light and dark
+PICTURES_PER_ROW = 5
+PICTURES = """<svg role="img" aria-label="{}" viewBox="0 0 {} {}" width="850">
+<g text-anchor="middle" font-size="2.8" style="image-rendering: pixelated">{}</g></svg>"""
+PICTURE = """<text x="{x}" y="{y}">{name}</text>
+<image x="{left}" y="{top}" width="32" height="32" href="data:image/png;base64,{png}"/>"""
 
 
 def render(name: str, /, **values: Any) -> str:
-    """The page that a template makes of these values."""
-    script = _read(f"{name}.js")
+    """Return the page of a template, filled with the values."""
+    script = _read_template(f"{name}.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     sources = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
     page = (
@@ -37,30 +49,25 @@ def render(name: str, /, **values: Any) -> str:
         .render(
             **values,
             policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {sources}",
-            style=Markup(_read("page.css")),
+            style=Markup(_read_template("page.css")),
             script=Markup(script),
         )
     )
-    # What no browser can show, and no other file should hold, wherever it came from.
+    # Control characters and lone surrogates, which browsers cannot show.
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", page)
 
 
-def write(path: Path, page: str) -> None:
-    """Write a page in the place of an older one, all of it or nothing."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(path)
-
-
 def as_svg(figure: Figure, sentence: str) -> Markup:
-    """A figure as SVG to stand in a page; the sentence is for those who cannot see it.
+    """Return a figure as inline SVG, with the sentence for readers who cannot see it.
 
-    The same figure gives the same text, and no two pictures of a page share the names in them.
+    The result depends on nothing else. Its ids are distinct from those of a page's other figures.
     """
     buffer = io.StringIO()
+    figure.dpi = 72
     settings: Any = {"svg.hashsalt": sentence, "svg.fonttype": "none", "font.family": "sans-serif"}
     with rc_context(settings):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=72)
+        # `savefig` would draw the figure twice.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -70,11 +77,34 @@ def as_svg(figure: Figure, sentence: str) -> Markup:
     return Markup(opening + Markup(svg.removeprefix("<svg")))
 
 
-def points(number: float | None) -> str:
-    """Points as people write them: 3, 2.5; a dash where there are none."""
+def pictures_as_svg(pictures: Mapping[str, NDArray[Any]], sentence: str) -> Markup:
+    """Return named (32, 32, 3) pictures, from 0 to 1, as inline SVG with five in a row.
+
+    A figure of matplotlib would look the same and take thirty times as long.
+    """
+    shown = []
+    for number, (name, picture) in enumerate(pictures.items()):
+        row, column = divmod(number, PICTURES_PER_ROW)
+        left, top, png = 34 * column + 1, 38 * row + 5, io.BytesIO()
+        pixels = np.clip(np.nan_to_num(255 * picture), 0, 255).round().astype(np.uint8)
+        Image.fromarray(pixels).save(png, "png")
+        shown.append(
+            Markup(PICTURE).format(
+                name=name, x=left + 16, y=top - 1.2, left=left, top=top,
+                png=base64.b64encode(png.getvalue()).decode(),
+            )
+        )  # fmt: skip
+    rows = -(-len(pictures) // PICTURES_PER_ROW)
+    width, height = 34 * PICTURES_PER_ROW, 38 * rows + 1
+    return Markup(PICTURES).format(sentence, width, height, Markup("").join(shown))
+
+
+def format_points(number: float | None) -> str:
+    """Return points as people write them, such as 3 or 2.5; a dash for None."""
     return "–" if number is None else f"{round(number, 2):g}"
 
 
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -83,11 +113,13 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["points"] = points
-    environment.filters["prose"] = as_html
+    environment.filters["points"] = format_points
+    environment.filters["markdown"] = as_html
+    environment.tests["answered"] = is_answered
     return environment
 
 
-def _read(name: str) -> str:
+@cache
+def _read_template(name: str) -> str:
     path = TEMPLATES / name
     return path.read_text(encoding="utf-8") if path.is_file() else ""

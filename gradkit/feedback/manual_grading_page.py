@@ -1,87 +1,56 @@
-"""The page on which people grade answers in words: all students' answers to a question, one below
-the other, with fields for points and comments, which the browser keeps and exports as CSV.
+"""The page on which people grade written answers.
+
+It lists all students' answers to one question at a time, with fields for points and comments. The
+browser stores these and exports them as the CSV that `gradkit import-grades` reads.
 """
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from gradkit.course.questions import Question, answer_digest, is_answered
-from gradkit.feedback.html import render, write
+from gradkit.course.questions import answer_digest, is_answered
+from gradkit.feedback.html import render
+from gradkit.files import write_atomic
 from gradkit.gradebook.database import GradebookFolder
-from gradkit.gradebook.grades import ClassGrades, ItemScore, opened
+from gradkit.gradebook.grades import ClassGrades, ItemScore, open_grades
 from gradkit.gradebook.manual_grades import display_names
 
-
-@dataclass(frozen=True)
-class Given:
-    """A student's answer to a question, and what was given for it so far."""
-
-    student: str  # or the name that hides who it is
-    item: ItemScore
-
-    @property
-    def digest(self) -> str:
-        return answer_digest(self.item.answer)
-
-    @property
-    def points(self) -> str:
-        manual = self.item.manual
-        return f"{manual.points:g}" if manual and manual.points is not None else ""
-
-    @property
-    def comment(self) -> str:
-        return self.item.manual.comment if self.item.manual else ""
+MANUAL_PAGE = "manual-page.html"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A question, its answers, and how many students have written none."""
-
-    question: Question
-    given: tuple[Given, ...]
-    unanswered: int
+def write_manual_page(grades: GradebookFolder, hide_names: bool) -> Path:
+    """Write the manual grading page of a class and return its path."""
+    with open_grades(grades) as (database, class_grades):
+        names = display_names(class_grades, database.secret(None), hide_names)
+    return write_atomic(grades.out / MANUAL_PAGE, manual_grading_page(class_grades, names))
 
 
 def manual_grading_page(class_grades: ClassGrades, names: Mapping[str, str]) -> str:
-    """The page, with the students called by these names."""
-    asked = [_asked(class_grades, number, names) for number in range(len(class_grades.questions))]
-    # What the browser keeps belongs to these answers: another class's page does not find it.
-    content = "\n".join(given.digest + given.student for one in asked for given in one.given)
+    """Return the page; `names` maps students to the names it shows."""
+    graded = [grade for grade in class_grades.student_grades if grade.result is not None]
+    answers = {
+        question.name: _answers({names[grade.student]: grade.questions[number] for grade in graded})
+        for number, question in enumerate(class_grades.questions)
+    }
+    # The browser stores points under this digest, so that another class's page does not find them.
+    content = "\n".join(digest + name for given in answers.values() for name, _, digest in given)
     return render(
-        "answers",
-        title=class_grades.exercise.title,
-        name=class_grades.exercise.name,
-        asked=asked,
+        "manual_grading_page",
+        exercise=class_grades.exercise,
+        questions=class_grades.questions,
+        answers=answers,
+        graded=len(graded),
         store=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16],
     )
 
 
-def _asked(class_grades: ClassGrades, number: int, names: Mapping[str, str]) -> Asked:
-    question = class_grades.questions[number]
-    graded = [
-        student_grade
-        for student_grade in class_grades.student_grades
-        if student_grade.result is not None
+def _answers(items: Mapping[str, ItemScore]) -> list[tuple[str, ItemScore, str]]:
+    """List the written answers with their digests in the order of the names shown.
+
+    Any other order could reveal hidden names.
+    """
+    return [
+        (name, item, answer_digest(item.answer))
+        for name, item in sorted(items.items(), key=lambda pair: pair[0])
+        if is_answered(item.answer)
     ]
-    given = [
-        Given(names[student_grade.student], item)
-        for student_grade in graded
-        if is_answered((item := student_grade.questions[number]).answer)
-    ]
-    # In the order of the names shown, which tells nothing where they are hidden.
-    given.sort(key=lambda one: one.student)
-    return Asked(question, tuple(given), len(graded) - len(given))
-
-
-MANUAL_PAGE = "answers.html"
-
-
-def write_manual_page(grades: GradebookFolder, hide_names: bool) -> Path:
-    """Write the page on which the answers in words are graded; where it is."""
-    with opened(grades) as (database, class_grades):
-        names = display_names(class_grades, database.secret(None), hide_names)
-        place = grades.out / MANUAL_PAGE
-        write(place, manual_grading_page(class_grades, names))
-        return place

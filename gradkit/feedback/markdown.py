@@ -1,9 +1,10 @@
-"""What a student wrote in Markdown, as HTML: its paragraphs, lists and emphasis, and nothing else.
+"""A student's Markdown as HTML: paragraphs, lists, tables and emphasis, nothing else.
 
-No HTML of the student's gets through, no link can be followed and no picture is fetched: whoever
-reads an answer shall not be seen to, nor led anywhere. Formulas stay as they were written.
+The student's HTML is escaped, links and pictures become text: a page must neither reveal who reads
+an answer nor lead the reader elsewhere. Formulas are shown as written.
 """
 
+from functools import cache
 from typing import Any
 
 import mistune
@@ -11,13 +12,15 @@ from markupsafe import Markup, escape
 from mistune.plugins.math import math
 from mistune.plugins.table import table
 
-# Some nested marks take the parser a time that grows with the square of their number.
+# The parser's time grows with the square of the number of some nested marks.
 MAX_CHARACTERS = 20_000
 MAX_MARKS = 2_000
-_MARKS = "[]()<>*_`!|#>-"
+MARKS = "[]()<>*_`!|#>-"
 
 
-class _Plain(mistune.HTMLRenderer):
+class _TextRenderer(mistune.HTMLRenderer):
+    """A renderer that writes no links, pictures or headings."""
+
     def link(self, text: str, url: str, title: str | None = None) -> str:
         return f"{text} ({escape(url)})" if url not in text else text
 
@@ -25,7 +28,7 @@ class _Plain(mistune.HTMLRenderer):
         return f"(a picture: {escape(text)})" if text else "(a picture)"
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
-        return f"<p><strong>{text}</strong></p>\n"  # the page has headings of its own
+        return f"<p><strong>{text}</strong></p>\n"  # only the page itself has headings
 
     def inline_math(self, text: str) -> str:
         return f"<code>{escape(text)}</code>"
@@ -35,12 +38,12 @@ class _Plain(mistune.HTMLRenderer):
 
 
 def as_html(text: str) -> Markup:
-    """A text in Markdown as HTML for a page; as it was written where it is too long."""
-    if len(text) > MAX_CHARACTERS or sum(map(text.count, _MARKS)) > MAX_MARKS:
+    """Return Markdown as HTML; a text too long or too nested to parse is shown as written."""
+    if len(text) > MAX_CHARACTERS or sum(map(text.count, MARKS)) > MAX_MARKS:
         return _as_written(text)
     try:
-        return Markup(_markdown()(text))
-    except Exception:  # the parser's own faults, and recursion without an end
+        return Markup(_parser()(text))
+    except Exception:  # faults of the parser, and recursion without end
         return _as_written(text)
 
 
@@ -48,10 +51,11 @@ def _as_written(text: str) -> Markup:
     return Markup("<pre>{}</pre>").format(text)
 
 
-def _markdown() -> Any:
-    renderer = _Plain(escape=True)
-    markdown = mistune.create_markdown(renderer=renderer, plugins=[math, table])
-    # The plugin's own way to write formulas is for a script that pages do not have.
+@cache
+def _parser() -> Any:
+    renderer = _TextRenderer(escape=True)
+    parser = mistune.create_markdown(renderer=renderer, plugins=[math, table])
+    # The plugin writes formulas for a script that our pages do not have.
     renderer.register("inline_math", lambda _, text: renderer.inline_math(text))
     renderer.register("block_math", lambda _, text: renderer.block_math(text))
-    return markdown
+    return parser

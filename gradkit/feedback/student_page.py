@@ -1,10 +1,10 @@
-"""What comes back to a student: a page for each, and the zip file that a platform takes.
+"""A page for each student, and the zip file of all pages that a platform takes.
 
-    standing -> _Page (what may be told) -> templates/feedback.html -> feedback/STUDENT.html
+    StudentGrade -> verdicts redacted -> templates/student_page.html -> feedback/STUDENT.html
 
-A page holds the student's own name, texts and numbers, and what the kit and people say of them. It
-holds no expected number, no seed, nothing of another student, and no picture that came out of the
-sandbox: the plots are drawn here, from the numbers that came.
+A page shows the student's own name, texts and numbers, and how the kit and people judged them. It
+shows no expected number, no seed and nothing of another student. Plots are drawn here, from the
+numbers that the sandbox sent: it sends no pictures.
 """
 
 import contextlib
@@ -14,8 +14,12 @@ import secrets
 import shutil
 import warnings
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,62 +28,40 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from assignment.checks.answer_key import AnswerKey
-from assignment.checks.check import Check, Exercise
+from assignment.checks.check import Arrays, Check
 from assignment.checks.differences import quantity, relative_error
-from assignment.checks.verdict import Status, Verdict
+from assignment.checks.verdict import Status
 from gradkit.course.late_policy import format_lateness
-from gradkit.course.questions import Question, is_answered
 from gradkit.errors import GradkitError
-from gradkit.feedback.html import as_svg, render, write
+from gradkit.feedback.html import as_svg, pictures_as_svg, render
 from gradkit.feedback.redact import redact_for_student
-from gradkit.gradebook.database import GradebookDatabase, GradingResult
-from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade
+from gradkit.files import write_atomic
+from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
+from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
 from gradkit.lms import feedback_name
 
 FOLDER = "feedback"
 ZIP = "feedback.zip"
-_LEFT_OUT_OF_NAMES = re.compile(r"[^\w .,@+()=-]")
+MIN_PAGES = 25  # per process: their 2 s of CPU are worth starting it, which takes 1 s
+UNSAFE_IN_NAMES = re.compile(r"[^\w .,@+()=-]")
 
 
 class FeedbackError(GradkitError):
-    """The pages cannot be written; the text says why."""
+    """The pages cannot be written."""
 
 
-@dataclass(frozen=True)
-class Miss:
-    """An array that is not as it should be: in shape and kind, and by how much, in relation."""
-
-    name: str
-    came: str
-    expected: str
-    off: str
-    size: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """A check on a student's page."""
-
-    item: ItemScore
-    verdict: Verdict | None  # as the student may see it
-    same_as: str = ""  # the check in which the same has been said already
-    misses: tuple[Miss, ...] = ()
-    plots: tuple[tuple[str, Markup], ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        return self.item.points == self.item.out_of
+# --- files ---------------------------------------------------------------------------------------
 
 
 def page_names(class_grades: ClassGrades) -> dict[str, str]:
-    """The names of the students' pages, by student: names that every computer takes for a file's.
+    """Return the file name of each student's page, valid on every operating system.
 
-    Two students never share one, even where capital letters are taken for small ones.
+    No two are the same, even on a file system that ignores case.
     """
     names: dict[str, str] = {}
     taken: set[str] = set()
-    for student in sorted(student_grade.student for student_grade in class_grades.student_grades):
-        clean = _LEFT_OUT_OF_NAMES.sub("_", student).strip(" .")
+    for student in sorted(grade.student for grade in class_grades.student_grades):
+        clean = UNSAFE_IN_NAMES.sub("_", student).strip(" .")
         if clean != student or clean.casefold() in taken:
             clean = f"{clean}~{hashlib.sha256(student.encode()).hexdigest()[:8]}"
         taken.add(clean.casefold())
@@ -87,35 +69,28 @@ def page_names(class_grades: ClassGrades) -> dict[str, str]:
     return names
 
 
-def write_feedback(class_grades: ClassGrades, database: GradebookDatabase, out: Path) -> Path:
-    """Write a page for each student into OUT/feedback, in the place of older ones; the folder.
+def write_student_pages(
+    grades: GradebookFolder, class_grades: ClassGrades, database: GradebookDatabase, jobs: int
+) -> Path:
+    """Write a page for each student into OUT/feedback, replacing older pages; return that folder.
+
+    A large class is divided among up to `jobs` processes.
 
     Raises
     ------
     FeedbackError
-        There is something else at that place.
+        OUT/feedback holds something else, or a process was killed.
     """
-    folder, fresh = out / FOLDER, out / f".{FOLDER}.{secrets.token_hex(4)}.tmp"
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise FeedbackError(f"{folder} is no folder, and the pages go there. Move it away.")
-    strays = [path.name for path in folder.glob("*") if path.suffix != ".html"]
-    if strays:
-        raise FeedbackError(
-            f"{folder} holds {strays[0]}, which is no page. Pages are written into a folder of "
-            "their own, which is replaced each time: move that away."
-        )
+    folder, fresh = grades.out / FOLDER, grades.out / f".{FOLDER}.{secrets.token_hex(4)}.tmp"
+    _check_replaceable(folder)
     fresh.mkdir(parents=True)
     try:
-        names = page_names(class_grades)
-        answer_key: dict[str, AnswerKey | None] = {}
-        for student_grade in class_grades.student_grades:
-            spec = student_grade.result.key.spec if student_grade.result else ""
-            if spec not in answer_key:
-                answer_key[spec] = database.answer_key(spec)
-            write(
-                fresh / names[student_grade.student],
-                page(class_grades, student_grade, answer_key[spec]),
-            )
+        students = list(page_names(class_grades))
+        jobs = min(jobs, len(students) // MIN_PAGES)
+        if jobs < 2:
+            _write_pages(class_grades, database, students, fresh)
+        else:
+            _write_side_by_side(grades, [students[job::jobs] for job in range(jobs)], fresh)
         if folder.exists():
             folder.rename(fresh / "old")
             shutil.rmtree(fresh / "old")
@@ -125,133 +100,178 @@ def write_feedback(class_grades: ClassGrades, database: GradebookDatabase, out: 
     return folder
 
 
-def pack(class_grades: ClassGrades, out: Path) -> Path:
-    """Pack the pages that were written into OUT/feedback.zip, as platforms want them named."""
+def _check_replaceable(folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FeedbackError(f"The pages go into {folder}, which is not a folder. Move it away.")
+    strays = [path.name for path in folder.glob("*") if path.suffix != ".html"]
+    if strays:
+        raise FeedbackError(
+            f"{folder} contains {strays[0]}, which is not a page. Move it away: the whole folder "
+            "is replaced each time."
+        )
+
+
+def _write_side_by_side(grades: GradebookFolder, shares: list[list[str]], folder: Path) -> None:
+    grades = GradebookFolder(grades.project, grades.exercise, grades.out)  # it may be a subclass
+    try:
+        with ProcessPoolExecutor(len(shares), get_context("spawn")) as pool:
+            list(pool.map(_write_share, repeat(grades), shares, repeat(folder)))
+    except BrokenProcessPool:
+        raise FeedbackError(
+            "A process that wrote pages was killed, perhaps for lack of memory. Try --jobs 1."
+        ) from None
+
+
+def _write_share(grades: GradebookFolder, students: list[str], folder: Path) -> None:
+    with open_grades(grades) as (database, class_grades):
+        _write_pages(class_grades, database, students, folder)
+
+
+def _write_pages(
+    class_grades: ClassGrades,
+    database: GradebookDatabase,
+    students: Collection[str],
+    folder: Path,
+) -> None:
+    names, wanted = page_names(class_grades), set(students)
+    answer_keys: dict[str, AnswerKey | None] = {}
+    for grade in class_grades.student_grades:
+        if grade.student in wanted:
+            spec = grade.result.key.spec if grade.result else ""
+            if spec not in answer_keys:
+                answer_keys[spec] = database.answer_key(spec)
+            page = student_page(class_grades, grade, answer_keys[spec])
+            write_atomic(folder / names[grade.student], page)
+
+
+def zip_pages(class_grades: ClassGrades, out: Path) -> Path:
+    """Pack the pages in OUT/feedback into OUT/feedback.zip, named as each platform requires."""
     names = page_names(class_grades)
     path, unfinished = out / ZIP, out / f".{ZIP}.tmp"
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-        for student_grade in class_grades.student_grades:
-            name = names[student_grade.student]
-            archive.write(out / FOLDER / name, feedback_name(student_grade.record.submission, name))
+        for grade in class_grades.student_grades:
+            name = names[grade.student]
+            archive.write(out / FOLDER / name, feedback_name(grade.record.submission, name))
     unfinished.replace(path)
     return path
 
 
-def page(
+# --- a page --------------------------------------------------------------------------------------
+
+
+def student_page(
     class_grades: ClassGrades, student_grade: StudentGrade, answer_key: AnswerKey | None
 ) -> str:
-    """A student's page; `answer_key` are those of the exam that the result is of."""
-    lines = tuple(_lines(class_grades.exercise, student_grade, answer_key))
-    asked = {question.name: question for question in class_grades.questions}
-    questions = [_Asked(item, asked[item.name]) for item in student_grade.questions]
+    """Return a student's page; `answer_key` is that of the result's grading spec."""
+    exercise, student_grade = class_grades.exercise, _redact(student_grade)
+    differences, plots = {}, []
+    for check, item in zip(exercise.checks, student_grade.checks, strict=True):
+        outcome = student_grade.result and student_grade.result.outcomes.get(check.name)
+        if outcome and outcome.arrays:
+            plots += _plots(check, outcome.arrays)
+            if item.verdict and item.verdict.status is Status.WRONG and answer_key:
+                reference = answer_key.reference.get(check.name, {})
+                differences[check.name] = list(_differences(check, outcome.arrays, reference))
     return render(
-        "feedback",
-        title=class_grades.exercise.title,
+        "student_page",
+        title=exercise.title,
         student_grade=student_grade,
-        to_mend=[line for line in lines if not line.passed],
-        passed=[line for line in lines if line.passed],
-        plots=[plot for line in lines for plot in line.plots],
-        questions=questions,
+        earlier=_earlier_explanations(student_grade.checks),
+        differences=differences,
+        questions=list(zip(class_grades.questions, student_grade.questions, strict=True)),
+        plots=plots,
         late=format_lateness(student_grade.late) if student_grade.late else "",
         due=class_grades.late.due,
-        why=_why_ungraded(student_grade),
+        reason=_reason_ungraded(student_grade),
     )
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A question with its answer, on a student's page."""
+def _redact(student_grade: StudentGrade) -> StudentGrade:
+    """Replace the verdicts by what the student may see of them."""
+    result = student_grade.result
+    if result is None:
+        return student_grade
+    files = {path: text.encode("latin-1") for path, text in result.handed_in["files"].items()}
+    cells = result.handed_in["cells"]
+    checks = [
+        replace(item, verdict=item.verdict and redact_for_student(item.verdict, files, cells))
+        for item in student_grade.checks
+    ]
+    return replace(student_grade, checks=tuple(checks))
 
-    item: ItemScore
-    question: Question
 
-    @property
-    def is_answered(self) -> bool:
-        return is_answered(self.item.answer)
-
-
-def _why_ungraded(student_grade: StudentGrade) -> str:
-    """Why there is no result; the grader's other notes may name other students."""
+def _reason_ungraded(student_grade: StudentGrade) -> str:
+    """Say why there is no result; the grader's other notes may name other students."""
     status = student_grade.record.status
     if student_grade.result is not None:
         return ""
     if status == "refused":
         return student_grade.record.notes[0]
     if status == "nothing handed in":
-        return "Nothing was handed in under your name."
-    return "Your work could not be graded, through no fault of its own. It is not lost."
+        return "No submission was found under your name."
+    return "Grading failed for a reason outside your submission, which is not lost."
 
 
-def _lines(
-    exercise: Exercise, student_grade: StudentGrade, answer_key: AnswerKey | None
-) -> Iterator[Line]:
-    result, said = student_grade.result, dict[tuple[str, str, str], str]()
-    for check, item in zip(exercise.checks, student_grade.checks, strict=True):
-        if result is None or item.verdict is None:
-            yield Line(item, None)
-            continue
-        handed_in = result.handed_in
-        files = {path: text.encode("latin-1") for path, text in handed_in["files"].items()}
-        verdict = redact_for_student(item.verdict, files, handed_in["cells"])
-        same = (verdict.headline, verdict.quoted, verdict.hint)
-        before = said.setdefault(same, item.title)
-        yield Line(
-            item,
-            verdict,
-            before if before != item.title and (verdict.quoted or verdict.hint) else "",
-            tuple(_misses(check, item.verdict, result, answer_key)),
-            tuple(_plots(check, result)),
-        )
+def _earlier_explanations(checks: Collection[ItemScore]) -> dict[str, str]:
+    """Map each check whose explanation repeats that of an earlier one to the latter's title."""
+    titles: dict[tuple[str, str, str], str] = {}
+    earlier = {}
+    for item in checks:
+        verdict = item.verdict
+        if verdict and (verdict.quoted or verdict.hint):
+            explanation = (verdict.headline, verdict.quoted, verdict.hint)
+            title = titles.setdefault(explanation, item.title)
+            if title != item.title:
+                earlier[item.name] = title
+    return earlier
 
 
-def _misses(
-    check: Check, verdict: Verdict, result: GradingResult, answer_key: AnswerKey | None
-) -> Iterator[Miss]:
-    """Which of the arrays are off, for a check that compares numbers."""
-    outcome = result.outcomes.get(check.name)
-    if verdict.status is not Status.WRONG or not outcome or not outcome.arrays or not answer_key:
-        return
-    reference = answer_key.reference.get(check.name, {})
+def _differences(
+    check: Check, arrays: Arrays, reference: Arrays
+) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield name, actual form, expected form, relative error and norm ratio of each wrong array."""
     for name, expected in reference.items():
+        actual = arrays.get(name)
         if quantity(name) not in check.compared:
             continue
-        came = outcome.arrays.get(name)
-        if came is None:
-            yield Miss(name, "nothing", _form(expected), "", "")
-        elif (error := relative_error(came, expected)) > check.tolerance:
-            yield Miss(name, _form(came), _form(expected), _off(error), _size(came, expected))
+        if actual is None:
+            yield name, "missing", _form(expected), "", ""
+        elif (error := relative_error(actual, expected)) > check.tolerance:
+            ratio = _norm_ratio(actual, expected)
+            yield name, _form(actual), _form(expected), _format_error(error), ratio
 
 
 def _form(array: NDArray[Any]) -> str:
-    """Shape and kind of an array, in words."""
-    numeric = array.dtype.kind in "fiub"
-    kind = array.dtype.name if numeric else "no numbers"
+    """Describe an array's shape and dtype, and count its nan and inf."""
+    dtype = array.dtype.name if array.dtype.kind in "fiub" else "not numeric"
     shape = f"shape {array.shape}" if array.shape else "one number"
     bad = int((~np.isfinite(array)).sum()) if array.dtype.kind == "f" else 0
-    return f"{shape}, {kind}" + (f", {bad} of {array.size} nan or inf" if bad else "")
+    return f"{shape}, {dtype}" + (f", {bad} of {array.size} nan or inf" if bad else "")
 
 
-def _off(error: float) -> str:
+def _format_error(error: float) -> str:
     if not np.isfinite(error):
         return ""
     return f"{error:.0%}" if error >= 0.01 else f"{error:.0e}"
 
 
-def _size(came: NDArray[Any], expected: NDArray[Any]) -> str:
-    """How large it is beside what it should be, by the Euclidean norm."""
+def _norm_ratio(actual: NDArray[Any], expected: NDArray[Any]) -> str:
+    """Return the ratio of the Euclidean norms, or nothing for arrays without finite norms."""
     with contextlib.suppress(TypeError, ValueError), np.errstate(all="ignore"):
-        sizes = [float(np.linalg.norm(np.ravel(x).astype(np.float64))) for x in (came, expected)]
-        if np.isfinite(sizes).all() and sizes[1]:
-            return f"{sizes[0] / sizes[1]:.2g} ×"
+        norms = [float(np.linalg.norm(np.ravel(a).astype(np.float64))) for a in (actual, expected)]
+        if np.isfinite(norms).all() and norms[1]:
+            return f"{norms[0] / norms[1]:.2g} ×"
     return ""
 
 
-def _plots(check: Check, result: GradingResult) -> Iterator[tuple[str, Markup]]:
-    """What came out, drawn; nothing where it cannot be, since a student may send anything."""
-    outcome = result.outcomes.get(check.name)
-    if check.plots is None or outcome is None or not outcome.arrays:
-        return
+def _plots(check: Check, arrays: Arrays) -> list[tuple[str, Markup]]:
+    """Draw a check's arrays, as far as they can be drawn: a student's code may return anything."""
+    drawn: list[tuple[str, Markup]] = []
+    if check.plots is None:
+        return drawn
     with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for sentence, figure in check.plots(outcome.arrays):
-            yield sentence, as_svg(figure, sentence)
+        for caption, plot in check.plots(arrays):
+            draw = pictures_as_svg if isinstance(plot, Mapping) else as_svg
+            drawn.append((caption, draw(plot, caption)))
+    return drawn

@@ -1,5 +1,5 @@
 "use strict";
-// Keeps points and comments in the browser as they are typed, and exports them as CSV.
+// Stores points and comments in the browser as they are typed, and exports them as CSV.
 const about = document.getElementById("about")?.dataset;
 if (about) {
   const cards = Array.from(document.querySelectorAll("article[data-student]"));
@@ -8,44 +8,44 @@ if (about) {
   const field = (card, name) => card.querySelector(`[name="${name}"]`);
   const key = (card) => `${card.dataset.item} ${card.dataset.student} ${card.dataset.answer}`;
 
-  let kept = {};
+  let stored = {};
   let exported = true;
   try {
-    kept = JSON.parse(localStorage.getItem(about.store) ?? "{}");
+    stored = JSON.parse(localStorage.getItem(about.store) ?? "{}");
   } catch {
-    document.getElementById("unkept").hidden = false;
+    document.getElementById("not-stored").hidden = false;
   }
   for (const card of cards) {
-    const found = kept[key(card)];
-    if (found) [field(card, "points").value, field(card, "comment").value] = found;
+    const values = stored[key(card)];
+    if (values) [field(card, "points").value, field(card, "comment").value] = values;
   }
 
-  function keep(card) {
-    kept[key(card)] = [field(card, "points").value, field(card, "comment").value];
+  function store(card) {
+    stored[key(card)] = [field(card, "points").value, field(card, "comment").value];
     exported = false;
     try {
-      localStorage.setItem(about.store, JSON.stringify(kept));
+      localStorage.setItem(about.store, JSON.stringify(stored));
     } catch {
-      document.getElementById("unkept").hidden = false;
+      document.getElementById("not-stored").hidden = false;
     }
   }
 
-  // Points that are none are said to be, and neither counted nor exported.
-  const isGiven = (card) => field(card, "points").value !== "" && field(card, "points").checkValidity();
+  // Invalid points are reported, and neither counted nor exported.
+  const hasPoints = (card) => field(card, "points").value !== "" && field(card, "points").checkValidity();
 
   function show() {
     const here = cards.filter((card) => card.dataset.item === question.value);
     for (const section of document.querySelectorAll("section[data-question]")) {
       section.hidden = section.dataset.question !== question.value;
     }
-    for (const card of here) card.hidden = which.value === "open" && isGiven(card);
+    for (const card of here) card.hidden = which.value === "open" && hasPoints(card);
     count();
   }
 
   function count() {
     const here = cards.filter((card) => card.dataset.item === question.value);
-    const done = here.filter(isGiven).length;
-    const all = cards.filter(isGiven).length;
+    const done = here.filter(hasPoints).length;
+    const all = cards.filter(hasPoints).length;
     document.getElementById("count").textContent =
       `${done} of ${here.length} answers have points; ${all} of ${cards.length} in all.`;
   }
@@ -53,12 +53,12 @@ if (about) {
   const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
 
   document.getElementById("export").addEventListener("click", () => {
-    const wrong = cards.find((card) => !field(card, "points").checkValidity());
-    if (wrong) {
-      question.value = wrong.dataset.item;
+    const invalid = cards.find((card) => !field(card, "points").checkValidity());
+    if (invalid) {
+      question.value = invalid.dataset.item;
       which.value = "all";
       show();
-      field(wrong, "points").reportValidity();
+      field(invalid, "points").reportValidity();
       return;
     }
     const lines = ["student,item,points,comment,answer"];
@@ -78,14 +78,14 @@ if (about) {
 
   for (const card of cards) {
     card.addEventListener("input", () => {
-      keep(card);
+      store(card);
       count();
     });
   }
   question.addEventListener("input", show);
   which.addEventListener("input", show);
   addEventListener("beforeunload", (event) => {
-    if (!exported && !document.getElementById("unkept").hidden) event.preventDefault();
+    if (!exported && !document.getElementById("not-stored").hidden) event.preventDefault();
   });
   show();
 }

@@ -1,5 +1,5 @@
 "use strict";
-// Sorts and filters the table of students. Without it the page shows everything, by name.
+// Sorts and filters the table of students. Without this script, the page shows all, sorted by name.
 const table = document.getElementById("class");
 const body = table.tBodies[0];
 const rows = Array.from(body.rows);
@@ -12,9 +12,9 @@ function filter() {
   const wanted = text.value.trim().toLowerCase();
   let shown = 0;
   for (const row of rows) {
-    const mark = failed.value === "" ? "" : row.dataset.strip[Number(failed.value)];
+    const mark = failed.value === "" ? "" : row.dataset.marks[Number(failed.value)];
     row.hidden = !(
-      row.dataset.words.includes(wanted) &&
+      row.dataset.searchable.includes(wanted) &&
       (state.value === "" || row.dataset.status === state.value) &&
       (failed.value === "" || (mark !== undefined && mark !== "✓"))
     );
@@ -27,7 +27,7 @@ function sort(heading) {
   const button = heading.querySelector("button");
   const isNumber = "number" in button.dataset;
   const column = heading.cellIndex;
-  // What is a number is wanted from the top first, a name from the beginning.
+  // Numbers start with the largest, names with the first.
   const before = heading.getAttribute("aria-sort");
   const descending = before ? before === "ascending" : isNumber;
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
@@ -49,7 +49,7 @@ document.getElementById("clear").addEventListener("click", () => {
   text.value = state.value = failed.value = "";
   filter();
 });
-// A mistake's name leads to those who made it.
+// A mistake's name leads to the students who made it.
 document.getElementById("mistakes")?.addEventListener("click", (event) => {
   const name = event.target.dataset.filter;
   if (name === undefined) return;
@@ -57,4 +57,4 @@ document.getElementById("mistakes")?.addEventListener("click", (event) => {
   state.value = failed.value = "";
   filter();
 });
-filter(); // a browser that comes back to the page has kept what was typed
+filter(); // a browser that returns to the page restores the fields
