@@ -97,7 +97,7 @@ def main() -> None:
         Path(folder).chmod(0o711)
         spec = build_spec("softmax", PROJECT, 1, Path(folder) / "exam")
         grading.grade_submission(spec, {}, cells)  # what is imported and computed once
-        parts.count(grading, "lay", lambda *_: "files and notebook laid out")
+        parts.count(grading, "prepare_workdir", lambda *_: "files and notebook laid out")
         parts.count(Kernel, "__init__", lambda *_: "the kernel's start, in its sandbox")
         parts.count(Kernel, "stop", lambda *_: "the kernel's end")
         parts.count(SubmissionRunner, "run", of_cell)

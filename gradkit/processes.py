@@ -1,11 +1,53 @@
-"""gradkit.processes: to be described."""
+"""Processes of this machine: when they started, their children, their user, their memory.
 
+psutil gives all but the children: its `Process.children` reads the table of all processes, which
+takes 2.2 ms of CPU where 0.1 ms do, and the sandbox's watchdog asks every 50 ms.
+"""
+
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 
 def started(pid: int) -> str:
-    """When a process began, which tells it from a later one of the same number."""
+    """Return when a process began, in seconds since this machine did; "ended" if it has ended.
+
+    With its pid that names a process for good: a later one of the same pid began later. The time of
+    day is left out, since it would change when the clock is set.
+    """
+    boot_time = psutil.boot_time()
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        return f"{psutil.Process(pid).create_time() - boot_time:.2f}"
+    except psutil.Error:
         return "ended"
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the processes that a process has started, and those that they have started."""
+    parents = [pid]
+    while parents:
+        parent = parents.pop()
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                text = (thread / "children").read_text()
+                children = [int(word) for word in text.split()]
+                yield from children
+                parents += children
+
+
+def processes_of(uid: int) -> Iterator[int]:
+    """Yield the processes of a user, except those that have ended."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.uids().real == uid and process.status() != psutil.STATUS_ZOMBIE:
+                yield process.pid
+
+
+def resident_memory(pid: int) -> int:
+    """Return the bytes of memory that a process has in use; 0 if it has ended."""
+    try:
+        return psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return 0

@@ -1,17 +1,32 @@
-"""gradkit.autograder.debug: to be described."""
+"""One submission laid out to be run by hand, with every cell's report and a debugger if wanted.
+
+    gradkit debug SUBMISSION WORKDIR        writes the workdir, which stays
+    python -m pytest -p gradkit.autograder.debug --nbval WORKDIR/...ipynb
+
+The second command runs the notebook as `gradkit grade` does, with the same seed and sandbox.
+"""
 
 import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
 from assignment import PROJECT
 from gradkit.autograder.grade_submission import TREE, GradingError, open_runner, prepare_workdir
+from gradkit.autograder.nbval_plugin import Plugin
 from gradkit.autograder.runner import SubmissionRunner
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 
-ABOUT = "desk.json"
+SETTINGS = "debug.json"
+SPEC = "spec"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest run the notebooks of debug workdirs as submissions."""
+    config.pluginmanager.register(Plugin(find_runner), "gradkit debug")
 
 
 def prepare_debug_workdir(
@@ -21,44 +36,47 @@ def prepare_debug_workdir(
     workdir: Path,
     isolation: Isolation,
 ) -> Path:
-    """Lay a desk that stays, for `pytest --nbval`, and return its notebook's path."""
+    """Write a submission's workdir with the settings to run it, and return its notebook's path."""
     workdir.mkdir(parents=True)
-    workdir.chmod(0o700)  # the secret seed is on it
+    workdir.chmod(0o700)  # it holds the secret seed
     notebook = prepare_workdir(spec, files, cells, workdir, isolation)
     workdir.chmod(0o700)
-    about = {
+    settings = {
         "exercise": spec.exercise.name,
         "digest": spec.digest,
         "secret": f"{spec.secret:032x}",
         "files": sorted(files),
-        "enclosure": isolation.value,
+        "isolation": isolation.value,
     }
-    (workdir / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (workdir / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     return notebook
 
 
-def runner_at(notebook: Path) -> Callable[[], SubmissionRunner] | None:
-    """What begins the sitting at a desk that stayed; None where the notebook is on no desk.
+def find_runner(notebook: Path) -> Callable[[], SubmissionRunner] | None:
+    """Return a function that opens a notebook's runner; None if its folder is no debug workdir.
 
     Raises
     ------
     GradkitError
-        The sandbox that it asks for cannot be had, or the exam has changed since.
+        By that function: its sandbox does not start, or the exercise has changed since.
     """
     workdir = notebook.parent
-    if not (workdir / ABOUT).is_file():
+    if not (workdir / SETTINGS).is_file():
         return None
-    about = json.loads((workdir / ABOUT).read_text(encoding="utf-8"))
+    settings = json.loads((workdir / SETTINGS).read_text(encoding="utf-8"))
 
-    def begin() -> SubmissionRunner:
-        isolation = Isolation(about["enclosure"])
+    def open_() -> SubmissionRunner:
+        isolation = Isolation(settings["isolation"])
         if isolation is not Isolation.NONE:
             self_test(isolation)
-        shutil.rmtree(workdir / "exam", ignore_errors=True)
-        spec = build_spec(about["exercise"], PROJECT, int(about["secret"], 16), workdir / "exam")
-        if spec.digest != about["digest"]:
-            raise GradingError(f"The exercise has changed since {workdir} was laid. Lay it anew.")
-        files = {path: (workdir / TREE / path).read_bytes() for path in about["files"]}
+        shutil.rmtree(workdir / SPEC, ignore_errors=True)
+        secret = int(settings["secret"], 16)
+        spec = build_spec(settings["exercise"], PROJECT, secret, workdir / SPEC)
+        if spec.digest != settings["digest"]:
+            raise GradingError(
+                f"The exercise has changed since {workdir} was written. Run gradkit debug again."
+            )
+        files = {path: (workdir / TREE / path).read_bytes() for path in settings["files"]}
         return open_runner(spec, files, workdir, isolation)
 
-    return begin
+    return open_

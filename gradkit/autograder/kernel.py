@@ -1,8 +1,10 @@
-"""One kernel of a graded run: started in a room, run cell by cell, never trusted.
+"""One kernel of a graded run: started in a sandbox, run cell by cell, never trusted.
 
-nbval's kernel, with these differences: it lives in a sandbox and is reached through Unix sockets;
-a cell has a hard deadline; what it sends is counted, and what is too large is not received; that it
-died is noticed at once.
+    start -> connect to its sockets -> freeze their folder -> run(cell) ... -> stop
+
+It is nbval's kernel, with these differences: it lives in a sandbox and is reached through Unix
+sockets; a cell has a hard deadline; its messages are counted, and too large ones are not received;
+its death is noticed at once.
 """
 
 import contextlib
@@ -20,44 +22,47 @@ from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
 from assignment.checks.graded import MIMETYPE
-from gradkit.autograder.sandbox import SandboxConfig, freeze_socket_dir, kernel_spec
+from gradkit.autograder.sandbox.config import SandboxConfig
+from gradkit.autograder.sandbox.launch import freeze_socket_dir
+from gradkit.autograder.sandbox.provisioner import kernel_spec
 from gradkit.errors import GradkitError
 
-START_SECONDS = 60.0
-LOOK = 0.1  # seconds between two looks whether a silent kernel is alive
-GRACE = 1.0  # seconds that an interrupted cell has to say where it was
+START_TIMEOUT = 60.0  # seconds
+CONNECT_INTERVAL = 0.005  # seconds between two tries to connect to a socket
+ALIVE_INTERVAL = 0.1  # seconds after which a silent kernel is checked to be alive
+GRACE_SECONDS = 1.0  # for an interrupted cell to send its traceback
 
-# An outcome has 1.4 MB at the most. A kernel that sends a larger message is cut off, so that no
-# more than a few of them are ever in the grader's memory.
-MAX_MESSAGE = 2_000_000
+# An outcome has at most 1.4 MB. A kernel that sends a larger message is cut off, so that the
+# grader's memory never holds more than a few of them.
+MAX_MESSAGE = 2_000_000  # bytes
 MAX_WAITING = 10  # messages
 MAX_OUTPUT = 8_000_000  # bytes of all messages of one cell
 
 
 class KernelError(GradkitError):
-    """A kernel did not start, which is not the student's doing."""
+    """A kernel did not start, for which the student is not to blame."""
 
 
 @dataclass
 class CellRun:
-    """What came of running a cell.
+    """The result of running a cell.
 
     Attributes
     ----------
-    end : str
-        "done"; or "timed out", "died", "flooded".
-    why : str
-        A sentence for the student, where it is not "done".
+    status : str
+        "done", "timed out", "died" or "flooded".
+    reason : str
+        A sentence for the student, unless it is "done".
     outcome : object
-        What was displayed as an outcome, as it came.
+        The first displayed outcome, as received.
     error : tuple
-        Name, text and traceback of an exception, as they came; empty where there was none.
+        Name, text and traceback of an exception, as received; empty without an exception.
     seconds : float
-        From the request to the outcome, or to the end where there was none.
+        From the request to the outcome, or to the end of the cell if it displayed no outcome.
     """
 
-    end: str = "done"
-    why: str = ""
+    status: str = "done"
+    reason: str = ""
     outcome: Any = None
     error: tuple[Any, ...] = ()
     seconds: float = 0.0
@@ -65,7 +70,7 @@ class CellRun:
 
 
 class Kernel(RunningKernel):
-    """A running kernel in a room.
+    """A running kernel in a sandbox.
 
     Raises
     ------
@@ -73,13 +78,13 @@ class Kernel(RunningKernel):
         It did not start.
     """
 
-    def __init__(self, room: SandboxConfig) -> None:
-        self.room = room
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
         self.km = _Manager(
-            kernel_spec_manager=_OneSpec(room),
+            kernel_spec_manager=_OneSpec(config),
             transport="ipc",
-            ip=str(room.private / "s"),
-            connection_file=str(room.private / "kernel.json"),
+            ip=str(config.socket_dir / "s"),
+            connection_file=str(config.socket_dir / "kernel.json"),
         )
         self.km.start_kernel()
         self.kc = self.km.client()
@@ -90,7 +95,7 @@ class Kernel(RunningKernel):
             raise
 
     def run(self, source: str, seconds: float) -> CellRun:
-        """Run a cell for at most `seconds`, and a little to let it say where it was."""
+        """Run a cell for at most `seconds`; then interrupt it and wait for its traceback."""
         run = CellRun()
         start = time.monotonic()
         deadline = start + seconds
@@ -103,25 +108,25 @@ class Kernel(RunningKernel):
         replied = None
         while True:
             now = time.monotonic()
-            if now > deadline and not run.why:
-                run.end, run.why = "timed out", f"It was stopped after {seconds:g} seconds."
+            if now > deadline and not run.reason:
+                run.status, run.reason = "timed out", f"It was stopped after {seconds:g} seconds."
                 self._interrupt()
-                deadline += GRACE
-            if now > deadline or (replied and now > replied + GRACE):
+                deadline += GRACE_SECONDS
+            if now > deadline or (replied and now > replied + GRACE_SECONDS):
                 break
-            messages = self._receive(min(LOOK, max(0.0, deadline - now)), run)
+            messages = self._receive(min(ALIVE_INTERVAL, max(0.0, deadline - now)), run)
             if run.received > MAX_OUTPUT:
-                run.end, run.why = "flooded", f"It put out more than {MAX_OUTPUT:,} bytes."
+                run.status, run.reason = "flooded", f"It put out more than {MAX_OUTPUT:,} bytes."
                 break
             if not messages and not self.is_alive():
-                run.end, run.why = "died", self.last_words()
+                run.status, run.reason = "died", self.exit_reason()
                 break
             for channel, message in messages:
                 if message["parent_header"].get("msg_id") != request:
                     continue
                 if channel == "shell":
                     replied = replied or time.monotonic()
-                elif self._take(message, run):
+                elif self._handle_message(message, run):
                     run.seconds = run.seconds or time.monotonic() - start
                     return run
                 elif run.outcome is not None and not run.seconds:
@@ -137,50 +142,49 @@ class Kernel(RunningKernel):
         process = self._provisioner and self._provisioner.process
         return process is not None and process.poll() is None
 
-    def last_words(self) -> str:
-        """Why a kernel that is no longer alive has ended."""
+    def exit_reason(self) -> str:
+        """Return why a dead kernel ended, as a sentence."""
         watchdog = self._provisioner and self._provisioner.watchdog
         if watchdog is not None:
             watchdog.join(timeout=1.0)
-            if watchdog.found:
-                return str(watchdog.found)
+            if watchdog.reason:
+                return str(watchdog.reason)
         return "The Python that ran it ended."
 
     def stop(self) -> None:
-        """Kill it, and all that it has started."""
+        """Kill the kernel and all processes that it has started."""
         self.km.shutdown_kernel(now=True)
         for context in {self.kc.context, self.km.context}:
             context.destroy(linger=0)
 
     def _connect(self) -> None:
-        """Wait for the sockets, connect to them, and see that messages come through."""
-        end = time.monotonic() + START_SECONDS
+        """Wait for the sockets, connect to them, and check that messages pass through."""
+        deadline = time.monotonic() + START_TIMEOUT
         info: dict[str, Any] = {**self.km.get_connection_info()}
         sockets = [Path(f"{info['ip']}-{info[f'{name}_port']}") for name in _CHANNELS]
-        while not all(map(_listens, sockets)):
-            self._require_started(end)
-            time.sleep(0.005)
+        while not all(map(_accepts_connections, sockets)):
+            self._require_started(deadline)
+            time.sleep(CONNECT_INTERVAL)
         self.kc.start_channels(stdin=False, hb=False)
-        while True:  # the first answers may come before iopub has been subscribed to
+        while True:  # the first replies may be sent before iopub has been subscribed to
             request, asked = self.kc.kernel_info(), time.monotonic()
             while time.monotonic() < asked + 0.2:
-                self._require_started(end)
+                self._require_started(deadline)
                 for channel, message in self._receive(0.05, CellRun()):
-                    answer_key = message["parent_header"].get("msg_id") == request
-                    if channel == "iopub" and answer_key:
-                        freeze_socket_dir(self.room)
+                    if channel == "iopub" and message["parent_header"].get("msg_id") == request:
+                        freeze_socket_dir(self.config)
                         return
 
-    def _require_started(self, end: float) -> None:
+    def _require_started(self, deadline: float) -> None:
         if not self.is_alive():
-            raise KernelError(f"The kernel did not start: {self.last_words()}")
-        if time.monotonic() > end:
-            raise KernelError(f"The kernel did not start within {START_SECONDS:g} seconds.")
+            raise KernelError(f"The kernel did not start: {self.exit_reason()}")
+        if time.monotonic() > deadline:
+            raise KernelError(f"The kernel did not start within {START_TIMEOUT:g} seconds.")
 
     def _receive(self, seconds: float, run: CellRun) -> list[tuple[str, Any]]:
-        """What came within some seconds, a message of each channel at most.
+        """Wait at most `seconds` for messages, and return at most one of each channel.
 
-        What is no message is dropped.
+        Each comes with the channel's name. Bytes that are not a message are counted and dropped.
         """
         sockets = {self.kc.iopub_channel.socket: "iopub", self.kc.shell_channel.socket: "shell"}
         poller = zmq.Poller()
@@ -197,12 +201,12 @@ class Kernel(RunningKernel):
                     message["content"], dict
                 ):
                     messages.append((sockets[channel], message))
-            except Exception:  # forged or damaged: nobody's message
+            except Exception:  # forged or damaged
                 continue
         return messages
 
-    def _take(self, message: Any, run: CellRun) -> bool:
-        """Take from a message what matters; whether the cell has ended."""
+    def _handle_message(self, message: Any, run: CellRun) -> bool:
+        """Store a message's outcome or error in `run`; return True if the cell has ended."""
         content = message["content"]
         match message.get("msg_type"):
             case "display_data":
@@ -225,8 +229,8 @@ class Kernel(RunningKernel):
 _CHANNELS = ("shell", "iopub", "control")
 
 
-def _listens(path: Path) -> bool:
-    """Whether a socket is there and takes connections: ours are tried only once."""
+def _accepts_connections(path: Path) -> bool:
+    """Return True if a socket exists and listens; the client tries to connect only once."""
     try:
         with socket.socket(socket.AF_UNIX) as trial:
             trial.connect(str(path))
@@ -236,9 +240,9 @@ def _listens(path: Path) -> bool:
 
 
 class _Client(BlockingKernelClient):
-    """Connects once, to the sockets that the kernel made before any code of a student's ran.
+    """A client that connects once, to the sockets made before any student code ran.
 
-    A socket that closes is not connected to again: another one, or a link, may be there by then.
+    It does not reconnect to a closed socket: another one, or a link, may lie there by then.
     """
 
     def _create_connected_socket(self, channel: str, identity: bytes | None = None) -> Any:
@@ -246,7 +250,7 @@ class _Client(BlockingKernelClient):
         connected.linger = 0
         connected.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
         connected.setsockopt(zmq.RCVHWM, MAX_WAITING)
-        connected.setsockopt(zmq.SNDTIMEO, 1000)  # ms; to a socket that was closed nothing goes
+        connected.setsockopt(zmq.SNDTIMEO, 1000)  # ms; a closed socket would block for ever
         connected.setsockopt(zmq.RECONNECT_IVL, -1)
         if identity:
             connected.identity = identity
@@ -265,11 +269,11 @@ class _Manager(KernelManager):
 
 
 class _OneSpec(KernelSpecManager):
-    """Knows one kernel, whatever the name."""
+    """The specifications of kernels: the same one for every name."""
 
-    def __init__(self, room: SandboxConfig) -> None:
+    def __init__(self, config: SandboxConfig) -> None:
         super().__init__()
-        self.spec = kernel_spec(room)
+        self.spec = kernel_spec(config)
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         return self.spec

@@ -1,10 +1,10 @@
-"""nbval runs the exam's notebook: `python -m pytest -p gradkit.autograder.nbval_plugin --nbval DESK/...ipynb`.
+"""nbval's part in grading: it collects a graded notebook's cells and reports each check by name.
 
-nbval collects and reports as it always does. What runs a cell, and what a check's cell is compared
-with, is a `SubmissionRunner`: its kernel is in the sandbox, and what came out of it is judged out here. Each
-check is an item by its name, with its points; it fails with the verdict as its message.
+    notebook -> nbval's collector -> GradedCell -> SubmissionRunner -> verdict -> pytest's report
 
-A notebook is an exam's if it lies on a desk (see `grade_submission`); any other is left to nbval.
+A `SubmissionRunner` runs the cells: its kernel is in the sandbox, and its outcomes are judged out
+here. Each check is a test of its name, which fails with the verdict as its message. nbval runs all
+other notebooks as it always does.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -15,20 +15,19 @@ import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from assignment.checks.display import as_text
-from assignment.checks.verdict import Verdict
 from gradkit.autograder.runner import SubmissionRunner
 
-NewRunner = Callable[[], SubmissionRunner]
+OpenRunner = Callable[[], SubmissionRunner]
 
 
 class NotPassed(Exception):
-    """A check did not pass; the message is the verdict."""
+    """A check that did not pass; the message is the verdict."""
 
 
 class GradedNotebook(IPyNbFile):
-    """A notebook whose cells are run by a sitting, which begins with the first of them."""
+    """A notebook whose cells a `SubmissionRunner` runs; it is opened before the first of them."""
 
-    open_runner: NewRunner
+    open_runner: OpenRunner
     runner: SubmissionRunner
 
     def setup(self) -> None:
@@ -36,10 +35,10 @@ class GradedNotebook(IPyNbFile):
 
     def collect(self) -> Iterator["GradedCell"]:
         for item in super().collect():
-            about = item.cell.metadata.get("gradkit", {})
+            metadata = item.cell.metadata.get("gradkit", {})
             yield GradedCell.from_parent(
                 self,
-                name=about.get("check") or item.cell.get("id") or item.name,
+                name=metadata.get("check") or item.cell.get("id") or item.name,
                 cell_num=item.cell_num,
                 cell=item.cell,
                 options=item.options,
@@ -50,20 +49,15 @@ class GradedNotebook(IPyNbFile):
 
 
 class GradedCell(IPyNbCell):
-    """A cell of an exam's notebook. One that is no check never fails: its checks do."""
-
-    verdict: Verdict | None = None
+    """A cell of a graded notebook. Only checks fail: an error elsewhere fails those after it."""
 
     def setup(self) -> None:
-        """Nothing: nbval would mark what follows a timeout as expected to fail."""
+        """Skip nbval's setup, which expects the cells after a timeout to fail."""
 
     def runtest(self) -> None:
-        self.verdict = self.parent.runner.run(self.cell)
-        if self.verdict is None:
-            return
-        self.user_properties += [("points", self.verdict.points), ("of", self.verdict.out_of)]
-        if not self.verdict.passed:
-            raise NotPassed(as_text(self.verdict))
+        verdict = self.parent.runner.run(self.cell)
+        if verdict is not None and not verdict.passed:
+            raise NotPassed(as_text(verdict))
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, f"{self.path.name}::{self.name}"
@@ -75,30 +69,24 @@ class GradedCell(IPyNbCell):
 
 
 class Plugin:
-    """Puts `GradedNotebook` in the place of nbval's collector, for the notebooks that `find` knows.
+    """A pytest plugin that replaces nbval's collector by `GradedNotebook`.
 
-    `find` gives what begins a sitting for a notebook, or None where it is no exam's.
+    `find_runner` returns a function that opens a notebook's runner, or None for a notebook that is
+    not graded.
     """
 
-    def __init__(self, find: Callable[[Path], NewRunner | None]) -> None:
-        self.find = find
+    def __init__(self, find_runner: Callable[[Path], OpenRunner | None]) -> None:
+        self.find_runner = find_runner
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, list[Any], list[Any]]:
         # A wrapper, since nbval's own hook is called as well, and would collect a second time.
-        collected = yield
-        for number, collector in enumerate(collected):
-            open_runner = isinstance(collector, IPyNbFile) and self.find(file_path)
+        collectors = yield
+        for number, collector in enumerate(collectors):
+            open_runner = isinstance(collector, IPyNbFile) and self.find_runner(file_path)
             if open_runner:
-                collected[number] = GradedNotebook.from_parent(parent, path=file_path)
-                collected[number].open_runner = open_runner
-        return collected
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """As a plugin of pytest's command line: find the desks that `gradkit prepare` has laid."""
-    from gradkit.autograder.debug import runner_at
-
-    config.pluginmanager.register(Plugin(runner_at), "gradkit desks")
+                collectors[number] = GradedNotebook.from_parent(parent, path=file_path)
+                collectors[number].open_runner = open_runner
+        return collectors

@@ -1,9 +1,9 @@
-"""A sitting: one submission goes through the exam's notebook, cell by cell.
+"""One submission goes through the graded notebook, cell by cell.
 
     cell -> kernel in the sandbox -> outcome -> judge -> verdict
 
-A kernel that died or did not end in time is killed, and what later cells need is run again in a new
-one, but for the cell that was its end. So a check costs nobody more than its own points.
+A kernel that died or exceeded its time is killed. A new one first runs the earlier cells again,
+except the cell that ended the old one. So a check costs nobody more than its own points.
 """
 
 import re
@@ -22,142 +22,144 @@ from gradkit.autograder.spec import GradingSpec
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 MAX_QUOTED_LINES = 12
+MAX_TEXT = 4000  # characters of an exception's text or of a part of its traceback
 
 
 class SubmissionRunner:
-    """Runs the cells of an exam's notebook for one submission, and judges its checks.
+    """Runs the cells of the graded notebook for one submission, and judges its checks.
 
     Attributes
     ----------
     outcomes : dict
-        What came of each check so far, by name.
+        The outcomes of the checks run so far, by name.
     """
 
     def __init__(
         self,
         spec: GradingSpec,
         files: Mapping[str, bytes],
-        new_room: Callable[[], AbstractContextManager[SandboxConfig]],
+        new_sandbox: Callable[[], AbstractContextManager[SandboxConfig]],
     ) -> None:
-        self.spec, self._new_room = spec, new_room
+        self.spec, self._new_sandbox = spec, new_sandbox
         self.outcomes: dict[str, Outcome] = {}
         self.judge = judge(spec, files, self.outcomes)
         self._kernel: Kernel | None = None
-        self._closing = ExitStack()  # of the kernel and its room
-        self._ended: list[str] = []  # the cells that a new kernel has to run again
+        self._closing = ExitStack()  # of the kernel and its sandbox
+        self._finished: list[str] = []  # the cells that a new kernel has to run again
         self._failure: Outcome | None = None  # of the last cell without a check that failed
-        self._left = spec.all_deadlines  # seconds, for replays as well
-        self._open = False  # whether a stub was met: what fails after it is its consequence
+        self._seconds_left = spec.all_deadlines  # replays included
+        self._stub_met = False  # errors after it are its consequences
 
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
-        """Run a cell; the verdict, if it is a check's.
+        """Run a cell; return the verdict of a check's cell, None for any other.
 
         Raises
         ------
         KernelError
-            No kernel could be started, which says nothing of the submission.
+            A kernel could not be started, for which the student is not to blame.
         """
-        about = cell.get("metadata", {}).get("gradkit", {})
+        metadata = cell.get("metadata", {}).get("gradkit", {})
         source, limits = "".join(cell["source"]), self.spec.config.limits
-        if "check" not in about:
-            self._take_cell(cell, source, self._execute(source, limits.cell_seconds))
+        if "check" not in metadata:
+            self._record_cell(cell, source, self._execute(source, limits.cell_seconds))
             return None
-        check = self.spec.exercise.check(about["check"])
-        ran = self._execute(source, limits.check_seconds)
-        if ran.end == "done" and ran.outcome is None:
-            # Something that ran before keeps answers from coming out: once more, without it.
+        check = self.spec.exercise.check(metadata["check"])
+        run = self._execute(source, limits.check_seconds)
+        if run.status == "done" and run.outcome is None:
+            # An earlier check may keep outcomes from being displayed: once more in a new kernel.
             self.close()
-            ran = self._execute(source, limits.check_seconds)
-            if ran.outcome is None:  # and perhaps it is still at work, whatever it said
+            run = self._execute(source, limits.check_seconds)
+            if run.outcome is None:  # its idle message may be forged, and the cell still running
                 self.close()
-        self.outcomes[check.name] = self._outcome(check, ran)
+        self.outcomes[check.name] = self._outcome(check, run)
         return self.judge.verdict(check.name)
 
     def close(self) -> None:
+        """End the kernel and its sandbox; the next cell gets new ones."""
         self._closing.close()
         self._kernel = None
 
     def _execute(self, source: str, seconds: float) -> CellRun:
-        kernel = self._ready()
-        if self._left <= 0:
+        kernel = self._ready_kernel()
+        if self._seconds_left <= 0:
             return CellRun("timed out", "The time for the whole submission was used up before it.")
-        ran = self._timed(kernel, source, seconds)
-        if ran.end != "done":
+        run = self._run_timed(kernel, source, seconds)
+        if run.status != "done":
             self.close()
-        return ran
+        return run
 
-    def _timed(self, kernel: Kernel, source: str, seconds: float) -> CellRun:
+    def _run_timed(self, kernel: Kernel, source: str, seconds: float) -> CellRun:
         start = time.monotonic()
         try:
-            return kernel.run(source, min(seconds, max(self._left, 0.1)))
+            return kernel.run(source, min(seconds, max(self._seconds_left, 0.1)))
         finally:
-            self._left -= time.monotonic() - start
+            self._seconds_left -= time.monotonic() - start
 
-    def _ready(self) -> Kernel:
-        """The kernel, with everything in it that the cells so far have made."""
+    def _ready_kernel(self) -> Kernel:
+        """Return the kernel, or a new one in which the finished cells have been run again."""
         while self._kernel is None:
-            # Another room each time: what is left of the last kernel must not meet the next one.
-            self._kernel = Kernel(self._closing.enter_context(self._new_room()))
+            # A new sandbox each time: leftovers of the last kernel must not meet the next one.
+            self._kernel = Kernel(self._closing.enter_context(self._new_sandbox()))
             self._closing.callback(self._kernel.stop)
-            for number, source in enumerate(self._ended):
+            for number, source in enumerate(self._finished):
                 seconds = self.spec.config.limits.cell_seconds
-                if self._timed(self._kernel, source, seconds).end != "done":
+                if self._run_timed(self._kernel, source, seconds).status != "done":
                     self.close()
-                    del self._ended[number]
+                    del self._finished[number]
                     break
         return self._kernel
 
-    def _take_cell(self, cell: Mapping[str, Any], source: str, ran: CellRun) -> None:
+    def _record_cell(self, cell: Mapping[str, Any], source: str, run: CellRun) -> None:
+        """Note a cell without a check: to be run again, or as a failure of the checks after it."""
         name = f"The cell `{cell.get('id', '')}`"
-        if ran.end == "done":
-            self._ended.append(source)
-            self._open = self._open or ran.error[:1] == ("NotImplementedError",)
-            if ran.error and not self._open:
-                self._failure = _of_error(name, ran)
-        elif ran.end == "timed out":
-            self._failure = Outcome(timed_out=f"{name} did not end: {ran.why}")
+        if run.status == "done":
+            self._finished.append(source)
+            self._stub_met = self._stub_met or run.error[:1] == ("NotImplementedError",)
+            if run.error and not self._stub_met:
+                self._failure = _outcome_of_error(name, run)
+        elif run.status == "timed out":
+            self._failure = Outcome(timed_out=f"{name} did not end: {run.reason}")
         else:
-            self._failure = Outcome(crashed=f"{name} ended the kernel: {ran.why}")
+            self._failure = Outcome(crashed=f"{name} ended the kernel: {run.reason}")
 
-    def _outcome(self, check: Check, ran: CellRun) -> Outcome:
+    def _outcome(self, check: Check, run: CellRun) -> Outcome:
         try:
-            sent = read_outcome(ran.outcome)
+            outcome = read_outcome(run.outcome)
         except OutcomeError as error:
-            sent = Outcome(crashed=f"No answer came out of it: {error}.")
-            if ran.outcome is None:
-                # Without the setup cell, say, no check can even begin.
-                sent = self._failure or Outcome(crashed=_why_no_answer(ran))
-        if ran.end == "timed out":
-            sent = Outcome(timed_out=ran.why, raised=sent.raised)
-        elif ran.end != "done":
-            sent = Outcome(crashed=ran.why)
-        elif sent.missing and check.in_notebook and self._failure:
-            sent = self._failure
-        return self._without_seed(check, replace(sent, seconds=ran.seconds))
+            outcome = Outcome(crashed=f"No answer came out of it: {error}.")
+            if run.outcome is None:
+                # Without the setup cell, for example, no check can even begin.
+                outcome = self._failure or Outcome(crashed=_explain_no_outcome(run))
+        if run.status == "timed out":
+            outcome = Outcome(timed_out=run.reason, raised=outcome.raised)
+        elif run.status != "done":
+            outcome = Outcome(crashed=run.reason)
+        elif outcome.missing and check.in_notebook and self._failure:
+            outcome = self._failure
+        return self._hide_seed(check, replace(outcome, seconds=run.seconds))
 
-    def _without_seed(self, check: Check, outcome: Outcome) -> Outcome:
-        """The outcome without the number that its problem can be made from, should it tell it."""
+    def _hide_seed(self, check: Check, outcome: Outcome) -> Outcome:
+        """Return the outcome without the check's own seed, from which its problem can be made."""
         own_seed = check.seed_from(self.spec.secret)
         forms = re.compile(f"{own_seed}|{own_seed:x}", re.IGNORECASE)
 
-        def clean(text: str) -> str:
+        def hide(text: str) -> str:
             return forms.sub("…", text)
 
         raised = outcome.raised
         return replace(
             outcome,
-            missing=clean(outcome.missing),
-            invalid=clean(outcome.invalid),
-            printed=clean(outcome.printed),
-            raised=raised
-            and Raised(clean(raised.kind), clean(raised.text), clean(raised.traceback)),
+            missing=hide(outcome.missing),
+            invalid=hide(outcome.invalid),
+            printed=hide(outcome.printed),
+            raised=raised and Raised(hide(raised.kind), hide(raised.text), hide(raised.traceback)),
         )
 
 
 def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, Outcome]) -> Judge:
-    """The judge of a submission with these files, of which these outcomes have come so far."""
-    handed_in = {**spec.starter, **files}
-    sources = {path: handed_in[path].decode("utf-8", "replace") for path in spec.exercise.files}
+    """Return the judge of a submission's files; it reads `outcomes` as they arrive."""
+    submitted = {**spec.starter, **files}
+    sources = {path: submitted[path].decode("utf-8", "replace") for path in spec.exercise.files}
 
     def outcome_of(check: Check) -> Outcome:
         return outcomes.get(check.name, Outcome(crashed="It was not reached."))
@@ -165,29 +167,30 @@ def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, 
     return Judge(spec.exercise, spec.answer_key, sources, outcome_of, spec.data)
 
 
-def _of_error(name: str, ran: CellRun) -> Outcome:
-    """What an exception of a cell without a check says of the checks that need it."""
-    kind, text, _ = (_plain(part) for part in ran.error)
+def _outcome_of_error(name: str, run: CellRun) -> Outcome:
+    """Return the outcome, for the checks that need it, of a cell that raised an exception."""
+    kind, text, _ = map(_plain_text, run.error)
     if kind == "CheckFailed":  # the verdict on files that cannot be loaded
         return Outcome(invalid=text)
-    return Outcome(raised=Raised(kind, text, f"{name} raised\n{_quoted(ran)}"))
+    return Outcome(raised=Raised(kind, text, f"{name} raised\n{_quote_error(run)}"))
 
 
-def _quoted(ran: CellRun) -> str:
-    """The lines of the notebook's own cell in an exception's traceback, and what it says."""
-    kind, text, traceback = ran.error
-    parts = traceback if isinstance(traceback, list) else []
-    own = [part for part in map(_plain, parts) if part.startswith("Cell ")]
+def _quote_error(run: CellRun) -> str:
+    """Return the notebook's own lines of an exception's traceback, then its name and text."""
+    kind, text, traceback = run.error
+    parts = map(_plain_text, traceback if isinstance(traceback, list) else [])
+    own = [part for part in parts if part.startswith("Cell ")]
     lines = "\n".join(own).splitlines()[:MAX_QUOTED_LINES]
-    return "\n".join([*lines, f"{_plain(kind)}: {_plain(text)}"])
+    return "\n".join([*lines, f"{_plain_text(kind)}: {_plain_text(text)}"])
 
 
-def _why_no_answer(ran: CellRun) -> str:
-    if ran.error:
-        kind, text, _ = (_plain(part) for part in ran.error)
+def _explain_no_outcome(run: CellRun) -> str:
+    if run.error:
+        kind, text, _ = map(_plain_text, run.error)
         return f"No answer came out of it, but an exception: {kind}: {text[:200]}"
     return "No answer came out of it."
 
 
-def _plain(text: Any) -> str:
-    return _ANSI.sub("", text)[:4000] if isinstance(text, str) else ""
+def _plain_text(text: object) -> str:
+    """Return a text of a kernel's without colours, shortened; "" if it is not a text."""
+    return _ANSI.sub("", text)[:MAX_TEXT] if isinstance(text, str) else ""

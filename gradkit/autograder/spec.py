@@ -1,8 +1,10 @@
-"""An exam: all that a class is graded with, the same for every submission.
+"""The grading spec of an exercise: the same for every submission of a class.
 
-It is made from the instructor's tree and one secret seed, from which everything drawn is derived:
-a seed for each check, the stand-in that classifiers are trained on, and the pictures that they are
-judged on. The latter and the right answers never enter a sandbox.
+    instructor's tree + secret seed -> GradingSpec -> graded notebook, tree, answer key
+
+Everything drawn at random derives from the secret seed: a seed for each check, the stand-in that
+classifiers are trained on, and the images that they are judged on. The latter and the answer key
+never enter a sandbox.
 """
 
 import contextlib
@@ -28,31 +30,31 @@ from gradkit.course.config import ExerciseConfig, read_config
 from gradkit.course.mistakes import read_bank
 from gradkit.course.starter import starter_files
 
-DATA = "/data"  # where the stand-in is in a sandbox
+DATA = "/data"  # where the stand-in lies in a sandbox
 
 BEST_MODEL = "/tmp/best_model.npz"
 
-# Lines of the notebook's setup that look, before each cell, whether a module's file has changed.
-# None does while a submission is graded.
-RELOADING = ("%load_ext autoreload", "%autoreload 2")
+# Lines of the notebook's setup that reload changed modules before each cell. While a submission is
+# graded its files do not change.
+AUTORELOAD = ("%load_ext autoreload", "%autoreload 2")
 
 
 @dataclass(frozen=True)
 class GradingSpec:
-    """See the module's description.
+    """The data that every submission of an exercise is graded with.
 
     Attributes
     ----------
     exercise : Exercise
-    manifest : Manifest
+    config : ExerciseConfig
     secret : int
-        128 bits; who knows them knows the problems.
+        The secret seed, 128 bits; the problems can be computed from it.
     digest : str
-        What tells exams of other solutions, checks, manifests or mistakes from this one.
+        Hash of solution, checks, config and mistakes.
     starter : mapping
         The pristine files of a starter with this exercise, by their paths.
-    answers : Answers
-        What is right for this seed, and what known mistakes give.
+    answer_key : AnswerKey
+        The references and the mistakes' fingerprints for this seed.
     data_folder : Path
         The stand-in's batches.
     """
@@ -67,8 +69,10 @@ class GradingSpec:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What rules may look at: parameters and bounds; and, of an exercise with pictures, the
-        stand-in's splits, and pictures that nobody has seen.
+        """The data for rules: parameters and bounds; for exercises with images, also splits.
+
+        X_val, X_test : (N, D) arrays of the stand-in, with labels y_val, y_test : (N,) integers.
+        X_unseen, y_unseen : the same of images that no submission has seen.
         """
         parameters: dict[str, Any] = {**self.config.parameters}
         if not self.config.images_per_batch:
@@ -82,7 +86,7 @@ class GradingSpec:
                 num_dev=parameters["NUM_DEV"],
             )
         unseen, labels = draw_images(
-            self.config.unseen_images, derived(self.secret, "unseen pictures")
+            self.config.unseen_images, derive_seed(self.secret, "unseen pictures")
         )
         mean = splits.mean_image.reshape(-1)
         names = ("X_val", "y_val", "X_test", "y_test")
@@ -96,7 +100,7 @@ class GradingSpec:
 
     @property
     def all_deadlines(self) -> float:
-        """The seconds that a submission's cells may take together."""
+        """The sum of all its cells' time limits, in seconds: the limit of a submission."""
         limits, checks = self.config.limits, len(self.exercise.checks)
         others = len(self._cells) - checks
         return checks * limits.check_seconds + others * limits.cell_seconds
@@ -104,21 +108,21 @@ class GradingSpec:
     def notebook(
         self, cells: Mapping[str, str], isolation: Isolation = Isolation.SANDBOX
     ) -> regions.Notebook:
-        """The notebook that is run for a submission with these texts in its regions.
+        """Return the graded notebook of a submission; `cells` are its texts by region.
 
-        Its code cells, as the starter has them, without those that only show something; checks
-        answer with numbers for the secret seed, and the parameters are the grading ones.
+        It has the starter's code cells except those that only display. Checks use the secret seed,
+        and the parameters are those for grading.
         """
         graded = []
         for cell in self._cells:
-            about = cell["metadata"].get("gradkit", {})
-            source = cells.get(about.get("region", ""), regions.source_of(cell))
-            if "check" in about:
-                source = self._question(about["check"])
-            elif about.get("role") == "parameters":
+            metadata = cell["metadata"].get("gradkit", {})
+            source = cells.get(metadata.get("region", ""), regions.source_of(cell))
+            if "check" in metadata:
+                source = self._check_source(metadata["check"])
+            elif metadata.get("role") == "parameters":
                 source = "\n".join([source, *self._parameters(isolation)])
-            elif about.get("role") == "setup":
-                source = "\n".join(line for line in source.splitlines() if line not in RELOADING)
+            elif metadata.get("role") == "setup":
+                source = "\n".join(line for line in source.splitlines() if line not in AUTORELOAD)
             graded.append({**cell, "source": source})
         return {**self._starter_notebook, "cells": graded}
 
@@ -129,7 +133,7 @@ class GradingSpec:
 
     @cached_property
     def _cells(self) -> list[Any]:
-        """The cells that are run: those of code, without those that only show something."""
+        """The code cells except those that only display."""
         return [
             cell
             for cell in self._starter_notebook["cells"]
@@ -139,21 +143,21 @@ class GradingSpec:
 
     @cached_property
     def compiled(self) -> dict[str, bytes]:
-        """The course's own files as Python compiles them, by the paths where it looks for that."""
-        found = {}
+        """The course's own modules as byte code, by the paths where Python looks for it."""
+        compiled = {}
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder) / "source.py", Path(folder) / "compiled"
             for path, content in self.starter.items():
                 if path.endswith(".py") and path not in self.exercise.files:
                     source.write_bytes(content)
-                    never_again = py_compile.PycInvalidationMode.UNCHECKED_HASH
+                    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
                     py_compile.compile(
-                        str(source), str(target), path, doraise=True, invalidation_mode=never_again
+                        str(source), str(target), path, doraise=True, invalidation_mode=mode
                     )
-                    found[importlib.util.cache_from_source(path)] = target.read_bytes()
-        return found
+                    compiled[importlib.util.cache_from_source(path)] = target.read_bytes()
+        return compiled
 
-    def _question(self, name: str) -> str:
+    def _check_source(self, name: str) -> str:
         own_seed = self.exercise.check(name).seed_from(self.secret)
         return (
             "from assignment.checks.graded import answer\n"
@@ -163,23 +167,23 @@ class GradingSpec:
     def _parameters(self, isolation: Isolation) -> list[str]:
         data = DATA if isolation is Isolation.SANDBOX else str(self.data_folder)
         model = f"Path({BEST_MODEL!r})"
-        if isolation is Isolation.OTHER_USER:  # who cannot replace what another one left in /tmp
+        if isolation is Isolation.SEPARATE_USER:  # one cannot replace another one's file in /tmp
             model = f"Path.home() / {Path(BEST_MODEL).name!r}"
         lines = [f"{name} = {value!r}" for name, value in self.config.parameters.items()]
         return [*lines, f"DATA = {data!r}", f"BEST_MODEL = {model}"]
 
 
-def derived(secret: int, purpose: str) -> int:
-    """A seed for one purpose, which tells nothing of the secret or of the other purposes'."""
+def derive_seed(secret: int, purpose: str) -> int:
+    """Return a seed for one purpose, from which neither the secret nor other seeds follow."""
     return int.from_bytes(hashlib.sha256(f"{secret}:{purpose}".encode()).digest()[:8], "big")
 
 
 def build_spec(
     name: str, project: Path, secret: int, folder: Path, answer_key: AnswerKey | None = None
 ) -> GradingSpec:
-    """Make the exam of an exercise for a secret seed; its stand-in is drawn into `folder`.
+    """Build the grading spec of an exercise for a secret seed; draw its stand-in into `folder`.
 
-    `answer_key` are those that were computed before for the same digest and seed, if they were.
+    `answer_key` is the one computed before for the same digest and seed, if there is one.
     """
     exercise = load_exercise(name)
     config = read_config(project, name)
@@ -187,25 +191,25 @@ def build_spec(
     data_folder = folder / "stand-in"
     data_folder.mkdir(parents=True)
     if config.images_per_batch:
-        write_batches(data_folder, derived(secret, "stand-in"), config.images_per_batch)
+        write_batches(data_folder, derive_seed(secret, "stand-in"), config.images_per_batch)
     answer_key = answer_key or compute_answer_key(read_bank(exercise, project), secret)
     digest = spec_digest(name, project, starter)
     spec = GradingSpec(exercise, config, secret, digest, starter, answer_key, data_folder)
-    _ = spec.data  # which puts a decoded copy beside the batches, for every kernel to map
-    _let_read(data_folder)
+    _ = spec.data  # writes a decoded copy beside the batches, for every kernel to map
+    _make_readable(data_folder)
     return spec
 
 
 def write_tree(spec: GradingSpec, files: Mapping[str, bytes], tree: Path) -> None:
-    """The starter's tree with a student's files in their places, for a sandbox to read."""
+    """Write the starter's tree with a student's files in their places, for a sandbox to read."""
     for path, content in {**spec.starter, **spec.compiled, **files}.items():
         place = tree / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
-    _let_read(tree)
+    _make_readable(tree)
 
 
-def _let_read(folder: Path) -> None:
-    """Let everyone read a folder, whatever the umask: a sandbox may be another user."""
+def _make_readable(folder: Path) -> None:
+    """Let all users read a folder, whatever the umask: a sandbox runs as another user."""
     for place in (folder, *folder.rglob("*")):
         place.chmod(0o755 if place.is_dir() else 0o644)

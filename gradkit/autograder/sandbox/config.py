@@ -1,0 +1,111 @@
+"""The settings of one sandbox: what it can read, where its sockets lie, its user and its limits."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from gradkit.course.config import MB, Limits
+from gradkit.errors import GradkitError
+
+WORK = "/project"  # where the student's tree lies in a sandbox
+
+SETUP_HELP = (
+    "Install it (apt-get install bubblewrap), and allow user namespaces where they are forbidden "
+    "(sysctl -w kernel.unprivileged_userns_clone=1, or, on Ubuntu 24.04 and later, "
+    "kernel.apparmor_restrict_unprivileged_userns=0). Or add --no-sandbox, for submissions that "
+    "you trust as if they were your own."
+)
+
+
+class Isolation(Enum):
+    """The barrier between student code and everything else."""
+
+    SANDBOX = "sandbox"
+    SEPARATE_USER = "separate user"
+    NONE = "none"
+
+
+class SandboxError(GradkitError):
+    """No sandbox can be started here; the text gives the reason and the way to mend it."""
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """The settings of one sandbox.
+
+    Attributes
+    ----------
+    socket_dir : Path
+        A folder that grader and sandbox share, for the kernel's connection file and sockets. The
+        sandbox may write to no other folder of this machine; the watchdog keeps this one small.
+    readable : mapping
+        From folders of this machine to their paths in the sandbox.
+    workdir : Path
+        The folder, below one of `readable`, in which a kernel starts.
+    limits : Limits
+    uid : int or None
+        The user that the sandbox runs as, where the grader may choose: another one for each.
+    isolation : Isolation
+        NONE for trusted submissions: they have no sandbox, only the watchdog.
+    """
+
+    socket_dir: Path
+    readable: Mapping[Path, str]
+    workdir: Path
+    limits: Limits = field(default_factory=Limits)
+    uid: int | None = None
+    isolation: Isolation = Isolation.SANDBOX
+
+    @property
+    def home(self) -> str:
+        """The home folder: a /tmp of its own, or a folder beside the sockets."""
+        if self.isolation is Isolation.SEPARATE_USER:
+            return str(self.socket_dir / "home")
+        return "/tmp"
+
+    def path_inside(self, path: Path) -> str:
+        """Return where a path below one of the readable folders lies in the sandbox."""
+        for outside, inside in self.readable.items():
+            if path.is_relative_to(outside):
+                return (Path(inside) / path.relative_to(outside)).as_posix()
+        raise ValueError(f"{path} lies in none of the sandbox's readable folders")
+
+
+def environment(home: str) -> dict[str, str]:
+    """Return a sandboxed kernel's environment variables; the grader's own are not passed on."""
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": home,
+        "TMPDIR": home,
+        "USER": "student",
+        "LOGNAME": "student",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "IPYTHONDIR": f"{home}/.ipython",
+        "MPLCONFIGDIR": f"{home}/.matplotlib",
+        # More threads than processors, as with several sandboxes, make BLAS wait for itself.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+    # Without these OpenBLAS may compute wrong numbers on a processor that it takes for another.
+    settings = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    return variables | {name: os.environ[name] for name in settings if name in os.environ}
+
+
+def limit_command(command: list[str], config: SandboxConfig) -> list[str]:
+    """Return `command`, run with the sandbox's limits and, where it has one, as its user."""
+    limits = config.limits
+    # One process alone may not outgrow the memory of all, nor fill a disk with one file.
+    # And all of them together should not keep the grader from running.
+    prefix = ["nice", "-n", "10", "prlimit", "--core=0", "--nofile=256"]
+    prefix += [f"--nproc={limits.processes}"]
+    prefix += [f"--as={(limits.memory_mb + 1000) * MB}", f"--fsize={limits.files_mb * MB}"]
+    if config.uid is not None:
+        ids = f"--reuid={config.uid}", f"--regid={config.uid}", "--clear-groups"
+        prefix += ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    return prefix + command

@@ -1,0 +1,195 @@
+"""What code in bubblewrap's sandbox finds when it looks around, and what outlives its grader."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace as replace_fields
+
+from assignment import PROJECT
+from gradkit.autograder.sandbox import SandboxError, end_sandboxes, open_sandbox, self_test
+from gradkit.autograder.sandbox.bwrap import bwrap_command
+from gradkit.autograder.spec import GradingSpec
+from tests.autograder.conftest import LIMITS, SECRET
+from tests.autograder.live_runner import LiveRunner, open_live_runner
+from tests.banks import BANK
+
+
+def test_sandbox_can_read_no_solution_and_no_answer(spec: GradingSpec, sandbox: None) -> None:
+    lines = {
+        line.strip()
+        for line in BANK.solution.body("softmax_vectorized").text.splitlines()
+        if len(line.strip()) > 25 and "#" not in line
+    }
+    reference = spec.answer_key.reference["naive_loss"]
+    number = f"{float(next(iter(reference.values()))):.9g}"
+    secrets = [*lines, number, str(SECRET), f"{SECRET:x}", "gradient_of_right_class_only.toml"]
+    program = (
+        "import os\n"
+        f"secrets = {[secret[::-1] for secret in secrets]!r}\n"
+        "secrets = [secret[::-1].encode() for secret in secrets]\n"
+        "found, read = [], 0\n"
+        "for folder, folders, names in os.walk('/'):\n"
+        "    folders[:] = [name for name in folders if (folder, name) not in\n"
+        "                  (('/', 'sys'), ('/', 'usr'), ('/proc', 'sys'))]\n"
+        "    for name in names:\n"
+        "        path = os.path.join(folder, name)\n"
+        "        if '.so' in name or name.endswith(('.pyc', '.js', '.map', '.a')):\n"
+        "            continue\n"
+        "        if not os.path.isfile(path): continue\n"
+        "        try:\n"
+        "            with open(path, 'rb') as file: content = file.read(3 * 10**6)\n"
+        "        except OSError:\n"
+        "            continue\n"
+        "        read += 1\n"
+        "        if '/proc/' not in path and 'classifiers/softmax.py' not in path:\n"
+        "            found += [path for secret in secrets if secret in content]\n"
+        "found = f'{read > 1000} {found}'"
+    )
+    patient = replace_fields(spec.config, limits=replace_fields(LIMITS, check_seconds=60))
+    with open_live_runner(replace(spec, config=patient)) as live:
+        assert live.look(program) == "True []"
+
+
+def test_sandbox_shows_the_starter_and_no_other_project_file(live: LiveRunner) -> None:
+    names = ["gradkit", "grading", "tests", ".git", "benchmarks"]
+    program = (
+        "import os\n"
+        f"found = [f for f in {[str(PROJECT / name) for name in names]!r} if os.path.exists(f)]\n"
+        "import importlib.util\n"
+        "found += [n for n in ('gradkit', 'tests') if importlib.util.find_spec(n)]\n"
+        "found += os.listdir('/project')"
+    )
+    listed = live.look(program)
+    for name in ("assignment", "notebooks", "README.md"):
+        assert name in listed
+    assert not any(name in listed.replace("[", "'") for name in ("gradkit", "'grading", "tests"))
+
+
+def test_sandbox_has_no_startup_file_that_a_student_could_write(live: LiveRunner) -> None:
+    names = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
+    program = (
+        "import os\n"
+        f"found = [n for d, _, ns in os.walk('/project') for n in ns if n in {names!r}]\n"
+        "found += [p for p in ('/tmp/.ipython/profile_default/startup/x.py',) if os.path.exists(p)]"
+    )
+    assert live.look(program) == "[]"
+
+
+def test_sandbox_hides_environment_and_processes_of_the_grader(
+    live: LiveRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADERS_OWN", "31415926535")
+    live.runner.close()  # the next kernel starts with this variable in the grader's environment
+    program = (
+        "import os, glob\n"
+        "found = [k for k in os.environ if 'GRADERS' in k], "
+        "len(glob.glob('/proc/[0-9]*')), os.getuid() == 0"
+    )
+    text = live.look(program)
+    assert text.startswith("([], ")
+    assert int(text.split(", ")[1]) < 8
+    assert text.endswith("False)") or os.geteuid() != 0
+
+
+def test_sandbox_can_write_nowhere_except_its_own_folders(live: LiveRunner) -> None:
+    program = (
+        "import os\nfound = []\n"
+        "for folder, folders, names in os.walk('/'):\n"
+        "    if folder.startswith(('/proc', '/sys', '/tmp', '/dev/shm', '/dev/pts')): continue\n"
+        "    try:\n"
+        "        open(os.path.join(folder, 'mine'), 'w').close()\n"
+        "        found.append(folder)\n"
+        "    except OSError: pass\n"
+        "    folders[:] = [n for n in folders if (folder, n) != ('/', 'usr')]"
+    )
+    assert live.look(program) == "[]"
+
+
+def test_sandbox_has_no_network_and_cannot_gain_privileges(live: LiveRunner) -> None:
+    program = (
+        "import os, socket\nfound = []\n"
+        "def attempt(what, f):\n"
+        "    try:\n"
+        "        f()\n"
+        "        found.append(what)\n"
+        "    except OSError: pass\n"
+        "attempt('network', lambda: socket.create_connection(('127.0.0.1', 1), 1))\n"
+        "attempt('udp', lambda: socket.socket(2, 2).connect(('10.0.0.1', 53)))\n"
+        "attempt('vsock', lambda: socket.socket(40, 1))\n"
+        "attempt('chroot', lambda: os.chroot('/tmp'))\n"
+        "attempt('setuid', lambda: os.setuid(0))\n"
+        "attempt('kill', lambda: [os.kill(p, 0) for p in range(200, 40000)] and None)\n"
+    )
+    assert live.look(program) == "[]"
+
+
+def test_sandbox_does_not_start_without_bubblewrap(
+    sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxError, match=r"not installed. Install it .* --no-sandbox"):
+        self_test()
+
+
+def test_sandbox_is_refused_when_interpreter_lies_beside_the_solutions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(PROJECT))
+    with (
+        open_sandbox({tmp_path: "/project"}, tmp_path) as config,
+        pytest.raises(SandboxError, match="the solutions could be read"),
+    ):
+        bwrap_command(["true"], config, 0)
+
+
+GRADER = """
+import sys, time
+from pathlib import Path
+from gradkit.autograder.sandbox import open_sandbox
+from gradkit.autograder.sandbox.launch import launch
+folder = Path(sys.argv[1])
+with open_sandbox({folder: "/project"}, folder) as config:
+    launch(["sleep", "60"], config)
+    time.sleep(60)
+"""
+
+
+def test_end_sandboxes_ends_one_that_started_while_its_grader_was_killed(
+    sandbox: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This bubblewrap asks to end with its parent when that no longer exists.
+    late, began, tree = tmp_path / "bwrap", tmp_path / "began", tmp_path / "run" / "tree"
+    tree.mkdir(parents=True)
+    late.write_text(f'#!/bin/sh\necho $$ >{began}\nsleep 1\nexec {shutil.which("bwrap")} "$@"\n')
+    late.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with subprocess.Popen([sys.executable, "-c", GRADER, tree], cwd=PROJECT) as grader:
+        wait_until(lambda: began.exists() and began.read_text().endswith("\n"))
+        grader.kill()
+    left = int(began.read_text())
+    wait_until(lambda: b"bwrap\0--" in cmdline(left) and not cmdline(left).startswith(b"/bin/sh"))
+    end_sandboxes(tmp_path / "another run")
+    assert cmdline(left)
+    end_sandboxes(tmp_path / "run")
+    wait_until(lambda: not cmdline(left))
+
+
+def cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,23 @@
+"""A submission's workdir, which a separate user can see."""
+
+import os
+from pathlib import Path
+
+from assignment.checks.softmax import SOFTMAX
+from gradkit.autograder.grade_submission import prepare_workdir
+from gradkit.autograder.sandbox import Isolation
+from gradkit.autograder.spec import GradingSpec
+
+
+def test_workdir_shows_other_users_the_tree_and_not_the_seeds(
+    spec: GradingSpec, tmp_path: Path
+) -> None:
+    umask = os.umask(0)
+    try:
+        notebook = prepare_workdir(spec, {}, {}, tmp_path, Isolation.SEPARATE_USER)
+    finally:
+        os.umask(umask)
+    assert "own_seed" not in notebook.read_text(encoding="utf-8")
+    assert notebook.stat().st_mode & 0o777 == 0o600
+    assert tmp_path.stat().st_mode & 0o777 == 0o711
+    assert (tmp_path / "tree" / SOFTMAX).stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,208 @@
+"""What a verdict is worth: errors, files that cannot be loaded, time limits, forged results."""
+
+from dataclasses import replace
+
+import pytest
+from msgspec.structs import replace as replace_fields
+
+from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.checks.verdict import Status
+from gradkit.autograder.spec import GradingSpec
+from tests.autograder.conftest import LIMITS, SECRET
+from tests.autograder.live_runner import CHECKS, LiveRunner, body, open_live_runner, solution
+from tests.banks import BANK
+
+# --- errors --------------------------------------------------------------------------------------
+
+RAISES = {
+    "sys.exit()": ("import sys\nsys.exit()", "SystemExit"),
+    "endless recursion": ("return softmax_loss_naive(W, X, y, reg)", "RecursionError"),
+    "input()": ("input('W? ')", "StdinNotImplementedError"),
+    "a missing package": ("import torch", "ModuleNotFoundError"),
+    "an exception without a text": (
+        "class Odd(Exception):\n    def __str__(self): raise SystemExit\nraise Odd",
+        "Odd",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", RAISES)
+def test_verdict_quotes_student_line_when_code_raises(live: LiveRunner, code: str) -> None:
+    naive, kind = RAISES[code]
+    verdict = live.attack(naive)
+    assert (verdict.status, verdict.kind) == (Status.RAISED, kind)
+    assert f'File "{SOFTMAX}"' in verdict.quoted
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 99, b"\xff\xfe\0x", b"def f(:\n"])
+def test_verdict_gives_reason_and_no_points_when_file_is_not_a_module(
+    spec: GradingSpec, sandbox: None, content: bytes
+) -> None:
+    with open_live_runner(spec, content) as live:
+        for verdict in live.check(content, *CHECKS).values():
+            assert verdict.points == 0
+            assert verdict.status in (Status.WRONG, Status.RAISED)
+            assert verdict.text or verdict.quoted
+
+
+def test_every_check_names_setup_cell_when_file_does_not_end_to_load(
+    spec: GradingSpec, sandbox: None
+) -> None:
+    endless = b"import time\ntime.sleep(99)\n" + solution()
+    with open_live_runner(spec, endless) as live:
+        for verdict in live.check(endless, *CHECKS).values():
+            assert verdict.status is Status.TIMED_OUT
+            assert "The cell `setup` did not end" in verdict.text
+
+
+def test_background_thread_and_exit_handler_change_no_verdict(live: LiveRunner) -> None:
+    code = (
+        "import atexit, threading, time\n"
+        "atexit.register(time.sleep, 99)\n"
+        "def go():\n"
+        "    while True:\n"
+        "        time.sleep(0.001)\n"
+        "        print('still here')\n"
+        "threading.Thread(target=go).start()\n"
+    )
+    assert live.attack(code).status is Status.NOT_ATTEMPTED
+    live.runner.close()
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def test_submission_has_no_more_time_than_all_its_cells_together(
+    spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often its kernel ends, and the cells before have to run again."""
+    monkeypatch.setattr(GradingSpec, "all_deadlines", 8.0)
+    slow = b"import time\ntime.sleep(1)\n" + solution("import os\nos._exit(0)")
+    with open_live_runner(spec, slow) as live:
+        verdicts = live.check(slow, *(check.name for check in EXERCISE.checks))
+    assert verdicts["naive_loss"].status is Status.CRASHED
+    assert verdicts["predict"].status is Status.TIMED_OUT
+    assert "The time for the whole submission was used up" in verdicts["predict"].text
+
+
+def test_no_loops_check_uses_clock_outside_the_kernel(spec: GradingSpec, sandbox: None) -> None:
+    slow = BANK.solution.with_region(
+        "softmax_vectorized",
+        "import time\nif len(X) > 10**5: time.sleep(3)\ntime.perf_counter = lambda: 0.0\n"
+        + body("softmax_vectorized"),
+    ).files[SOFTMAX]
+    patient = replace_fields(spec.config, limits=replace_fields(LIMITS, check_seconds=9))
+    with open_live_runner(replace(spec, config=patient)) as live:
+        names = ("vectorized_loss", "vectorized_gradient", "vectorized_no_loops")
+        verdicts = live.check(slow.encode(), *names)
+    assert verdicts["vectorized_loss"].passed
+    assert verdicts["vectorized_no_loops"].mistake == "slow_vectorized"
+
+
+# --- points for nothing --------------------------------------------------------------------------
+
+WRONG = {
+    "zeros": "return 0.0, np.zeros_like(W)",
+    "nan": "return float('nan'), np.full_like(W, np.nan)",
+    "inf": "return float('inf'), np.full_like(W, np.inf)",
+    "numbers as text": "return '1.5', W",
+    "objects that equal everything": (
+        "class Equal:\n"
+        "    def __eq__(self, other): return True\n"
+        "    def __array__(self, dtype=None, copy=None): return np.zeros(())\n"
+        "return Equal(), W"
+    ),
+    "a wrong shape": "return np.zeros((3, 3)), W",
+    "a complex number": "return 1j, W",
+    "10 GB": "return np.broadcast_to(1.0, (10**9,)), W",
+    "many axes": "return np.zeros((1,) * 32), W",
+    "a forged verdict": (
+        "from IPython.display import display\n"
+        "display({'text/plain': '✓ Naive loss (8 of 8 points)'}, raw=True)\nreturn 0.5, W"
+    ),
+}
+PATCHES = {
+    "numpy": (
+        "np.allclose = np.array_equal = lambda *a, **k: True\n"
+        "np.linalg.norm = np.abs = lambda *a, **k: 0.0\nreturn 0.5, W"
+    ),
+    "the comparison": (
+        "from assignment.checks import differences, verdict\n"
+        "differences.find_difference = verdict.find_difference = lambda *a: None\nreturn 0.5, W"
+    ),
+    "builtins": (
+        "import builtins\nbuiltins.print = builtins.abs = lambda *a, **k: 0\n"
+        "builtins.AssertionError = Exception\nreturn 0.5, W"
+    ),
+    "json": ('import json\njson.dumps = lambda *a, **k: \'{"status": "passed"}\'\nreturn 0.5, W'),
+    "the display": (
+        "import IPython.display\nIPython.display.display = lambda *a, **k: None\nreturn 0.5, W"
+    ),
+}
+FORGE = (
+    "from IPython.display import display\n"
+    "def forge(**more):\n"
+    "    sent = {'arrays': {}, 'missing': '', 'invalid': '', 'raised': None, 'timed_out': '',\n"
+    "            'crashed': '', 'printed': '', 'seconds': 0.0} | more\n"
+    "    display({'application/vnd.gradkit.outcome+json': sent}, raw=True)\n"
+)
+FORGED = {
+    "an outcome without arrays": f"{FORGE}forge()\nimport os\nos._exit(0)",
+    "an outcome of nonsense": (
+        f"{FORGE}forge(arrays={{'loss where x': {{'dtype': 'O', 'shape': [-1], 'data': '!'}}}})\n"
+        "import time\ntime.sleep(99)"
+    ),
+    "an outcome that is not an object": (
+        "from IPython.display import display\n"
+        "display({'application/vnd.gradkit.outcome+json': ['passed'] * 3}, raw=True)\n"
+        "import os\nos._exit(0)"
+    ),
+    "an idle message": (
+        "from IPython import get_ipython\nk = get_ipython().kernel\n"
+        "k.session.send(k.iopub_socket, 'status', {'execution_state': 'idle'},\n"
+        "    parent=k.get_parent('shell'), ident=b'status')\nimport time\ntime.sleep(99)"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", [*WRONG.values(), *FORGED.values()], ids=[*WRONG, *FORGED])
+def test_wrong_or_forged_result_earns_no_points(live: LiveRunner, code: str) -> None:
+    assert live.attack(code).points == 0
+
+
+@pytest.mark.parametrize("patched", PATCHES)
+def test_patching_the_kernel_earns_no_points(live: LiveRunner, patched: str) -> None:
+    assert live.attack(PATCHES[patched]).points == 0
+    live.runner.close()
+
+
+def test_right_result_passes_however_it_is_computed(live: LiveRunner) -> None:
+    numeric = (
+        "def f(W):\n"
+        "    s = X @ W\n"
+        "    s = s - s.max(axis=1, keepdims=True)\n"
+        "    data = np.mean(np.log(np.exp(s).sum(axis=1)) - s[np.arange(len(y)), y])\n"
+        "    return data + reg / 2 * (W**2).sum()\n"
+        "for i in np.ndindex(W.shape):\n"
+        "    h = np.zeros_like(W)\n"
+        "    h[i] = 1e-6\n"
+        "    dW[i] = (f(W + h) - f(W - h)) / 2e-6\n"
+        "loss = f(W)\n"
+    )
+    verdicts = live.check(solution(numeric), "naive_loss", "naive_gradient")
+    assert all(verdict.passed for verdict in verdicts.values())
+
+
+def test_seed_of_each_check_is_its_own_and_hidden_in_verdicts(live: LiveRunner) -> None:
+    """So an answer to one check cannot be prepared in another, nor read from the feedback."""
+    helper = "def iter_back(f):\n    while f:\n        yield f\n        f = f.f_back\n\n\n"
+    naive = (
+        "import sys\n"
+        "seeds = [f.f_locals.get('own_seed') for f in sys._current_frames().values()\n"
+        "         for f in iter_back(f)]\n"
+        "raise RuntimeError(sorted({s for s in seeds if s}))"
+    )
+    names = ("naive_loss", "naive_gradient")
+    verdicts = live.check(helper.encode() + solution(naive), *names)
+    assert {verdict.quoted.rpartition(":")[2] for verdict in verdicts.values()} == {" […]"}
+    assert len({EXERCISE.check(name).seed_from(SECRET) for name in names}) == 2

@@ -1,0 +1,46 @@
+"""The start of a process, which names it; its children; its memory."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from gradkit.processes import descendants, processes_of, resident_memory, started
+
+
+def test_started_is_the_same_in_every_process_and_differs_between_them() -> None:
+    program = f"from gradkit.processes import started; print(started({os.getpid()}))"
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == started(os.getpid()) != started(1)
+
+
+def test_started_does_not_change_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, boot_time = started(os.getpid()), psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + 3600)
+    assert psutil.boot_time() == boot_time + 3600
+    assert started(os.getpid()) == before
+
+
+def test_ended_process_has_no_start_no_children_and_no_memory() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert started(ended.pid) == "ended"
+    assert list(descendants(ended.pid)) == []
+    assert resident_memory(ended.pid) == 0
+
+
+def test_descendants_include_grandchildren() -> None:
+    program = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{program}; p.wait()"], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout
+        grandchild = int(child.stdout.readline())
+        assert {child.pid, grandchild} <= set(descendants(os.getpid()))
+        assert {child.pid, grandchild} <= set(processes_of(os.getuid()))
+        assert resident_memory(child.pid) > 1_000_000
+        os.kill(grandchild, 9)
