@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fetch CIFAR-10 into datasets/: a door to `python -m assignment data` from any working directory.
+# Fetch CIFAR-10 into datasets/: run `python -m assignment data`, from any working directory.
 # Arguments and exit status are passed through; see `get_datasets.sh --help`.
 set -u
 
 script=$0
-while [ -h "$script" ]; do # called by a link: the project is where the script itself is
+while [ -h "$script" ]; do # called by a link: find the project of the script itself
     target=$(readlink "$script")
     case $target in
     /*) script=$target ;;
@@ -32,7 +32,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     exit 1
 fi
 
-# The working directory stays, so that a relative path after --from means what it says; a package
-# of the same name there must not be taken for this one (PYTHONSAFEPATH).
+# Stay in the working directory, where a relative path after --from belongs, but do not import a
+# package of the same name from there (PYTHONSAFEPATH).
 export PYTHONSAFEPATH=1 PYTHONPATH="$project${PYTHONPATH:+:$PYTHONPATH}"
 exec "$python" -m assignment data "$@"

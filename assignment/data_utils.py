@@ -1,9 +1,9 @@
-"""CIFAR-10 in, arrays out.
+"""Load CIFAR-10 as arrays.
 
-    batches on disk -> load_CIFAR10: pictures as bytes -> get_CIFAR10_data: splits ready to train on
+    batches on disk -> load_CIFAR10: images as bytes -> get_CIFAR10_data: splits ready to train on
 
-What the batches hold is kept beside them as plain `.npy` files, which later loads map into memory
-instead of reading the batches again.
+The first load writes the content of the batches beside them as plain `.npy` files. Later loads map
+these into memory instead of reading the batches again.
 """
 
 import hashlib
@@ -35,12 +35,12 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CIFAR10Data:
-    """What `get_CIFAR10_data` returns: four splits, flattened, the mean subtracted, bias appended.
+    """Four splits, flattened, with the mean subtracted and the bias appended.
 
-    Each X is (N, 3073): 32 * 32 * 3 numbers a picture, in the order row, column, colour, less the
-    mean picture of the training split, and a last column of ones, which is the bias. X_train,
-    X_val and X_test are float32, X_dev (drawn from the training split) is float64 for gradient
-    checks. Each y is (N,) int64.
+    Each X is (N, 3073): 32 * 32 * 3 numbers per image, in the order row, column, colour, minus the
+    mean image of the training split, and a last column of ones for the bias. X_train, X_val and
+    X_test are float32; X_dev, drawn from the training split, is float64 for gradient checks.
+    Each y is (N,) int64.
     """
 
     X_train: NDArray[np.float32]
@@ -53,7 +53,7 @@ class CIFAR10Data:
     y_dev: Labels
     mean_image: NDArray[np.float64]  # (32, 32, 3), 0 to 255
     class_names: tuple[str, ...]
-    source: str  # "CIFAR-10", or which stand-in
+    source: str  # "CIFAR-10", or a name of the stand-in with its seed
 
     def __repr__(self) -> str:
         lines = [self.source]
@@ -64,9 +64,9 @@ class CIFAR10Data:
 
 
 def cifar10_root(datasets: Path = DATASETS) -> Path:
-    """The folder of the downloaded CIFAR-10, or, where there is none, of the stand-in.
+    """Return the folder of the downloaded CIFAR-10 or, without a download, of the stand-in.
 
-    The stand-in is drawn on first use, which takes seconds and needs no network.
+    Draws the stand-in on first use, which takes seconds and needs no network.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def cifar10_root(datasets: Path = DATASETS) -> Path:
 def load_CIFAR10(
     root: str | PathLike[str],
 ) -> tuple[Images, Labels, Images, Labels]:
-    """Load all pictures and labels of a CIFAR-10 folder.
+    """Load all images and labels of a CIFAR-10 folder.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ def load_CIFAR10(
     Returns
     -------
     X_train, y_train, X_test, y_test
-        Pictures (N, 32, 32, 3) uint8, read-only, mapped from disk where possible; labels (N,)
-        int64. 50,000 and 10,000 of them in the published set. To compute with the pictures, take
-        ``X.astype(np.float32)``; bytes wrap around.
+        Images (N, 32, 32, 3) uint8, read-only, mapped from disk where possible; labels (N,)
+        int64. The published set has 50,000 for training and 10,000 for testing. To compute with
+        the images, take ``X.astype(np.float32)``; bytes wrap around.
 
     Raises
     ------
     DataError
-        A file is missing, damaged, or holds something else than CIFAR-10's arrays.
+        A file is missing, damaged, or holds other things than CIFAR-10's arrays.
     """
     root = Path(root)
     _require_complete(root)
@@ -105,7 +105,7 @@ def load_CIFAR10(
     try:
         return _open_decoded(decoded)
     except (OSError, ValueError, EOFError):
-        pass  # not there yet, or damaged: the batches are what counts
+        pass  # not there yet, or damaged: read the batches
 
     train = [load_CIFAR_batch(root / name) for name in TRAIN_BATCHES]
     X_train = np.concatenate([X for X, _ in train])
@@ -116,18 +116,14 @@ def load_CIFAR10(
     try:
         _write_decoded(decoded, arrays)
         return _open_decoded(decoded)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-    ):  # a folder that is read-only, or a full disk: then without the faster copy
+    except (OSError, ValueError, EOFError):  # a read-only folder or a full disk: do without it
         for array in arrays.values():
             array.flags.writeable = False
         return X_train, y_train, X_test, y_test
 
 
 def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Images, Labels]:
-    """Load one batch file: pictures (N, 32, 32, 3) uint8 and labels (N,) int64.
+    """Load one batch file: images (N, 32, 32, 3) uint8 and labels (N,) int64.
 
     Raises
     ------
@@ -140,22 +136,24 @@ def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Images, Labels]:
         rows, labels = batch[b"data"], np.array(batch[b"labels"])
     except (KeyError, TypeError, ValueError):
         raise DataError(
-            f"{path} holds no data and labels, as a CIFAR-10 batch does. {REPAIR}"
+            f"{path} does not hold data and labels, as a CIFAR-10 batch does. {REPAIR}"
         ) from None
     if not isinstance(rows, ByteArray) or rows.array.ndim != 2 or rows.array.shape[1] != 3072:
-        raise DataError(f"{path} holds no (N, 3072) bytes as its pictures. {REPAIR}")
+        raise DataError(f"{path} does not hold its images as (N, 3072) bytes. {REPAIR}")
     rows = rows.array
     if labels.shape != (len(rows),) or labels.dtype.kind != "i":
-        raise DataError(f"{path} has {len(rows)} pictures, but not as many labels. {REPAIR}")
+        raise DataError(f"{path} has {len(rows)} images, but not as many labels. {REPAIR}")
     if len(rows) == 0 or labels.min() < 0 or labels.max() >= NUM_CLASSES:
-        raise DataError(f"{path} has labels outside 0 to {NUM_CLASSES - 1}, or none. {REPAIR}")
+        raise DataError(f"{path} is empty, or has labels outside 0 to {NUM_CLASSES - 1}. {REPAIR}")
     # On disk a row is 1024 reds, then the greens, then the blues.
     images = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     return images, labels.astype(np.int64)
 
 
 def load_meta(root: str | PathLike[str]) -> tuple[tuple[str, ...], str]:
-    """The ten class names of a CIFAR-10 folder, and what it is: CIFAR-10, or which stand-in.
+    """Return the ten class names of a CIFAR-10 folder, and a name of the data set.
+
+    That name is "CIFAR-10" or, for the stand-in, tells the seed that it was drawn from.
 
     Raises
     ------
@@ -174,7 +172,9 @@ def load_meta(root: str | PathLike[str]) -> tuple[tuple[str, ...], str]:
     if seed is None:
         return names, "CIFAR-10"
     if not isinstance(seed, int) or not 0 <= seed < 1 << 128:
-        raise DataError(f"{path} names no seed that the stand-in could be drawn from. {REPAIR}")
+        raise DataError(
+            f"{path} does not name a seed that the stand-in can be drawn from. {REPAIR}"
+        )
     return names, f"synthetic stand-in, not CIFAR-10 (drawn from seed {seed})"
 
 
@@ -186,28 +186,30 @@ def get_CIFAR10_data(
     num_dev: int = 500,
     seed: int = 0,
 ) -> CIFAR10Data:
-    """Split CIFAR-10, subtract the mean picture, append the bias column. Prints what it loaded.
+    """Split CIFAR-10, subtract the mean image and append the bias column.
+
+    Prints which data set it loaded, and from where.
 
     Parameters
     ----------
     root : path, optional
-        A CIFAR-10 folder. Without one: the downloaded set, or the stand-in where there is none.
+        A CIFAR-10 folder. Default: the downloaded set or, without a download, the stand-in.
     num_training : int, optional
-        The first so many training pictures. Without it all but num_validation:
-        49,000 of the full set.
+        Size of the training split, the first training images. Default: all except
+        num_validation, which are 49,000 of the full set.
     num_validation : int
-        The training pictures that follow those.
+        Size of the validation split, the training images that follow.
     num_test : int
-        The first so many test pictures.
+        Size of the test split, the first test images.
     num_dev : int
-        So many, drawn by `seed` from the training split without replacement.
+        Size of the development split, drawn from the training split without replacement.
     seed : int
-        Draws the development split.
+        Seed for drawing the development split.
 
     Raises
     ------
     DataError
-        The data are missing or damaged, or there are fewer pictures than asked for.
+        The data are missing or damaged, or have fewer images than the splits need.
     """
     root = cifar10_root() if root is None else Path(root)
     X, y, X_test, y_test = load_CIFAR10(root)
@@ -261,10 +263,10 @@ def _require_enough(
     root: Path, num_train_all: int, num_test_all: int, train: int, val: int, test: int, dev: int
 ) -> None:
     if min(train, dev) < 1 or min(val, test) < 0:
-        raise DataError("num_training and num_dev are at least 1, the other sizes at least 0.")
+        raise DataError("num_training and num_dev must be at least 1, the other sizes at least 0.")
     if train + val > num_train_all or test > num_test_all or dev > train:
         raise DataError(
-            f"{root} has {num_train_all} training and {num_test_all} test pictures. That is not "
+            f"{root} has {num_train_all} training and {num_test_all} test images. That is not "
             f"enough for num_training={train} + num_validation={val}, num_test={test}, "
             f"num_dev={dev} (drawn from the training split)."
         )
@@ -274,14 +276,14 @@ def _require_enough(
 
 
 def _fingerprint(root: Path) -> str:
-    """Changes whenever one of the batch files does, so that a decoded copy of others is ignored."""
+    """Hash sizes and times of the batch files, so that a copy of other batches is ignored."""
     stats = [(root / name).stat() for name in (*TRAIN_BATCHES, TEST_BATCH)]
     text = repr([(stat.st_size, stat.st_mtime_ns) for stat in stats])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _open_decoded(folder: Path) -> tuple[Images, Labels, Images, Labels]:
-    """Map the decoded copy. Raises OSError, ValueError or EOFError where there is no good one."""
+    """Map the decoded copy. Raises OSError, ValueError or EOFError if missing or damaged."""
     X_train, X_test = (
         np.load(folder / f"X_{split}.npy", mmap_mode="r", allow_pickle=False)
         for split in ("train", "test")
@@ -292,14 +294,14 @@ def _open_decoded(folder: Path) -> tuple[Images, Labels, Images, Labels]:
     )
     for X, y in ((X_train, y_train), (X_test, y_test)):
         if X.dtype != np.uint8 or y.dtype != np.int64 or X.shape != (len(y), *IMAGE_SHAPE):
-            raise ValueError(f"{folder} does not hold pictures and labels")
+            raise ValueError(f"{folder} does not hold images and labels")
         if y.min() < 0 or y.max() >= NUM_CLASSES:
             raise ValueError(f"{folder} holds labels outside 0 to {NUM_CLASSES - 1}")
     return X_train, np.array(y_train), X_test, np.array(y_test)
 
 
 def _write_decoded(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write the decoded copy in one rename, and remove those that have become useless."""
+    """Put the decoded copy in its place by one rename, and remove copies of other batches."""
     for other in folder.parent.glob("decoded-*"):
         being_written = other.suffix == ".tmp" and time.time() - other.stat().st_mtime < 3600
         if not being_written:
@@ -308,7 +310,7 @@ def _write_decoded(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
     try:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would shut out the others of a shared data folder
+        temporary.chmod(0o755)  # mkdtemp's 0700 would exclude the other users of a shared folder
         try:
             temporary.rename(folder)
         except OSError:
@@ -318,15 +320,15 @@ def _write_decoded(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-# --- from pictures to rows -----------------------------------------------------------------------
+# --- from images to rows -------------------------------------------------------------------------
 
-# So many pictures a step: 6 MB as float32 rows, which a processor's cache holds, and few enough
-# that float32 adds their bytes without rounding (500 * 255 < 2**24).
+# Images per step: 6 MB as float32 rows, which fit a processor's cache, and few enough that float32
+# adds their bytes without rounding (500 * 255 < 2**24).
 _BLOCK = 500
 
 
 def _mean_image(images: Images) -> NDArray[np.float64]:
-    """The mean of (N, 32, 32, 3) pictures, flattened to (3072,)."""
+    """Return the mean of (N, 32, 32, 3) images, flattened to (3072,)."""
     rows = images.reshape(len(images), -1)
     total = np.zeros(rows.shape[1])
     for start in range(0, len(rows), _BLOCK):
@@ -336,7 +338,7 @@ def _mean_image(images: Images) -> NDArray[np.float64]:
 
 
 def to_rows(images: Images, mean: FloatArray, dtype: type[np.floating[Any]]) -> FloatArray:
-    """(N, 32, 32, 3) bytes to (N, 3073) floats: less the mean picture, and a column of ones."""
+    """Turn images (N, 32, 32, 3) uint8 into rows (N, 3073), minus `mean`, with a bias column."""
     rows = images.reshape(len(images), -1)
     X = np.empty((len(rows), rows.shape[1] + 1), dtype)
     mean = mean.astype(dtype)

@@ -1,12 +1,15 @@
-"""CIFAR-10's files are Python 2 pickles: reading them without trust, and writing such files.
+"""Read and write CIFAR-10's files, which are pickles of Python 2.
 
-A pickle can run any code it likes while it is read. `read_pickle` admits what a batch is made of,
-byte strings, numbers, lists, dictionaries and arrays of bytes, and refuses all else by name.
-`write_pickle` writes the same, for the stand-in.
+    read_pickle     a file -> byte strings, numbers, lists, dictionaries, arrays of bytes
+    write_pickle    the same into a file, for the stand-in
+
+A pickle can run any code while it is read. `read_pickle` therefore refuses, by name, everything
+that a batch does not need.
 """
 
 import pickle
 import pickletools
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -17,25 +20,29 @@ from assignment.cifar10.archive import DataError
 
 REPAIR = "Repair it with ./get_datasets.sh (or: python -m assignment data)."
 
-# A published batch has 31 MB; more than this is not a batch, and not worth the memory.
-LARGEST_BATCH_BYTES = 64 * 2**20
+# A published batch has 31 MB, and up to twice as many where Python 3 wrote its bytes as text.
+MAX_BATCH_BYTES = 64 * 2**20
 
-# A published batch has some 80,000 opcodes. Each can cost many times its size in memory, and a
-# large index for the memo alone makes the unpickler allocate all up to it.
+# A published batch has some 80,000 opcodes. Each can cost many times its size in memory, and for
+# one large index of the memo alone the unpickler allocates everything up to it.
 MAX_OPCODES = 500_000
 
 
 # --- reading -------------------------------------------------------------------------------------
 
 
+class _CodeRefused(pickle.UnpicklingError):
+    """A pickle's request for something that a batch does not need."""
+
+
 class ByteArray:
-    """Stands in for numpy.ndarray while a batch is unpickled: takes an array's state, checks it.
+    """Stand-in for numpy.ndarray while a batch is unpickled: checks the state of an array.
 
     numpy's own __setstate__ is C code that trusts its pickle. This one admits unsigned bytes in C
     order whose number fits their shape, which is all that CIFAR-10 has.
     """
 
-    array: npt.NDArray[np.uint8] = np.empty(0, np.uint8)  # of one that is never filled
+    array: npt.NDArray[np.uint8] = np.empty(0, np.uint8)  # if __setstate__ is never called
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -48,7 +55,7 @@ class ByteArray:
 
 
 class _ByteType:
-    """Stands in for numpy.dtype, and admits unsigned bytes only."""
+    """Stand-in for numpy.dtype that admits unsigned bytes only."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         if code not in (b"u1", "u1"):
@@ -58,48 +65,54 @@ class _ByteType:
         pass  # byte order and alignment, which mean nothing for single bytes
 
 
-class _BatchUnpickler(pickle.Unpickler):
-    """Admits what a CIFAR-10 batch needs; a pickle that names anything else is refused."""
+def _latin1_bytes(*arguments: Any) -> bytes:
+    """Stand-in for _codecs.encode, by which Python 3 writes bytes in protocols 0 to 2."""
+    match arguments:
+        case (str() as text, "latin1" | "latin-1"):
+            return text.encode("latin-1")
+    shown = ", ".join(f"{argument!a:.30}" for argument in arguments)
+    raise _CodeRefused(f"_codecs.encode({shown:.80})")
 
-    _ADMITTED: ClassVar[dict[tuple[str, str], type]] = {
-        # numpy's function that makes the empty array to be filled, and its name since numpy 2
+
+class _BatchUnpickler(pickle.Unpickler):
+    """Unpickler that refuses every name except those that a CIFAR-10 batch needs."""
+
+    _ADMITTED: ClassVar[dict[tuple[str, str], Callable[..., Any]]] = {
+        # numpy's function that makes an empty array to be filled, and its name since numpy 2
         ("numpy.core.multiarray", "_reconstruct"): ByteArray,
         ("numpy._core.multiarray", "_reconstruct"): ByteArray,
         ("numpy", "ndarray"): ByteArray,
         ("numpy", "dtype"): _ByteType,
+        ("_codecs", "encode"): _latin1_bytes,
     }
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             return self._ADMITTED[module, name]
         except KeyError:
-            asked_for = f"{module}.{name}"[:100]
-            raise _CodeRefused(asked_for if asked_for.isprintable() else ascii(asked_for)) from None
-
-
-class _CodeRefused(pickle.UnpicklingError):
-    """A pickle asked for something that is not an array."""
+            requested = f"{module}.{name}"[:100]
+            raise _CodeRefused(requested if requested.isprintable() else ascii(requested)) from None
 
 
 def read_pickle(path: Path) -> Any:
-    """Read one of CIFAR-10's files: its strings come as bytes, its arrays as `ByteArray`.
+    """Read one of CIFAR-10's files, its strings as bytes and its arrays as `ByteArray`.
 
     Raises
     ------
     DataError
-        The file is missing, damaged or too large, or names anything that an unpickler would run.
+        The file is missing, damaged or too large, or asks to run code.
     """
     try:
-        if path.stat().st_size > LARGEST_BATCH_BYTES:
+        if path.stat().st_size > MAX_BATCH_BYTES:
             raise DataError(f"{path} is larger than any CIFAR-10 batch. {REPAIR}")
         with path.open("rb") as file:
-            _require_modest(file)
+            _require_few_objects(file)
             file.seek(0)
             return _BatchUnpickler(file, encoding="bytes").load()
     except _CodeRefused as refused:
         raise DataError(
             f"{path} is refused: it wants to run {refused} while it is read, and a CIFAR-10 batch "
-            "holds only arrays. Do not trust where this file came from. " + REPAIR
+            "holds only arrays. Do not trust the place that this file came from. " + REPAIR
         ) from None
     except FileNotFoundError:
         raise DataError(f"{path} is missing. {REPAIR}") from None
@@ -107,12 +120,12 @@ def read_pickle(path: Path) -> Any:
         raise
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # garbage makes an unpickler raise nearly anything
+    except Exception as error:  # an unpickler raises nearly anything for garbage
         raise DataError(f"{path} is damaged ({str(error)!a}). {REPAIR}") from error
 
 
-def _require_modest(file: IO[bytes]) -> None:
-    """Raise UnpicklingError for a pickle that would cost far more memory than a batch does."""
+def _require_few_objects(file: IO[bytes]) -> None:
+    """Raise UnpicklingError for a pickle that would cost far more memory than a batch."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         index = int(argument or 0) if opcode.name.endswith("PUT") else 0
         if max(count, index) > MAX_OPCODES:
@@ -121,9 +134,9 @@ def _require_modest(file: IO[bytes]) -> None:
 
 # --- writing -------------------------------------------------------------------------------------
 
-# numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), "b"): an array that is yet to be filled.
+# numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), "b"), an array to be filled.
 EMPTY_ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-# numpy.dtype("u1", 0, 1), with its own state: version 3, no byte order, no fields, flags 0.
+# numpy.dtype("u1", 0, 1) and its state: version 3, without byte order and fields, flags 0.
 BYTE_TYPE = (
     b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
 )
@@ -142,11 +155,10 @@ def pickled_integer(value: int) -> bytes:
 
 
 def pickled(value: Picklable) -> bytes:
-    """The opcodes that leave the value on the stack, as Python 2 wrote them.
+    """Return the opcodes that put the value on the stack, as Python 2 wrote them.
 
     Python 3's pickle module has no opcode for the byte strings of Python 2, and what it writes
-    for an array depends on the version of numpy. Numbers for a memo are left out, as nothing
-    here refers back to anything.
+    for an array depends on the version of numpy. Without a memo, since nothing occurs twice.
     """
     if isinstance(value, int):
         return pickled_integer(value)
@@ -159,7 +171,7 @@ def pickled(value: Picklable) -> bytes:
     if isinstance(value, dict):
         items = (pickled(key) + pickled(item) for key, item in value.items())
         return b"}(" + b"".join(items) + b"u"
-    # An array's state: version 1, two lengths, type, "not in Fortran's order", bytes.
+    # An array's state: version 1, two lengths, type, not in Fortran's order, bytes.
     shape = b"".join(pickled_integer(length) for length in value.shape)
     header = b"(K\x01" + shape + b"\x86" + BYTE_TYPE + b"\x89"
     return EMPTY_ARRAY + header + pickled(value.tobytes()) + b"tb"

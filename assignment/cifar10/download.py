@@ -1,293 +1,231 @@
-"""The archive comes in: from an address into a partial file, piece by piece, until it is right.
+"""Download the CIFAR-10 archive into a partial file, which outlives the run and is resumed.
 
-    addresses   the published address, or the mirrors that the environment names
-    Download    tries them in turn, resumes what was cut off or stalls, and verifies the SHA-256
+    mirrors     CIFAR10_MIRRORS, or else the published address
+    download    try each address in turn, each several times; verify the SHA-256
 
-What arrives goes into a file that outlives the run, so that the next one goes on from there.
+Redirects, proxies and certificates are the standard library's business.
 """
 
 import contextlib
 import http.client
+import os
 import re
-import socket
 import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import cast
-from urllib.parse import urlsplit
 
 from assignment.cifar10.archive import (
     ARCHIVE_NAME,
     CHUNK,
+    GZIP_MAGIC,
     MAX_ARCHIVE_BYTES,
     Archive,
     DataError,
     file_digest,
-    kind,
-    looks_like_gzip,
+    file_kind,
 )
 
 PUBLISHED_ADDRESS = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE_NAME}"
 MIRRORS_VARIABLE = "CIFAR10_MIRRORS"
 
-STALL_SECONDS = 30.0
-SLOWEST = 1024  # bytes per second: whoever sends less over STALL_SECONDS has stalled
-RESUMES = 4  # after a stall or a cut, per address and run
-RESUME_PAUSE = 1.0  # seconds before the first of them; then twice, three times as long ...
-
-
-def addresses(environment: Mapping[str, str]) -> list[str]:
-    """The addresses of the archive: the mirrors of the environment, or else the published one.
-
-    Raises DataError for a mirror that is not an http or https address.
-    """
-    mirrors = environment.get(MIRRORS_VARIABLE, "").split()
-    for mirror in mirrors:
-        try:
-            parts = urlsplit(mirror)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise DataError(
-                f"{MIRRORS_VARIABLE} names {mirror!r}, which is not an http:// or https:// "
-                "address. Correct the variable, or unset it to use the published address."
-            )
-    mirrors = [mirror + ARCHIVE_NAME if mirror.endswith("/") else mirror for mirror in mirrors]
-    return mirrors or [PUBLISHED_ADDRESS]
+STALL_TIMEOUT = 30.0  # seconds
+MIN_SPEED = 1024  # bytes per second, over STALL_TIMEOUT
+TRIES = 5  # requests per address and run
+RETRY_PAUSE = 1.0  # seconds before the second try; then twice, three times as long ...
+CERTIFICATES_HELP = (
+    ". With Python from python.org on macOS, run its 'Install Certificates.command' first"
+)
 
 
 class _Refused(Exception):
-    """An address will not give the archive; the text says why."""
+    """An address that will not give the archive; the text says why."""
 
 
 class _Interrupted(Exception):
-    """A connection stalled or was cut off, and is worth another try; the text says how."""
+    """A request worth another try; the text says what went wrong."""
 
 
-@dataclass(frozen=True)
-class Download:
-    """The download of `archive` into the file `part`, which may hold a beginning of it."""
+def mirrors() -> list[str]:
+    """Return the addresses of the archive: CIFAR10_MIRRORS, or else the published one.
 
-    part: Path
-    archive: Archive
-    stall: float  # seconds
-
-    def from_any(self, addresses: list[str]) -> None:
-        """Download from the first address that gives the archive. Raises DataError."""
-        if self.part.exists() and file_digest(self.part, "sha256") == self.archive.sha256:
-            return  # a run was killed, or had no room, after the last byte
-        reasons = []
-        for address in addresses:
-            try:
-                self._from_one(address)
-                return
-            except _Refused as error:
-                reasons.append(f"  {address}\n    {error}")
-        size = self.part.stat().st_size if self.part.exists() else 0
-        kept = f"The {size:,} bytes fetched so far are kept, and the next run goes on from there. "
-        raise DataError(
-            "The CIFAR-10 archive could not be downloaded:\n" + "\n".join(reasons) + "\n"
-            f"Check the network and the address, and run this again. {kept if size else ''}"
-            f"You can also get {ARCHIVE_NAME} in another way and install it with --from FILE, name "
-            f"other addresses in {MIRRORS_VARIABLE}, or draw a stand-in with --synthetic."
-        )
-
-    def _from_one(self, address: str) -> None:
-        """Download and verify. A file put together of pieces gets a second chance in one piece."""
-        print(f"Downloading {address}")
-        for chance in (1, 2):
-            in_pieces = self._persist(address) > 0
-            digest = file_digest(self.part, "sha256")
-            if digest == self.archive.sha256:
-                return
-            self.part.unlink()
-            if not in_pieces or chance == 2:
-                break
-            print("The resumed file has the wrong checksum. It is downloaded afresh, from zero.")
-        raise _Refused(f"sent another file: its SHA-256 is {digest}, not {self.archive.sha256}")
-
-    def _persist(self, address: str) -> int:
-        """Receive the rest, in several requests if need be; return where the last one began."""
-        for attempt in range(RESUMES + 1):
-            try:
-                return self._receive(address)
-            except _Interrupted as error:
-                reason = str(error)
-            if attempt < RESUMES:
-                print(f"The server {reason}; trying to resume ...")
-                time.sleep(RESUME_PAUSE * (1 + attempt))
-        raise _Refused(f"{reason}; {RESUMES + 1} tries in a row did not complete the file")
-
-    def _receive(self, address: str) -> int:
-        """Append the answer to one request to the part file; return the byte it began at."""
-        from tqdm import tqdm
-
-        response, start = self._request(address, self._resumable())
-        with contextlib.closing(response):
-            whole, end = self._extent(response, start)
-            head = b"" if start else self._head(response, end)
-            self._check_size(whole)
-            with (
-                # Only now, with an archive in sight, may a good part file be overwritten.
-                self.part.open("ab" if start else "wb") as file,
-                tqdm(total=whole, initial=start, unit="B", unit_scale=True, file=sys.stderr) as bar,
-            ):
-                at = start
-                for piece in chain([head], self._pieces(response, start + len(head), end)):
-                    file.write(piece)
-                    at += len(piece)
-                    bar.update(len(piece))
-        if whole is not None and at < whole:
-            raise _Interrupted(f"closed the connection after {at:,} of {whole:,} bytes")
-        if whole is None and at == end:
-            self.part.unlink()
-            raise _Refused(f"sent {at:,} bytes and no end, more than any CIFAR-10 archive has")
-        return start
-
-    def _resumable(self) -> int:
-        """How many bytes of the part file a download can go on from."""
-        if not self.part.exists():
-            return 0
-        with self.part.open("rb") as file:
-            genuine = looks_like_gzip(file.read(2))
-        size = self.part.stat().st_size
-        return size if genuine and size < (self.archive.size or MAX_ARCHIVE_BYTES) else 0
-
-    def _request(self, address: str, start: int) -> tuple[http.client.HTTPResponse, int]:
-        """Ask for the bytes from `start`; return the answer and the byte that it begins at."""
-        response = _open(address, start, self.stall)
-        if start and response.status == http.HTTPStatus.PARTIAL_CONTENT:
-            if (response.headers["Content-Range"] or "").startswith(f"bytes {start}-"):
-                return response, start
-        elif response.status == http.HTTPStatus.OK:
-            return response, 0
-        response.close()
-        if start:  # a server that is confused by ranges, or has no such range: all of it, then
-            return self._request(address, 0)
-        raise _Refused(f"answered {_status(response.status)}")
-
-    def _extent(self, response: http.client.HTTPResponse, start: int) -> tuple[int | None, int]:
-        """The bytes of the whole file, None if unknown, and the byte at which this answer ends."""
-        body, whole = response.length, self.archive.size
-        if start:
-            total = re.search(r"/(\d{1,15})$", response.headers["Content-Range"])
-            whole = int(total[1]) if total else whole
-        elif body is not None:
-            whole = body
-        most = MAX_ARCHIVE_BYTES if whole is None else whole
-        return whole, most if body is None else min(start + body, most)
-
-    def _check_size(self, whole: int | None) -> None:
-        if whole is None:
-            return
-        if self.archive.size not in (None, whole):
-            raise _Refused(
-                f"offers a file of {whole:,} bytes, but the published archive has "
-                f"{self.archive.size:,}; a re-encoded copy needs --accept-checksum"
+    Raises DataError for a mirror that is not an http or https address.
+    """
+    addresses = os.environ.get(MIRRORS_VARIABLE, "").split()
+    for address in addresses:
+        if not re.match("https?://[^/]", address):
+            raise DataError(
+                f"{MIRRORS_VARIABLE} names {address!r}, which is not an http:// or https:// "
+                "address. Correct the variable, or unset it to use the published address."
             )
-        if whole > MAX_ARCHIVE_BYTES:
-            raise _Refused(f"offers {whole:,} bytes, far more than any CIFAR-10 archive has")
+    named = [address + ARCHIVE_NAME if address.endswith("/") else address for address in addresses]
+    return named or [PUBLISHED_ADDRESS]
 
-    def _head(self, response: http.client.HTTPResponse, end: int) -> bytes:
-        """The first bytes of the file, once they are seen to be those of an archive."""
-        head = b""
-        while piece := _read(response, min(CHUNK, end - len(head)), self.stall):
-            head += piece
-            if len(head) >= 2:
-                break
+
+def download(part: Path, archive: Archive) -> None:
+    """Download `archive` into `part`, going on from what `part` holds of it.
+
+    Raises DataError, with the problem of each address, if none gives the archive.
+    """
+    addresses = mirrors()
+    if part.exists() and file_digest(part, "sha256") == archive.sha256:
+        return  # the last run was killed, or out of disk space, after the last byte
+    problems = []
+    for address in addresses:
+        print(f"Downloading {address}")
+        try:
+            _download_from(address, part, archive)
+            return
+        except _Refused as problem:
+            problems.append(f"  {address}\n    {problem}")
+    size = part.stat().st_size if part.exists() else 0
+    kept = f"The {size:,} bytes fetched so far are kept, and the next run goes on from there. "
+    raise DataError(
+        "The CIFAR-10 archive could not be downloaded:\n" + "\n".join(problems) + "\n"
+        f"Check the network and the address, and run this again. {kept if size else ''}"
+        f"You can also get {ARCHIVE_NAME} in another way and install it with --from FILE, name "
+        f"other addresses in {MIRRORS_VARIABLE}, or draw a stand-in with --synthetic."
+    )
+
+
+def _download_from(address: str, part: Path, archive: Archive) -> None:
+    """Download and verify, in at most TRIES requests. Raises _Refused."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            start = _receive(address, part, archive)
+            _verify(part, archive, resumed=start > 0)
+            return
+        except _Interrupted as interruption:
+            problem = str(interruption)
+        if attempt < TRIES:
+            print(f"The server {problem}; trying again ...")
+            time.sleep(RETRY_PAUSE * attempt)
+    raise _Refused(f"{problem}; {TRIES} tries did not complete the file")
+
+
+def _verify(part: Path, archive: Archive, resumed: bool) -> None:
+    """Remove `part` and raise unless its checksum is right; once resumed, it is worth a retry."""
+    sha256 = file_digest(part, "sha256")
+    if sha256 != archive.sha256:
+        part.unlink()
+        problem = f"sent another file: its SHA-256 is {sha256}, not {archive.sha256}"
+        raise _Interrupted(problem) if resumed else _Refused(problem)
+
+
+def _receive(address: str, part: Path, archive: Archive) -> int:
+    """Append the answer to one request to `part`; return the byte of the file it began at."""
+    from tqdm import tqdm
+
+    with _network_problems():
+        response, start = _request(address, part.stat().st_size if part.exists() else 0)
+    with contextlib.closing(response):
+        size = archive.size if response.length is None else start + response.length
+        head = b"" if start else _archive_head(response)
+        _check_size(size, archive)
+        received = start
+        with (
+            # Opened only now, so that a web page does not overwrite a good part of an archive.
+            part.open("ab" if start else "wb") as file,
+            tqdm(total=size, initial=start, unit="B", unit_scale=True, file=sys.stderr) as bar,
+        ):
+            rest = (size or MAX_ARCHIVE_BYTES) - start - len(head)
+            for piece in chain([head], _pieces(response, rest)):
+                file.write(piece)
+                received += len(piece)
+                bar.update(len(piece))
+    if size is not None and received < size:
+        raise _Interrupted(f"closed the connection after {received:,} of {size:,} bytes")
+    return start
+
+
+def _request(address: str, start: int) -> tuple[http.client.HTTPResponse, int]:
+    """Request the file from byte `start`, or all of it where the server cannot do that.
+
+    Returns the response and the byte of the file that it begins at.
+    """
+    ranges = {"Range": f"bytes={start}-"} if start else {}
+    request = urllib.request.Request(address, headers={"User-Agent": "gradkit"} | ranges)
+    try:
+        response = urllib.request.urlopen(request, timeout=STALL_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        response = error
+    if response.status == http.HTTPStatus.OK:
+        return response, 0
+    if start and (response.headers["Content-Range"] or "").startswith(f"bytes {start}-"):
+        return response, start
+    response.close()
+    if start == 0:
+        raise _Refused(f"answered with status {response.status}, not with the file")
+    return _request(address, 0)
+
+
+def _archive_head(response: http.client.HTTPResponse) -> bytes:
+    """Return the first bytes of the file. Raises _Refused unless an archive begins so."""
+    with _network_problems():
+        head = response.read(len(GZIP_MAGIC))
+        if head == GZIP_MAGIC:
+            return head
         if not head:
             raise _Interrupted("closed the connection before the first byte")
-        if not looks_like_gzip(head):
-            raise _Refused(
-                f"sent {kind(head)} instead of an archive. Perhaps this network wants you "
-                "to sign in first: open any page in a browser to see"
-            )
-        return head
-
-    def _pieces(self, response: http.client.HTTPResponse, at: int, end: int) -> Iterator[bytes]:
-        """The body from byte `at` of the file to `end`, or to where the server ends it."""
-        since, clock = at, time.monotonic()
-        while at < end and (piece := _read(response, min(CHUNK, end - at), self.stall)):
-            yield piece
-            at += len(piece)
-            if time.monotonic() - clock >= self.stall:
-                if at - since < SLOWEST * self.stall:
-                    raise _Interrupted(f"sends next to nothing ({at - since:,} bytes lately)")
-                since, clock = at, time.monotonic()
+        kind = file_kind(head + response.read1(100))
+    raise _Refused(
+        f"sent {kind} instead of an archive. Perhaps this network wants you to sign in first: open "
+        "any page in a browser to see"
+    )
 
 
-def _open(address: str, start: int, stall: float) -> http.client.HTTPResponse:
-    """Send the request. Any status but an outright refusal is an answer for the caller to judge."""
-    request = urllib.request.Request(address, headers={"User-Agent": "gradkit"})
-    if start:
-        request.add_header("Range", f"bytes={start}-")
-    opener = urllib.request.OpenerDirector()  # unlike urlopen: no ftp, no files, by no redirect
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
+def _check_size(size: int | None, archive: Archive) -> None:
+    if size is not None and archive.size not in (None, size):
+        raise _Refused(
+            f"offers a file of {size:,} bytes, but the published archive has {archive.size:,}; "
+            "a re-encoded copy needs --accept-checksum"
+        )
+    if size is not None and size > MAX_ARCHIVE_BYTES:
+        raise _Refused(f"offers {size:,} bytes, far more than any CIFAR-10 archive has")
+
+
+def _pieces(response: http.client.HTTPResponse, limit: int) -> Iterator[bytes]:
+    """Yield the body as it arrives, at most `limit` bytes. Raises _Interrupted if it stalls."""
+    clock, received = time.monotonic(), 0
+    while limit > 0:
+        with _network_problems():
+            piece = response.read1(min(CHUNK, limit))
+        if not piece:
+            return
+        yield piece
+        limit -= len(piece)
+        received += len(piece)
+        if time.monotonic() - clock >= STALL_TIMEOUT:
+            if received < MIN_SPEED * STALL_TIMEOUT:
+                raise _Interrupted(f"sends next to nothing ({received:,} bytes lately)")
+            clock, received = time.monotonic(), 0
+
+
+@contextlib.contextmanager
+def _network_problems() -> Iterator[None]:
+    """Raise _Refused or _Interrupted, with a sentence, in place of errors of the network."""
     try:
-        return cast(http.client.HTTPResponse, opener.open(request, timeout=stall))
+        yield
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
-            return _open(address, 0, stall)
+        status = f"{error.code} {http.client.responses.get(error.code, '')}".rstrip()
         elsewhere = " (a redirection that leads nowhere)" if error.code < 400 else ""
-        raise _Refused(f"answered {_status(error.code)}{elsewhere}") from error
+        raise _Refused(f"answered {status}{elsewhere}") from error
     except urllib.error.URLError as error:
-        raise _Refused(_no_connection(error.reason, stall)) from error
+        untrusted = isinstance(error.reason, ssl.SSLCertVerificationError)
+        hint = CERTIFICATES_HELP if untrusted else ""
+        raise _Refused(f"could not be reached ({error.reason}){hint}") from error
     except TimeoutError as error:
-        raise _Interrupted(f"sent nothing for {stall:g} seconds") from error
-    except (http.client.InvalidURL, ValueError) as error:
-        raise _Refused(f"is not a usable address ({error})") from error
+        raise _Interrupted(f"sent nothing for {STALL_TIMEOUT:g} seconds") from error
     except OSError as error:
-        raise _Interrupted(f"cut off the connection ({_short(error)})") from error
-    except http.client.HTTPException as error:
-        raise _Refused(f"gave an answer that is not HTTP ({_short(error)})") from error
-
-
-def _read(response: http.client.HTTPResponse, most: int, stall: float) -> bytes:
-    """What has arrived, at most `most` bytes; nothing at the end of the body."""
-    try:
-        return response.read1(most)
-    except TimeoutError as error:
-        raise _Interrupted(f"sent nothing for {stall:g} seconds") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _Interrupted(f"cut off the connection ({_short(error)})") from error
-
-
-def _short(error: Exception) -> str:
-    """The text of an HTTPException may be whatever the server sent: only its name is shown."""
-    return getattr(error, "strerror", None) or type(error).__name__
-
-
-def _no_connection(reason: object, stall: float) -> str:
-    if isinstance(reason, socket.gaierror):
-        return "its name was not found: there is no network, or the address is mistyped"
-    if isinstance(reason, ConnectionRefusedError):
-        return "refused the connection"
-    if isinstance(reason, TimeoutError):
-        return f"did not answer within {stall:g} seconds"
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return (
-            f"has a certificate that could not be verified ({reason.verify_message}). With Python "
-            "from python.org on macOS, run its 'Install Certificates.command' first"
-        )
-    return f"could not be reached ({reason})"
-
-
-def _status(code: int) -> str:
-    return f"{code} {http.client.responses.get(code, '')}".rstrip()
+        reason = error.strerror or type(error).__name__
+        raise _Interrupted(f"cut off the connection ({reason})") from error
+    except (http.client.HTTPException, ValueError) as error:
+        # Without its text, which may be whatever the server sent.
+        raise _Interrupted(f"gave no usable answer ({type(error).__name__})") from error

@@ -1,15 +1,11 @@
-"""Put CIFAR-10, or the stand-in drawn for it, into the datasets folder.
+"""Install CIFAR-10, or the stand-in drawn for it, into the datasets folder.
 
-Both go the same way (`_install`). A folder that is complete is left alone. Otherwise a new folder
-is filled under a temporary name beside the old one, gets an install record, and takes its place in
-one rename, so that a run that fails or is killed leaves what was there. (To replace a damaged
-folder takes a second rename; a run killed between the two leaves none, and the next one installs
-it.) A lock on the datasets folder keeps two runs apart. The new folder is filled by
+    install_cifar10      download.download or a local file, then archive.unpack
+    install_synthetic    synthetic.write_batches
 
-    download.Download and archive.unpack   for CIFAR-10
-    synthetic.write_batches                for the stand-in
-
-Whatever goes wrong on the way is a `DataError`, whose text is for the person at the keyboard.
+Both leave a complete folder alone. Otherwise they fill a temporary folder, add an install record,
+and rename it to its place, so that a run that fails or is killed leaves what was there. A lock on
+the datasets folder keeps two runs apart. Every failure is a DataError, a sentence to the user.
 """
 
 import contextlib
@@ -34,12 +30,11 @@ from assignment.cifar10.archive import (
     REQUIRED,
     Archive,
     DataError,
-    check_source,
+    check_local_archive,
     file_digest,
-    mb,
     unpack,
 )
-from assignment.cifar10.download import STALL_SECONDS, Download, addresses
+from assignment.cifar10.download import download
 
 if sys.platform == "win32":
     import msvcrt
@@ -49,63 +44,56 @@ else:
 DATASETS = PROJECT / "datasets"
 SYNTHETIC_FOLDER = "cifar-10-synthetic"
 RECORD = "installed.json"
-UNPACKED_BYTES = 187_000_000  # what the published archive unpacks to, rounded up
+LOCK_INTERVAL = 0.1  # seconds between two attempts to take another run's lock
 
 
 def install_cifar10(
-    datasets: Path = DATASETS,
-    *,
-    archive: Archive = PUBLISHED,
-    source: Path | None = None,
-    stall: float = STALL_SECONDS,
+    datasets: Path = DATASETS, *, archive: Archive = PUBLISHED, source: Path | None = None
 ) -> Path:
     """Make sure that `datasets` holds a complete CIFAR-10, and return its folder.
 
-    The archive is the local file `source`, which stays, or else a download. One that brings next
-    to nothing for `stall` seconds is interrupted, and resumed a few times. Raises DataError, and
-    ModuleNotFoundError where tqdm is missing.
+    Installs the local archive `source`, which stays, or else a download. Raises DataError, and
+    ModuleNotFoundError if tqdm is missing.
     """
     part = datasets / f"{ARCHIVE_NAME}.part"
 
     def fill(folder: Path) -> str:
         if source is not None:
-            check_source(source, archive)
-            _check_space(datasets, archive, fetched=archive.size or 0)
+            check_local_archive(source, archive)
             unpack(source, folder)
         else:
-            _check_space(datasets, archive, fetched=part.stat().st_size if part.exists() else 0)
-            Download(part, archive, stall).from_any(addresses(os.environ))
+            download(part, archive)
             try:
                 unpack(part, folder)
             except DataError:
-                part.unlink()  # verified, and yet of no use: the next run would fail the same way
+                part.unlink()  # its checksum is right: the next run would fail the same way
                 raise
+        part.unlink(missing_ok=True)
         return archive.sha256
 
-    return _install(datasets / CIFAR10_FOLDER, "CIFAR-10", fill, part)
+    return _install(datasets / CIFAR10_FOLDER, "CIFAR-10", fill)
 
 
 def install_synthetic(datasets: Path = DATASETS) -> Path:
     """Make sure that `datasets` holds the drawn stand-in for CIFAR-10, and return its folder.
 
-    Raises DataError, and ModuleNotFoundError where numpy is missing.
+    Raises DataError, and ModuleNotFoundError if numpy is missing.
     """
 
     def fill(folder: Path) -> None:
-        from assignment.cifar10.synthetic import (
-            write_batches,  # needs numpy, which a download does not
-        )
+        # Imported here, since it needs numpy and a download does not.
+        from assignment.cifar10.synthetic import write_batches
 
-        print("Drawing a stand-in for CIFAR-10: simple pictures, made up on this computer.")
+        print("Drawing a stand-in for CIFAR-10: simple images, made up on this computer.")
         write_batches(folder)
 
     return _install(datasets / SYNTHETIC_FOLDER, "The drawn stand-in (not CIFAR-10)", fill)
 
 
-def damage(folder: Path) -> str | None:
-    """Say what keeps a data folder from being complete; None if nothing does.
+def find_damage(folder: Path) -> str | None:
+    """Return why a data folder is not complete, or None if it is.
 
-    Every file must match the install record, or, where there is none, the published MD5s.
+    Every file must match the install record or, without one, the published MD5s.
     """
     if not folder.is_dir():
         return "it is not a folder"
@@ -119,132 +107,79 @@ def damage(folder: Path) -> str | None:
             return f"its {RECORD} does not list the files of CIFAR-10"
     for name in sorted({*REQUIRED, *md5s}):
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size == 0:
-            return f"{name} is empty"
+        if not path.is_file() or path.stat().st_size == 0:
+            return f"{name} is missing or empty"
         if name in md5s and file_digest(path, "md5") != md5s[name]:
             return f"{name} is damaged (its MD5 is not the expected one)"
     return None
 
 
-# --- a folder takes its place --------------------------------------------------------------------
+# --- replacing a folder --------------------------------------------------------------------------
 
 
-def _install(
-    target: Path, title: str, fill: Callable[[Path], str | None], spent: Path | None = None
-) -> Path:
-    """Return `target`, made by `fill` if it is not complete; then `spent` is no longer needed.
+def _install(target: Path, title: str, fill: Callable[[Path], str | None]) -> Path:
+    """Return `target`, replaced by a folder that `fill` fills unless it is complete.
 
-    `fill` writes the files into the empty folder that it is given, and returns the SHA-256 of the
-    archive that they are from, if they are from one.
+    `fill` returns the SHA-256 of the archive that its files are from, if any.
     """
     try:
-        if target.is_dir() and damage(target) is None:  # without a lock: it may be read-only
+        if target.is_dir() and find_damage(target) is None:  # without a lock: it may be read-only
             print(f"{title} is already complete in {target}")
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.parent):
-            _remove_leftovers(target)
             if os.path.lexists(target):
-                found = damage(target)
-                if found is None:
+                problem = find_damage(target)
+                if problem is None:
                     print(f"{title} is complete in {target}: another run has installed it.")
                     return target
-                print(f"{target} is not complete: {found}. Installing it afresh ...")
+                _require_ours(target, problem)
+                print(f"{target} is not complete: {problem}. Installing it afresh ...")
+            for leftover in target.parent.glob(f".{target.name}.*.tmp"):  # of killed runs
+                shutil.rmtree(leftover, ignore_errors=True)
             _replace(target, fill)
-            if spent is not None:
-                spent.unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(_explain(error, target.parent)) from error
+        raise DataError(_describe(error, target.parent)) from error
     print(f"{title} is installed in {target}")
     return target
 
 
-def _replace(target: Path, fill: Callable[[Path], str | None]) -> None:
-    fresh = _temporary(target)
-    try:
-        fresh.mkdir()
-        sha256 = fill(fresh)
-        md5 = {path.name: file_digest(path, "md5") for path in sorted(fresh.iterdir())}
-        record = {"sha256": sha256, "md5": md5}
-        (fresh / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        _swap(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _swap(fresh: Path, target: Path) -> None:
-    """Rename `fresh` to `target`. What was there goes, or is kept if it holds files of others."""
-    if not os.path.lexists(target):
-        fresh.rename(target)
-        return
-    ours = _holds_only_ours(target)
-    old = _temporary(target) if ours else _free_name(target)
-    target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    if ours:
-        shutil.rmtree(old, ignore_errors=True)  # what resists is a leftover for the next run
-    else:
-        print(f"The old {target.name} holds files that are not ours. It is kept as {old}")
-
-
-def _holds_only_ours(target: Path) -> bool:
-    if target.is_symlink() or not target.is_dir():
-        return False
-    return all(
-        path.is_file() if path.name in (*KNOWN, RECORD) else path.name.startswith("decoded-")
-        for path in target.iterdir()
+def _require_ours(target: Path, problem: str) -> None:
+    """Raise DataError unless the damaged `target` is a folder of CIFAR-10's files and caches."""
+    if not target.is_symlink() and target.is_dir():
+        others = {path.name for path in target.iterdir() if not path.name.startswith("decoded-")}
+        if others <= {*KNOWN, RECORD}:
+            return
+    raise DataError(
+        f"{target} is not complete: {problem}. It is a link, or holds other files than CIFAR-10's. "
+        "Move it elsewhere and run this again."
     )
 
 
-def _free_name(target: Path) -> Path:
-    number = 1
-    while os.path.lexists(kept := target.with_name(f"{target.name}.kept-{number}")):
-        number += 1
-    return kept
-
-
-def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary folders of killed runs; the lock says that no living run owns them."""
-    for leftover in target.parent.glob(f".{target.name}.*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+def _replace(target: Path, fill: Callable[[Path], str | None]) -> None:
+    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        new.mkdir()
+        sha256 = fill(new)
+        md5 = {path.name: file_digest(path, "md5") for path in sorted(new.iterdir())}
+        record = json.dumps({"sha256": sha256, "md5": md5}, indent=2) + "\n"
+        (new / RECORD).write_text(record, encoding="utf-8")
+        if target.exists():
+            shutil.rmtree(target)
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _locked(datasets: Path) -> Iterator[None]:
     """Hold the datasets folder's lock; the system releases it if the process is killed."""
-    path = datasets / ".lock"
-    file = _lock(path)
-    try:
+    with (datasets / ".lock").open("a", encoding="utf-8") as file:
+        if not _try_lock(file):
+            print(f"Another run is at work in {datasets}; waiting for it to finish ...")
+            while not _try_lock(file):
+                time.sleep(LOCK_INTERVAL)
         yield
-    finally:
-        with contextlib.suppress(OSError):  # Windows keeps a file that is open, which does no harm
-            path.unlink()
-        file.close()
-
-
-def _lock(path: Path) -> IO[str]:
-    waiting = False
-    while True:
-        file = path.open("a", encoding="utf-8")
-        # The run before removes the file it has locked: a lock on a removed file holds nobody off.
-        with contextlib.suppress(FileNotFoundError):
-            if _try_lock(file) and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()
-        if not waiting:
-            print(f"Another run is at work in {path.parent}; waiting for it to finish ...")
-            waiting = True
-        time.sleep(0.1)
 
 
 def _try_lock(file: IO[str]) -> bool:
@@ -254,36 +189,18 @@ def _try_lock(file: IO[str]) -> bool:
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        # Any other error: a network file system without locks. A lone run is well without one.
+        # Any other error: a network file system without locks, on which a lone run works too.
         return error.errno not in (errno.EACCES, errno.EAGAIN)
     return True
 
 
-def _explain(error: OSError, datasets: Path) -> str:
-    place = error.filename or datasets
+def _describe(error: OSError, datasets: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return (
             f"There is no room left to write in {datasets} ({error.strerror}). Free some space "
             "(CIFAR-10 needs about 360 MB) and run this again; what was downloaded is kept."
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return (
-            f"{place} may not be changed ({error.strerror}). Make {datasets} writable for "
-            "yourself, or work in a copy of the project that is yours, and run this again."
-        )
     return (
-        f"{place} cannot be used: {error.strerror or error}. Nothing was installed; "
-        "put this right and run this again."
+        f"{error.filename or datasets} cannot be used ({error.strerror or error}). Make {datasets} "
+        "writable for yourself, or work in a copy of the project that is yours, and run this again."
     )
-
-
-def _check_space(datasets: Path, archive: Archive, fetched: int) -> None:
-    if archive.size is None:
-        return  # its needs are not known; a disk that fills up is noticed all the same
-    needed = max(archive.size - fetched, 0) + UNPACKED_BYTES
-    free = shutil.disk_usage(datasets).free
-    if free < needed:
-        raise DataError(
-            f"{datasets} has {mb(free)} free, but {mb(needed)} are needed. "
-            "Free some space and run this again."
-        )

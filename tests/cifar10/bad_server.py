@@ -14,11 +14,11 @@ from socketserver import TCPServer
 from types import TracebackType
 from typing import Any
 
-DRIP_SECONDS = 0.02
+DRIP_INTERVAL = 0.005  # seconds
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Passes each request on to the answer whose turn it is."""
+    """Handler that passes each request on to the next answer."""
 
     server: "_Server"
 
@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def start(self) -> int:
-        """The first byte that the request asks for."""
+        """Return the first byte of the requested range."""
         return int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
     def head(self, status: int, length: int | None, **headers: str) -> None:
@@ -49,7 +49,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # so that closing the server waits for them
     owner: "BadServer"
 
-    def server_bind(self) -> None:  # HTTPServer's would look its own name up
+    def server_bind(self) -> None:  # without HTTPServer's look-up of its own name
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
@@ -58,7 +58,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class BadServer:
-    """Serves in a thread between `with` and its end."""
+    """Server in a thread, from `with` to its end; `closing` ends what stalls."""
 
     def __init__(self, *answers: Answer) -> None:
         self.ranges: list[str | None] = []
@@ -66,7 +66,7 @@ class BadServer:
         self._answers = answers
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,))
         self.root = f"http://127.0.0.1:{self._server.server_port}/"
         self.url = f"{self.root}cifar-10-python.tar.gz"
 
@@ -96,7 +96,7 @@ def serve(body: bytes, *, ranges: bool = True, length: int | None = None) -> Ans
 
 
 def cut_after(body: bytes, count: int, *, ranges: bool = True) -> Answer:
-    """Announce everything that was asked for, hang up after `count` bytes."""
+    """Announce the whole range, hang up after `count` bytes."""
     return _send(body, count, ranges, None)
 
 
@@ -126,7 +126,7 @@ def stall_after(body: bytes, count: int) -> Answer:
 
 
 def silence(handler: Handler) -> None:
-    """Accept the request and say nothing."""
+    """Accept the request and never answer."""
     handler.server.owner.closing.wait(20)
 
 
@@ -138,14 +138,14 @@ def drip_after(body: bytes, count: int) -> Answer:
         handler.wfile.write(body[:count])
         for byte in body[count : count + 100]:
             handler.wfile.write(bytes([byte]))
-            if handler.server.owner.closing.wait(DRIP_SECONDS):
+            if handler.server.owner.closing.wait(DRIP_INTERVAL):
                 return
 
     return answer
 
 
 def without_length(body: bytes) -> Answer:
-    """Send the whole body, whose end is the end of the connection."""
+    """Send the whole body without a length; the connection ends with it."""
 
     def answer(handler: Handler) -> None:
         handler.head(200, None)
@@ -155,7 +155,7 @@ def without_length(body: bytes) -> Answer:
 
 
 def endless(handler: Handler) -> None:
-    """Send what begins like a gzip file and does not end."""
+    """Send bytes without end that begin like a gzip file."""
     handler.head(200, None)
     handler.wfile.write(b"\x1f\x8b")
     while not handler.server.owner.closing.is_set():
@@ -163,7 +163,7 @@ def endless(handler: Handler) -> None:
 
 
 def refuse(status: int, **headers: str) -> Answer:
-    """Answer with a status and a page that explains it."""
+    """Answer with a status and a web page."""
 
     def answer(handler: Handler) -> None:
         page = b"<html>no</html>"
@@ -174,7 +174,7 @@ def refuse(status: int, **headers: str) -> Answer:
 
 
 def unsatisfiable(body: bytes) -> Answer:
-    """Answer 416 to every range; serve well without."""
+    """Answer 416 to every range; serve the whole file well."""
 
     def answer(handler: Handler) -> None:
         (refuse(416) if handler.start else serve(body))(handler)
@@ -183,7 +183,7 @@ def unsatisfiable(body: bytes) -> Answer:
 
 
 def wrong_range(body: bytes) -> Answer:
-    """Answer a range with another one, as if it were what was asked for; serve well without."""
+    """Answer a range with another one; serve the whole file well."""
 
     def answer(handler: Handler) -> None:
         if handler.start:

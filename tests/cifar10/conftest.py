@@ -1,0 +1,51 @@
+"""Fixtures for installing CIFAR-10: a datasets folder, mirrors, and a network that is only here."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assignment.cifar10 import download
+from tests.cifar10.bad_server import BadServer
+
+NO_SERVER = "http://127.0.0.1:9/"  # the discard port, on which nothing listens
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test that reaches for any other computer, and lets none wait between two tries."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        assert address[0] == "127.0.0.1", f"a test connects to {address}"
+        connect(self, address)
+
+    def guarded_resolve(host: Any, *args: Any, **keywords: Any) -> Any:
+        assert host == "127.0.0.1", f"a test looks up {host}"
+        return resolve(host, *args, **keywords)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_resolve)
+    monkeypatch.setattr(download, "RETRY_PAUSE", 0)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("CIFAR10_MIRRORS", NO_SERVER)
+
+
+@pytest.fixture
+def datasets(tmp_path: Path) -> Path:
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def mirrors(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets CIFAR10_MIRRORS to some servers and addresses."""
+
+    def name(*addresses: str | BadServer) -> None:
+        urls = [one.url if isinstance(one, BadServer) else one for one in addresses]
+        monkeypatch.setenv("CIFAR10_MIRRORS", "\n ".join(urls))
+
+    return name
