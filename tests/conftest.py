@@ -2,7 +2,7 @@
 
     shared                                   folders built once per run, for all workers
     starter                                  a starter as handed out, unpacked
-    small_batches, stand_in, real_cifar10    data in CIFAR-10's format
+    small_batches, stand_in_folder, stand_in, real_cifar10    data in CIFAR-10's format
     sandbox                                  submissions can be locked up
     open_page                                a page in Chromium that may not fail quietly
 
@@ -82,21 +82,24 @@ def starter(shared: Callable[[str, Build], Path]) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def small_batches(tmp_path: Path) -> Path:
-    """A stand-in of 6 batches with 40 pictures each, in a folder of the test's own."""
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    write_batches(folder, seed=1, images_per_batch=40)
-    return folder
+def small_batches(tmp_path: Path, shared: Callable[[str, Build], Path]) -> Path:
+    """A stand-in of 6 batches with 40 images each, in a folder of the test's own."""
+    drawn = shared("small-batches", lambda to: write_batches(to, seed=1, images_per_batch=40))
+    return Path(shutil.copytree(drawn, tmp_path / "cifar-10-batches-py"))
 
 
 @pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
-    """Puts the stand-in into a datasets folder; it is drawn once for all tests."""
-    drawn = install_synthetic(tmp_path_factory.mktemp("datasets"))
+def stand_in_folder(shared: Callable[[str, Build], Path]) -> Path:
+    """The stand-in as installed, drawn once per run; only to be read."""
+    return shared("stand-in", install_synthetic) / SYNTHETIC_FOLDER
+
+
+@pytest.fixture(scope="session")
+def stand_in(stand_in_folder: Path) -> Callable[[Path], None]:
+    """Puts the stand-in into a datasets folder."""
 
     def put_into(datasets: Path) -> None:
-        (datasets / SYNTHETIC_FOLDER).symlink_to(drawn)
+        (datasets / SYNTHETIC_FOLDER).symlink_to(stand_in_folder)
 
     return put_into
 
