@@ -126,7 +126,7 @@ def _member_problem(member: tarfile.TarInfo, count: int, unpacked: int) -> str |
     if count > MAX_MEMBERS:
         return f"is number {count}, and CIFAR-10 has at most {len(KNOWN)} files"
     if member.size < 0 or unpacked > MAX_UNPACKED_BYTES:
-        return f"brings it to {megabytes(unpacked)} unpacked, far more than CIFAR-10"
+        return f"brings it to {unpacked / 1e6:,.0f} MB unpacked, far more than CIFAR-10"
     return None
 
 
@@ -149,11 +149,6 @@ def file_kind(head: bytes) -> str:
 
 
 def file_digest(path: Path, algorithm: str) -> str:
-    """Return the hex digest of a file."""
     with path.open("rb") as file:
         new = functools.partial(hashlib.new, algorithm, usedforsecurity=False)
         return hashlib.file_digest(file, new).hexdigest()
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"

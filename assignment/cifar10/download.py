@@ -16,7 +16,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 from assignment.cifar10.archive import (
@@ -33,8 +32,7 @@ from assignment.cifar10.archive import (
 PUBLISHED_ADDRESS = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE_NAME}"
 MIRRORS_VARIABLE = "CIFAR10_MIRRORS"
 
-STALL_TIMEOUT = 30.0  # seconds
-MIN_SPEED = 1024  # bytes per second, over STALL_TIMEOUT
+STALL_TIMEOUT = 30.0  # seconds without a byte
 TRIES = 5  # requests per address and run
 RETRY_PAUSE = 1.0  # seconds before the second try; then twice, three times as long ...
 CERTIFICATES_HELP = (
@@ -126,17 +124,19 @@ def _receive(address: str, part: Path, archive: Archive) -> int:
         size = archive.size if response.length is None else start + response.length
         head = b"" if start else _archive_head(response)
         _check_size(size, archive)
+        limit = size or MAX_ARCHIVE_BYTES
         received = start
         with (
             # Opened only now, so that a web page does not overwrite a good part of an archive.
             part.open("ab" if start else "wb") as file,
             tqdm(total=size, initial=start, unit="B", unit_scale=True, file=sys.stderr) as bar,
         ):
-            rest = (size or MAX_ARCHIVE_BYTES) - start - len(head)
-            for piece in chain([head], _pieces(response, rest)):
+            piece = head or _read(response, limit - received)
+            while piece:
                 file.write(piece)
                 received += len(piece)
                 bar.update(len(piece))
+                piece = _read(response, limit - received)
     if size is not None and received < size:
         raise _Interrupted(f"closed the connection after {received:,} of {size:,} bytes")
     return start
@@ -165,6 +165,12 @@ def _request(address: str, start: int) -> tuple[http.client.HTTPResponse, int]:
     return _request(address, 0)
 
 
+def _read(response: http.client.HTTPResponse, limit: int) -> bytes:
+    """Return what has arrived, at most `limit` bytes; nothing at the end of the body."""
+    with _network_problems():
+        return response.read1(min(CHUNK, limit)) if limit > 0 else b""
+
+
 def _archive_head(response: http.client.HTTPResponse) -> bytes:
     """Return the first bytes of the file. Raises _Refused unless an archive begins so."""
     with _network_problems():
@@ -188,23 +194,6 @@ def _check_size(size: int | None, archive: Archive) -> None:
         )
     if size is not None and size > MAX_ARCHIVE_BYTES:
         raise _Refused(f"offers {size:,} bytes, far more than any CIFAR-10 archive has")
-
-
-def _pieces(response: http.client.HTTPResponse, limit: int) -> Iterator[bytes]:
-    """Yield the body as it arrives, at most `limit` bytes. Raises _Interrupted if it stalls."""
-    clock, received = time.monotonic(), 0
-    while limit > 0:
-        with _network_problems():
-            piece = response.read1(min(CHUNK, limit))
-        if not piece:
-            return
-        yield piece
-        limit -= len(piece)
-        received += len(piece)
-        if time.monotonic() - clock >= STALL_TIMEOUT:
-            if received < MIN_SPEED * STALL_TIMEOUT:
-                raise _Interrupted(f"sends next to nothing ({received:,} bytes lately)")
-            clock, received = time.monotonic(), 0
 
 
 @contextlib.contextmanager

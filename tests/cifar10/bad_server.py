@@ -14,8 +14,6 @@ from socketserver import TCPServer
 from types import TracebackType
 from typing import Any
 
-DRIP_INTERVAL = 0.005  # seconds
-
 
 class Handler(BaseHTTPRequestHandler):
     """Handler that passes each request on to the next answer."""
@@ -128,20 +126,6 @@ def stall_after(body: bytes, count: int) -> Answer:
 def silence(handler: Handler) -> None:
     """Accept the request and never answer."""
     handler.server.owner.closing.wait(20)
-
-
-def drip_after(body: bytes, count: int) -> Answer:
-    """Send `count` bytes of a whole body, then a hundred more, byte by byte, then hang up."""
-
-    def answer(handler: Handler) -> None:
-        handler.head(200, len(body))
-        handler.wfile.write(body[:count])
-        for byte in body[count : count + 100]:
-            handler.wfile.write(bytes([byte]))
-            if handler.server.owner.closing.wait(DRIP_INTERVAL):
-                return
-
-    return answer
 
 
 def without_length(body: bytes) -> Answer:
