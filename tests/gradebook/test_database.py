@@ -1,0 +1,137 @@
+"""The gradebook database: what was written is read again, whole, by one grader after another."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assignment import PROJECT, __version__
+from assignment.checks.check import Outcome
+from assignment.checks.verdict import Status, Verdict
+from gradkit.gradebook.database import (
+    DatabaseError,
+    GradebookDatabase,
+    GradingResult,
+    ResultKey,
+    SubmissionRecord,
+    exercise_of,
+)
+from tests.classes import GradedClass
+
+KEY = ResultKey("ada", "w" * 64, "e" * 16, "k" * 16)
+
+
+def result(key: ResultKey = KEY, points: int = 8) -> GradingResult:
+    verdict = Verdict("naive_loss", "Naive loss", Status.PASSED, points, 8)
+    handed_in = {"files": {"softmax.py": "\xe4"}, "cells": {}, "answers": {}}
+    return GradingResult(key, {"naive_loss": verdict}, {"naive_loss": Outcome()}, handed_in)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[GradebookDatabase]:
+    with contextlib.closing(GradebookDatabase(tmp_path / "grades", "softmax")) as opened:
+        yield opened
+
+
+def test_a_result_is_read_as_it_was_written_and_replaced_as_a_whole(
+    database: GradebookDatabase,
+) -> None:
+    assert database.result(KEY) is None
+    assert database.claim(KEY, 60)
+    database.save_result(result())
+    assert database.result(KEY) == result()
+    assert not database.claim(KEY, 60)
+    database.save_result(result(points=3))
+    assert database.result(KEY) == result(points=3)
+    assert len(list(database.results())) == 1
+
+
+def test_a_result_holds_the_versions_that_it_was_graded_with(graded_class: GradedClass) -> None:
+    with contextlib.closing(GradebookDatabase(graded_class.out, "softmax")) as database:
+        for graded in database.results():
+            assert graded.versions["gradkit"] == __version__
+            assert graded.versions["Python"] == sys.version.split()[0]
+            assert graded.versions["numpy"] == np.__version__
+
+
+def test_a_record_is_read_as_it_was_written(database: GradebookDatabase) -> None:
+    record = SubmissionRecord("a.zip", "ada", "2026-03-01", "graded", "w", ("One.", "Two."), "told")
+    database.save_submission(record)
+    assert database.submission("ada", "a.zip") == record
+    assert database.submissions() == [record]
+
+
+def test_a_claim_keeps_others_away_until_its_owner_has_ended(database: GradebookDatabase) -> None:
+    assert database.claim(KEY, 60)
+    assert database.claim(KEY, 60)  # its own
+    program = (
+        "from pathlib import Path\n"
+        "from gradkit.gradebook.database import GradebookDatabase, ResultKey\n"
+        f"database = GradebookDatabase(Path({str(database.path.parent)!r}), 'softmax')\n"
+        f"print(database.claim(ResultKey(*{tuple(KEY)!r}), 60))"
+    )
+
+    def claim_elsewhere() -> str:
+        command = [sys.executable, "-c", program]
+        return subprocess.run(
+            command, cwd=PROJECT, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert claim_elsewhere() == "False\n"
+    database.release_claim(KEY)
+    assert claim_elsewhere() == "True\n"
+    assert database.claim(KEY, 60)  # that process has ended
+
+
+def test_a_seed_is_drawn_once(database: GradebookDatabase) -> None:
+    seed = database.secret(None)
+    assert 0 <= seed < 2**128
+    assert database.secret(None) == seed == database.secret(seed)
+    with pytest.raises(DatabaseError, match="begun with another seed"):
+        database.secret(seed + 1)
+
+
+def test_a_file_of_another_exercise_or_kind_is_refused(
+    database: GradebookDatabase, tmp_path: Path
+) -> None:
+    assert exercise_of(database.path.parent) == "softmax"
+    with pytest.raises(DatabaseError, match="is of exercise 'softmax', but 'svm' is asked for"):
+        GradebookDatabase(database.path.parent, "svm")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "gradebook.sqlite").write_bytes(b"not a database, but long enough to be one" * 9)
+    with pytest.raises(DatabaseError, match="cannot be used"):
+        GradebookDatabase(other, "softmax")
+    assert exercise_of(other) is None
+
+
+def test_a_result_that_cannot_be_written_whole_leaves_the_older_one(
+    database: GradebookDatabase,
+) -> None:
+    database.save_result(result(points=3))
+    with contextlib.closing(sqlite3.connect(database.path)) as db:
+        db.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON result_parts WHEN NEW.kind = 'handed in' "
+            "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    with pytest.raises(sqlite3.IntegrityError, match="disk full"):
+        database.save_result(result())
+    assert database.result(KEY) == result(points=3)
+
+
+def test_a_result_of_another_spec_or_kit_is_another_result(database: GradebookDatabase) -> None:
+    database.save_result(result())
+    for other in (KEY._replace(spec="f" * 16), KEY._replace(kit="l" * 16)):
+        assert database.result(other) is None
+        assert database.latest(other) == result()
+    assert database.claim(KEY._replace(spec="f" * 16), 60)
+
+
+def test_the_database_can_be_read_while_it_is_written(database: GradebookDatabase) -> None:
+    with contextlib.closing(sqlite3.connect(database.path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
