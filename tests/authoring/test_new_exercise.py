@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from assignment import PROJECT
-from assignment.workspace.submit import packed
+from assignment.workspace.starter import pack_zip
 
 PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -90,8 +90,8 @@ def test_a_class_is_graded_in_it(tree: Path, tmp_path: Path, sandbox: None) -> N
     folder.mkdir()
     solved = {path: (tree / path).read_bytes() for path in (METRICS, NOTEBOOK)}
     exchanged = solved[METRICS].replace(b"(y, y_pred), 1", b"(y_pred, y), 1")
-    (folder / "ada.zip").write_bytes(packed(solved))
-    (folder / "bob.zip").write_bytes(packed(solved | {METRICS: exchanged}))
+    (folder / "ada.zip").write_bytes(pack_zip(solved))
+    (folder / "bob.zip").write_bytes(pack_zip(solved | {METRICS: exchanged}))
     ran = python(tree, "-m", "gradkit", "grade", folder, "--exercise", "metrics", "--out", out)
     assert ran.returncode == 0, ran.stderr
     ran = python(tree, "-m", "gradkit", "feedback", "--out", out)  # which exercise, it knows

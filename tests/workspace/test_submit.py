@@ -1,4 +1,4 @@
-"""What a student packs is what is graded, and what would not work there is said before."""
+"""A submission is packed as it is graded; the report names what is open or would not work there."""
 
 import json
 import os
@@ -15,128 +15,122 @@ import pytest
 from assignment import PROJECT
 from assignment.__main__ import main
 from assignment.checks.check import load_exercise
-from assignment.workspace.regions import read_notebook, region_of, source_of, write_notebook
+from assignment.workspace.regions import read_notebook
 from assignment.workspace.starter import STARTER_MANIFEST
 from assignment.workspace.submit import SubmitError, submit
-from gradkit.course.starter import starter_files
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission
+from tests.workspace.projects import (
+    LINEAR,
+    NOTEBOOK,
+    SOFTMAX,
+    code_cell,
+    edit,
+    edit_cells,
+    find_cell,
+    make_starter,
+    replace,
+    tune,
+    unpack,
+    whole_starter,
+)
 
-SOFTMAX = load_exercise("softmax")
-FILE, OTHER_FILE = SOFTMAX.files
-NOTEBOOK = SOFTMAX.notebook
+EXERCISE = load_exercise("softmax")
 NAME = "softmax-submission.zip"
-STUBS = ("softmax_naive", "softmax_vectorized", "train_batch", "train_update", "predict")
-
-
-@pytest.fixture(scope="session")
-def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("starter")
-    for path, content in starter_files(PROJECT, ["softmax"]).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return folder
+CODE = ("softmax_naive", "softmax_vectorized", "train_batch", "train_update", "predict")
+ANSWERS = [f"answer_{name}" for name in ("initial_loss", "step", "templates", "added_picture")]
 
 
 @pytest.fixture
-def project(starter: Path, tmp_path: Path) -> Path:
-    """A student's project in which everything is done, in a way."""
-    folder = tmp_path / "project"
-    shutil.copytree(starter, folder)
-    for path in (FILE, OTHER_FILE):
-        for name in STUBS:
-            replace(folder / path, f'raise NotImplementedError("{name}")', f"pass  # {name}")
-    edit_cells(folder, lambda cell: set_source(cell, "tuning", cell_with("best_val = 0.5")))
-    for name in ("initial_loss", "step", "templates", "added_picture"):
-        edit_cells(folder, lambda cell, n=name: set_source(cell, f"answer_{n}", "Because."))  # type: ignore[misc]
-    return folder
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Problems that the comparison with a fresh copy finds: it has tests of its own."""
+    problems: list[str] = []
+    monkeypatch.setattr(
+        "assignment.workspace.submit.compare_with_fresh_copy", lambda *_: iter(problems)
+    )
+    return problems
 
 
-def cell_with(body: str) -> str:
-    lines = ["results = {}", "### START OF YOUR CODE: tuning", body, "### END OF YOUR CODE"]
-    return "\n".join(lines) + "\n"
+@pytest.fixture
+def fresh(tmp_path: Path, compared: list[str]) -> Path:
+    """A project with the starter's stubs."""
+    return unpack(tmp_path / "project", make_starter())
 
 
-def replace(path: Path, old: str, new: str) -> None:
-    path.write_text(path.read_text().replace(old, new))
+@pytest.fixture
+def project(fresh: Path) -> Path:
+    """A project in which every region is filled."""
+    return finish(fresh)
 
 
-def edit_cells(project: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    nb = read_notebook((project / NOTEBOOK).read_text(), NOTEBOOK)
-    for cell in nb["cells"]:
-        change(cell)
-    (project / NOTEBOOK).write_text(write_notebook(nb))
+def finish(project: Path) -> Path:
+    for name in CODE:
+        path = SOFTMAX if name.startswith("softmax") else LINEAR
+        edit(project, replace(path, f'raise NotImplementedError("{name}")', f"pass  # {name}"))
+
+    def answer(cells: list[Any]) -> None:
+        for region in ANSWERS:
+            cells[find_cell(cells, region)]["source"] = "Because."
+
+    edit(project, tune("best_val = 0.5"), edit_cells(answer))
+    return project
 
 
-def add_cell(project: Path, source: str) -> None:
-    nb = read_notebook((project / NOTEBOOK).read_text(), NOTEBOOK)
-    cell = {"cell_type": "code", "id": "mine", "metadata": {}, "source": source, "outputs": []}
-    nb["cells"].insert(5, {**cell, "execution_count": None})
-    (project / NOTEBOOK).write_text(write_notebook(nb))
+def problems_in(project: Path) -> list[str]:
+    """Pack a submission, and return the problems that the report lists."""
+    report = submit(EXERCISE, project=project).splitlines()
+    assert all(line.isprintable() for line in report)
+    return [line.removeprefix("- ") for line in report if line.startswith("- ")]
 
 
-def set_source(cell: dict[str, Any], region: str, source: str) -> None:
-    if region_of(cell) == region:
-        cell["source"] = source
+def require_refused(project: Path, words: str) -> None:
+    with pytest.raises(SubmitError) as caught:
+        submit(EXERCISE, project=project)
+    assert words in str(caught.value)
+    assert not (project / NAME).exists()
 
 
-def tune(project: Path, body: str) -> None:
-    edit_cells(project, lambda cell: set_source(cell, "tuning", cell_with(body)))
+# --- packed --------------------------------------------------------------------------------------
 
 
-def put_before(project: Path, cell_id: str, line: str) -> None:
-    """Put a line at the beginning of one of the course's cells."""
-
-    def change(cell: dict[str, Any]) -> None:
-        if cell.get("id") == cell_id:
-            cell["source"] = f"{line}\n{source_of(cell)}"
-
-    edit_cells(project, change)
-
-
-def warnings(project: Path) -> list[str]:
-    said = submit(SOFTMAX, project=project)
-    assert all(line.isprintable() for line in said.splitlines())
-    return [line.removeprefix("- ") for line in said.splitlines() if line.startswith("- ")]
-
-
-# --- what is packed ------------------------------------------------------------------------------
-
-
-def test_what_is_packed_is_what_the_grader_reads(project: Path) -> None:
-    said = submit(SOFTMAX, project=project)
+def test_grader_reads_what_was_packed(project: Path) -> None:
+    report = submit(EXERCISE, project=project).splitlines()
+    packed = [SOFTMAX, LINEAR, NOTEBOOK, STARTER_MANIFEST]
     with zipfile.ZipFile(project / NAME) as archive:
-        assert sorted(archive.namelist()) == sorted([FILE, OTHER_FILE, NOTEBOOK, STARTER_MANIFEST])
-        for name in archive.namelist():
+        assert sorted(archive.namelist()) == sorted(packed)
+        for name in packed:
             assert archive.read(name) == (project / name).read_bytes()
-    work = read_submission(single_submission(project / NAME), SOFTMAX)
-    assert set(work.files) == {FILE, OTHER_FILE}
-    assert work.cells == {"tuning": cell_with("best_val = 0.5")}
-    assert len(work.written_answers) == 4
-    assert work.version == json.loads((project / STARTER_MANIFEST).read_text())["version"]
-    assert work.notes == []
-    first, *rest = said.splitlines()
-    assert first.startswith(f"Packed {NAME}, ")
-    assert "SHA-256 " in first
-    assert rest[-1] == f"Upload {project / NAME} where your course collects the work."
-    assert [line.split(",")[0].strip() for line in rest[:-1]] == [
-        *(FILE, OTHER_FILE, NOTEBOOK, STARTER_MANIFEST),
-    ]
+    content = read_submission(single_submission(project / NAME), EXERCISE)
+    assert set(content.files) == {SOFTMAX, LINEAR}
+    assert [*content.cells] == ["tuning"]
+    assert "best_val = 0.5" in content.cells["tuning"]
+    assert content.written_answers == dict.fromkeys(ANSWERS, "Because.")
+    assert content.version == json.loads((project / STARTER_MANIFEST).read_text())["version"]
+    assert content.notes == []
+    assert report[0].startswith(f"Packed {NAME}, ")
+    assert "SHA-256 " in report[0]
+    assert [line.split(",")[0].strip() for line in report[1:-1]] == packed
+    assert report[-1] == f"Upload {project / NAME} where your course collects submissions."
 
 
-def test_the_same_work_is_the_same_file_on_every_day(project: Path) -> None:
-    submit(SOFTMAX, project=project)
+def test_same_files_give_the_same_zip_file_on_every_day(project: Path) -> None:
+    submit(EXERCISE, project=project)
     first = (project / NAME).read_bytes()
-    os.utime(project / FILE, (1e9, 1e9))
-    submit(SOFTMAX, project=project)
+    os.utime(project / SOFTMAX, (1e9, 1e9))
+    submit(EXERCISE, project=project)
     assert (project / NAME).read_bytes() == first
 
 
-def test_the_command_packs_and_says_what_to_do(project: Path, tmp_path: Path) -> None:
+def test_command_packs_and_reports(tmp_path: Path) -> None:
+    project = finish(unpack(tmp_path / "project", whole_starter()))
+    (project / "mine.py").touch()
+    edit(project, replace(SOFTMAX, "import numpy as np\n", "import mine\nimport numpy as np\n"))
     command = [sys.executable, "-m", "assignment", "submit", "--out", str(tmp_path / "mine.zip")]
     ran = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("Packed mine.zip, ")
+    assert "ModuleNotFoundError: No module named 'mine'" in ran.stdout
     assert ran.stderr == ""
+    assert (tmp_path / "mine.zip").exists()
     assert not (project / NAME).exists()
     (project / NOTEBOOK).unlink()
     ran = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
@@ -144,243 +138,182 @@ def test_the_command_packs_and_says_what_to_do(project: Path, tmp_path: Path) ->
     assert ran.stderr.startswith(f"{NOTEBOOK} is missing in {project}. Nothing was packed.")
 
 
-def test_an_exercise_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["submit", "knn"], "there is no exercise 'knn'; there are: softmax, svm"),
+        (["submit"], "name one of the exercises: softmax, svm"),
+    ],
+)
+def test_command_without_an_exercise_of_that_name_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["submit", "knn"])
+        main(arguments)
     assert stopped.value.code == 2
-    assert "there is no exercise 'knn'; there are: softmax, svm" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        main(["submit"])
-    assert stopped.value.code == 2
-    assert "name one of the exercises: softmax, svm" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- refused -------------------------------------------------------------------------------------
 
 
-def test_the_instructors_tree_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_instructors_tree_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["submit", "softmax"]) == 1
     assert "is the instructor's tree, with the solutions in it" in capsys.readouterr().err
     assert not (PROJECT / NAME).exists()
 
 
-@pytest.mark.parametrize("path", [FILE, OTHER_FILE, NOTEBOOK])
-def test_a_missing_file_is_refused(path: str, project: Path) -> None:
+@pytest.mark.parametrize("path", [SOFTMAX, LINEAR, NOTEBOOK])
+def test_missing_file_is_refused(path: str, project: Path) -> None:
     (project / path).unlink()
-    refused(project, f"{path} is missing in {project}. Nothing was packed.")
+    require_refused(project, f"{path} is missing in {project}. Nothing was packed.")
     (project / path).mkdir()
-    refused(project, f"{project / path} cannot be read: Is a directory. Nothing was packed.")
-
-
-def refused(project: Path, said: str) -> None:
-    with pytest.raises(SubmitError) as error:
-        submit(SOFTMAX, project=project)
-    assert said in str(error.value)
-    assert not (project / NAME).exists()
-
-
-def test_a_region_that_cannot_be_made_out_is_refused(project: Path) -> None:
-    text = (project / FILE).read_text()
-    (project / FILE).write_text(text.replace("### END OF YOUR CODE", "", 1))
-    refused(project, "region 'softmax_vectorized' begins inside region 'softmax_naive'")
-    (project / FILE).write_text(text.replace("### START OF YOUR CODE: softmax_naive", "#"))
-    refused(project, "`### END OF YOUR CODE` ends a region, but none has begun")
-    without = [line for line in text.splitlines() if "OF YOUR CODE" not in line]
-    (project / FILE).write_text("\n".join(without))
-    refused(project, f"{FILE} has no region softmax_naive any more. Nothing was packed.")
-    (project / STARTER_MANIFEST).unlink()
-    refused(project, "has no region softmax_naive any more. Nothing was packed.")
-
-
-def test_a_cell_that_is_gone_is_refused(project: Path) -> None:
-    nb = read_notebook((project / NOTEBOOK).read_text(), NOTEBOOK)
-    for region in ("tuning", "answer_step"):
-        cells = [cell for cell in nb["cells"] if region_of(cell) != region]
-        (project / NOTEBOOK).write_text(write_notebook({**nb, "cells": cells}))
-        refused(project, f"{NOTEBOOK} has no cell {region} any more. Nothing was packed.")
-
-
-def test_a_damaged_file_is_refused(project: Path) -> None:
-    notebook = (project / NOTEBOOK).read_bytes()
-    (project / NOTEBOOK).write_bytes(notebook[:-5])
-    refused(project, f"{NOTEBOOK} is not a notebook, or a damaged one")
-    (project / NOTEBOOK).write_bytes(notebook)
-    (project / FILE).write_bytes(b"# \xff\n")
-    refused(project, f"{FILE}, line 1: the byte 0xff is not UTF-8")
-
-
-def test_what_the_grader_would_not_take_is_refused(project: Path) -> None:
-    notebook = (project / NOTEBOOK).read_text()
-    tune(project, "#" * 100_000)
-    refused(project, f"{NOTEBOOK}: the cell tuning has more than 100 kB, which is not taken.")
-    (project / NOTEBOOK).write_text(notebook + " " * 20_000_000)
-    refused(project, "and no more than 20,000 kB are taken. Nothing was packed. Clear the notebook")
-    (project / NOTEBOOK).write_text(notebook)
-    (project / FILE).write_text((project / FILE).read_text() + "#" * 1_000_000)
-    refused(project, f"{FILE} has 1,003 kB, and no more than 1,000 kB are taken.")
-
-
-def test_no_other_file_is_overwritten(project: Path, tmp_path: Path) -> None:
-    zipped = tmp_path / "holiday.zip"
-    with zipfile.ZipFile(zipped, "w") as archive:
-        archive.writestr("beach.jpg", b"")
-    for place in (project / FILE, zipped):
-        before = place.read_bytes()
-        with pytest.raises(SubmitError, match="is there, and no submission that was packed here"):
-            submit(SOFTMAX, place, project)
-        assert place.read_bytes() == before
-    with pytest.raises(SubmitError, match="is a folder"):
-        submit(SOFTMAX, tmp_path, project)
-    with pytest.raises(SubmitError, match="cannot be written: No such file or directory"):
-        submit(SOFTMAX, tmp_path / "none" / "mine.zip", project)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["holiday.zip", "project"]
-
-
-# --- what is said before -------------------------------------------------------------------------
-
-
-def test_nothing_is_said_of_work_that_is_done(project: Path) -> None:
-    assert warnings(project) == []
-
-
-def test_the_solution_raises_no_warning(project: Path, tmp_path: Path) -> None:
-    solved = read_notebook((PROJECT / NOTEBOOK).read_text(), NOTEBOOK)
-    tuning = next(source_of(c) for c in solved["cells"] if region_of(c) == "tuning")
-    edit_cells(project, lambda cell: set_source(cell, "tuning", tuning))
-    assert warnings(project) == []
-    # Nor where something of the notebook was changed, be it a parameter.
-    put_before(project, "parameters", "X_ = 1")
-    add_cell(project, "print(X_train)")
-    assert warnings(project) == []
-
-
-def test_open_stubs_are_told(starter: Path, project: Path) -> None:
-    shutil.copy(starter / OTHER_FILE, project / OTHER_FILE)
-    assert warnings(project) == ["Not attempted yet: train_batch, train_update, predict."]
-    shutil.copy(starter / FILE, project / FILE)
-    shutil.copy(starter / NOTEBOOK, project / NOTEBOOK)
-    assert warnings(project) == [
-        f"Not attempted yet: {', '.join(STUBS)}, tuning.",
-        "Not answered yet: answer_initial_loss, answer_step, answer_templates, "
-        "answer_added_picture.",
-    ]
-
-
-def test_names_that_nobody_defines_are_told(project: Path) -> None:
-    add_cell(project, "from itertools import product\ndef helper():\n    return rates\n")
-    tune(
-        project,
-        "for rate, reg in product(TUNING_LEARNING_RATES, TUNING_REGS):\n"
-        "    best_val = max(best_val, helper(), len(rates))\n"
-        "    best = [x for x in results if (y := x)] + [y]\n"
-        "def again(z):\n    global later\n    later = z, np, typo\n    return again(later)",
+    require_refused(
+        project, f"{project / path} cannot be read: Is a directory. Nothing was packed."
     )
-    added = "which is defined in a cell that was added. Those are left out where it is graded"
-    assert warnings(project) == [
-        f"The cell tuning uses `helper`, {added}. Define it in the cell tuning.",
-        f"The cell tuning uses `product`, {added}. Define it in the cell tuning.",
-        "The cell tuning uses `rates`, which nobody defines where it is graded. Define it in the "
-        "cell tuning.",
-        "The cell tuning uses `typo`, which nobody defines where it is graded. Define it in the "
-        "cell tuning.",
-    ]
-
-
-def test_names_from_cells_that_only_show_something_are_told(project: Path) -> None:
-    tune(project, "best_val = timed(Softmax)")
-    assert warnings(project) == [
-        "The cell tuning uses `timed`, which is defined in a cell that only shows something. Those "
-        "are left out where it is graded. Define it in the cell tuning."
-    ]
-
-
-def test_names_that_were_put_into_a_cell_of_the_courses_are_told(project: Path) -> None:
-    put_before(project, "setup", "from itertools import product")
-    tune(project, "best_val = list(product(TUNING_REGS, [SEED, np.pi, X_val, y_val, time, os]))")
-    assert warnings(project) == [
-        "The cell tuning uses `product`, from a cell that is not yours. If you put it there, put "
-        "it into the cell tuning: the others are graded as they were handed out."
-    ]
-
-
-def test_names_that_a_second_cell_of_the_region_defines_are_defined(project: Path) -> None:
-    nb = read_notebook((project / NOTEBOOK).read_text(), NOTEBOOK)
-    [number] = [n for n, cell in enumerate(nb["cells"]) if region_of(cell) == "tuning"]
-    copy = {**nb["cells"][number], "id": "copy", "source": "from itertools import product"}
-    nb["cells"].insert(number, copy)
-    (project / NOTEBOOK).write_text(write_notebook(nb))
-    tune_last = cell_with("best_val = list(product([1], [2]))")
-    edit_cells(
-        project,
-        lambda cell: (
-            cell.update(source=tune_last)
-            if region_of(cell) == "tuning" and cell["id"] != "copy"
-            else None
-        ),
-    )
-    assert warnings(project) == []
-
-
-def test_what_ipython_reads_is_no_fault_and_what_nobody_can_is(project: Path) -> None:
-    tune(project, "%matplotlib inline\n!ls\nnp.max?\nif True:\n    %time pass\ndisplay(1)")
-    assert warnings(project) == []
-    tune(project, "from numpy import *\nbest_val = exp(1)")
-    assert warnings(project) == []
-    tune(project, "best_val = = 1")
-    assert warnings(project) == [
-        "The cell tuning cannot be read as Python: line 3, invalid syntax."
-    ]
-    replace(project / FILE, "pass  # softmax_naive", "loss = = 1")
-    said, *_ = warnings(project)
-    assert said.startswith(f"{FILE} cannot be read as Python: line ")
-    assert said.endswith(", invalid syntax.")
 
 
 @pytest.mark.parametrize(
-    ("line", "module"),
+    ("change", "words"),
     [
-        ("from .mine import top", "assignment/classifiers/mine.py"),
-        ("from . import mine", "assignment/classifiers/mine.py"),
-        ("from .. import mine", "assignment/mine.py"),
-        ("from assignment.classifiers import mine", "assignment/classifiers/mine.py"),
-        ("import assignment.classifiers.mine as m", "assignment/classifiers/mine.py"),
-        ("import mine", "mine.py"),
-        ("from mine import top", "mine.py"),
-        ("import mine.deep", "mine/deep.py"),
-        ("from mine import deep", "mine/__init__.py"),
+        (
+            lambda text: text.replace("### END OF YOUR CODE", "", 1),
+            "region 'softmax_vectorized' begins inside region 'softmax_naive'",
+        ),
+        (
+            lambda text: text.replace("### START OF YOUR CODE: softmax_naive", "#"),
+            "`### END OF YOUR CODE` ends a region, but",
+        ),
+        (
+            lambda text: "".join(
+                line for line in text.splitlines(True) if "OF YOUR CODE" not in line
+            ),
+            "has no region softmax_naive any more. Nothing was packed. Put the lines",
+        ),
     ],
 )
-def test_modules_that_stay_behind_are_told(line: str, module: str, project: Path) -> None:
-    (project / module).parent.mkdir(exist_ok=True)
-    (project / module).write_text("top = 1\n")
-    replace(project / FILE, "import numpy as np\n", f"import numpy as np\n{line}\n")
-    assert warnings(project) == [
-        f"{FILE} imports {module}, which is not handed in: of your code, only {FILE}, "
-        f"{OTHER_FILE} and your cells are. Put what it needs into those."
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_missing_marker_is_refused(
+    project: Path, change: Callable[[str], str], words: str, has_manifest: bool
+) -> None:
+    edit(project, (SOFTMAX, change))
+    if not has_manifest:
+        (project / STARTER_MANIFEST).unlink()
+    require_refused(project, words)
+
+
+@pytest.mark.parametrize("region", ["tuning", "answer_step"])
+def test_missing_cell_is_refused(project: Path, region: str) -> None:
+    edit(project, edit_cells(lambda cells: cells.pop(find_cell(cells, region))))
+    require_refused(project, f"{NOTEBOOK} has no region {region} any more. Nothing was packed.")
+
+
+def test_damaged_file_is_refused(project: Path) -> None:
+    notebook = (project / NOTEBOOK).read_bytes()
+    (project / NOTEBOOK).write_bytes(notebook[:-5])
+    require_refused(project, f"{NOTEBOOK} is not a notebook, or a damaged one")
+    (project / NOTEBOOK).write_bytes(notebook)
+    (project / SOFTMAX).write_bytes(b"# \xff\n")
+    require_refused(project, f"{SOFTMAX}, line 1: the byte 0xff is not UTF-8")
+
+
+def test_larger_file_than_is_graded_is_refused(project: Path) -> None:
+    notebook = (project / NOTEBOOK).read_text()
+    edit(project, tune("#" * 100_000))
+    require_refused(project, f"{NOTEBOOK}: the cell tuning has more than 100 kB, the most that")
+    (project / NOTEBOOK).write_text(notebook + " " * 20_000_000)
+    require_refused(project, "at most 20,000 kB are graded. Nothing was packed. Clear the notebook")
+    (project / NOTEBOOK).write_text(notebook)
+    (project / SOFTMAX).write_text((project / SOFTMAX).read_text() + "#" * 1_000_000)
+    require_refused(project, f"{SOFTMAX} has 1,003 kB; at most 1,000 kB are graded.")
+
+
+def test_other_files_are_not_overwritten(project: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "holiday.zip"
+    with zipfile.ZipFile(photos, "w") as archive:
+        archive.writestr("beach.jpg", b"")
+    for place in (project / SOFTMAX, photos):
+        before = place.read_bytes()
+        with pytest.raises(SubmitError, match="is there already, and not a submission packed here"):
+            submit(EXERCISE, place, project)
+        assert place.read_bytes() == before
+    with pytest.raises(SubmitError, match="is a folder"):
+        submit(EXERCISE, tmp_path, project)
+    with pytest.raises(SubmitError, match="cannot be written: No such file or directory"):
+        submit(EXERCISE, tmp_path / "none" / "mine.zip", project)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["holiday.zip", "project"]
+
+
+# --- reported ------------------------------------------------------------------------------------
+
+
+def test_finished_submission_has_no_problems(project: Path) -> None:
+    assert problems_in(project) == []
+    edit(project, edit_cells(lambda cells: cells.insert(5, code_cell("print(X_train)"))))
+    assert problems_in(project) == []
+
+
+def test_solution_has_no_problems(project: Path) -> None:
+    solved = read_notebook((PROJECT / NOTEBOOK).read_text(), NOTEBOOK)["cells"]
+    source = solved[find_cell(solved, "tuning")]["source"]
+
+    def solve(cells: list[Any]) -> None:
+        cells[find_cell(cells, "tuning")]["source"] = source
+
+    edit(project, edit_cells(solve))
+    assert problems_in(project) == []
+
+
+def test_open_regions_are_reported(fresh: Path, tmp_path: Path) -> None:
+    answers = f"Not answered yet: {', '.join(ANSWERS)}."
+    assert problems_in(fresh) == [f"Not attempted yet: {', '.join(CODE)}, tuning.", answers]
+    stubs = shutil.copy(fresh / LINEAR, tmp_path)
+    finish(fresh)
+    shutil.copy(stubs, fresh / LINEAR)
+    assert problems_in(fresh) == ["Not attempted yet: train_batch, train_update, predict."]
+
+
+def test_picture_alone_is_an_answer(project: Path) -> None:
+    def paste(cells: list[Any]) -> None:
+        cell = cells[find_cell(cells, "answer_step")]
+        cell |= {"source": "", "attachments": {"image.png": {"image/png": "aaaa"}}}
+
+    edit(project, edit_cells(paste))
+    assert problems_in(project) == []
+
+
+def test_lost_names_and_differences_from_a_fresh_copy_are_reported(
+    project: Path, compared: list[str]
+) -> None:
+    compared.append("Fails in a fresh copy.")
+    edit(project, edit_cells(lambda cells: cells.insert(5, code_cell("rates = [1]"))))
+    edit(project, tune("best_val = timed(rates)"))
+    assert [line.partition(", which")[0] for line in problems_in(project)] == [
+        "The cell tuning uses `rates`",
+        "The cell tuning uses `timed`",
+        "Fails in a fresh copy.",
     ]
 
 
-def test_a_cell_that_needs_a_module_of_the_students_is_told(project: Path) -> None:
-    (project / "notebooks/mine.py").write_text("top = 1\n")
-    tune(project, "from mine import top")
-    [warning] = warnings(project)
-    assert warning.startswith("The cell tuning imports notebooks/mine.py, which is not handed in")
-
-
-def test_modules_of_the_courses_and_of_others_are_no_fault(project: Path) -> None:
-    lines = (
-        "import assignment.vis_utils, os.path, matplotlib.pyplot as plt\n"
-        "from .softmax import softmax_loss_naive\nfrom ..gradient_check import relative_error\n"
-        "from assignment import data_utils\nfrom .... import beyond\nimport not_installed\n"
+def test_syntax_errors_are_reported(project: Path) -> None:
+    edit(project, tune("%matplotlib inline\n!ls\nbest_val = 1"))
+    assert problems_in(project) == []
+    edit(
+        project,
+        tune("best_val = = 1"),
+        replace(SOFTMAX, "pass  # softmax_naive", "loss = = 1"),
+        (LINEAR, lambda text: "\ufeff" + text),
     )
-    replace(project / OTHER_FILE, "import numpy as np\n", f"import numpy as np\n{lines}")
-    assert warnings(project) == []
+    assert problems_in(project) == [
+        f"{SOFTMAX} cannot be read as Python: line 53, invalid syntax.",
+        "The cell tuning cannot be read as Python: line 3, invalid syntax.",
+    ]
 
 
-def test_a_missing_record_of_the_starter_is_told(project: Path) -> None:
+def test_missing_manifest_is_reported(project: Path) -> None:
     (project / STARTER_MANIFEST).write_text("{}")
-    [warning] = warnings(project)
-    assert warning.startswith(f"{STARTER_MANIFEST} is missing or damaged.")
+    [problem] = problems_in(project)
+    assert problem.startswith(f"{STARTER_MANIFEST} is missing or damaged.")
     with zipfile.ZipFile(project / NAME) as archive:
         assert STARTER_MANIFEST not in archive.namelist()
-    assert len(read_submission(single_submission(project / NAME), SOFTMAX).files) == 2
+    assert len(read_submission(single_submission(project / NAME), EXERCISE).files) == 2

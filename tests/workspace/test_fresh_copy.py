@@ -1,0 +1,182 @@
+"""Code that works in the student's folder, but would not where it is graded, is reported."""
+
+import ast
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assignment import PROJECT
+from assignment.checks.check import load_exercise
+from assignment.workspace import fresh_copy
+from assignment.workspace.fresh_copy import compare_with_fresh_copy, find_lost_names, parse_cell
+from assignment.workspace.starter import STARTER_MANIFEST, read_manifest
+from gradkit.course.starter import starter_files
+from tests.workspace.projects import (
+    LINEAR,
+    SOFTMAX,
+    code_cell,
+    contents,
+    edit,
+    replace,
+    tune,
+    unpack,
+    whole_starter,
+)
+
+EXERCISE = load_exercise("softmax")
+ADVICE = (
+    f"Of your code only {SOFTMAX}, {LINEAR} and your cells of the notebook are handed in: put what "
+    "it needs into those."
+)
+ELSEWHERE = "all right in your folder, but not where it is graded"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with the starter's stubs."""
+    return unpack(tmp_path / "project", whole_starter())
+
+
+@pytest.fixture
+def solved(project: Path) -> Path:
+    for path in EXERCISE.files:
+        shutil.copy(PROJECT / path, project / path)
+    edit(project, tune("import numpy as np\nimport assignment.vis_utils\nbest_val = 0.5"))
+    return project
+
+
+def compare(project: Path) -> list[str]:
+    manifest = read_manifest((project / STARTER_MANIFEST).read_text())
+    before = contents(project)
+    problems = list(compare_with_fresh_copy(EXERCISE, project, manifest))
+    assert contents(project) == before
+    return problems
+
+
+def test_solution_works_in_a_fresh_copy(solved: Path) -> None:
+    assert compare(solved) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        ("from .mine import top", "assignment.classifiers.mine"),
+        ("from assignment import data_utils\nimport mine.deep", "mine"),
+    ],
+)
+def test_module_of_the_students_own_is_missed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, line: str, module: str
+) -> None:
+    for path in ("mine/deep.py", "assignment/classifiers/mine.py"):
+        (project / path).parent.mkdir(exist_ok=True)
+        (project / path).write_text("top = 1\n")
+    edit(project, replace(SOFTMAX, "import numpy as np\n", f"import numpy as np\n{line}\n"))
+    monkeypatch.setenv("PYTHONPATH", str(project))  # must not bring the module back
+    assert compare(project) == [
+        f"Your files: {ELSEWHERE}: ModuleNotFoundError: No module named '{module}'. {ADVICE}"
+    ]
+
+
+def test_module_that_only_a_function_or_a_cell_imports_is_missed(solved: Path) -> None:
+    (solved / "assignment/mine.py").write_text("top = 1\n")
+    (solved / "notebooks/mine_too.py").write_text("top = 1\n")
+    old = "    ### BEGIN SOLUTION softmax_naive\n"
+    edit(
+        solved,
+        replace(SOFTMAX, old, f"{old}    from assignment.mine import top\n"),
+        tune("%time\nif True:\n    from mine_too import top\nimport not_installed"),
+    )
+    assert compare(solved) == [
+        f"`from mine_too import top` in the cell tuning: {ELSEWHERE}: ModuleNotFoundError: No "
+        f"module named 'mine_too'. {ADVICE}",
+        "Naive loss; Naive gradient; Naive, large scores; Naive, a probability of 0: "
+        f"{ELSEWHERE}: ModuleNotFoundError: No module named 'assignment.mine'. {ADVICE}",
+    ]
+
+
+def test_failures_that_both_folders_share_are_not_reported(project: Path) -> None:
+    edit(project, replace(SOFTMAX, "import numpy as np\n", "import numpy as np, not_installed\n"))
+    edit(project, tune("import not_installed\nx = = 1"))
+    assert compare(project) == []
+
+
+def test_code_of_another_exercise_is_not_in_a_fresh_copy(tmp_path: Path) -> None:
+    project = unpack(tmp_path / "both", starter_files(PROJECT, ["softmax", "svm"]))
+    svm = "assignment/classifiers/linear_svm.py"
+    for path in (*EXERCISE.files, svm):
+        shutil.copy(PROJECT / path, project / path)
+    arguments = "np.ones((2, 3)), np.ones((4, 2)), np.arange(4) % 3, 0.0"
+    line = f"from .linear_svm import svm_loss_naive\nsvm_loss_naive({arguments})\n"
+    edit(project, replace(SOFTMAX, "IntArray\n\n\n", f"IntArray\n{line}\n\n"))
+    [problem] = compare(project)
+    assert problem.startswith(f"Your files: {ELSEWHERE}: ")
+    assert "svm_naive" in problem
+
+
+def test_crash_and_endless_loop_are_reported_without_a_verdict(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "mine.py").touch()
+    crash = "import os\ntry:\n    import mine\nexcept ImportError:\n    os._exit(1)\n"
+    edit(project, replace(SOFTMAX, "import numpy as np\n", f"import numpy as np\n{crash}\n"))
+    assert compare(project) == [f"The checks: {ELSEWHERE}: Python ended before they did. {ADVICE}"]
+    (project / SOFTMAX).write_text("while True:\n    pass\n")
+    monkeypatch.setattr(fresh_copy, "TIMEOUT", 0.5)
+    [problem] = compare(project)
+    assert problem.startswith("The checks have not ended after 0.5 s")
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def lost_names(source: str, *others: dict[str, Any]) -> list[str]:
+    setup = code_cell("import numpy as np\nrates = [1]", role="setup")
+    cells = [setup, *others, code_cell(source, region="tuning")]
+    return [line.split("`")[1] for line in find_lost_names({"cells": cells})]
+
+
+def test_name_that_only_an_ungraded_cell_defines_is_lost() -> None:
+    added = code_cell("from itertools import product\ndef helper():\n    pass\nrates = [2]")
+    display = code_cell("%matplotlib inline\ndef timed(f):\n    pass", role="display")
+    text = {"cell_type": "markdown", "metadata": {}, "source": "product = 1"}
+    source = "best = [helper(), timed(print)]\nfor rate in product(rates, np.e): typo(rate)"
+    assert lost_names(source, added, display, text) == ["helper", "product", "timed"]
+    [line] = find_lost_names({"cells": [added, code_cell("helper()", region="tuning")]})
+    assert line == (
+        "The cell tuning uses `helper`, which is defined in a cell that is not graded: one that "
+        "was added, or that only displays something. Define it in the cell tuning."
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import helper",
+        "from x import y as helper",
+        "from x import *",
+        "helper = 1",
+        "def helper(): pass",
+        "class helper: pass",
+        "for helper in (): pass",
+        "def f(helper): pass",
+        "try:\n    pass\nexcept OSError as helper:\n    pass",
+        "[(helper := x) for x in ()]",
+        "with x as (helper, y): pass",
+    ],
+)
+def test_name_that_a_graded_cell_binds_is_not_lost(source: str) -> None:
+    added = code_cell("helper = 1")
+    assert lost_names(f"{source}\nprint(helper)", added) == []
+    assert lost_names("print(helper)", added, code_cell(source, region="tuning")) == []
+    assert lost_names("print(helper)", added, code_cell(source, role="setup")) == []
+
+
+def test_lines_of_ipython_are_not_syntax_errors() -> None:
+    parse_cell("%matplotlib inline\n!ls\nnp.max?\nif True:\n    %time pass\nfiles = !ls\nx = 1")
+    parse_cell("%%time\nx = 1")
+    assert isinstance(parse_cell("print('%d'\n      % x)").body[0], ast.Expr)  # not a magic line
+    for source in ("x = = 1", "x = (" * 1000, "\0"):
+        with pytest.raises(SyntaxError):
+            parse_cell(source)
