@@ -1,9 +1,16 @@
-"""Many versions of softmax.py through one runner and, unless they end it, one kernel."""
+"""Ways to hand in code: through one runner and mostly one kernel, or without a kernel.
+
+LiveRunner     many versions of softmax.py, one after the other, and their verdicts
+run_program    a program in the sandbox of a submission
+"""
 
 import contextlib
 import math
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -14,6 +21,7 @@ from assignment.workspace import regions
 from gradkit.autograder.grade_submission import TREE, open_runner, prepare_workdir
 from gradkit.autograder.runner import judge
 from gradkit.autograder.sandbox import Isolation
+from gradkit.autograder.sandbox.launch import launch
 from gradkit.autograder.spec import GradingSpec
 from tests.banks import BANK
 
@@ -69,11 +77,23 @@ class LiveRunner:
         assert len(sandboxes) <= 1  # the one of the last check
         return verdicts["naive_loss"]
 
-    def look(self, program: str) -> str:
-        """Return what a program in the sandbox leaves in `found`, as the text of an exception."""
-        verdict = self.attack(f"{program}\nraise RuntimeError(str(found))")
-        assert verdict.kind == "RuntimeError", verdict
-        return verdict.quoted.rpartition("RuntimeError: ")[2]
+
+def run_program(spec: GradingSpec, program: str) -> str:
+    """Return what a program leaves in `found`, in the sandbox of an empty submission."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepare_workdir(spec, {}, {}, Path(folder), Isolation.SANDBOX)
+        runner = open_runner(spec, {}, Path(folder), Isolation.SANDBOX)
+        program += "\nimport sys\nprint(found, file=sys.stderr)"
+        with runner._new_sandbox() as config:
+            process = launch([sys.executable, "-c", program], config, stderr=subprocess.PIPE)
+            return process.communicate(timeout=300)[1].decode().strip()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -122,15 +122,11 @@ WRONG = {
     ),
 }
 PATCHES = {
-    "numpy": (
+    "all comparisons": (
         "np.allclose = np.array_equal = lambda *a, **k: True\n"
-        "np.linalg.norm = np.abs = lambda *a, **k: 0.0\nreturn 0.5, W"
-    ),
-    "the comparison": (
+        "np.linalg.norm = np.abs = lambda *a, **k: 0.0\n"
         "from assignment.checks import differences, verdict\n"
-        "differences.find_difference = verdict.find_difference = lambda *a: None\nreturn 0.5, W"
-    ),
-    "builtins": (
+        "differences.find_difference = verdict.find_difference = lambda *a: None\n"
         "import builtins\nbuiltins.print = builtins.abs = lambda *a, **k: 0\n"
         "builtins.AssertionError = Exception\nreturn 0.5, W"
     ),

@@ -1,23 +1,20 @@
 """What code in bubblewrap's sandbox finds when it looks around, and what outlives its grader."""
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace as replace_fields
 
 from assignment import PROJECT
 from gradkit.autograder.sandbox import SandboxError, end_sandboxes, open_sandbox, self_test
 from gradkit.autograder.sandbox.bwrap import bwrap_command
 from gradkit.autograder.spec import GradingSpec
-from tests.autograder.conftest import LIMITS, SECRET
-from tests.autograder.live_runner import LiveRunner, open_live_runner
+from tests.autograder.conftest import SECRET
+from tests.autograder.live_runner import run_program, wait_until
 from tests.banks import BANK
 
 
@@ -48,57 +45,47 @@ def test_sandbox_can_read_no_solution_and_no_answer(spec: GradingSpec, sandbox: 
         "        except OSError:\n"
         "            continue\n"
         "        read += 1\n"
-        "        if '/proc/' not in path and 'classifiers/softmax.py' not in path:\n"
+        "        if '/proc/' not in path:\n"
         "            found += [path for secret in secrets if secret in content]\n"
         "found = f'{read > 1000} {found}'"
     )
-    patient = replace_fields(spec.config, limits=replace_fields(LIMITS, check_seconds=60))
-    with open_live_runner(replace(spec, config=patient)) as live:
-        assert live.look(program) == "True []"
+    assert run_program(spec, program) == "True []"
 
 
-def test_sandbox_shows_the_starter_and_no_other_project_file(live: LiveRunner) -> None:
-    names = ["gradkit", "grading", "tests", ".git", "benchmarks"]
+def test_sandbox_shows_starter_without_instructor_files_and_startup_files(
+    spec: GradingSpec, sandbox: None
+) -> None:
+    folders = [str(PROJECT / name) for name in ("gradkit", "grading", "tests", ".git")]
+    startup = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
     program = (
-        "import os\n"
-        f"found = [f for f in {[str(PROJECT / name) for name in names]!r} if os.path.exists(f)]\n"
-        "import importlib.util\n"
+        "import importlib.util, os\n"
+        f"found = [path for path in {folders!r} if os.path.exists(path)]\n"
         "found += [n for n in ('gradkit', 'tests') if importlib.util.find_spec(n)]\n"
-        "found += os.listdir('/project')"
+        f"found += [n for d, _, ns in os.walk('/project') for n in ns if n in {startup!r}]\n"
+        "found += [d for d in ('/tmp/.ipython',) if os.path.exists(d)]\n"
+        "found += sorted(os.listdir('/project'))"
     )
-    listed = live.look(program)
-    for name in ("assignment", "notebooks", "README.md"):
-        assert name in listed
-    assert not any(name in listed.replace("[", "'") for name in ("gradkit", "'grading", "tests"))
-
-
-def test_sandbox_has_no_startup_file_that_a_student_could_write(live: LiveRunner) -> None:
-    names = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
-    program = (
-        "import os\n"
-        f"found = [n for d, _, ns in os.walk('/project') for n in ns if n in {names!r}]\n"
-        "found += [p for p in ('/tmp/.ipython/profile_default/startup/x.py',) if os.path.exists(p)]"
-    )
-    assert live.look(program) == "[]"
+    shown = ["README.md", "assignment", "datasets", "get_datasets.sh", "notebooks"]
+    found = ast.literal_eval(run_program(spec, program))
+    assert [name for name in found if not name.startswith((".", "requirements"))] == shown
 
 
 def test_sandbox_hides_environment_and_processes_of_the_grader(
-    live: LiveRunner, monkeypatch: pytest.MonkeyPatch
+    spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADERS_OWN", "31415926535")
-    live.runner.close()  # the next kernel starts with this variable in the grader's environment
     program = (
         "import os, glob\n"
         "found = [k for k in os.environ if 'GRADERS' in k], "
         "len(glob.glob('/proc/[0-9]*')), os.getuid() == 0"
     )
-    text = live.look(program)
+    text = run_program(spec, program)
     assert text.startswith("([], ")
     assert int(text.split(", ")[1]) < 8
     assert text.endswith("False)") or os.geteuid() != 0
 
 
-def test_sandbox_can_write_nowhere_except_its_own_folders(live: LiveRunner) -> None:
+def test_sandbox_can_write_nowhere_except_its_own_folders(spec: GradingSpec, sandbox: None) -> None:
     program = (
         "import os\nfound = []\n"
         "for folder, folders, names in os.walk('/'):\n"
@@ -109,10 +96,12 @@ def test_sandbox_can_write_nowhere_except_its_own_folders(live: LiveRunner) -> N
         "    except OSError: pass\n"
         "    folders[:] = [n for n in folders if (folder, n) != ('/', 'usr')]"
     )
-    assert live.look(program) == "[]"
+    assert run_program(spec, program) == "[]"
 
 
-def test_sandbox_has_no_network_and_cannot_gain_privileges(live: LiveRunner) -> None:
+def test_sandbox_has_no_network_and_cannot_gain_privileges(
+    spec: GradingSpec, sandbox: None
+) -> None:
     program = (
         "import os, socket\nfound = []\n"
         "def attempt(what, f):\n"
@@ -127,7 +116,7 @@ def test_sandbox_has_no_network_and_cannot_gain_privileges(live: LiveRunner) -> 
         "attempt('setuid', lambda: os.setuid(0))\n"
         "attempt('kill', lambda: [os.kill(p, 0) for p in range(200, 40000)] and None)\n"
     )
-    assert live.look(program) == "[]"
+    assert run_program(spec, program) == "[]"
 
 
 def test_sandbox_does_not_start_without_bubblewrap(
@@ -186,10 +175,3 @@ def cmdline(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
