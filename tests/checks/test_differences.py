@@ -1,0 +1,149 @@
+"""Differences between a check's arrays and the reference, in plain words."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from assignment.checks.differences import (
+    HEADLINES,
+    ArrayStack,
+    decode,
+    encode,
+    find_difference,
+    quantity,
+    relative_error,
+)
+
+REFERENCE = {
+    "loss where N = 5, reg = 0": np.array(2.0),
+    "loss where N = 7, reg = 0.5": np.array(3.5),
+    "dW where N = 5, reg = 0": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
+    "dW where N = 7, reg = 0.5": np.array([[1.0, -2.0, 3.0], [-4.0, 5.0, -6.0]]),
+}
+
+
+def changed(what: str, change: Callable[[Any], Any]) -> dict[str, Any]:
+    """The reference with a function applied to all arrays of a quantity."""
+    return {
+        name: np.asarray(change(array)) if quantity(name) == what else array
+        for name, array in REFERENCE.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "change", "text"),
+    [
+        ("shape", "loss", lambda a: np.array([a, a]), "of shape (2,), but a single number is"),
+        ("shape", "dW", lambda a: a.ravel(), "of shape (6,), but an array of shape (2, 3) is"),
+        ("shape", "dW", lambda a: a[0, 0], "is a single number, but an array"),
+        ("transposed", "dW", lambda a: a.T, "rows and columns are exchanged"),
+        ("dtype", "dW", lambda a: a.astype(int), "dtype int64, but floats are expected"),
+        ("dtype", "dW", lambda a: a.astype(object), "dtype object"),
+        ("dtype", "dW", lambda a: a.astype(complex), "dtype complex128"),
+        ("nan", "loss", lambda a: a * np.nan, "loss where N = 5, reg = 0 is nan."),
+        ("nan", "dW", lambda a: np.where(a > 4, np.inf, a), "2 of 6 numbers are inf"),
+        ("factor", "loss", lambda a: 2 * a, "loss is 2 times what it should be, everywhere"),
+        ("factor", "dW", lambda a: -a, "dW is -1 times what it should be"),
+        ("offset", "loss", lambda a: a + 0.25, "loss is 0.25 more than it should be"),
+        ("offset", "dW", lambda a: a - 1, "dW is 1 less than it should be"),
+        ("wrong", "loss", lambda a: a**2, "loss is off by 71% where N = 7, reg = 0.5."),
+        ("wrong", "dW", lambda a: a + np.eye(2, 3) * 1e-4, "off by a part in"),
+    ],
+)
+def test_a_difference_is_described_by_its_kind_and_for_its_quantity_only(
+    kind: str, what: str, change: Callable[[Any], Any], text: str
+) -> None:
+    actual = changed(what, change)
+    difference = find_difference(actual, REFERENCE, (what,), 1e-6)
+    assert difference is not None
+    assert difference.kind == kind
+    assert text in difference.text
+    assert kind in HEADLINES
+    other = "dW" if what == "loss" else "loss"
+    assert find_difference(actual, REFERENCE, (other,), 1e-6) is None
+
+
+@pytest.mark.parametrize("rounding", [1 - 1e-8, 1 - 1e-15, 1.0, 1 + 1e-15, 1 + 1e-8])
+def test_the_largest_error_does_not_depend_on_rounding(rounding: float) -> None:
+    reference = {"loss where N = 5": np.array(1.0), "loss where N = 6": np.array(3.0)}
+    wrong = {"loss where N = 5": np.array(-0.75), "loss where N = 6": np.array(-2.25 * rounding)}
+    wrong["loss where N = 7"], reference["loss where N = 7"] = np.array(4.0), np.array(4.1)
+    difference = find_difference(wrong, reference, ("loss",), 1e-6)
+    assert difference is not None
+    assert difference.text == "loss is off by 175% where N = 5."
+
+
+@pytest.mark.parametrize(
+    ("problem", "value", "kind", "text"),
+    [
+        (
+            "N = 7, reg = 0.5",
+            3.0,
+            "unregularised",
+            "loss is right where reg is 0, and wrong where it is not.",
+        ),
+        (
+            "N = 5, reg = 0",
+            2.5,
+            "wrong",
+            "loss is off by 20% where N = 5, reg = 0. It is right where N = 7, reg = 0.5.",
+        ),
+    ],
+)
+def test_where_only_some_problems_are_wrong_the_right_ones_are_named(
+    problem: str, value: float, kind: str, text: str
+) -> None:
+    wrong = {**REFERENCE, f"loss where {problem}": np.array(value)}
+    assert find_difference(wrong, REFERENCE, ("loss",), 1e-6) == (kind, text)
+
+
+# --- relative errors ------------------------------------------------------------------------------
+
+FLOATS = st.floats(-1e300, 1e300)
+ARRAYS = hnp.arrays(np.float64, hnp.array_shapes(max_dims=2, max_side=4), elements=FLOATS)
+
+
+@given(ARRAYS)
+def test_an_array_has_no_relative_error_from_itself(array: Any) -> None:
+    assert relative_error(array, array) == 0.0
+
+
+@given(ARRAYS, st.floats(1e-6, 1e6))
+def test_a_relative_error_does_not_depend_on_the_unit(array: Any, unit: float) -> None:
+    other = array[::-1]
+    errors = relative_error(array, other), relative_error(array * unit, other * unit)
+    assert errors[0] == pytest.approx(errors[1], rel=1e-6, abs=1e-12) or array.max() * unit > 1e300
+
+
+# Few numbers and shapes, so that arrays are often equal, or differ only by rounding or by a nan.
+NUMBERS = [0.0, 1.0, 1 + 1e-9, 1 + 1e-6, -3.0, 1e300, -1e-300, 5e-324, np.nan, np.inf, -np.inf]
+SHAPES: list[tuple[int, ...]] = [(), (1,), (3,), (2, 3), (3, 2), (0,), (2, 0)]
+DTYPES = ["f8", "f8", "f8", "f4", "i8", "u1", "?", "c16", "O"]
+
+
+@given(st.integers(0, 2**32))
+def test_an_array_stack_computes_the_relative_error_of_each_array(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    likely = rng.choice(NUMBERS, size=3)
+    arrays = [
+        rng.choice(likely, size=SHAPES[rng.integers(len(SHAPES))]) for _ in range(rng.integers(9))
+    ]
+    with np.errstate(all="ignore"):
+        arrays = [np.asarray(array).astype(rng.choice(DTYPES)) for array in arrays]
+        for actual in arrays:
+            errors = ArrayStack(arrays).relative_errors(actual)
+            plain = [relative_error(actual, expected) for expected in arrays]
+            np.testing.assert_allclose(errors, plain, rtol=1e-14, atol=0)
+
+
+@given(hnp.arrays(st.sampled_from([np.float64, np.float32, np.int64]), (2, 3)))
+def test_an_array_comes_back_from_json(array: Any) -> None:
+    back = decode(json.loads(json.dumps(encode(array))))
+    assert back.dtype == array.dtype
+    assert relative_error(back, array) < 1e-8

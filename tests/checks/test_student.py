@@ -1,0 +1,74 @@
+"""The student's code, loaded afresh from the text of its files."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from assignment.checks.check import run_check_for
+from assignment.checks.linear import LINEAR_CLASSIFIER
+from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.checks.student import InvalidResult, Student
+from tests.checks.solution import SOURCES, naive_loss, run_naive_loss, student_with
+
+
+def test_two_trees_in_one_process_never_see_each_other() -> None:
+    half = SOURCES[SOFTMAX].replace("loss / num_train", "loss / num_train / 2")
+    one, other = Student(SOURCES), student_with(SOFTMAX, half)
+    before = dict(sys.modules)
+    losses = []
+    for student in (one, other, one):
+        arrays = run_check_for(EXERCISE.check("naive_loss"), student, 0).arrays
+        losses.append(arrays["loss where N = 6, D = 3, C = 4, reg = 0"])
+    assert losses[0] == losses[2]
+    assert losses[1] == losses[0] / 2
+    assert {k: v for k, v in sys.modules.items() if k in before} == before
+
+
+def test_the_students_files_import_each_other() -> None:
+    using = f"from assignment.classifiers.softmax import another\n{SOURCES[LINEAR_CLASSIFIER]}"
+    student = student_with(LINEAR_CLASSIFIER, using)
+    outcome = run_check_for(EXERCISE.check("predict"), student, 0)
+    assert outcome.raised is not None
+    assert outcome.raised.kind == "ImportError"
+    assert LINEAR_CLASSIFIER in outcome.raised.traceback
+
+
+@pytest.mark.parametrize(
+    ("broken", "fails", "runs"),
+    [(LINEAR_CLASSIFIER, "predict", "naive_loss"), (SOFTMAX, "naive_loss", "predict")],
+)
+def test_a_broken_file_does_not_fail_the_checks_of_the_other(
+    broken: str, fails: str, runs: str
+) -> None:
+    student = student_with(broken, "def broken(:\n")
+    assert run_check_for(EXERCISE.check(runs), student, 0).arrays
+    assert run_check_for(EXERCISE.check(fails), student, 0).raised is not None
+
+
+def test_an_import_after_a_check_finds_the_module_from_before() -> None:
+    from assignment.classifiers import softmax
+
+    run_naive_loss(naive_loss("return 7.0, W"))
+    import assignment.classifiers
+
+    assert sys.modules["assignment.classifiers.softmax"] is softmax
+    assert assignment.classifiers.softmax is softmax
+
+
+def test_a_missing_file_and_a_file_that_is_not_text_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(InvalidResult, match=rf"has no file {SOFTMAX}\. .*starter again"):
+        Student.from_folder(tmp_path, EXERCISE.files)
+    (tmp_path / SOFTMAX).parent.mkdir(parents=True)
+    (tmp_path / SOFTMAX).write_bytes("# Größe\n".encode("latin-1"))
+    with pytest.raises(InvalidResult, match="is not UTF-8"):
+        Student.from_folder(tmp_path, (SOFTMAX,))
+
+
+def test_windows_line_endings_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
+    path = tmp_path / SOFTMAX
+    path.parent.mkdir(parents=True)
+    source = SOURCES[SOFTMAX].replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + source.encode())
+    student = Student.from_folder(tmp_path, (SOFTMAX,))
+    assert run_check_for(EXERCISE.check("vectorized_loss"), student, 0).arrays
