@@ -302,7 +302,7 @@ def start(
     return subprocess.Popen(
         [sys.executable, "-B", "-c", f"{script}sys.exit(main(sys.argv[1:]))", "data", *arguments],
         cwd=project,
-        env=os.environ | {"CIFAR10_MIRRORS": mirror},
+        env=os.environ | {"CIFAR10_MIRRORS": mirror, "PYTHONPATH": str(project)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
