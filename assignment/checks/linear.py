@@ -452,22 +452,26 @@ def training_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
     from assignment.vis_utils import plot_loss_curve
 
     curve = plot_loss_curve(arrays["loss_history"].tolist())
-    yield "The loss at each step of your training.", _with_margins(curve, right=0.15)
+    yield "The loss at each step of your training.", _with_fixed_layout(curve, right=0.15)
     yield _templates(arrays["W"], "Templates after training")
 
 
-def _with_margins(figure: "Figure", right: float) -> "Figure":
-    """Replace a figure's automatic layout, which costs as much as drawing it, by margins in inches.
+def _with_fixed_layout(figure: "Figure", right: float) -> "Figure":
+    """Put axes, title and labels at fixed places, in inches: to find them costs half of a plot.
 
-    A second pair of axes, the colour bar, is put into the right margin.
+    `right` is the right margin, in which a second pair of axes, a colour bar, is put.
     """
-    width, height = figure.get_size_inches()
-    left, bottom, top = 0.95 / width, 0.55 / height, 0.4 / height
     figure.set_layout_engine("none")
-    box = (left, bottom, 1 - left - right / width, 1 - bottom - top)
-    for axes in figure.axes:
-        axes.set_position(box)
-        box = (1 - (right - 0.15) / width, bottom, 0.15 / width, 1 - bottom - top)
+    axes, *colour_bars = figure.axes
+    (width, height), (left, bottom, top) = figure.get_size_inches(), (0.95, 0.55, 0.4)
+    across, up = width - left - right, height - bottom - top
+    axes.set_position((left / width, bottom / height, across / width, up / height))
+    axes.xaxis.set_label_coords(0.5, -0.27 / up)
+    axes.yaxis.set_label_coords(-0.67 / across, 0.5)
+    axes.set_title(axes.get_title(), y=1.0, fontsize=axes.title.get_fontsize())
+    for bar in colour_bars:
+        bar.set_position((1 - 0.95 / width, bottom / height, 0.15 / width, up / height))
+        bar.yaxis.set_label_coords(4.6, 0.5)
     return figure
 
 
@@ -546,7 +550,7 @@ def tuning_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
 
     rows = arrays["results"][:MAX_PAIRS].tolist()
     accuracies = {(lr, reg): val_accuracy for lr, reg, _, val_accuracy in rows}
-    heat_map = _with_margins(plot_tuning(accuracies), right=1.1)
+    heat_map = _with_fixed_layout(plot_tuning(accuracies), right=1.1)
     yield "Validation accuracy of the pairs that you tried.", heat_map
     yield _templates(arrays["W"], "Templates of the best classifier")
 
