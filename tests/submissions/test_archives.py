@@ -1,0 +1,349 @@
+"""Archives that anyone may have made are read within bounds, or refused with a sentence."""
+
+import gzip
+import os
+import re
+import struct
+import tarfile
+import tracemalloc
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradkit.submissions import archives
+from gradkit.submissions.discover import find_submissions
+from tests.submissions.fuzz import FUZZ
+from tests.submissions.packing import (
+    FILE,
+    OTHER_FILE,
+    SOFTMAX,
+    Files,
+    add_to_tar,
+    content_of,
+    notes_of,
+    rejection,
+    tar_of,
+    write_files,
+    zip_of,
+)
+
+
+@contextmanager
+def memory_below(most: int) -> Iterator[None]:
+    """Fail if Python allocates more bytes at a time."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("jane.zip", b"", "jane.zip is empty."),
+        ("jane.zip", b"hello", "jane.zip is damaged, or neither a .zip nor a .tar.gz archive."),
+        ("jane.rar", b"Rar!\x1a\7\0", "jane.rar is a .rar archive."),
+        ("jane.7z", b"7z\xbc\xaf\x27\x1c", "jane.7z is a .7z archive."),
+        ("jane.zip", b"<!DOCTYPE html>", "jane.zip is a web page."),
+        ("jane.zip", b"PK\3\4" + bytes(100), "jane.zip is a damaged zip file"),
+        ("jane.tar.gz", gzip.compress(b"hello", mtime=0), "jane.tar.gz is damaged, or not a tar"),
+        ("jane.tar.gz", b"\x1f\x8b\x08\0" + bytes(90), "jane.tar.gz is damaged, or not a tar"),
+        ("jane.pdf", b"%PDF", "It holds none of softmax.py"),
+    ],
+)
+def test_what_is_not_an_archive_is_rejected(
+    name: str, content: bytes, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert rejection(tmp_path / name).startswith(problem)
+    [found] = find_submissions(tmp_path, SOFTMAX)
+    assert found.student == "jane"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    # A tar file has 512 bytes of header and data of each member, then zeros.
+    [("a.zip", -40), ("a.tar.gz", -40), ("a.tar", 2000), ("a.tar", 1536), ("a.tar", 1024)],
+)
+def test_a_truncated_archive_is_rejected(name: str, size: int, tmp_path: Path) -> None:
+    files = {FILE: os.urandom(500), OTHER_FILE: os.urandom(500)}
+    path = (zip_of if name.endswith("zip") else tar_of)(files, tmp_path / name)
+    path.write_bytes(path.read_bytes()[:size])
+    assert "damaged" in rejection(path)
+
+
+def test_a_damaged_header_amid_a_tar_file_is_not_its_end(tmp_path: Path) -> None:
+    path = tar_of({FILE: b"", "x": b"", OTHER_FILE: b""}, tmp_path / "a.tar")
+    content = bytearray(path.read_bytes())
+    content[512] ^= 1
+    path.write_bytes(content)
+    assert "its headers make no sense" in rejection(path)
+
+
+def test_an_archive_in_an_archive_is_not_opened(wanted: Files, tmp_path: Path) -> None:
+    inner = zip_of(wanted, tmp_path / "inner.zip").read_bytes()
+    outer = {"jane/inner.zip": inner}
+    for path in (zip_of(outer, tmp_path / "a.zip"), tar_of(outer, tmp_path / "a.tar.gz")):
+        assert rejection(path) == (
+            "It holds another archive, jane/inner.zip, and archives in archives are not opened. "
+            "Unpack the outer one once."
+        )
+
+
+# --- hostile names, links, devices ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("../assignment/classifiers/softmax.py", archives.LEADS_OUT),
+        ("/assignment/classifiers/softmax.py", archives.LEADS_OUT),
+        ("a/../../softmax.py", archives.LEADS_OUT),
+        ("C:\\work\\softmax.py", archives.LEADS_OUT),
+        ("..\\softmax.py", archives.LEADS_OUT),
+        ("../../etc/cron.d/x", archives.LEADS_OUT),
+        ("a\x00/softmax.py", archives.CONTROL_CHARACTERS),
+        ("a\n\x1b[2J/softmax.py", archives.CONTROL_CHARACTERS),
+        (f"{'long/' * 1000}softmax.py", archives.LONG_PATH),
+    ],
+)
+def test_members_with_hostile_paths_are_not_taken(name: str, problem: str, tmp_path: Path) -> None:
+    files = {"other.py": b"", name: b"# planted", OTHER_FILE: b"# mine"}
+    paths = [zip_with_raw_names(files, tmp_path / "jane.zip")]
+    if "\0" not in name:
+        paths.append(tar_of(files, tmp_path / "jane.tar.gz"))
+    for path in paths:
+        content = content_of(path)
+        assert content.files == {OTHER_FILE: b"# mine"}
+        assert problem in content.notes[0]
+        assert all(note.isprintable() for note in content.notes)
+
+
+def zip_with_raw_names(files: Files, path: Path) -> Path:
+    """Write a zip file with names that zipfile would not write."""
+    stand_ins = {letter * len(name): name for letter, name in zip("QXZ", files, strict=True)}
+    zip_of(dict(zip(stand_ins, files.values(), strict=True)), path)
+    content = path.read_bytes()
+    for stand_in, name in stand_ins.items():
+        content = content.replace(stand_in.encode(), name.encode())
+    path.write_bytes(content)
+    return path
+
+
+def test_links_and_devices_in_archives_are_not_taken(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("softmax.py")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "jane.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr(OTHER_FILE, "# mine")
+    kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)
+    with tarfile.open(tmp_path / "jane.tar.gz", "w:gz") as tar:
+        for number, kind in enumerate((*kinds, tarfile.GNUTYPE_SPARSE)):
+            info = tarfile.TarInfo(f"{number}/softmax.py")
+            info.type, info.linkname = kind, "/etc/passwd"
+            tar.addfile(info)
+        add_to_tar(tar, OTHER_FILE, b"# mine")
+    for name in ("jane.zip", "jane.tar.gz"):
+        content = content_of(tmp_path / name)
+        assert content.files == {OTHER_FILE: b"# mine"}
+        assert "is a link, a device or the like" in content.notes[0]
+
+
+def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
+    write_files({"secret/softmax.py": b"# secret", "secret/linear_classifier.py": b""}, tmp_path)
+    folder = write_files({"notes.txt": b""}, tmp_path / "jane")
+    (folder / "assignment").symlink_to(tmp_path / "secret")
+    (folder / "softmax.py").symlink_to(tmp_path / "secret/softmax.py")
+    (folder / "loop").symlink_to(folder)
+    assert rejection(folder) == (
+        "Nothing in it can be graded. Not taken from jane: softmax.py is a link."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("joe", "secret"), ("jim.zip", "secret"), ("jack_softmax.py", "x")]
+)
+def test_a_link_is_not_a_submission(name: str, target: str, tmp_path: Path) -> None:
+    write_files({"secret/softmax.py": b"# secret"}, tmp_path)
+    (tmp_path / name).symlink_to(tmp_path / target)
+    assert "is a link" in rejection(tmp_path / name)
+
+
+def test_pipes_are_not_opened(tmp_path: Path) -> None:
+    folder = write_files({OTHER_FILE: b"# mine"}, tmp_path / "jane")
+    os.mkfifo(folder / "softmax.py")
+    content = content_of(folder)
+    assert content.files == {OTHER_FILE: b"# mine"}
+    assert "softmax.py is not a regular file, but a pipe" in content.notes[0]
+    for name in ("joe.zip", "joe_softmax.py"):
+        os.mkfifo(tmp_path / name)
+        assert "not a regular file, but a pipe" in rejection(tmp_path / name)
+    os.mkfifo(tmp_path / "jim")
+    assert "holds none of" in rejection(tmp_path / "jim")
+    assert len(find_submissions(tmp_path, SOFTMAX)) == 4
+
+
+def test_encrypted_members_are_not_taken(tmp_path: Path) -> None:
+    path = zip_of({"softmax.py": b"x" * 99, OTHER_FILE: b"# mine"}, tmp_path / "jane.zip")
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(header) + flags] |= 1
+    path.write_bytes(content)
+    assert set(content_of(path).files) == {OTHER_FILE}
+    assert "softmax.py is encrypted" in notes_of(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_of_unbounded_compression_are_not_taken(method: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", method) as archive:
+        archive.writestr("softmax.py", bytes(5_000_000))
+    assert "softmax.py is compressed in a way that only some" in rejection(tmp_path / "bomb.zip")
+
+
+# --- bombs ---------------------------------------------------------------------------------------
+
+
+def test_wanted_files_are_unpacked_within_bounds(tmp_path: Path) -> None:
+    zeros = bytes(100_000_000)
+    path = zip_of({"softmax.py": zeros, "softmax.ipynb": zeros}, tmp_path / "jane.zip")
+    del zeros
+    with memory_below(60_000_000):
+        reason = rejection(path)
+    assert "softmax.py has more than 1 MB" in reason
+    assert "softmax.ipynb has more than 20 MB" in reason
+
+
+def test_data_sets_are_not_read(wanted: Files, tmp_path: Path) -> None:
+    name, size = "datasets/cifar-10-batches-py/data_batch_1", 40_000_000
+    folder = write_files({**wanted, name: b""}, tmp_path / "jane")
+    os.truncate(folder / name, 100_000_000_000)
+    packed = {name: bytes(size), **wanted}
+    paths = zip_of(packed, tmp_path / "jane.zip"), tar_of(packed, tmp_path / "jane.tar.gz")
+    del packed
+    for path in (folder, *paths):
+        with memory_below(10_000_000):
+            content = content_of(path)
+        assert len(content.files) == 2
+        assert content.cells
+        assert content.notes == []
+
+
+def test_a_zip_with_a_million_entries_is_not_read(tmp_path: Path) -> None:
+    entry = struct.pack("<4s6H3I5H2I", b"PK\1\2", *[0] * 16)
+    size = 1_000_000 * len(entry)
+    with (tmp_path / "jane.zip").open("wb") as file:
+        file.write(b"PK\3\4" + bytes(26) + entry * 1_000_000)
+        # The number of entries that it gives is false.
+        file.write(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 30, 0))
+    with memory_below(1_000_000):
+        reason = rejection(tmp_path / "jane.zip")
+    assert reason == "jane.zip has far more than 200,000 entries."
+
+
+def test_too_many_entries_are_rejected_unless_all_was_found(
+    wanted: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MAX_ENTRIES", 30)
+    many = {f"data/{number}": b"" for number in range(40)}
+    files = {**many, **wanted}
+    for path in (tar_of(files, tmp_path / "a.tgz"), write_files(files, tmp_path / "a")):
+        assert re.search("has more than 30 entries, and .* not found before", rejection(path))
+    path = tar_of({**wanted, **many}, tmp_path / "b.tgz")
+    assert len(content_of(path).files) == 2
+    assert "b.tgz has more than 30 entries: the rest was not searched." in notes_of(path)
+
+
+def test_a_tar_file_is_unpacked_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 10_000_000)
+    info = tarfile.TarInfo("big")
+    info.size = 10**11
+    pack = zlib.compressobj(1, wbits=31)
+    packed = pack.compress(info.tobuf()) + pack.compress(bytes(20_000_000)) + pack.flush()
+    (tmp_path / "jane.tar.gz").write_bytes(packed)
+    with memory_below(5_000_000):
+        assert rejection(tmp_path / "jane.tar.gz").startswith("jane.tar.gz unpacks to more than")
+
+
+HEADERS = (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE)
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_headers_of_a_tar_file_are_read_within_bounds(kind: bytes, tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, 100_000_000
+    with gzip.open(tmp_path / "jane.tar.gz", "wb", 1) as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(100):
+            file.write(b"20 path=softmax.py1\n" * 50_000)
+    with memory_below(5_000_000):
+        assert "its headers make no sense" in rejection(tmp_path / "jane.tar.gz")
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_headers_before_headers_are_rejected(kind: bytes, tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type = kind
+    with gzip.open(tmp_path / "jane.tar.gz", "wb", 1) as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT) * 20_000)
+    assert "its headers make no sense" in rejection(tmp_path / "jane.tar.gz")
+
+
+def test_maps_of_sparse_files_are_read_within_bounds(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type = tarfile.GNUTYPE_SPARSE
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[482] = 1  # more of the map follows
+    write_checksum(block)
+    more = bytearray(b"%011o\0" % 1 * 42).ljust(512, b"\1")
+    with gzip.open(tmp_path / "jane.tar.gz", "wb", 1) as file:
+        file.write(bytes(block) + bytes(more) * 100_000)
+    with memory_below(5_000_000):
+        assert "its headers make no sense" in rejection(tmp_path / "jane.tar.gz")
+
+
+def test_a_member_of_negative_size_is_rejected(tmp_path: Path) -> None:
+    block = bytearray(tarfile.TarInfo("softmax.py").tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = b"\xff" * 11 + b"\0"  # -256
+    write_checksum(block)
+    (tmp_path / "jane.tar").write_bytes(bytes(block) + bytes(1024))
+    assert "damaged, or not a tar file" in rejection(tmp_path / "jane.tar")
+
+
+def write_checksum(block: bytearray) -> None:
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * 32)
+
+
+# --- any tar file --------------------------------------------------------------------------------
+
+PATHS = st.text(
+    st.characters(exclude_characters="/\\\0", exclude_categories=["Cc", "Cs"]),
+    min_size=1,
+    max_size=60,
+).filter(lambda name: name not in (".", "..") and name[1:2] != ":")
+
+
+@FUZZ
+@given(
+    files=st.dictionaries(
+        st.lists(PATHS, min_size=1, max_size=6).map("/".join), st.binary(max_size=1500), max_size=4
+    ),
+    form=st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+)
+def test_tar_files_are_read_as_they_were_written(
+    files: dict[str, bytes], form: int, tmp_path: Path
+) -> None:
+    source = archives.open_source(tar_of(files, tmp_path / "jane.tar.gz", form), "jane.tar.gz")
+    members = list(source.members())
+    assert [(member.name, member.problem) for member in members] == [(name, "") for name in files]
+    contents = source.read(dict.fromkeys(members, 2000))
+    assert [contents[member] for member in members] == list(files.values())

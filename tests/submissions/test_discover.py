@@ -1,0 +1,286 @@
+"""In a class's folder, every submission is found, with its student, its time, and which counts."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gradkit.errors import GradkitError
+from gradkit.submissions.archives import SubmissionRejected
+from gradkit.submissions.discover import Submission, find_submissions, single_submission
+from gradkit.submissions.extract import SubmissionContent, read_submission
+from tests.submissions.packing import (
+    FILE,
+    NOTEBOOK,
+    OTHER_FILE,
+    SOFTMAX,
+    TUNING,
+    Files,
+    write_files,
+    zip_of,
+)
+
+
+def find(folder: Path) -> list[Submission]:
+    return find_submissions(folder, SOFTMAX)
+
+
+def read(submission: Submission) -> SubmissionContent:
+    return read_submission(submission, SOFTMAX)
+
+
+def zip_at(path: Path, content: bytes = b"", time: float = 1e9) -> Path:
+    """Write a zip with one file of the exercise, last changed at a time."""
+    zip_of({FILE: content}, path)
+    os.utime(path, (time, time))
+    return path
+
+
+# --- whose it is ---------------------------------------------------------------------------------
+
+
+def test_unprintable_and_long_names_stay_distinct(tmp_path: Path) -> None:
+    for name in ("a" * 100 + "x", "a" * 100 + "y", "b\x07", "b\\x07", "b\x1b"):
+        (tmp_path / name).mkdir()
+    os.mkdir(os.fsencode(tmp_path) + b"/c\xff")  # noqa: PTH102
+    os.mkdir(os.fsencode(tmp_path) + b"/c\xfe")  # noqa: PTH102
+    found = find(tmp_path)
+    assert len({each.student for each in found}) == 7
+    assert len({each.name for each in found}) == 7
+    assert all(each.student.isprintable() and each.name.isprintable() for each in found)
+
+
+def test_single_files_of_a_student_are_one_submission(wanted: Files, tmp_path: Path) -> None:
+    files = {
+        "jane_softmax.py": wanted[FILE],
+        "jane_linear_classifier.py": wanted[OTHER_FILE],
+        "jane_softmax (1).ipynb": wanted[NOTEBOOK],
+        "joe-softmax.py": b"# joe's",
+    }
+    jane, joe = find(write_files(files, tmp_path))
+    assert (jane.student, joe.student, jane.superseded) == ("jane", "joe", False)
+    assert len(read(jane).files) == 2
+    assert read(jane).cells == {"tuning": TUNING}
+    assert read(joe).files == {FILE: b"# joe's"}
+
+
+def test_canvas_gives_one_attempt_in_several_files(wanted: Files, tmp_path: Path) -> None:
+    files = {
+        "doejane_LATE_12345_678901_softmax-1.py": wanted[FILE],
+        "doejane_LATE_12345_678902_jane_linear_classifier.py": wanted[OTHER_FILE],
+        "doejane_LATE_12345_678903_report.pdf": b"%PDF",
+        "roejoe_12346_678904_notebook.ipynb": wanted[NOTEBOOK],
+        "poejim_12347_678906_report.pdf": b"%PDF",
+        "poejim_12347_678907_softmax.ipynb": wanted[NOTEBOOK],
+    }
+    write_files(files, tmp_path)
+    zip_of({FILE: b"# joe's"}, tmp_path / "roejoe_12346_678905_work.zip")
+    zip_of({FILE: b"# jim's"}, tmp_path / "poejim_12347_678905_work.zip")
+    jane, jim, joe = find(tmp_path)
+    assert (jane.student, jim.student, joe.student) == (
+        *("doejane_12345", "poejim_12347", "roejoe_12346"),
+    )
+    assert set(read(jane).files) == {FILE, OTHER_FILE}
+    for each, comment in ((jim, b"# jim's"), (joe, b"# joe's")):
+        assert (read(each).files, read(each).cells) == ({FILE: comment}, {"tuning": TUNING})
+
+
+def test_canvas_marks_lateness(tmp_path: Path) -> None:
+    for name in (
+        *("doejane_LATE_5_6_softmax.zip", "LATE_anon_x_7_softmax.zip", "late_8_9_softmax.zip"),
+    ):
+        zip_at(tmp_path / name)
+    late = ("Canvas marks it as late.",)
+    notes = {each.student: each.notes for each in find(tmp_path)}
+    assert notes == {"doejane_5": late, "anon_x": late, "late_8": ()}
+
+
+def test_moodle_gives_a_folder_or_a_file(wanted: Files, tmp_path: Path) -> None:
+    write_files(wanted, tmp_path / "Jane Doe_1_assignsubmission_file_")
+    joes = tmp_path / "Joe Roe_2_assignsubmission_file_"
+    joes.mkdir()
+    zip_of(wanted, joes / "my work.zip")
+    write_files({"Jim Poe_3_assignsubmission_file_softmax.py": wanted[FILE]}, tmp_path)
+    for name in ("Jane Doe_1", "Jo Coe_4"):
+        folder = tmp_path / f"{name}_assignsubmission_onlinetext_"
+        write_files({"onlinetext.html": b"<p>Hi"}, folder)
+    jane, jim, jo, joe = find(tmp_path)
+    assert [len(read(each).files) for each in (jane, jim, joe)] == [2, 1, 2]
+    taken = "Taken from Joe Roe_2_assignsubmission_file_/my work.zip"
+    assert any(note.startswith(taken) for note in read(joe).notes)
+    assert jo.student == "Jo Coe_4"
+    with pytest.raises(SubmissionRejected, match="holds none of"):
+        read(jo)
+
+
+METADATA = """\
+submission_1:
+  :submitters:
+  - :name: Jane Doe
+    :sid: '0123'
+    :email: jane@example.edu
+  :created_at: 2026-04-26 17:34:00.861687000 Z
+  :score: 2.0
+  :results:
+    output: |-
+      submission_2:
+        :submitters:
+        - :name: Jane Doe
+          :sid: '0123'
+submission_2:
+  :submitters:
+  - :name: "Zo\\u00eb O''Roe"
+    :sid: ''
+    :email: zoe@example.edu
+  - :name: Jim Poe
+    :sid: '0999'
+  :created_at: 2026-04-27 01:00:00.5 +02:00
+"""
+
+
+@pytest.mark.parametrize("around", ["", "assignment_123_export"])
+def test_gradescope_names_people_beside_the_folders(
+    around: str, wanted: Files, tmp_path: Path
+) -> None:
+    place = tmp_path / around
+    write_files({"submission_metadata.yml": METADATA.encode()}, place)
+    write_files(wanted, place / "submission_1")
+    write_files({"softmax.py": b"# ours"}, place / "submission_2")
+    write_files({"softmax.py": b"# whose?"}, place / "submission_3")
+    found = {each.student: each for each in find(tmp_path)}
+    assert set(found) == {"0123", "0999", "zoe@example.edu", "submission_3"}
+    assert found["0123"].when == datetime(2026, 4, 26, 17, 34, tzinfo=UTC)
+    assert found["0999"].when == datetime(2026, 4, 26, 23, 0, tzinfo=UTC)
+    assert read(found["0123"]).version
+    assert "The student is unknown" in found["submission_3"].notes[0]
+    for student in ("0999", "zoe@example.edu"):
+        assert read(found[student]).files == {FILE: b"# ours"}
+
+
+def test_a_student_cannot_submit_for_others(tmp_path: Path) -> None:
+    write_files({"submission_metadata.yml": METADATA.encode()}, tmp_path / "mallory")
+    write_files({"softmax.py": b"# planted"}, tmp_path / "mallory/submission_1")
+    write_files({"mallorym_7_8_jane.zip": b"", "jane.zip": b""}, tmp_path)
+    assert [each.student for each in find(tmp_path)] == ["jane", "mallory", "mallorym_7"]
+    roster = tmp_path / "roster.csv"
+    roster.write_text("student,canvas\njane,\nmallory,7\n")
+    found = {(each.student, each.name) for each in find_submissions(tmp_path, SOFTMAX, roster)}
+    assert found == {
+        *(("jane", "jane.zip"), ("mallory", "mallory"), ("mallory", "mallorym_7_8_jane.zip")),
+    }
+
+
+# --- when it came, and which of several counts ---------------------------------------------------
+
+
+def test_the_source_of_a_time_is_kept(tmp_path: Path) -> None:
+    files = {"submission_metadata.yml": METADATA.encode(), "submission_1/softmax.py": b""}
+    write_files(files, tmp_path)
+    zip_at(tmp_path / "ada 2026-03-01T10:00.zip")
+    zip_at(tmp_path / "bob.zip")
+    (tmp_path / "eve").mkdir()
+    dated = {each.student: each.dated for each in find(tmp_path)}
+    assert dated == {"0123": "told", "ada": "told", "bob": "files", "eve": ""}
+
+
+def test_the_last_file_number_of_canvas_counts(tmp_path: Path) -> None:
+    for number, time in ((9, 3000), (10, 2000), (11, 1000)):  # the times of the download
+        zip_at(tmp_path / f"doejane_1_{number}_softmax.zip", str(number).encode(), time)
+    found = find(tmp_path)
+    assert [each.superseded for each in found] == [True, True, False]
+    assert read(found[-1]).files == {FILE: b"11"}
+    assert found[-1].notes == (
+        "The last of 3 submissions; superseded: doejane_1_9_softmax.zip, doejane_1_10_softmax.zip.",
+    )
+
+
+def test_the_last_time_in_a_name_counts(tmp_path: Path) -> None:
+    names = [
+        "jane 2026-03-02 08-00-00.zip",
+        "jane_20260301_235910.zip",
+        "jane-softmax-2026-03-02T10:00:00+03:00.zip",
+    ]
+    for number, name in enumerate(names):
+        zip_at(tmp_path / name, time=2e9 - number)
+    found = find(tmp_path)
+    assert [each.name for each in found] == [names[1], names[2], names[0]]
+    assert [each.superseded for each in found] == [True, True, False]
+    assert found[1].when == datetime(2026, 3, 2, 7, tzinfo=UTC)
+
+
+def test_the_last_time_of_files_counts(tmp_path: Path) -> None:
+    old = write_files({"softmax.py": b"", ".DS_Store": b""}, tmp_path / "jane")
+    for path, time in (("softmax.py", 1e9), (".DS_Store", 1.9e9), ("", 1.9e9)):
+        os.utime(old / path, (time, time))
+    zip_at(tmp_path / "jane.zip", time=1.1e9)
+    found = find(tmp_path)
+    assert [(each.name, each.superseded) for each in found] == [("jane", True), ("jane.zip", False)]
+    assert found[0].when == datetime.fromtimestamp(1e9, UTC)
+
+
+def test_a_pdf_replaces_no_submission(tmp_path: Path) -> None:
+    zip_at(tmp_path / "jane.zip", b"# mine")
+    write_files({"jane.pdf": b"%PDF", "joe.pdf": b"%PDF"}, tmp_path)
+    jane, joe = find(tmp_path)
+    assert read(jane).files == {FILE: b"# mine"}
+    assert "Ignored: jane.pdf." in read(jane).notes
+    with pytest.raises(SubmissionRejected, match="holds none of"):
+        read(joe)
+
+
+def test_a_rejection_names_superseded_submissions(tmp_path: Path) -> None:
+    zip_at(tmp_path / "jane 2026-03-01.zip")
+    zip_of({"report.pdf": b"%PDF"}, tmp_path / "jane 2026-03-02.zip")
+    with pytest.raises(
+        SubmissionRejected, match=r"there is report.pdf. .* superseded: jane 2026-03-01.zip"
+    ):
+        read(find(tmp_path)[-1])
+
+
+def test_submissions_are_sorted_by_student_and_time(tmp_path: Path) -> None:
+    for name in ("bob", "Alice", "alice", "Émile", "bob 2026-01-01", "bob 2025-01-01"):
+        (tmp_path / name).mkdir()
+    found = find(tmp_path)
+    assert [each.student for each in found] == ["Alice", "alice", "bob", "bob", "bob", "Émile"]
+    assert [each.when is None for each in found[2:5]] == [True, False, False]
+    assert found[4].name == "bob 2026-01-01"
+
+
+# --- the folder ----------------------------------------------------------------------------------
+
+
+def test_litter_is_not_a_submission(tmp_path: Path) -> None:
+    names = (".DS_Store", "Thumbs.db", "._jane.zip", ".git/x", "__MACOSX/._jane.zip", "desktop.ini")
+    write_files({**dict.fromkeys(names, b""), "jane/softmax.py": b""}, tmp_path)
+    assert [each.student for each in find(tmp_path)] == ["jane"]
+
+
+def test_an_unusable_folder_is_refused(wanted: Files, tmp_path: Path) -> None:
+    with pytest.raises(GradkitError, match="does not exist"):
+        find(tmp_path / "none")
+    with pytest.raises(GradkitError, match="holds no submissions"):
+        find(tmp_path)
+    with pytest.raises(GradkitError, match="is a single submission"):
+        find(write_files(wanted, tmp_path / "jane"))
+    with pytest.raises(GradkitError, match="is not a folder"):
+        find(zip_of(wanted, tmp_path / "jane.zip"))
+    with pytest.raises(GradkitError, match="does not exist"):
+        single_submission(tmp_path / "none")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.parametrize("name", ["jane.zip", "jane"])
+def test_an_unreadable_submission_is_rejected(name: str, tmp_path: Path) -> None:
+    path = (
+        zip_at(tmp_path / name)
+        if name.endswith("zip")
+        else write_files({"a/b": b""}, tmp_path / name)
+    )
+    path.chmod(0)
+    try:
+        [found] = find(tmp_path)
+        with pytest.raises(SubmissionRejected, match="cannot be read: Permission denied"):
+            read(found)
+    finally:
+        path.chmod(0o700)

@@ -1,0 +1,58 @@
+"""The student, and the student's own file name, in the name of an entry."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradkit.lms.tables import student_id
+from gradkit.submissions.names import parse_name
+from tests.submissions.packing import SOFTMAX
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    {
+        "doejane_12345_678901_softmax.zip": "doejane_12345",
+        "doejane_LATE_12345_678901_softmax-1.zip": "doejane_12345",
+        "anon_a1B2c_678901_softmax.zip": "anon_a1B2c",
+        "LATE_anon_a1B2c_678901_12_softmax.zip": "anon_a1B2c",
+        "王伟_12_345678_softmax.py": "王伟_12",
+        "Jane Doe_123456_assignsubmission_file_": "Jane Doe_123456",
+        "Jane Doe_123456_assignsubmission_file": "Jane Doe_123456",
+        "Zoë van der Á_123456_assignsubmission_file_joe.zip": "Zoë van der Á_123456",
+        "submission_123456789": "submission_123456789",
+        "submission_123456789.zip": "submission_123456789",
+        "jane.zip": "jane",
+        "jane.tar.gz": "jane",
+        "jane_softmax.py": "jane",
+        "softmax-jane.tgz": "jane",
+        "jane-softmax-submission (2).zip": "jane",
+        "softmax-submission_jane 2026-03-01 23-59-10.tar.gz": "jane",
+        "jane+softmax+2026-03-01 23:59:10.123456 UTC.zip": "jane",
+        "jane_20260301_235910_softmax.py": "jane",
+        "20231205.zip": "20231205",
+        "student-1.zip": "student-1",
+        "student (2).zip": "student (2)",
+        "softmax-submission.zip": "softmax-submission",
+        "2026-03-01_23-59-10.zip": "2026-03-01_23-59-10",
+        "John O'Neil, Jr..zip": "John O'Neil, Jr",
+    }.items(),
+)
+def test_parse_name_finds_the_student(name: str, student: str) -> None:
+    assert parse_name(name, SOFTMAX).student == student
+
+
+@given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=255))
+def test_ids_are_printable_and_short(name: str) -> None:
+    student = parse_name(name, SOFTMAX).student
+    assert student
+    assert student.isprintable()
+    assert len(student) <= 80
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_two_texts_have_two_ids(one: str, other: str) -> None:
+    if unicodedata.normalize("NFC", one) != unicodedata.normalize("NFC", other):
+        assert student_id(one) != student_id(other)

@@ -1,0 +1,150 @@
+"""The students of a roster are found in the names of submissions, and their times are read."""
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gradkit.errors import GradkitError
+from gradkit.submissions.archives import SubmissionRejected
+from gradkit.submissions.discover import Submission, find_submissions
+from gradkit.submissions.extract import read_submission
+from tests.submissions.packing import FILE, SOFTMAX, zip_of
+
+ROSTER = """\
+student,name,email,canvas
+u1,Jane Doe,jane.doe@example.edu,"Doe, Jane"
+u2,Jane,j@example.edu,
+u3,Zoë Roe,zoe@example.edu,12345
+u4,王伟,wang@example.edu,
+"""
+
+
+def find(folder: Path, roster: str, *names: str) -> list[Submission]:
+    """Find submissions of these names with a roster."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    path = folder / "roster.csv"
+    path.write_text(roster, encoding="utf-8")
+    return find_submissions(folder, SOFTMAX, path)
+
+
+def owners(folder: Path, roster: str, *names: str) -> dict[str, tuple[str, ...]]:
+    """Return the notes on submissions of these names, by student."""
+    return {each.student: each.notes for each in find(folder, roster, *names) if each.name}
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("u1", "u1"),
+        ("Jane Doe_77_assignsubmission_file_", "u1"),
+        ("jane_doe.zip", "u1"),
+        ("JANE-DOE softmax", "u1"),
+        ("jane.doe@example.edu_softmax.zip", "u1"),
+        ("doejane_5_6_x.zip", "u1"),
+        ("Jane_hw.zip", "u2"),
+        ("ZOE\u0308 ROE", "u3"),
+        ("xy_12345_6_softmax.zip", "u3"),
+        ("王伟_7_8_softmax.zip", "u4"),
+        ("softmax-王伟.zip", "u4"),
+    ],
+)
+def test_the_longest_text_in_a_name_gives_the_student(
+    name: str, student: str, tmp_path: Path
+) -> None:
+    assert owners(tmp_path, ROSTER, name) == {student: ()}
+
+
+@pytest.mark.parametrize(
+    ("roster", "names", "expected"),
+    [
+        (
+            ROSTER,
+            ("mallory.zip", "janedoelike.zip"),
+            {
+                "mallory": "matches no student of the roster",
+                "janedoelike": "matches no student of the roster",
+            },
+        ),
+        (
+            "student,name\nu1,Wei Wang\nu2,Wei Wang\nwei,Wei\nWEI,Wei\n",
+            ("Wei Wang_77_assignsubmission_file_", "wei.zip"),
+            {
+                "Wei Wang_77": "matches u1 or u2 of the roster",
+                "wei?": "matches WEI or wei of the roster",
+            },
+        ),
+    ],
+)
+def test_an_unclear_name_gives_the_id_with_a_note(
+    roster: str, names: tuple[str, ...], expected: dict[str, str], tmp_path: Path
+) -> None:
+    assert owners(tmp_path, roster, *names) == {
+        student: (f"Its name {match}, so the id was made from the name.",)
+        for student, match in expected.items()
+    }
+
+
+def test_a_second_text_decides_between_students_of_one_name(tmp_path: Path) -> None:
+    roster = "student,name,canvas\nu1,Wei Wang,71\nu2,Wei Wang,72\n"
+    assert owners(tmp_path, roster, "weiwang_72_5_softmax.zip") == {"u2": ()}
+
+
+def test_a_name_that_matches_two_students_is_noted(tmp_path: Path) -> None:
+    roster = "student,section\nalice,A\nbob,A\ncarol,A\n"
+    notes = owners(tmp_path, roster, "bob_and_alice_A")
+    assert notes == {"alice": ("Its name also matches bob of the roster.",)}
+
+
+def test_students_without_a_submission_are_listed(tmp_path: Path) -> None:
+    submissions = find(tmp_path, ROSTER, "u2", "u4")
+    assert [(each.student, each.name) for each in submissions] == [
+        *(("u1", ""), ("u2", "u2"), ("u3", ""), ("u4", "u4")),
+    ]
+    with pytest.raises(SubmissionRejected, match="Nothing was handed in"):
+        read_submission(submissions[0], SOFTMAX)
+
+
+TIMED = """\
+student,name,submitted
+u1,Jane,2026-03-01T23:59:00+01:00
+u2,Zoë,2026-03-01 22:58:30
+u3,Jim,
+u4,Joe,2026-03-01T00:00:00Z
+"""
+
+
+def test_a_roster_gives_times_of_submission(tmp_path: Path) -> None:
+    for name in ("Jane", "Zoë", "Jim"):
+        os.utime(zip_of({FILE: b""}, tmp_path / f"{name}.zip"), (1e9, 1e9))
+    jane, zoe, jim, joe = find(tmp_path, TIMED)
+    assert (jane.when, jane.dated) == (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "told")
+    assert (zoe.when, zoe.dated) == (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "told")
+    assert (jim.when, jim.dated) == (datetime.fromtimestamp(1e9, UTC), "files")
+    assert (joe.when, joe.dated, joe.name) == (None, "", "")
+
+
+def test_the_roster_gives_the_time_of_the_submission_that_counts(tmp_path: Path) -> None:
+    for name in ("u1 2026-03-02.zip", "u1 2026-03-01.zip"):
+        zip_of({FILE: b""}, tmp_path / name)
+    old, new = find(tmp_path, "student,submitted\nu1,2026-01-01T00:00Z\n")
+    assert (old.superseded, old.when) == (True, datetime(2026, 3, 1, tzinfo=UTC))
+    assert (new.superseded, new.when) == (False, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("roster", "problem"),
+    [
+        ("student\n", "lists no students"),
+        *(
+            (f"student,submitted\nu1,\nu2,{time}\n", f"row 3: {time!r} in the column `submitted`")
+            for time in ("yesterday", "2026-03-01", "1/3/2026 8:00", "2026-13-01T00:00")
+        ),
+    ],
+)
+def test_an_unusable_roster_is_refused(roster: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(GradkitError, match=re.escape(problem)):
+        find(tmp_path, roster, "u1")
