@@ -4,8 +4,8 @@
     install_synthetic    synthetic.write_batches
 
 Both leave a complete folder alone. Otherwise they fill a temporary folder, add an install record,
-and rename it to its place, so that a run that fails or is killed leaves what was there. A lock on
-the datasets folder keeps two runs apart. Every failure is a DataError, a sentence to the user.
+and rename it to its place. Until then, a run that fails or is killed leaves what was there. A lock
+on the datasets folder keeps two runs apart. Every failure is a DataError, a sentence to the user.
 """
 
 import contextlib

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -41,7 +40,6 @@ from tests.cifar10.archives import (
     failure,
     fetch,
     half_install,
-    pack,
     save,
     sha256,
     snapshot,
@@ -168,6 +166,57 @@ def test_a_link_to_a_damaged_folder_is_not_replaced(
     assert snapshot(elsewhere) == before
 
 
+# --- disks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "sentence"),
+    [
+        (
+            "pathlib.Path.mkdir",
+            errno.EROFS,
+            r"cannot be used \(.*\)\. Make .* writable for yourself",
+        ),
+        ("pathlib.Path.rename", errno.EACCES, r"cannot be used \(.*\)\. Make .* writable"),
+        ("shutil.copyfileobj", errno.ENOSPC, r"There is no room left to write .* run this again"),
+        ("pathlib.Path.write_text", errno.EDQUOT, r"There is no room left to write"),
+    ],
+)
+def test_an_error_of_the_disk_is_reported_and_changes_nothing(
+    broken: str,
+    error: int,
+    sentence: str,
+    datasets: Path,
+    given: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half_install(datasets)
+    before = snapshot(datasets)
+
+    def fail(*args: object, **keywords: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patch, pytest.raises(DataError, match=sentence):
+        patch.setattr(broken, fail)
+        fetch(datasets, source=given)
+    if broken != "pathlib.Path.rename":  # by then the damaged folder has been removed
+        assert snapshot(datasets) == before
+    fetch(datasets, source=given)
+    assert_installed(datasets)
+
+
+@POSIX_ONLY
+def test_a_complete_read_only_folder_is_good_enough(datasets: Path, given: Path) -> None:
+    fetch(datasets, source=given)
+    (datasets / ".lock").unlink()
+    datasets.chmod(0o555)
+    try:
+        fetch(datasets)
+    finally:
+        datasets.chmod(0o755)
+    assert not (datasets / ".lock").exists(), "nothing is written"
+
+
 # --- the stand-in --------------------------------------------------------------------------------
 
 
@@ -286,12 +335,15 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     assert snapshot(datasets) == {}
 
 
-# --- processes that are killed, wait, or have no room --------------------------------------------
+# --- processes that are killed, wait, or fill the disk -------------------------------------------
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return copy_tree(tmp_path / "project", ["assignment", "datasets"])
+    """A copy of the package with half an installation."""
+    folder = copy_tree(tmp_path / "project", ["assignment"])
+    half_install(folder / "datasets")
+    return folder
 
 
 def start(
@@ -325,20 +377,12 @@ def wait_for_part(project: Path) -> Path:
     return part
 
 
-@pytest.fixture
-def datasets_of(project: Path) -> Path:
-    """The project's datasets folder, emptied and with half an installation."""
-    (project / "datasets" / "README.md").unlink()
-    half_install(project / "datasets")
-    return project / "datasets"
-
-
 @POSIX_ONLY
 @pytest.mark.parametrize("death", [signal.SIGINT, signal.SIGKILL])
 def test_a_download_that_is_ended_is_resumed_by_the_next_run(
-    death: signal.Signals, project: Path, datasets_of: Path, monkeypatch: pytest.MonkeyPatch
+    death: signal.Signals, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = snapshot(datasets_of)
+    before = snapshot(project / "datasets")
     with BadServer(stall_after(PACKED, 30_000), serve(PACKED)) as server:
         process = start(project, *ACCEPT, mirror=server.url)
         part = wait_for_part(project)
@@ -347,31 +391,29 @@ def test_a_download_that_is_ended_is_resumed_by_the_next_run(
         if death == signal.SIGINT:
             assert status == 130
             assert "Interrupted. What was downloaded is kept" in err
-            assert snapshot(datasets_of) == before | {PART: part.read_bytes()}
+            assert snapshot(project / "datasets") == before | {PART: part.read_bytes()}
         assert PACKED.startswith(part.read_bytes())
         monkeypatch.setenv("CIFAR10_MIRRORS", server.url)
-        fetch(datasets_of)
+        fetch(project / "datasets")
         assert str(server.ranges[1]).startswith("bytes=")
-    assert_installed(datasets_of)
+    assert_installed(project / "datasets")
 
 
 @POSIX_ONLY
-def test_a_run_killed_while_unpacking_is_repaired_by_the_next(
-    project: Path, datasets_of: Path, given: Path
-) -> None:
-    before = snapshot(datasets_of)
+def test_a_run_killed_while_unpacking_is_repaired_by_the_next(project: Path, given: Path) -> None:
+    before = snapshot(project / "datasets")
     kill = """
         import os, shutil
         shutil.copyfileobj = lambda source, target, chunk: os.kill(os.getpid(), 9)
     """
     status, _, _ = finish(start(project, "--from", str(given), *ACCEPT, prelude=kill))
     assert status == -signal.SIGKILL
-    assert snapshot(datasets_of).items() > before.items(), "a temporary folder is left"
-    fetch(datasets_of, source=given)
-    assert_installed(datasets_of)
+    assert snapshot(project / "datasets").items() > before.items(), "a temporary folder is left"
+    fetch(project / "datasets", source=given)
+    assert_installed(project / "datasets")
 
 
-def test_a_second_run_waits_for_the_first(project: Path, datasets_of: Path) -> None:
+def test_a_second_run_waits_for_the_first(project: Path) -> None:
     at_once = "from assignment.cifar10 import download; download.RETRY_PAUSE = 0"
     with BadServer(stall_after(PACKED, 30_000), serve(PACKED)) as server:
         first = start(project, *ACCEPT, mirror=server.url, prelude=at_once)
@@ -385,99 +427,15 @@ def test_a_second_run_waits_for_the_first(project: Path, datasets_of: Path) -> N
         assert "another run has installed it" in out
         assert finish(first)[0] == 0
         assert len(server.ranges) == 2, "the second run has downloaded nothing"
-    assert_installed(datasets_of)
-
-
-LIMIT = """
-    import resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-"""
+    assert_installed(project / "datasets")
 
 
 @POSIX_ONLY
-def test_a_disk_that_fills_up_is_reported_and_the_download_kept(
-    project: Path, datasets_of: Path, tmp_path: Path
-) -> None:
-    before = snapshot(datasets_of)
+def test_a_download_that_fills_the_disk_is_reported_and_kept(project: Path) -> None:
+    before = snapshot(project / "datasets")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
     with BadServer(serve(PACKED)) as server:
-        status, _, err = finish(start(project, *ACCEPT, mirror=server.url, prelude=LIMIT))
+        status, _, err = finish(start(project, *ACCEPT, mirror=server.url, prelude=limit))
     assert status == 1
     assert "There is no room left to write" in err
-    assert snapshot(datasets_of) == before | {PART: PACKED[:20_000]}
-
-    large = pack(FILES | {"test_batch": bytes(50_000)})
-    arguments = ("--from", str(save(tmp_path, large)), "--accept-checksum", sha256(large))
-    status, _, err = finish(start(project, *arguments, prelude=LIMIT))
-    assert status == 1
-    assert "There is no room left to write" in err
-    assert snapshot(datasets_of) == before | {PART: PACKED[:20_000]}
-
-
-def mount(project: Path, mounting: str, *arguments: str) -> tuple[int, str, str]:
-    """Run the command after mounting something in the project, for its process alone."""
-    if sys.platform == "win32" or os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("a file system cannot be mounted here")
-    inside = ["unshare", "--mount", "sh", "-c"]
-    tried = subprocess.run([*inside, mounting], check=False, cwd=project, capture_output=True)
-    if tried.returncode:
-        pytest.skip("a file system cannot be mounted here")
-    command = [*inside, f'{mounting} && exec "$0" "$@"', sys.executable, "-B", "-m", "assignment"]
-    return finish(
-        subprocess.Popen(
-            [*command, "data", *arguments],
-            cwd=project,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    )
-
-
-def test_a_real_full_disk_is_reported(project: Path, tmp_path: Path) -> None:
-    large = pack(FILES | {"test_batch": bytes(50_000)})
-    arguments = ("--from", str(save(tmp_path, large)), "--accept-checksum", sha256(large))
-    status, _, err = mount(project, "mount -t tmpfs -o size=64k none datasets", *arguments)
-    assert status == 1
-    assert "There is no room left to write" in err
-    assert "No space left on device" in err
-
-
-@POSIX_ONLY
-def test_a_read_only_folder_is_reported(project: Path, datasets_of: Path, given: Path) -> None:
-    before = snapshot(datasets_of)
-    arguments = ("--from", str(given), *ACCEPT)
-    if sys.platform != "win32" and os.geteuid() == 0:  # permissions do not bind root
-        read_only = "mount --bind datasets datasets && mount -o remount,bind,ro datasets"
-        status, _, err = mount(project, read_only, *arguments)
-    else:
-        datasets_of.chmod(0o555)
-        status, _, err = finish(start(project, *arguments))
-        datasets_of.chmod(0o755)
-    assert status == 1
-    assert "cannot be used (" in err
-    assert "writable for yourself" in err
-    assert snapshot(datasets_of) == before
-
-
-def test_an_error_while_renaming_is_reported(
-    datasets: Path, given: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def rename(self: Path, target: Path) -> Path:
-        raise PermissionError(errno.EACCES, "in use by another program")
-
-    monkeypatch.setattr(Path, "rename", rename)
-    with pytest.raises(DataError, match=r"cannot be used \(in use by another program\)"):
-        fetch(datasets, source=given)
-    assert snapshot(datasets) == {}
-
-
-@POSIX_ONLY
-def test_a_complete_read_only_folder_is_good_enough(datasets: Path, given: Path) -> None:
-    fetch(datasets, source=given)
-    (datasets / ".lock").unlink()
-    datasets.chmod(0o555)
-    try:
-        fetch(datasets)
-    finally:
-        datasets.chmod(0o755)
-    assert not (datasets / ".lock").exists(), "nothing is written"
+    assert snapshot(project / "datasets") == before | {PART: PACKED[:20_000]}
