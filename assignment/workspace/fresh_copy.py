@@ -25,7 +25,13 @@ from assignment.checks.answer_key import load_answer_key
 from assignment.checks.check import LOADING, Exercise, load_exercise
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status
-from assignment.workspace.regions import Notebook, emptied, read_notebook, region_of, source_of
+from assignment.workspace.regions import (
+    Notebook,
+    read_notebook,
+    region_of,
+    restore_stubs,
+    source_of,
+)
 from assignment.workspace.starter import STARTER_MANIFEST, StarterManifest
 
 TIMEOUT = 60.0  # seconds; all checks together take about one
@@ -71,7 +77,7 @@ def _copy_starter(exercise: Exercise, project: Path, manifest: StarterManifest, 
         with contextlib.suppress(OSError, ValueError):  # missing, or another exercise's and damaged
             content = (project / path).read_bytes()
             if path.endswith(".py") and path in manifest.stubs and path not in exercise.files:
-                content = emptied(content.decode(), path).encode()
+                content = restore_stubs(content.decode(), path).encode()
             (copy / path).parent.mkdir(parents=True, exist_ok=True)
             (copy / path).write_bytes(content)
 

@@ -1,22 +1,24 @@
 """Regions: the named blocks of a project that belong to the student.
 
-In a `.py` file a region stands between two marker lines. There are two forms of them, the solved
-one of the course's own files and the one that students are given:
+In a `.py` file a region stands between two marker lines. Markers have two forms, the solved one in
+the course's own files and the one in starters:
 
     ....### BEGIN SOLUTION name            ....### START OF YOUR CODE: name
     ....its body                           ....its body
     ....### END SOLUTION                   ....### END OF YOUR CODE
 
-In a notebook a region is a cell whose metadata say `gradkit: {"region": "name"}`; cells of the same
-name, as a split or a copied cell leaves them, are one region. Such a cell is extracted and grafted
-whole. One of code has the markers of its region in it, which say what of it is the course's.
+In a notebook a region is a cell whose metadata contain `gradkit: {"region": "name"}`. Several cells
+of one name, which splitting or copying a cell makes, are one region. Such a cell is extracted and
+grafted whole; in a cell of code, markers separate the student's lines from the course's.
 
-All work on regions goes the same way: `find` them, `extract` their bodies from one text, `graft`
-them into another; `stub` takes the solutions out, and `skeleton` is a text without anything of the
-student's. Their counterparts for notebooks end in `_cells`. Texts are handled as they are: what
-is outside a region comes out byte for byte as it went in. Whatever is wrong with a text is a
-`RegionError`, which says where, and what to do. Texts may come from anyone: none takes more time
-than its length accounts for.
+    find               list the regions of a text
+    extract, graft     take the bodies of regions out of one text, and put them into another
+    stub               replace solutions by stubs, as in starters
+    skeleton           return a text without the student's part, to tell what the course has changed
+
+`extract_cells`, `graft_cells` and `stub_cells` do the same for notebooks. Text outside a region
+comes out byte for byte as it went in. A wrong text raises `RegionError`, which names the place and
+what to do. Texts may come from anyone: each function takes time in proportion to their length.
 """
 
 import json
@@ -34,8 +36,7 @@ ANSWER_STUB = "**Your answer:** *write it here*"
 _BOM = "\ufeff"
 _NAME = "[a-z][a-z0-9_]*"
 _NAME_RULE = "a name has small letters, digits and _, and begins with a letter"
-# Python also ends lines at \f, \x0b or \u2028 where str.splitlines is asked, but not where it
-# reads source code: only these three end a line there.
+# str.splitlines also ends lines at \f, \x0b or \u2028. In source code only these three end a line.
 _LINE = re.compile(r"(?P<text>[^\r\n]*)(?P<newline>\r\n|\r|\n)|(?P<last>[^\r\n]+)")
 _MARKER = re.compile(
     r"(?P<indent>[ \t]*)### (?:"
@@ -43,25 +44,25 @@ _MARKER = re.compile(
     r"|(?P<end>END SOLUTION|END OF YOUR CODE))[ \t]*"
 )
 _PHRASES = ("BEGIN SOLUTION", "END SOLUTION", "START OF YOUR CODE", "END OF YOUR CODE")
-_SAYS_PHRASE = re.compile(rf"\s*### ({'|'.join(_PHRASES)})\b")
+_PHRASE_LINE = re.compile(rf"\s*### ({'|'.join(_PHRASES)})\b")
 
-# What Jupyter and its users' mouse write into a cell's metadata says nothing about the exercise.
+# The rest of the metadata is written by Jupyter, such as which cells are collapsed.
 _KEPT_CELL_METADATA = ("gradkit", "tags")
 _KEPT_METADATA = ("kernelspec", "language_info")
-# Far more than any notebook has, and few enough that no recursion over it comes to its limit.
+# Far more than any notebook has, and below Python's limit of recursion.
 _MAX_NESTING = 100
 
 
 class RegionError(ValueError):
-    """A text's regions cannot be made out; the message says where, and what to do."""
+    """A text whose regions cannot be read; the message names the place and what to do."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where a region is in its source: from `start`, its first marker, to `end`, after its last.
+    """The place of a region in its source, in characters.
 
-    `indent` and `newline` are those of its first marker line; `solved` tells which form it has.
-    All positions are in characters.
+    It extends from `start`, before its first marker, to `end`, after its last. `indent` and
+    `newline` are those of its first marker line; `solved` is whether it has the solved form.
     """
 
     name: str
@@ -87,12 +88,12 @@ class Body:
 
 
 def read_source(path: Path) -> str:
-    """The text of a file as it is, with its own line endings; RegionError if it is not UTF-8."""
+    """Read a text with its own line endings; raise RegionError if it is not UTF-8."""
     return decode(path.read_bytes(), str(path))
 
 
 def decode(content: bytes, where: str) -> str:
-    """`content` as text, with its own line endings; RegionError if it is not UTF-8."""
+    """Decode a text with its own line endings; raise RegionError if it is not UTF-8."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -104,30 +105,30 @@ def decode(content: bytes, where: str) -> str:
 
 
 def find(source: str, where: str) -> list[Region]:
-    """The regions of a source, in order. `where` is what errors call the file."""
+    """Return the regions of a source, in order. `where` names the file in errors."""
     regions: list[Region] = []
     lines: dict[str, int] = {}  # a region's name -> the line where it begins
     opened: tuple[re.Match[str], _Line] | None = None
-    # A byte order mark belongs to the file, not to its first line.
+    # A byte order mark is not a part of the first line.
     for line in _lines(source, start=len(_BOM) if source.startswith(_BOM) else 0):
-        marker = _marker(line, where)
+        marker = _match_marker(line, where)
         if marker is None:
             continue
         if marker["begin"]:
             if opened:
-                raise _nested(marker["name"], line, *opened, where)
+                raise _nested_error(marker["name"], line, *opened, where)
             if marker["name"] in lines:
                 raise RegionError(
-                    f"{where}, line {line.number}: there already is a region {marker['name']!r}, "
-                    f"in line {lines[marker['name']]}. Remove the copy, or rename it."
+                    f"{where}, line {line.number}: a second region {marker['name']!r}; the first "
+                    f"is in line {lines[marker['name']]}. Remove the copy, or rename it."
                 )
             opened = marker, line
             lines[marker["name"]] = line.number
         else:
             if opened is None:
                 raise RegionError(
-                    f"{where}, line {line.number}: `### {marker['end']}` ends a region, but none "
-                    "has begun. Put its first line back, or remove this one."
+                    f"{where}, line {line.number}: `### {marker['end']}` without the first line of "
+                    "its region. Put that line back, or remove this one."
                 )
             begin, first = opened
             if marker["end"] != _end_of(begin):
@@ -158,7 +159,7 @@ def find(source: str, where: str) -> list[Region]:
 
 
 def extract(source: str, where: str) -> dict[str, Body]:
-    """The bodies of a source's regions, by name."""
+    """Return the bodies of a source's regions, by name."""
     return {
         region.name: Body(
             source[region.body_start : region.body_end], region.indent, region.newline
@@ -168,10 +169,9 @@ def extract(source: str, where: str) -> dict[str, Body]:
 
 
 def graft(source: str, bodies: Mapping[str, Body], where: str) -> str:
-    """`source` with these bodies in its regions of the same names; the others stay as they are.
+    """Put bodies into the regions of a source, by name; leave its other regions unchanged.
 
-    A body that comes from markers of another indentation is moved to the new one, and gets the
-    line endings of the place where it goes.
+    A body takes the indentation and the line endings of its new place.
     """
     regions = find(source, where)
     _require_known(bodies, [region.name for region in regions], where)
@@ -180,13 +180,13 @@ def graft(source: str, bodies: Mapping[str, Body], where: str) -> str:
         if region.name in bodies:
             body = bodies[region.name]
             _require_no_markers(body, region.name, where)
-            pieces += [source[position : region.body_start], _fitted(body, region)]
+            pieces += [source[position : region.body_start], _fit_body(body, region)]
             position = region.body_end
     return "".join([*pieces, source[position:]])
 
 
 def stub(source: str, where: str) -> str:
-    """`source` as students get it: each solved region takes their form, without its solution."""
+    """Replace each solved region of a source by the starter's form, with a stub in it."""
     pieces, position = [], 0
     for region in find(source, where):
         if region.solved:
@@ -201,8 +201,8 @@ def stub(source: str, where: str) -> str:
     return "".join([*pieces, source[position:]])
 
 
-def emptied(source: str, where: str) -> str:
-    """`source` with the stubs in its regions again; their markers stay as they are."""
+def restore_stubs(source: str, where: str) -> str:
+    """Replace the body of each region of a source by its stub; leave the markers unchanged."""
     stubs = {name: Body(_stub_line(name), "", "\n") for name in extract(source, where)}
     return graft(source, stubs, where)
 
@@ -211,47 +211,43 @@ def emptied(source: str, where: str) -> str:
 
 
 def read_notebook(text: str, where: str) -> Notebook:
-    """A notebook from the text of its file; RegionError if it is none.
-
-    The other functions take what this one has checked.
-    """
+    """Parse the text of a notebook's file; raise RegionError for anything else or damaged."""
     try:
-        nb = json.loads(text.removeprefix(_BOM))  # with which Jupyter would not open it
+        nb = json.loads(text.removeprefix(_BOM))
     except (ValueError, RecursionError) as error:
         raise RegionError(
             f"{where} is not a notebook, or a damaged one ({error}). Open it in Jupyter and save "
-            "it again, or go back to an older copy of it."
+            "it again, or take an older copy."
         ) from error
-    fault = _notebook_fault(nb, text)
-    if fault:
-        raise RegionError(f"{where} {fault}. Open it in Jupyter and save it again.")
+    if problem := _notebook_problem(nb, text):
+        raise RegionError(f"{where} {problem}. Open it in Jupyter and save it again.")
     for number, cell in enumerate(nb["cells"], start=1):
-        if fault := _cell_fault(cell):
+        if problem := _cell_problem(cell):
             raise RegionError(
-                f"{where}, cell {number}: {fault}. Open the notebook in Jupyter, delete that cell "
-                "or make it anew, and save."
+                f"{where}, cell {number}: {problem}. Open the notebook in Jupyter, delete that "
+                "cell or make it anew, and save."
             )
     return nb
 
 
 def write_notebook(nb: Notebook) -> str:
-    """The text of a notebook's file, as Jupyter writes it."""
+    """Return the text of a notebook's file, formatted as by Jupyter."""
     cells = [{**cell, "source": source_of(cell).splitlines(keepends=True)} for cell in nb["cells"]]
     return json.dumps({**nb, "cells": cells}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def source_of(cell: Mapping[str, Any]) -> str:
-    """A cell's text, which files hold as one string or as a list of lines."""
+    """Return a cell's text, which files store as one string or as a list of lines."""
     return "".join(cell["source"])
 
 
 def region_of(cell: Mapping[str, Any]) -> str | None:
-    """The name of the region that a cell belongs to, if it belongs to one."""
+    """Return the name of a cell's region, or None."""
     return cell.get("metadata", {}).get("gradkit", {}).get("region")
 
 
 def extract_cells(nb: Notebook, where: str) -> dict[str, str]:
-    """The texts of a notebook's regions, by name; cells of the same region are joined in order."""
+    """Return the texts of a notebook's regions, by name; join cells of one region in order."""
     texts: dict[str, list[str]] = {}
     for cell in nb["cells"]:
         name = region_of(cell)
@@ -261,9 +257,9 @@ def extract_cells(nb: Notebook, where: str) -> dict[str, str]:
 
 
 def graft_cells(nb: Notebook, bodies: Mapping[str, str], where: str) -> Notebook:
-    """A copy of `nb` with these texts in its regions; the others stay as they are.
+    """Return a copy of `nb` with texts put into its regions, by name.
 
-    A region is one cell afterwards. A cell whose text changes loses its outputs.
+    Several cells of such a region become one. A cell whose text changes loses its outputs.
     """
     _require_known(bodies, [name for cell in nb["cells"] if (name := region_of(cell))], where)
     cells, done = [], set()
@@ -280,13 +276,13 @@ def graft_cells(nb: Notebook, bodies: Mapping[str, str], where: str) -> Notebook
 
 
 def stub_cells(nb: Notebook, where: str) -> Notebook:
-    """A copy of `nb` as students get it: no solutions, no answers, no outputs."""
+    """Return a copy of `nb` as in starters, without solutions, answers and outputs."""
     cells, seen = [], set()
     for number, cell in enumerate(nb["cells"], start=1):
         name, here = region_of(cell), f"{where}, cell {number}"
         if name in seen:
-            raise RegionError(f"{here}: there already is a region {name!r}. Rename one of them.")
-        cell = without_outputs({**cell, "metadata": _kept(cell, _KEPT_CELL_METADATA)})
+            raise RegionError(f"{here}: a second region {name!r}. Rename one of them.")
+        cell = without_outputs({**cell, "metadata": _keep_metadata(cell, _KEPT_CELL_METADATA)})
         if cell["cell_type"] == "code":
             cell["source"] = _stub_code(source_of(cell), name, here)
         elif name is not None:
@@ -295,29 +291,29 @@ def stub_cells(nb: Notebook, where: str) -> Notebook:
         if name is not None:
             seen.add(name)
         cells.append(cell)
-    return {**nb, "metadata": _kept(nb, _KEPT_METADATA), "cells": cells}
+    return {**nb, "metadata": _keep_metadata(nb, _KEPT_METADATA), "cells": cells}
 
 
-# --- what is not the student's -------------------------------------------------------------------
+# --- skeletons -----------------------------------------------------------------------------------
 
 
 def skeleton(path: str, text: str) -> str:
-    """What remains of a file without what is the student's in it.
+    """Return a file's text without the student's part.
 
-    Two files with the same skeleton differ in the student's regions only, and in what editors and
-    Jupyter change by themselves: line endings, a byte order mark,
-    outputs, cell ids, the name and version of the kernel.
+    Two files have the same skeleton if they differ only in the student's regions and in what
+    editors and Jupyter change by themselves: line endings, a byte order mark, outputs, cell ids,
+    the kernel's name and version.
 
-    Starters carry the digests of skeletons, and older projects recompute them. So what this
-    function returns for a file must not change any more once a starter has been handed out.
+    Manifests of starters hold digests of skeletons, and older projects compute them again. So the
+    result for a file must never change once a starter has been handed out.
     """
     if path.endswith(".ipynb"):
         nb, cells, seen = read_notebook(text, path), [], set()
         for cell in nb["cells"]:
             name, about = region_of(cell), {"cell_type": cell["cell_type"]}
             if name is None:
-                about["metadata"] = _kept(cell, _KEPT_CELL_METADATA)
-                about["source"] = _normalised(source_of(cell))
+                about["metadata"] = _keep_metadata(cell, _KEPT_CELL_METADATA)
+                about["source"] = _normalise(source_of(cell))
                 about["attachments"] = cell.get("attachments") or {}
             elif name in seen:
                 continue
@@ -332,10 +328,10 @@ def skeleton(path: str, text: str) -> str:
             pieces += [text[position : region.start], f"{region.indent}### {region.name}\n"]
             position = region.end
         text = "".join([*pieces, text[position:]])
-    return _normalised(text)
+    return _normalise(text)
 
 
-# --- the parts -----------------------------------------------------------------------------------
+# --- lines and markers ---------------------------------------------------------------------------
 
 
 class _Line(NamedTuple):
@@ -352,31 +348,32 @@ def _lines(text: str, start: int = 0) -> Iterator[_Line]:
         yield _Line(content, match["newline"] or "", number, match.start(), match.end())
 
 
-def _marker(line: _Line, where: str) -> re.Match[str] | None:
-    """The marker that a line is, if it is one; RegionError if it only seems meant to be one."""
+def _match_marker(line: _Line, where: str) -> re.Match[str] | None:
+    """Match a line as a marker; raise RegionError for a line that is nearly one."""
     if "#" not in line.text:
         return None
     marker = _MARKER.fullmatch(line.text)
-    meant = None if marker else _meant(line.text)
-    if meant:
-        colon, name = (":" * meant.startswith("START"), " name") if "END" not in meant else ("", "")
+    phrase = None if marker else _nearest_phrase(line.text)
+    if phrase:
+        colon = ":" if phrase.startswith("START") else ""
+        name = "" if phrase.startswith("END") else " name"
         rule = f" ({_NAME_RULE})" if name else ""
         raise RegionError(
             f"{where}, line {line.number}: {line.text.strip()[:60]!r} looks like a marker, but is "
-            f"not one. Write `### {meant}{colon}{name}`{rule}; or, if it is only a comment, word "
-            "it differently."
+            f"not one. Write `### {phrase}{colon}{name}`{rule}; or, if it is a comment, use other "
+            "words."
         )
     return marker
 
 
-def _meant(line: str) -> str | None:
-    """The marker's phrase that a line seems to be meant for, None for any other line.
+def _nearest_phrase(line: str) -> str | None:
+    """Return the phrase of the marker that a line was probably meant to be, or None.
 
-    Words are compared one by one: `# end of my code` has nearly all letters of a marker, but it is
-    a comment that anyone may write, and a student should not be stopped by it.
+    Words are compared one by one: `# end of my code` has nearly all letters of a marker, but is a
+    comment that anyone may write.
     """
-    if said := _SAYS_PHRASE.match(line):
-        return said[1]
+    if match := _PHRASE_LINE.match(line):
+        return match[1]
     comment = line.strip()
     if not comment.startswith("#"):
         return None
@@ -384,10 +381,10 @@ def _meant(line: str) -> str | None:
     words = [*re.split("[_-]", first), *others]
     for phrase in _PHRASES:
         wanted = phrase.split()
-        # A longer comment is a sentence; a marker has at most a name behind its phrase.
+        # A marker has at most a name after its phrase; a longer comment is a sentence.
         if len(wanted) <= len(words) <= len(wanted) + 1:
-            alike = all(_likeness(*pair) >= 0.7 for pair in zip(wanted, words, strict=False))
-            if alike and _likeness(phrase, " ".join(words[: len(wanted)])) >= 0.8:
+            alike = all(_similarity(*pair) >= 0.7 for pair in zip(wanted, words, strict=False))
+            if alike and _similarity(phrase, " ".join(words[: len(wanted)])) >= 0.8:
                 return phrase
     return None
 
@@ -396,10 +393,10 @@ def _stub_line(name: str) -> str:
     return f'raise NotImplementedError("{name}")'
 
 
-def _likeness(wanted: str, word: str) -> float:
-    """How much alike they are, from 0 to 1; no more than 2/3 if `word` is twice as long or longer.
+def _similarity(wanted: str, word: str) -> float:
+    """Return the similarity of two words, from 0 to 1.
 
-    That is too little for a marker anyway, so nobody needs to look at all of a long word.
+    Only the first letters of a long `word` are read: at twice the length, 2/3 is the most.
     """
     return SequenceMatcher(None, wanted, word[: 2 * len(wanted)], autojunk=False).ratio()
 
@@ -408,7 +405,9 @@ def _end_of(begin: re.Match[str]) -> str:
     return "END SOLUTION" if begin["begin"] == "BEGIN SOLUTION" else "END OF YOUR CODE"
 
 
-def _nested(name: str, line: _Line, begin: re.Match[str], first: _Line, where: str) -> RegionError:
+def _nested_error(
+    name: str, line: _Line, begin: re.Match[str], first: _Line, where: str
+) -> RegionError:
     return RegionError(
         f"{where}, line {line.number}: region {name!r} begins inside region {begin['name']!r} of "
         f"line {first.number}. Put the line `### {_end_of(begin)}` back where that one ends."
@@ -424,22 +423,22 @@ def _require_known(names: Mapping[str, object], known: list[str], where: str) ->
 
 
 def _require_no_markers(body: Body, name: str, where: str) -> None:
-    """Raise RegionError for a body after which the regions could not be found again."""
-    inside = f"{where}, in what is to go into region {name!r}"
+    """Raise RegionError for a body with a marker: the regions could not be found again."""
+    inside = f"{where}, in the new body of region {name!r}"
     for line in _lines(body.text):
-        if _marker(line, inside):
+        if _match_marker(line, inside):
             raise RegionError(
                 f"{inside}, line {line.number}: `{line.text.strip()[:60]}` is a marker. A region "
-                "holds no other one: remove that line."
+                "cannot contain another one: remove that line."
             )
 
 
-def _fitted(body: Body, region: Region) -> str:
-    """The text of `body` as it goes between the markers of `region`."""
+def _fit_body(body: Body, region: Region) -> str:
+    """Return the text of `body` with the indentation and line endings of `region`."""
     text = body.text
     if text and text[-1] not in "\r\n":
         text += region.newline
-    # \n right below a marker that ends in \r would be taken for one line ending together with it.
+    # \n below a marker that ends in \r would be read as one line ending together with it.
     merges = region.newline == "\r" and text.startswith("\n")
     if (body.indent, body.newline) == (region.indent, region.newline) and not merges:
         return text
@@ -452,7 +451,8 @@ def _fitted(body: Body, region: Region) -> str:
     return "".join(fitted)
 
 
-def _notebook_fault(nb: object, text: str) -> str | None:
+def _notebook_problem(nb: object, text: str) -> str | None:
+    """Return why parsed JSON cannot be used as a notebook, or None."""
     if not isinstance(nb, dict):
         return "is not a notebook: it is JSON, but not an object"
     if _is_nested_deeply(nb):
@@ -465,10 +465,10 @@ def _notebook_fault(nb: object, text: str) -> str | None:
         return "is not a notebook: its metadata are not an object"
     try:
         text.encode("utf-8")
-        if "\\ud" in text or "\\uD" in text:  # the escapes that can be half a character
+        if "\\ud" in text or "\\uD" in text:  # escapes that may be half a character
             json.dumps(nb, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        return "holds half a character (a lone surrogate), which no file can hold"
+        return "contains half a character (a lone surrogate), which no file can store"
     return None
 
 
@@ -480,7 +480,8 @@ def _is_nested_deeply(value: object) -> bool:
     return bool(level)
 
 
-def _cell_fault(cell: object) -> str | None:
+def _cell_problem(cell: object) -> str | None:
+    """Return why an entry of a notebook cannot be used as a cell, or None."""
     if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
         return "is not a cell: it has no cell_type"
     source = cell.get("source")
@@ -501,31 +502,31 @@ def _cell_fault(cell: object) -> str | None:
 
 
 def _stub_code(source: str, name: str | None, here: str) -> str:
-    """The text of a code cell as students get it; `name` is that of its region, if it is one."""
+    """Return the text of a code cell as in starters; `name` is its region, if any."""
     inside = [region.name for region in find(source, here)]
     if name is None and inside:
         raise RegionError(
-            f"{here}: holds the markers of {inside[0]!r}, but is not a region. Say "
-            f'`"gradkit": {{"region": "{inside[0]}"}}` in its metadata.'
+            f"{here}: has the markers of {inside[0]!r}, but is not a region. Put "
+            f'`"gradkit": {{"region": "{inside[0]}"}}` into its metadata.'
         )
     if name is not None and inside != [name]:
         raise RegionError(
-            f"{here}: is the region {name!r}, and its markers must say what in it is the solution. "
-            f"Put that, and nothing else, between `### BEGIN SOLUTION {name}` and "
-            "`### END SOLUTION`."
+            f"{here}: is the region {name!r}, but its solution is not marked. Put it between "
+            f"`### BEGIN SOLUTION {name}` and `### END SOLUTION`, the only markers of the cell."
         )
     return stub(source, here)
 
 
 def without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
-    emptied: dict[str, Any] = {"outputs": [], "execution_count": None}
-    return {**cell, **{key: empty for key, empty in emptied.items() if key in cell}}
+    """Return a copy of a cell without outputs and execution count."""
+    cleared: dict[str, Any] = {"outputs": [], "execution_count": None}
+    return cell | {key: cleared[key] for key in cleared if key in cell}
 
 
-def _kept(holder: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+def _keep_metadata(holder: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     metadata = holder.get("metadata", {})
     return {key: metadata[key] for key in keys if key in metadata}
 
 
-def _normalised(text: str) -> str:
+def _normalise(text: str) -> str:
     return re.sub(r"\r\n?", "\n", text.removeprefix(_BOM))

@@ -28,11 +28,11 @@ from assignment.workspace.regions import (
     Notebook,
     RegionError,
     decode,
-    emptied,
     extract,
     extract_cells,
     read_notebook,
     region_of,
+    restore_stubs,
 )
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
@@ -185,7 +185,7 @@ def _find_syntax_errors(
 def _find_open_regions(exercise: Exercise, texts: Mapping[str, str], nb: Notebook) -> Iterator[str]:
     code, answers = [], []
     for path in exercise.files:
-        bodies, stubs = extract(texts[path], path), extract(emptied(texts[path], path), path)
+        bodies, stubs = extract(texts[path], path), extract(restore_stubs(texts[path], path), path)
         code += [name for name in bodies if bodies[name].text == stubs[name].text]
     pictured = {region_of(cell) for cell in nb["cells"] if cell.get("attachments")}
     cells_of_code = {region for region, _ in region_cells(nb)}
@@ -202,7 +202,7 @@ def _find_open_regions(exercise: Exercise, texts: Mapping[str, str], nb: Noteboo
 
 def _is_stub(cell: str, name: str) -> bool:
     with contextlib.suppress(RegionError):
-        return list(extract(cell, name)) == [name] and emptied(cell, name) == cell
+        return list(extract(cell, name)) == [name] and restore_stubs(cell, name) == cell
     return False
 
 

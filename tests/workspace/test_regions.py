@@ -1,4 +1,4 @@
-"""Regions: found, taken out and put in without a byte outside them changing; errors say where."""
+"""Regions are found, extracted and grafted; no byte outside them changes; errors name the line."""
 
 import ast
 import contextlib
@@ -19,7 +19,6 @@ from assignment.workspace.regions import (
     ANSWER_STUB,
     Body,
     RegionError,
-    emptied,
     extract,
     extract_cells,
     find,
@@ -27,6 +26,7 @@ from assignment.workspace.regions import (
     graft_cells,
     read_notebook,
     read_source,
+    restore_stubs,
     skeleton,
     source_of,
     stub,
@@ -42,11 +42,12 @@ MARKERS = {
     "starter": ("### START OF YOUR CODE: {}", "### END OF YOUR CODE"),
 }
 
-# What other tools take for the end of a line, or for nothing at all, and what ends no line here.
+# Characters that other tools read as the end of a line, or drop; here they end no line.
 ODD = "ab =#\t\x0b\x0c\x1c\x85\u2028\u3000\ufeffé🙂\x00"
 newlines = st.sampled_from(["\n", "\r\n", "\r"])
 indents = st.sampled_from(["", "    ", "\t", "  \t "])
 lines = st.builds(str.__add__, st.text(ODD, max_size=8), newlines)
+blanks = st.text("b =", max_size=4)
 texts = st.lists(lines, max_size=4).map("".join)
 
 
@@ -68,7 +69,7 @@ def sources(draw: st.DrawFn) -> str:
 
 
 def outside(source: str) -> list[str]:
-    """What stands before, between and after the bodies of a source."""
+    """Return the texts before, between and after the bodies of a source."""
     edges = [0, *(at for r in find(source, "f.py") for at in (r.body_start, r.body_end)), None]
     return [source[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
@@ -85,15 +86,13 @@ def dictionaries(source: str) -> st.SearchStrategy[dict[str, Body]]:
 
 
 @given(sources())
-def test_what_is_extracted_and_grafted_back_changes_nothing(source: str) -> None:
+def test_grafting_what_was_extracted_changes_nothing(source: str) -> None:
     assert graft(source, extract(source, "f.py"), "f.py") == source
     assert graft(source, {}, "f.py") == source
 
 
 @given(st.data(), sources())
-def test_a_graft_changes_nothing_outside_and_nothing_in_the_other_regions(
-    data: st.DataObject, source: str
-) -> None:
+def test_graft_changes_nothing_outside_its_regions(data: st.DataObject, source: str) -> None:
     bodies = data.draw(dictionaries(source))
     grafted = graft(source, bodies, "f.py")
     before, after = extract(source, "f.py"), extract(grafted, "f.py")
@@ -103,9 +102,7 @@ def test_a_graft_changes_nothing_outside_and_nothing_in_the_other_regions(
 
 
 @given(st.data(), sources())
-def test_a_graft_done_twice_or_in_another_order_is_the_same(
-    data: st.DataObject, source: str
-) -> None:
+def test_graft_gives_the_same_text_twice_and_in_any_order(data: st.DataObject, source: str) -> None:
     bodies = data.draw(dictionaries(source))
     grafted = graft(source, bodies, "f.py")
     assert graft(grafted, bodies, "f.py") == grafted
@@ -117,7 +114,7 @@ def test_a_graft_done_twice_or_in_another_order_is_the_same(
 
 
 @given(sources(), texts, indents, newlines)
-def test_a_body_goes_verbatim_between_markers_like_its_own(
+def test_body_stays_verbatim_between_markers_like_its_own(
     around: str, text: str, indent: str, newline: str
 ) -> None:
     if newline == "\r":
@@ -128,7 +125,7 @@ def test_a_body_goes_verbatim_between_markers_like_its_own(
     assert extract(grafted, "f.py")["here"] == Body(text, indent, newline)
 
 
-def test_a_body_takes_the_indentation_and_newlines_of_its_new_place() -> None:
+def test_body_takes_the_indentation_and_newlines_of_its_new_place() -> None:
     source = "\t### START OF YOUR CODE: a\r\n\told\r\n\t### END OF YOUR CODE\r\n"
     body = Body('    if x:\n        y = """\nz"""\n\n  \n    return\f y', "    ", "\n")
     grafted = graft(source, {"a": body}, "f.py")
@@ -137,8 +134,8 @@ def test_a_body_takes_the_indentation_and_newlines_of_its_new_place() -> None:
     )
 
 
-@given(st.lists(st.from_regex(r"[ab =]*[ab][ab =]*", fullmatch=True)), indents, newlines)
-def test_a_body_comes_back_from_another_place_as_it_was(
+@given(st.lists(st.builds("{}a{}".format, blanks, blanks)), indents, newlines)
+def test_body_comes_back_unchanged_from_another_place(
     code: list[str], indent: str, newline: str
 ) -> None:
     here = "    ### BEGIN SOLUTION a\n    ### END SOLUTION\n"
@@ -148,7 +145,7 @@ def test_a_body_comes_back_from_another_place_as_it_was(
     assert extract(graft(here, moved, "f.py"), "f.py")["a"] == body
 
 
-def test_an_empty_body_is_allowed() -> None:
+def test_empty_body_is_allowed() -> None:
     source = "### BEGIN SOLUTION a\nx\n### END SOLUTION"
     assert graft(source, {"a": Body("", "", "\n")}, "f.py") == (
         "### BEGIN SOLUTION a\n### END SOLUTION"
@@ -164,13 +161,13 @@ def test_every_source_of_the_assignment_becomes_a_starter(path: Path) -> None:
     assert list(extract(stubbed, "f.py")) == list(extract(source, "f.py"))
     assert not any(region.solved for region in find(stubbed, "f.py"))
     assert skeleton("f.py", stubbed) == skeleton("f.py", source)
-    # And back: the solutions grafted into the starter are the solved file, but for its markers.
+    # And back: the solutions grafted into the starter are the solved file, except its markers.
     solved = graft(stubbed, extract(source, "f.py"), "f.py")
     assert extract(solved, "f.py") == extract(source, "f.py")
 
 
 @given(sources())
-def test_a_stub_holds_nothing_of_the_solution(source: str) -> None:
+def test_stub_contains_nothing_of_the_solution(source: str) -> None:
     stubbed = stub(source, "f.py")
     before = {region.name: region for region in find(source, "f.py")}
     for region in find(stubbed, "f.py"):
@@ -184,15 +181,15 @@ def test_a_stub_holds_nothing_of_the_solution(source: str) -> None:
 
 
 @given(sources())
-def test_an_emptied_source_is_the_starters_but_for_its_markers(source: str) -> None:
-    empty = emptied(source, "f.py")
+def test_restored_stubs_are_the_starters_except_its_markers(source: str) -> None:
+    empty = restore_stubs(source, "f.py")
     assert outside(empty) == outside(source)
     for name, body in extract(empty, "f.py").items():
         assert body.text == f'{body.indent}raise NotImplementedError("{name}"){body.newline}'
-    assert emptied(stub(source, "f.py"), "f.py") == stub(empty, "f.py")
+    assert restore_stubs(stub(source, "f.py"), "f.py") == stub(empty, "f.py")
 
 
-def test_a_skeleton_tells_changes_outside_from_those_inside() -> None:
+def test_skeleton_changes_with_text_outside_regions_only() -> None:
     source = "x = 1\n  ### BEGIN SOLUTION a\n  y = 2\n  ### END SOLUTION\n"
     same = "\ufeffx = 1\r\n  ### START OF YOUR CODE: a  \r\n  no\r\n  ### END OF YOUR CODE\r\n"
     assert skeleton("f.py", same) == skeleton("f.py", source)
@@ -211,11 +208,11 @@ START, STOP = "### START OF YOUR CODE: a\n", "### END OF YOUR CODE\n"
     [
         (f"x\n{BEGIN}y\n", 2, "region 'a' begins here and never ends"),
         (f"x\n{BEGIN}{START.replace('a', 'b')}{STOP}{END}", 3, "inside region 'a' of line 2"),
-        (f"x\n{END}", 2, "none has begun"),
-        (f"x\r\n{STOP}", 2, "none has begun"),
+        (f"x\n{END}", 2, "without the first line of its region"),
+        (f"x\r\n{STOP}", 2, "without the first line of its region"),
         (f"{BEGIN}x\n{STOP}", 3, "Its end is `### END SOLUTION`"),
         (f"{START}x\n{END}", 3, "Its end is `### END OF YOUR CODE`"),
-        (f"{BEGIN}{END}{START}{STOP}", 3, "already is a region 'a', in line 1"),
+        (f"{BEGIN}{END}{START}{STOP}", 3, "a second region 'a'; the first is in line 1"),
         ("### BEGIN SOLUTION\n" + END, 1, "`### BEGIN SOLUTION name`"),
         ("### BEGIN SOLUTION \n" + END, 1, "`### BEGIN SOLUTION name`"),
         ("### BEGIN SOLUTION Naive\n" + END, 1, "small letters"),
@@ -253,7 +250,7 @@ START, STOP = "### START OF YOUR CODE: a\n", "### END OF YOUR CODE\n"
         ),
     ],
 )
-def test_a_wrong_marker_is_told_with_file_and_line(source: str, line: int, words: str) -> None:
+def test_wrong_marker_is_refused_with_file_and_line(source: str, line: int, words: str) -> None:
     for function in (find, extract, stub):
         with pytest.raises(RegionError) as caught:
             function(source, "assignment/f.py")
@@ -281,12 +278,12 @@ def test_a_wrong_marker_is_told_with_file_and_line(source: str, line: int, words
         "x = 1  ### END SOLUTION",
     ],
 )
-def test_a_comment_is_not_taken_for_a_marker(comment: str) -> None:
+def test_comment_is_not_mistaken_for_a_marker(comment: str) -> None:
     assert find(f"x\n{comment}\n    {comment}\n", "f.py") == []
 
 
 @given(st.data(), regions("naive"), texts)
-def test_every_damage_to_a_marker_is_noticed(data: st.DataObject, region: str, text: str) -> None:
+def test_damaged_marker_is_refused(data: st.DataObject, region: str, text: str) -> None:
     source = f"{text}{region}\n"
     words = list(re.finditer("BEGIN|START|END|SOLUTION|YOUR|CODE", source))
     word = data.draw(st.sampled_from(words))
@@ -306,31 +303,31 @@ HOSTILE = {
     "many words": "# " + "begin " * 160_000,
     "many parts of a word": "# " + "BEGIN_" * 160_000,
     "a long name": f"### BEGIN SOLUTION {'a' * 10**6}\n{END}",
-    "many regions": "".join(f"### BEGIN SOLUTION a{i}\n{END}" for i in range(50_000)),
-    "many lines": "\n" * 300_000,
-    "many comments": "# begin your code x\n" * 30_000,
+    "many regions": "".join(f"### BEGIN SOLUTION a{i}\n{END}" for i in range(20_000)),
+    "many lines": "\n" * 200_000,
+    "many comments": "# begin your code x\n" * 10_000,
 }
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_text_takes_no_longer_than_its_length_accounts_for(kind: str) -> None:
+def test_hostile_text_takes_time_in_proportion_to_its_length(kind: str) -> None:
     source = HOSTILE[kind]
     start = time.process_time()
     with contextlib.suppress(RegionError):
         bodies = extract(source, "f.py")
         assert graft(source, bodies, "f.py") == source
-    # Each takes up to 1 s here; where more was compared than had to be, they took 5 to 40 s.
-    assert time.process_time() - start < 4
+    # In seconds of CPU: each takes up to 0.7; in quadratic time they took 5 to 40.
+    assert time.process_time() - start < 3
 
 
-def test_a_notebook_of_many_regions_takes_no_longer_than_its_length_accounts_for() -> None:
-    nb = notebook(*(cell("code", "x", f"a{i}") for i in range(40_000)))
+def test_notebook_of_many_regions_takes_time_in_proportion_to_its_length() -> None:
+    nb = notebook(*(cell("code", "x", f"a{i}") for i in range(20_000)))
     start = time.process_time()
     assert graft_cells(nb, extract_cells(nb, "nb"), "nb") == nb
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 3
 
 
-def test_a_body_for_a_region_that_is_not_there_is_refused() -> None:
+def test_body_for_a_missing_region_is_refused() -> None:
     with pytest.raises(RegionError, match=r"f\.py: has no region 'b' to fill.*: a\.$"):
         graft(BEGIN + END, {"b": Body("", "", "\n")}, "f.py")
     with pytest.raises(RegionError, match=r"f\.py: has no region 'b' to fill.*: none\.$"):
@@ -338,12 +335,12 @@ def test_a_body_for_a_region_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.parametrize("line", [BEGIN, f"  {STOP}", "### END SOLUTOIN\n", "### END SOLUTION"])
-def test_a_body_with_a_marker_in_it_is_refused(line: str) -> None:
-    with pytest.raises(RegionError, match=r"f\.py, in what is to go into region 'a', line 2: "):
+def test_body_with_a_marker_is_refused(line: str) -> None:
+    with pytest.raises(RegionError, match=r"f\.py, in the new body of region 'a', line 2: "):
         graft(BEGIN + END, {"a": Body(f"x\n{line}", "", "\n")}, "f.py")
 
 
-def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
+def test_file_is_read_with_its_own_line_endings(tmp_path: Path) -> None:
     path = tmp_path / "f.py"
     path.write_bytes("\ufeff### BEGIN SOLUTION a\r\n### END SOLUTION\rx\f\u2028".encode())
     source = read_source(path)
@@ -351,7 +348,7 @@ def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
     assert [(region.start, region.newline) for region in find(source, "f.py")] == [(1, "\r\n")]
 
 
-def test_a_file_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+def test_file_that_is_not_utf8_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "f.py"
     path.write_bytes(b"x\r\ny\r# caf\xe9\n")
     with pytest.raises(RegionError, match=r"f\.py, line 3: the byte 0xe9 is not UTF-8"):
@@ -377,7 +374,7 @@ names = st.none() | st.sampled_from(["a", "b", "c"])
 notebooks = st.lists(st.builds(cell, kinds, prose, names), max_size=6).map(lambda x: notebook(*x))
 
 
-def test_the_notebook_comes_out_as_it_went_in() -> None:
+def test_notebook_is_written_byte_for_byte_as_it_was_read() -> None:
     text = NOTEBOOK.read_bytes().decode()
     nb = read_notebook(text, "softmax.ipynb")
     assert write_notebook(nb) == text
@@ -385,7 +382,7 @@ def test_the_notebook_comes_out_as_it_went_in() -> None:
 
 
 @given(st.lists(st.tuples(kinds, prose), max_size=4))
-def test_a_notebook_is_written_as_jupyter_writes_it(cells: list[tuple[str, str]]) -> None:
+def test_notebook_is_written_as_jupyter_writes_it(cells: list[tuple[str, str]]) -> None:
     v4 = nbformat.v4
     new = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell, "raw": v4.new_raw_cell}
     nb = v4.new_notebook(cells=[new[kind](text) for kind, text in cells])
@@ -393,7 +390,7 @@ def test_a_notebook_is_written_as_jupyter_writes_it(cells: list[tuple[str, str]]
 
 
 @given(st.data(), notebooks)
-def test_a_graft_into_a_notebook_changes_its_regions_only(
+def test_graft_into_a_notebook_changes_its_regions_only(
     data: st.DataObject, nb: dict[str, Any]
 ) -> None:
     before = copy.deepcopy(nb)
@@ -414,7 +411,7 @@ def name_of(cell: dict[str, Any]) -> str:
 
 
 @given(notebooks)
-def test_what_is_extracted_from_a_notebook_and_grafted_back_changes_no_text(
+def test_grafting_what_was_extracted_from_a_notebook_changes_no_text(
     nb: dict[str, Any],
 ) -> None:
     grafted = graft_cells(nb, extract_cells(nb, "nb"), "nb")
@@ -425,7 +422,7 @@ def test_what_is_extracted_from_a_notebook_and_grafted_back_changes_no_text(
         assert grafted == nb
 
 
-def test_a_byte_order_mark_before_a_notebook_is_no_part_of_it() -> None:
+def test_byte_order_mark_is_not_a_part_of_a_notebook() -> None:
     text = NOTEBOOK.read_bytes().decode()
     nb = read_notebook(f"\ufeff{text}", "nb")
     assert write_notebook(nb) == text
@@ -443,17 +440,17 @@ def test_split_and_copied_cells_are_one_region() -> None:
     assert second == cell("code", "z")
 
 
-def test_a_cell_that_stays_the_same_keeps_its_outputs() -> None:
+def test_unchanged_cell_keeps_its_outputs() -> None:
     nb = notebook(cell("code", ["x = 1\n", "y = 2"], "a"))
     assert graft_cells(nb, {"a": "x = 1\ny = 2"}, "nb") == nb
 
 
-def test_a_text_for_a_region_that_the_notebook_has_not_is_refused() -> None:
+def test_text_for_a_missing_region_of_a_notebook_is_refused() -> None:
     with pytest.raises(RegionError, match=r"nb: has no region 'b' to fill.*: a\.$"):
         graft_cells(notebook(cell("code", "x", "a")), {"b": ""}, "nb")
 
 
-def test_the_starters_notebook_holds_no_solution_and_no_output() -> None:
+def test_starter_notebook_contains_no_solution_and_no_output() -> None:
     nb = read_notebook(NOTEBOOK.read_bytes().decode(), "softmax.ipynb")
     before = copy.deepcopy(nb)
     starter = stub_cells(nb, "softmax.ipynb")
@@ -477,7 +474,7 @@ def test_the_starters_notebook_holds_no_solution_and_no_output() -> None:
     assert skeleton("x.ipynb", text) == skeleton("x.ipynb", write_notebook(nb))
 
 
-def test_a_starters_cells_keep_their_tags_but_not_what_jupyter_writes() -> None:
+def test_starter_cells_keep_tags_and_drop_the_metadata_of_jupyter() -> None:
     full = cell("code", "x")
     full["metadata"] = {"tags": ["t"], "gradkit": {"role": "setup"}, "collapsed": True}
     full["metadata"] |= {"execution": {"iopub.execute_input": "2026"}, "scrolled": False}
@@ -491,14 +488,14 @@ def test_a_starters_cells_keep_their_tags_but_not_what_jupyter_writes() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (cell("code", "x = 1", "a"), "Put that, and nothing else, between `### BEGIN SOLUTION a`"),
+        (cell("code", "x = 1", "a"), "Put it between `### BEGIN SOLUTION a`"),
         (cell("code", BEGIN.replace(" a", " b") + END, "a"), "`### BEGIN SOLUTION a`"),
-        (cell("code", BEGIN + END), 'Say `"gradkit": {"region": "a"}` in its metadata'),
+        (cell("code", BEGIN + END), 'Put `"gradkit": {"region": "a"}` into its metadata'),
         (cell("code", BEGIN, "a"), "line 1: region 'a' begins here and never ends"),
-        (cell("markdown", "y", "first"), "there already is a region 'first'"),
+        (cell("markdown", "y", "first"), "a second region 'first'"),
     ],
 )
-def test_a_notebook_that_is_not_ready_for_release_is_told_with_its_cell(
+def test_notebook_with_an_unmarked_solution_is_refused_with_its_cell(
     wrong: dict[str, Any], words: str
 ) -> None:
     nb = notebook(cell("markdown", "y", "first"), wrong)
@@ -507,7 +504,7 @@ def test_a_notebook_that_is_not_ready_for_release_is_told_with_its_cell(
     assert words in str(caught.value)
 
 
-def test_a_skeleton_of_a_notebook_is_blind_to_what_jupyter_changes() -> None:
+def test_skeleton_of_a_notebook_ignores_what_jupyter_changes() -> None:
     nb = notebook(cell("code", "x\n", "a"), cell("code", "y\nz"), cell("markdown", "text"))
     plain = skeleton("x.ipynb", write_notebook(nb))
     run = copy.deepcopy(nb)
@@ -553,7 +550,7 @@ def test_a_skeleton_of_a_notebook_is_blind_to_what_jupyter_changes() -> None:
         (json.dumps(notebook(cell("code", "", "No Name"))), "'No Name' is not a region's name"),
     ],
 )
-def test_what_is_no_notebook_is_told(text: str, words: str) -> None:
+def test_anything_but_a_notebook_is_refused(text: str, words: str) -> None:
     with pytest.raises(RegionError, match=r"^nb\.ipynb") as caught:
         read_notebook(text, "nb.ipynb")
     assert words in str(caught.value)

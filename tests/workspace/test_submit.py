@@ -182,7 +182,7 @@ def test_missing_file_is_refused(path: str, project: Path) -> None:
         ),
         (
             lambda text: text.replace("### START OF YOUR CODE: softmax_naive", "#"),
-            "`### END OF YOUR CODE` ends a region, but",
+            "`### END OF YOUR CODE` without the first line of its region",
         ),
         (
             lambda text: "".join(
