@@ -1,4 +1,4 @@
-"""The gradient checks: what they measure, and that they see a wrong gradient."""
+"""The gradient checks measure slopes and reveal a wrong gradient."""
 
 from typing import Any
 
@@ -29,17 +29,17 @@ def x() -> Any:
     return np.random.default_rng(0).standard_normal((3, 4))
 
 
-def test_the_numerical_gradient_is_the_gradient(x: Any) -> None:
+def test_the_numerical_gradient_equals_the_gradient(x: Any) -> None:
     np.testing.assert_allclose(eval_numerical_gradient(cubic, x), cubic_gradient(x), atol=1e-8)
 
 
 def test_the_error_of_a_centred_difference_is_h_squared(x: Any) -> None:
-    for h in (1e-1, 1e-2, 1e-3):  # a sixth of the third derivative, 6, times h**2
+    for h in (1e-1, 1e-2, 1e-3):  # the third derivative, 6, divided by 6, times h**2
         error = eval_numerical_gradient(cubic, x, h) - cubic_gradient(x)
         np.testing.assert_allclose(error, h**2, rtol=1e-3)
 
 
-def test_x_is_not_changed_even_while_f_is_called(x: Any) -> None:
+def test_x_is_not_changed_even_while_f_runs(x: Any) -> None:
     x.flags.writeable = False
     eval_numerical_gradient(cubic, x)
     grad_check(cubic, x, cubic_gradient(x))
@@ -49,19 +49,19 @@ def test_x_is_not_changed_even_while_f_is_called(x: Any) -> None:
 def test_float32_and_integers_are_checked_in_float64(x: Any) -> None:
     seen = set()
 
-    def watching(x: Any) -> float:
+    def recording(x: Any) -> float:
         seen.add(x.dtype)
         return cubic(x)
 
     x32 = x.astype(np.float32)
-    check = grad_check_sparse(watching, x32, cubic_gradient(x32.astype(np.float64)))
+    check = grad_check_sparse(recording, x32, cubic_gradient(x32.astype(np.float64)))
     assert check.relative_error < 1e-8
-    eval_numerical_gradient(watching, np.array([1, 2, 3]))
+    eval_numerical_gradient(recording, np.array([1, 2, 3]))
     assert seen == {np.dtype(np.float64)}
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 0.0, 0.99, 1.01, 2.0])
-def test_a_wrong_gradient_shows(x: Any, wrong: float) -> None:
+def test_a_wrong_gradient_has_a_large_error(x: Any, wrong: float) -> None:
     right = cubic_gradient(x)
     assert grad_check(cubic, x, wrong * right) > 1e-3
     assert grad_check_sparse(cubic, x, wrong * right).relative_error > 1e-3
@@ -69,13 +69,13 @@ def test_a_wrong_gradient_shows(x: Any, wrong: float) -> None:
     assert grad_check_sparse(cubic, x, right).relative_error < 1e-8
 
 
-def test_one_wrong_slope_shows_in_the_full_check(x: Any) -> None:
+def test_one_wrong_slope_has_a_large_error_in_the_full_check(x: Any) -> None:
     wrong = cubic_gradient(x)
     wrong[1, 2] += 0.1
     assert grad_check(cubic, x, wrong) > 1e-4
 
 
-def test_the_seed_draws_the_places(x: Any) -> None:
+def test_the_seed_selects_the_places(x: Any) -> None:
     def places(seed: int) -> list[tuple[int, ...]]:
         check = grad_check_sparse(cubic, x, cubic_gradient(x), seed=seed)
         return [slope.place for slope in check.slopes]
@@ -83,7 +83,7 @@ def test_the_seed_draws_the_places(x: Any) -> None:
     assert places(1) == places(1) != places(2)
 
 
-def test_what_is_printed_is_returned(x: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_printed_numbers_are_returned(x: Any, capsys: pytest.CaptureFixture[str]) -> None:
     check = grad_check_sparse(cubic, x, 1.1 * cubic_gradient(x), num_checks=4)
     *lines, last = capsys.readouterr().out.splitlines()
     assert len(lines) == len(check.slopes) == 4
@@ -112,6 +112,6 @@ def test_relative_error_is_symmetric_and_between_0_and_1(a: Any, b: Any) -> None
     assert relative_error(a, a) == 0
 
 
-def test_relative_error_of_other_shapes_is_refused() -> None:
+def test_a_relative_error_of_different_shapes_is_refused() -> None:
     with pytest.raises(ValueError, match="Shapes differ"):
         relative_error(np.ones(2), np.ones(3))

@@ -1,4 +1,4 @@
-"""What the two softmax losses promise, on problems small enough to know the answer."""
+"""The two softmax losses, on problems with a known result."""
 
 import ast
 import inspect
@@ -38,8 +38,8 @@ regs = st.sampled_from([0.0, 1e-3, 0.5, 3.0, 1e3])
 
 
 @both
-def test_a_problem_worked_by_hand(loss_function: Loss) -> None:
-    # One sample, scores (0, log 3): probabilities 1/4 and 3/4; the right class is the first.
+def test_a_problem_has_the_result_worked_out_by_hand(loss_function: Loss) -> None:
+    # One sample, scores (0, log 3): probabilities 1/4 and 3/4; the first class is correct.
     W = np.array([[0.0, np.log(3.0)], [0.0, 0.0]])
     loss, dW = loss_function(W, np.array([[1.0, 2.0]]), np.array([0]), 0.0)
     assert loss == pytest.approx(np.log(4.0))
@@ -48,7 +48,9 @@ def test_a_problem_worked_by_hand(loss_function: Loss) -> None:
 
 @both
 @pytest.mark.parametrize("C", [1, 2, 10, 37])
-def test_equal_scores_lose_the_log_of_the_number_of_classes(loss_function: Loss, C: int) -> None:
+def test_equal_scores_have_the_log_of_the_number_of_classes_as_loss(
+    loss_function: Loss, C: int
+) -> None:
     _, X, y = problem(0, 20, 5, C)
     loss, _ = loss_function(np.zeros((5, C)), X, y, 1e3)
     assert loss == pytest.approx(np.log(C))
@@ -56,13 +58,13 @@ def test_equal_scores_lose_the_log_of_the_number_of_classes(loss_function: Loss,
 
 @both
 @given(problem=problems, reg=regs)
-def test_the_gradient_is_the_slope_of_the_loss(
+def test_the_gradient_equals_the_slope_of_the_loss(
     loss_function: Loss, problem: Problem, reg: float
 ) -> None:
     W, X, y = problem
     _, dW = loss_function(W, X, y, reg)
     numerical = eval_numerical_gradient(lambda W: loss_function(W, X, y, reg)[0], W)
-    # The difference quotient carries the rounding of the loss, divided by the step.
+    # The difference quotient has the rounding error of the loss, divided by the step.
     rounding = 1e-16 * (1 + abs(loss_function(W, X, y, reg)[0])) / 1e-5
     np.testing.assert_allclose(dW, numerical, rtol=1e-5, atol=1e-7 + 10 * rounding)
 
@@ -89,7 +91,7 @@ def test_regularisation_adds_half_the_square_and_its_gradient_reg_times_W(
 
 @both
 @given(problem=problems, seed=st.integers(0, 99))
-def test_the_order_of_samples_and_of_classes_means_nothing(
+def test_the_order_of_samples_and_of_classes_does_not_matter(
     loss_function: Loss, problem: Problem, seed: int
 ) -> None:
     W, X, y = problem
@@ -104,7 +106,7 @@ def test_the_order_of_samples_and_of_classes_means_nothing(
 
 @both
 @pytest.mark.parametrize("offset", [-1e8, -1e4, 1e4, 1e8])
-def test_scores_far_from_zero_lose_as_much_as_scores_near_it(
+def test_scores_far_from_zero_have_the_same_loss_as_scores_near_it(
     loss_function: Loss, offset: float
 ) -> None:
     W, X, y = problem(1, 6, 4, 5)
@@ -119,7 +121,7 @@ def test_scores_far_from_zero_lose_as_much_as_scores_near_it(
 @both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("gap", [50.0, 800.0, 2e4, 1e7])
-def test_a_right_class_far_below_the_top_loses_the_gap(
+def test_a_correct_class_far_below_the_top_has_the_gap_as_loss(
     loss_function: Loss, dtype: type, gap: float
 ) -> None:
     W: np.ndarray = np.array([[gap, 0.0, -gap]], dtype)
@@ -133,11 +135,11 @@ def test_a_right_class_far_below_the_top_loses_the_gap(
 
 
 @both
-def test_inputs_are_left_as_they_were(loss_function: Loss) -> None:
+def test_inputs_are_not_changed(loss_function: Loss) -> None:
     inputs = problem(2, 6, 4, 5)
     before = [array.copy() for array in inputs]
     for array in inputs:
-        array.flags.writeable = False  # writing to them raises, even if it is undone later
+        array.flags.writeable = False  # writing raises, even if the change is undone later
     loss_function(*inputs, 0.5)
     for array, original in zip(inputs, before, strict=True):
         np.testing.assert_array_equal(array, original)
@@ -153,7 +155,7 @@ def test_the_vectorized_loss_stays_in_the_dtype_of_W(X_dtype: type, W_dtype: typ
 
 
 @pytest.mark.parametrize("y_dtype", [np.uint8, np.int8, np.int32, np.int64, np.uint64])
-def test_any_integer_labels_will_do(y_dtype: type) -> None:
+def test_labels_of_any_integer_dtype_are_accepted(y_dtype: type) -> None:
     W, X, y = problem(4, 6, 4, 5)
     loss, dW = softmax_loss_vectorized(W, X, y, 0.5)
     loss_again, dW_again = softmax_loss_vectorized(W, X, y.astype(y_dtype), 0.5)
@@ -179,9 +181,9 @@ def test_the_vectorized_solution_has_no_loop() -> None:
     assert not [node for node in ast.walk(tree) if isinstance(node, loops)]
 
 
-@pytest.mark.parametrize("loss_function", [softmax_loss_naive, softmax_loss_vectorized])
+@both
 @pytest.mark.parametrize("wrong", [0.999, 1.001, 2.0])
-def test_a_gradient_that_is_off_by_a_thousandth_is_seen_by_the_check(
+def test_the_gradient_check_reveals_an_error_of_a_thousandth(
     loss_function: Loss, wrong: float
 ) -> None:
     W, X, y = problem(6, 10, 6, 4)
