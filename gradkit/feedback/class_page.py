@@ -44,8 +44,8 @@ def write_pages(
 
     `zipped` also packs the students' pages; `jobs` is the largest number of processes.
     """
-    with open_grades(grades) as (database, class_grades):
-        folder = write_student_pages(grades, class_grades, database, jobs)
+    with open_grades(grades) as (_, class_grades):
+        folder = write_student_pages(grades, class_grades, jobs)
         links = {student: f"{FOLDER}/{name}" for student, name in page_names(class_grades).items()}
         path = write_atomic(grades.out / CLASS_PAGE, class_page(class_grades, links))
     return class_grades, [path, folder, *([zip_pages(class_grades, grades.out)] if zipped else [])]

@@ -31,10 +31,10 @@ from gradkit.feedback.markdown import as_html
 
 TEMPLATES = Path(__file__).parent / "templates"
 INK = "#010203"  # replaced by the page's text colour, in light and dark
-PICTURES_PER_ROW = 5
-PICTURES = """<svg role="img" aria-label="{}" viewBox="0 0 {} {}" width="850">
+IMAGES_PER_ROW = 5
+IMAGES = """<svg role="img" aria-label="{}" viewBox="0 0 {} {}" width="850">
 <g text-anchor="middle" font-size="2.8" style="image-rendering: pixelated">{}</g></svg>"""
-PICTURE = """<text x="{x}" y="{y}">{name}</text>
+IMAGE = """<text x="{x}" y="{y}">{name}</text>
 <image x="{left}" y="{top}" width="32" height="32" href="data:image/png;base64,{png}"/>"""
 
 
@@ -77,26 +77,26 @@ def as_svg(figure: Figure, sentence: str) -> Markup:
     return Markup(opening + Markup(svg.removeprefix("<svg")))
 
 
-def pictures_as_svg(pictures: Mapping[str, NDArray[Any]], sentence: str) -> Markup:
-    """Return named (32, 32, 3) pictures, from 0 to 1, as inline SVG with five in a row.
+def images_as_svg(images: Mapping[str, NDArray[Any]], sentence: str) -> Markup:
+    """Return named (32, 32, 3) images, from 0 to 1, as inline SVG with five in a row.
 
     A figure of matplotlib would look the same and take thirty times as long.
     """
     shown = []
-    for number, (name, picture) in enumerate(pictures.items()):
-        row, column = divmod(number, PICTURES_PER_ROW)
+    for number, (name, image) in enumerate(images.items()):
+        row, column = divmod(number, IMAGES_PER_ROW)
         left, top, png = 34 * column + 1, 38 * row + 5, io.BytesIO()
-        pixels = np.clip(np.nan_to_num(255 * picture), 0, 255).round().astype(np.uint8)
+        pixels = np.clip(np.nan_to_num(255 * image), 0, 255).round().astype(np.uint8)
         Image.fromarray(pixels).save(png, "png")
         shown.append(
-            Markup(PICTURE).format(
+            Markup(IMAGE).format(
                 name=name, x=left + 16, y=top - 1.2, left=left, top=top,
                 png=base64.b64encode(png.getvalue()).decode(),
             )
         )  # fmt: skip
-    rows = -(-len(pictures) // PICTURES_PER_ROW)
-    width, height = 34 * PICTURES_PER_ROW, 38 * rows + 1
-    return Markup(PICTURES).format(sentence, width, height, Markup("").join(shown))
+    rows = -(-len(images) // IMAGES_PER_ROW)
+    width, height = 34 * IMAGES_PER_ROW, 38 * rows + 1
+    return Markup(IMAGES).format(sentence, width, height, Markup("").join(shown))
 
 
 def format_points(number: float | None) -> str:

@@ -1,6 +1,6 @@
 """A student's Markdown as HTML: paragraphs, lists, tables and emphasis, nothing else.
 
-The student's HTML is escaped, links and pictures become text: a page must neither reveal who reads
+The student's HTML is escaped, links and images become text: a page must neither reveal who reads
 an answer nor lead the reader elsewhere. Formulas are shown as written.
 """
 
@@ -19,7 +19,7 @@ MARKS = "[]()<>*_`!|#>-"
 
 
 class _TextRenderer(mistune.HTMLRenderer):
-    """A renderer that writes no links, pictures or headings."""
+    """A renderer that writes no links, images or headings."""
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         return f"{text} ({escape(url)})" if url not in text else text

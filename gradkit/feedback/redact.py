@@ -1,15 +1,15 @@
-"""What a student may be told of a graded run: nothing that code in the sandbox could choose freely.
+"""Redact verdicts for students: remove all text that code in the sandbox could choose freely.
 
-A verdict holds texts of two kinds. Headlines, hints and differences are ours. Tracebacks, what an
-exception says and what was printed come out of the sandbox, where code that knows a problem's
-numbers may write anything, and so carry them out to whoever hands in next. Of these a student gets
+Headlines, hints and differences are written outside the sandbox. Tracebacks, messages of exceptions
+and printed output are written inside, where code that knows a problem's numbers could write them
+down for the next student to submit. Of these a student sees
 
-    lines of code       those that stand in the student's own files or cells
-    sentences           those made of words of the kit, of Python's own messages, or of the
-                        student's code, with small whole numbers, as the shapes of arrays
-    what was printed    nothing
+    lines of code       those in the student's own files or cells
+    messages            if all words are the kit's, Python's, numpy's or the student's, and all
+                        numbers are small and whole, as in shapes of arrays
+    printed output      nothing
 
-The rest is left out, and said to be. The checks in the student's own copy show all of it.
+A note replaces the rest. The checks in the student's own copy show all of it.
 """
 
 import builtins
@@ -25,10 +25,10 @@ from assignment.workspace.regions import read_notebook, region_of, source_of
 MAX_LINES = 12
 MAX_CHARACTERS = 300
 MAX_NUMBERS = 16
-LEFT_OUT = "(The rest of it is not shown here; the checks in your own copy show it.)"
+LEFT_OUT = "(The rest is not shown here; the checks in your own copy show it.)"
 
-# In the messages of Python's and numpy's exceptions, beside the words of the kit's own checks.
-_MESSAGES = """
+# Words of Python's and numpy's exceptions; the words of the kit's checks are added to them.
+MESSAGE_WORDS = """
 access add after ambiguous arange argmax args argument arguments arr arrays assigned assignment
 associated astype attribute axes axis base bincount block boolean bounds bracket broadcast call
 broadcastable cannot cast casting changed char character choose class closed closing comma compare
@@ -56,97 +56,100 @@ unsupported unterminated use using value values variable version was were when w
 with without writeable you zero zeros
 """
 
-_FRAME = re.compile(r' *File "(?P<path>[\w/.-]+)", line \d{1,5}(, in (?P<name>[\w.<>]+))?')
-_CELL = re.compile(r"Cell In\[\d{1,4}\], line \d{1,5}(, in (?P<name>[\w.<>()= ,*]+))?")
-_RAISED = re.compile(r"(?P<kind>[A-Za-z_]\w{0,60})(?:: (?P<text>.*))?")
-_ARROW = re.compile(r"^(-*> *)?\d+ ")  # in front of a line of a notebook's traceback
-_MARKS = re.compile(r"[ ^~]+")  # below a line, where in it
-_WORD = re.compile(r"[^\W\d]\w*")
-_NUMBER = re.compile(r"\d+")
+FRAME = re.compile(r' *File "(?P<path>[\w/.-]+)", line \d{1,5}(, in (?P<name>[\w.<>]+))?')
+CELL = re.compile(r"Cell In\[\d{1,4}\], line \d{1,5}(, in (?P<name>[\w.<>()= ,*]+))?")
+EXCEPTION = re.compile(r"(?P<kind>[A-Za-z_]\w{0,60})(?:: (?P<text>.*))?")
+ARROW = re.compile(r"^(-*> *)?\d+ ")  # before a line of code in a notebook's traceback
+UNDERLINE = re.compile(r"[ ^~]+")  # below a line of code
+WORD = re.compile(r"[^\W\d]\w*")
+NUMBER = re.compile(r"\d+")
 
 
 def redact_for_student(
     verdict: Verdict, files: Mapping[str, bytes], cells: Mapping[str, str]
 ) -> Verdict:
-    """The verdict on a submission with these files and cells, as its student may see it."""
+    """Return the verdict on a submission with these files and cells as its student may see it."""
     if verdict.status in (Status.PASSED, Status.WAITING):
         return verdict
-    own = _Own(files, cells)
-    text = own.sentence(verdict.text) if _is_sandboxes(verdict) else verdict.text
+    redactor = _Redactor(files, cells)
     raised = verdict.status is Status.RAISED
-    named = not raised or verdict.headline != f"raised {verdict.kind}" or own.knows(verdict.kind)
+    shows_kind = (
+        not raised
+        or verdict.headline != f"raised {verdict.kind}"
+        or redactor.is_known(verdict.kind)
+    )
     return replace(
         verdict,
-        headline=verdict.headline if named else "raised an exception",
-        text=text,
-        quoted="" if verdict.status is Status.WRONG else own.traceback(verdict.quoted),
-        kind=verdict.kind if named else "",
+        headline=verdict.headline if shows_kind else "raised an exception",
+        text=redactor.message(verdict.text) if _is_from_sandbox(verdict) else verdict.text,
+        quoted="" if verdict.status is Status.WRONG else redactor.traceback(verdict.quoted),
+        kind=verdict.kind if shows_kind else "",
     )
 
 
-def _is_sandboxes(verdict: Verdict) -> bool:
-    """Whether a verdict's text may be what the sandbox sent."""
+def _is_from_sandbox(verdict: Verdict) -> bool:
+    """Return True if the sandbox may have written the verdict's text."""
     return verdict.kind == "invalid" or verdict.status in (Status.NOT_ATTEMPTED, Status.CRASHED)
 
 
-class _Own:
-    """What is a student's own, and so tells nothing new."""
+class _Redactor:
+    """Redacts texts to what reveals nothing beyond a student's own files and cells."""
 
     def __init__(self, files: Mapping[str, bytes], cells: Mapping[str, str]) -> None:
         texts = [*(content.decode("utf-8", "replace") for content in files.values())]
         texts += cells.values()
         self.paths = set(files)
         self.lines = {line.strip() for text in texts for line in text.splitlines()}
-        self.words = {word for text in texts for word in _WORD.findall(text)}
+        self.words = {word for text in texts for word in WORD.findall(text)}
 
-    def knows(self, word: str) -> bool:
-        return word in self.words or word in _kits_words()
+    def is_known(self, word: str) -> bool:
+        return word in self.words or word in _kit_words()
 
-    def sentence(self, text: str) -> str:
+    def message(self, text: str) -> str:
         return text if self.is_harmless(text) else LEFT_OUT
 
     def is_harmless(self, text: str) -> bool:
-        numbers = _NUMBER.findall(text)
+        numbers = NUMBER.findall(text)
         return (
             len(text) <= MAX_CHARACTERS
             and len(numbers) <= MAX_NUMBERS
             and all(len(number) <= 4 for number in numbers)
             and not re.search(r"\d[.\w]*[.e]\d", text)
-            and all(map(self.knows, _WORD.findall(text)))
+            and self._are_known(text)
         )
 
     def traceback(self, quoted: str) -> str:
-        """The lines of a traceback that are the student's, and what was raised there."""
+        """Keep the student's own lines of a traceback, and the exception."""
         kept, lines = [], quoted.splitlines()
         for line in lines:
-            if self._is_place(line) or self._is_code(_ARROW.sub("", line.strip()).strip()):
+            if self._is_place(line) or self._is_code(ARROW.sub("", line.strip()).strip()):
                 kept.append(line)
-            elif _MARKS.fullmatch(line):
+            elif UNDERLINE.fullmatch(line):
                 kept += [line] * bool(kept)
             elif self.is_harmless(line):
                 kept.append(line)
-            elif (raised := _RAISED.fullmatch(line)) and self.knows(raised["kind"]):
+            elif (raised := EXCEPTION.fullmatch(line)) and self.is_known(raised["kind"]):
                 kept.append(f"{raised['kind']}: {LEFT_OUT}")
         if lines and not kept:
             return LEFT_OUT
         return "\n".join(kept[:MAX_LINES])
 
     def _is_place(self, line: str) -> bool:
-        if found := _FRAME.fullmatch(line):
-            return found["path"] in self.paths and self._is_name(found["name"] or "")
-        found = _CELL.fullmatch(line)
-        return found is not None and self._is_name(found["name"] or "")
+        if frame := FRAME.fullmatch(line):
+            return frame["path"] in self.paths and self._are_known(frame["name"] or "")
+        cell = CELL.fullmatch(line)
+        return cell is not None and self._are_known(cell["name"] or "")
 
     def _is_code(self, line: str) -> bool:
-        return line in self.lines or line in _kits_lines()
+        return line in self.lines or line in _kit_lines()
 
-    def _is_name(self, name: str) -> bool:
-        return all(map(self.knows, _WORD.findall(name)))
+    def _are_known(self, text: str) -> bool:
+        return all(map(self.is_known, WORD.findall(text)))
 
 
 @cache
-def _kits_lines() -> frozenset[str]:
-    """The lines of the notebooks' cells that are not the student's."""
+def _kit_lines() -> frozenset[str]:
+    """Return the lines of the notebooks' code cells that are not regions."""
     lines = set()
     for path in (PROJECT / "notebooks").glob("*.ipynb"):
         for cell in read_notebook(path.read_text(encoding="utf-8"), path.name)["cells"]:
@@ -156,8 +159,8 @@ def _kits_lines() -> frozenset[str]:
 
 
 @cache
-def _kits_words() -> frozenset[str]:
-    """The words of the kit's own checks, and of what Python and numpy say."""
+def _kit_words() -> frozenset[str]:
+    """Return the words of the kit's checks, of Python's and numpy's messages, and of builtins."""
     folder = PROJECT / "assignment" / "checks"
     texts: Iterable[str] = (path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
-    return frozenset({*dir(builtins), *_WORD.findall("\n".join([_MESSAGES, *texts]))})
+    return frozenset({*dir(builtins), *WORD.findall("\n".join([MESSAGE_WORDS, *texts]))})

@@ -4,7 +4,7 @@
 
 A page shows the student's own name, texts and numbers, and how the kit and people judged them. It
 shows no expected number, no seed and nothing of another student. Plots are drawn here, from the
-numbers that the sandbox sent: it sends no pictures.
+numbers that the sandbox sent: it sends no images.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import cache
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,10 +34,10 @@ from assignment.checks.differences import quantity, relative_error
 from assignment.checks.verdict import Status
 from gradkit.course.late_policy import format_lateness
 from gradkit.errors import GradkitError
-from gradkit.feedback.html import as_svg, pictures_as_svg, render
+from gradkit.feedback.html import as_svg, images_as_svg, render
 from gradkit.feedback.redact import redact_for_student
 from gradkit.files import write_atomic
-from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
+from gradkit.gradebook.database import GradebookFolder
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
 from gradkit.lms import feedback_name
 
@@ -69,9 +70,7 @@ def page_names(class_grades: ClassGrades) -> dict[str, str]:
     return names
 
 
-def write_student_pages(
-    grades: GradebookFolder, class_grades: ClassGrades, database: GradebookDatabase, jobs: int
-) -> Path:
+def write_student_pages(grades: GradebookFolder, class_grades: ClassGrades, jobs: int) -> Path:
     """Write a page for each student into OUT/feedback, replacing older pages; return that folder.
 
     A large class is divided among up to `jobs` processes.
@@ -88,7 +87,7 @@ def write_student_pages(
         students = list(page_names(class_grades))
         jobs = min(jobs, len(students) // MIN_PAGES)
         if jobs < 2:
-            _write_pages(class_grades, database, students, fresh)
+            _write_pages(grades, students, fresh)
         else:
             _write_side_by_side(grades, [students[job::jobs] for job in range(jobs)], fresh)
         if folder.exists():
@@ -112,36 +111,23 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _write_side_by_side(grades: GradebookFolder, shares: list[list[str]], folder: Path) -> None:
-    grades = GradebookFolder(grades.project, grades.exercise, grades.out)  # it may be a subclass
     try:
         with ProcessPoolExecutor(len(shares), get_context("spawn")) as pool:
-            list(pool.map(_write_share, repeat(grades), shares, repeat(folder)))
+            list(pool.map(_write_pages, repeat(grades), shares, repeat(folder)))
     except BrokenProcessPool:
         raise FeedbackError(
             "A process that wrote pages was killed, perhaps for lack of memory. Try --jobs 1."
         ) from None
 
 
-def _write_share(grades: GradebookFolder, students: list[str], folder: Path) -> None:
+def _write_pages(grades: GradebookFolder, students: Collection[str], folder: Path) -> None:
     with open_grades(grades) as (database, class_grades):
-        _write_pages(class_grades, database, students, folder)
-
-
-def _write_pages(
-    class_grades: ClassGrades,
-    database: GradebookDatabase,
-    students: Collection[str],
-    folder: Path,
-) -> None:
-    names, wanted = page_names(class_grades), set(students)
-    answer_keys: dict[str, AnswerKey | None] = {}
-    for grade in class_grades.student_grades:
-        if grade.student in wanted:
-            spec = grade.result.key.spec if grade.result else ""
-            if spec not in answer_keys:
-                answer_keys[spec] = database.answer_key(spec)
-            page = student_page(class_grades, grade, answer_keys[spec])
-            write_atomic(folder / names[grade.student], page)
+        names, answer_key = page_names(class_grades), cache(database.answer_key)
+        for grade in class_grades.student_grades:
+            if grade.student in students:
+                key = answer_key(grade.result.key.spec) if grade.result else None
+                page = student_page(class_grades, grade, key)
+                write_atomic(folder / names[grade.student], page)
 
 
 def zip_pages(class_grades: ClassGrades, out: Path) -> Path:
@@ -272,6 +258,6 @@ def _plots(check: Check, arrays: Arrays) -> list[tuple[str, Markup]]:
     with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for caption, plot in check.plots(arrays):
-            draw = pictures_as_svg if isinstance(plot, Mapping) else as_svg
+            draw = images_as_svg if isinstance(plot, Mapping) else as_svg
             drawn.append((caption, draw(plot, caption)))
     return drawn
