@@ -161,7 +161,7 @@ def verify(ctx: click.Context, exercise: str | None, again: bool) -> None:
     """
     from gradkit.authoring.verify import verify_all
 
-    ctx.exit(0 if verify_all(_chosen(exercise), PROJECT) else 1)
+    ctx.exit(0 if verify_all(_chosen(exercise), PROJECT, again) else 1)
 
 
 @cli.command()
@@ -173,10 +173,10 @@ def answer_key(exercise: str | None) -> None:
     assignment/checks/EXERCISE.json.
     """
     from assignment.checks.check import load_exercise
-    from gradkit.course.answer_key import build
+    from gradkit.course.answer_key import write_answer_key
 
     for name in _chosen(exercise):
-        click.echo(f"Wrote {build(load_exercise(name), PROJECT)}")
+        click.echo(f"Wrote {write_answer_key(load_exercise(name), PROJECT)}")
 
 
 @cli.command()

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from assignment import PROJECT, __version__
-from gradkit.authoring.demo import LEAST, spread, write_submissions
+from gradkit.authoring.demo import MIN_SUBMISSIONS, spread, write_submissions
 from gradkit.cli import COMMANDS, cli, main
 
 
@@ -63,10 +63,10 @@ def test_the_demo_does_the_main_job(tree: Path) -> None:
     (tree / "demo" / "mine.txt").write_text("keep me", encoding="utf-8")
     ran = gradkit(tree, "demo")
     assert ran.returncode == 1
-    assert "mine.txt, which no demo has left there" in ran.stderr
+    assert "mine.txt, which is not from a demo" in ran.stderr
 
 
-@pytest.mark.parametrize("count", [LEAST, 10, 15, 30])
+@pytest.mark.parametrize("count", [MIN_SUBMISSIONS, 10, 15, 30])
 def test_a_class_of_any_size_has_something_of_each_kind(count: int, tmp_path: Path) -> None:
     write_submissions(PROJECT, "svm", tmp_path / "class", count)
     works = [path.read_bytes() for path in sorted((tmp_path / "class").iterdir())]
@@ -88,7 +88,7 @@ def test_a_demo_without_a_sandbox_says_so_in_a_line_and_goes_on(
     monkeypatch.setenv("PATH", str(bin))
     # A smaller class than that of the command, which another test sees.
     smaller = "from gradkit.authoring import demo; demo.exercise_names = lambda _: ['svm']; "
-    smaller += "demo.SUBMISSIONS = demo.LEAST"
+    smaller += "demo.CLASS_SIZE = demo.MIN_SUBMISSIONS"
     call = "from assignment import PROJECT; demo.demo(PROJECT, 2, print)"
     ran = python(tree, "-c", f"{smaller}; {call}")
     assert ran.returncode == 0, ran.stderr

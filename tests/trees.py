@@ -7,6 +7,10 @@ from pathlib import Path
 from assignment import PROJECT
 
 SOURCES = ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets")
+FILES = (
+    *("get_datasets.sh", "requirements.txt"),
+    *("LICENSE", "README.md", "constraints.txt", "pyproject.toml"),  # of an autograder
+)
 LITTER = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
 
 
@@ -15,6 +19,15 @@ def copy_tree(folder: Path, names: Iterable[str] = SOURCES) -> Path:
     folder.mkdir(parents=True)
     for name in names:
         shutil.copytree(PROJECT / name, folder / name, ignore=LITTER)
-    for name in ("get_datasets.sh", "requirements.txt"):
+    for name in FILES:
         shutil.copy(PROJECT / name, folder)
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder, by path, except what Python leaves there."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }

@@ -1,37 +1,36 @@
-"""The main job, shown on the kit's own class: from the starter to what comes back.
+"""`gradkit demo`: the whole job on a made-up class, from the starters to the feedback.
 
     starters -> a class of 30 submissions, over all exercises -> graded -> gradebooks -> pages
 
-The class is made of what the tree holds: the solution, correct variants, known mistakes with all
-else right, known mistakes with nothing written after them, and what nobody has worked on. So what
-comes out of it is known, and the page of the class shows what such a page can say.
+The submissions are made of the tree's own solution, variants and mistakes: a mistake with all else
+right, a mistake with nothing written after it, and untouched starters. So their grades are known.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from assignment.checks.check import load_exercise
 from assignment.checks.display import MARKS
 from assignment.workspace import regions
-from assignment.workspace.submit import packed
+from assignment.workspace.starter import pack_zip
 from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.batch.grade_class import Request, grade_class
-from gradkit.course.exercises import exercise_names
+from gradkit.course.exercises import exercise_names, solved_paths
 from gradkit.course.mistakes import Bank, SourceTree, read_bank, solved_tree
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError
 from gradkit.feedback.class_page import write_pages
-from gradkit.feedback.html import points
+from gradkit.feedback.html import format_points
 from gradkit.gradebook.export import write_gradebook
 from gradkit.gradebook.grades import ClassGrades, StudentGrade
 from gradkit.release.build import release
 
 FOLDER = "demo"
-SUBMISSIONS = 30
-LEAST = 7  # of one exercise, however many there are: one of each kind
-STUBS = 2  # of each exercise, and one archive that is damaged
+CLASS_SIZE = 30
+MIN_SUBMISSIONS = 7  # for an exercise, so that it has one of each kind
+UNTOUCHED = 2  # for each exercise; one more is a damaged archive
 
 T = TypeVar("T")
 
@@ -42,10 +41,10 @@ def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
     Raises
     ------
     GradkitError
-        Something of that cannot be done.
+        One of these steps failed.
     """
     folder = project / FOLDER
-    _empty(folder)
+    _remove_older(folder)
     say(release(project, folder))
     try:
         self_test()
@@ -53,11 +52,12 @@ def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
     except SandboxError as error:
         isolation = Isolation.NONE
         reason = str(error).partition(". ")[0]
-        say(f"Without a sandbox, since this class is the kit's own. {reason}.")
+        say(f"Without a sandbox, since the demo wrote these submissions itself. {reason}.")
     names = exercise_names(project)
     for name in names:
         submissions = folder / "submissions" / name
-        write_submissions(project, name, submissions, max(LEAST, SUBMISSIONS // len(names)))
+        size = max(MIN_SUBMISSIONS, CLASS_SIZE // len(names))
+        write_submissions(project, name, submissions, size)
         out = folder / "grades" / name
         request = Request(project, name, out, submissions, jobs, isolation=isolation)
         report = grade_class(request, lambda line: None)
@@ -69,109 +69,109 @@ def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
         say(f"The class's page, with links to everyone's: {page}")
 
 
-def _empty(folder: Path) -> None:
-    """Remove what an earlier demo has left, and nothing else."""
-    ours = ("submissions", "grades")
-    strays = [
-        path.name for path in folder.glob("*") if not path.name.endswith(("-starter", ".zip"))
-    ]
-    if other := sorted(set(strays) - set(ours)):
+def _remove_older(folder: Path) -> None:
+    """Remove what an earlier demo wrote; raise GradkitError for anything else."""
+    names = {path.name for path in folder.glob("*") if not path.name.endswith(("-starter", ".zip"))}
+    if strays := sorted(names - {"submissions", "grades"}):
         raise GradkitError(
-            f"{folder} holds {other[0]}, which no demo has left there. Move it away: the folder is "
-            "made anew each time."
+            f"{folder} holds {strays[0]}, which is not from a demo. Move it away: a demo replaces "
+            "what is in that folder."
         )
-    for name in ours:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in names:
+        shutil.rmtree(folder / name)
 
 
 # --- the class -----------------------------------------------------------------------------------
 
 
 def write_submissions(project: Path, name: str, folder: Path, count: int) -> None:
-    """Write so many submissions to an exercise into a folder, each as `submit` packs it."""
-    starter = {path: text.decode() for path, text in starter_files(project, [name]).items()}
+    """Write `count` submissions to an exercise into a new folder, each as a zip file."""
+    files = starter_files(project, [name])
+    starter = {path: content.decode() for path, content in files.items()}
     exercise = load_exercise(name)
     bank = read_bank(exercise, project)
+    untouched = solved_tree(exercise, starter)
     text = regions.read_source(project / exercise.notebook)
-    solved = regions.extract_cells(regions.read_notebook(text, exercise.notebook), "it")
-    written_answers = {
-        name: text for name, text in solved.items() if name not in bank.solution.cells
-    }
-    stubs = solved_tree(exercise, starter)
+    cells = regions.extract_cells(regions.read_notebook(text, exercise.notebook), exercise.notebook)
+    answers = sorted(cells.keys() - bank.solution.cells.keys())
     folder.mkdir(parents=True)
-    for number, tree in enumerate(_trees(bank, stubs, count - 1), start=1):
-        written = written_answers if tree is not stubs else {}
-        # Every third one has left a question open.
-        left_open = sorted(written)[: number % 3 == 0]
-        given = {name: text for name, text in written.items() if name not in left_open}
-        content = packed(_contents(tree, stubs, given, starter, exercise.notebook))
+    content = b""
+    for number, tree in enumerate(_trees(bank, untouched, count - 1), start=1):
+        # An untouched starter has no written answers; every third submission lacks one.
+        written = [] if tree is untouched else answers[number % 3 == 0 :]
+        bodies = {**_grafted_cells(tree, untouched), **{name: cells[name] for name in written}}
+        nb = regions.read_notebook(starter[exercise.notebook], exercise.notebook)
+        texts = _grafted_files(tree, starter)
+        texts[exercise.notebook] = regions.write_notebook(
+            regions.graft_cells(nb, bodies, exercise.notebook)
+        )
+        content = pack_zip({path: texts[path].encode() for path in solved_paths(exercise)})
         (folder / f"s{number:02}.zip").write_bytes(content)
     (folder / f"s{count:02}.zip").write_bytes(content[: len(content) // 2])
 
 
-def _trees(bank: Bank, stubs: SourceTree, count: int) -> Iterator[SourceTree]:
-    """What so many submissions hold: of ten one is solved, two are variants, two are stuck."""
+def _trees(bank: Bank, untouched: SourceTree, count: int) -> Iterator[SourceTree]:
+    """Yield `count` trees: of ten, one is solved, two are variants and two stop after a mistake."""
     solved, variants, stuck = count // 10 + 1, count // 5, count // 6
     yield from [bank.solution] * solved
     yield from (mutant.tree for mutant in spread(bank.variants, variants))
-    mistakes = count - solved - variants - stuck - STUBS
+    mistakes = count - solved - variants - stuck - UNTOUCHED
     yield from (mutant.tree for mutant in spread(bank.mutants, mistakes))
     order = list(bank.solution.places)
     early = [mutant for mutant in bank.mutants if mutant.region != order[-1]]
-    # Not the same ones again: those between them.
+    # Begin between two of those above, so that others are drawn.
     for mutant in spread(early[len(early) // (2 * stuck) :], stuck):
         tree = mutant.tree
         for region in order[order.index(mutant.region) + 1 :]:
-            tree = tree.with_region(region, stubs.body(region).text)
+            tree = tree.with_region(region, untouched.body(region).text)
         yield tree
-    yield from [stubs] * STUBS
+    yield from [untouched] * UNTOUCHED
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """So many of the items, evenly from first to last; none where there are none."""
+    """Return `count` of the items, evenly spaced; none of an empty sequence."""
     return [items[number * len(items) // count] for number in range(count)] if items else []
 
 
-def _contents(
-    tree: SourceTree,
-    stubs: SourceTree,
-    written_answers: dict[str, str],
-    starter: dict[str, str],
-    notebook: str,
-) -> dict[str, bytes]:
-    """The files that a student with this code and these answers hands in."""
+def _grafted_files(tree: SourceTree, starter: Mapping[str, str]) -> dict[str, str]:
+    """Return a tree's .py files as a student has them who started from the starter."""
     bodies = tree.bodies()
-    contents = {}
-    for path in tree.files:
-        mine = {name: bodies[name] for name in regions.extract(starter[path], path)}
-        contents[path] = regions.graft(starter[path], mine, path).encode()
-    nb = regions.read_notebook(starter[notebook], notebook)
-    cells = {
-        name: regions.graft(text, {name: bodies[name]}, notebook)
-        for name, text in stubs.cells.items()
+    return {
+        path: regions.graft(
+            starter[path],
+            {name: bodies[name] for name in regions.extract(starter[path], path)},
+            path,
+        )
+        for path in tree.files
     }
-    nb = regions.graft_cells(nb, {**cells, **written_answers}, notebook)
-    return {**contents, notebook: regions.write_notebook(nb).encode()}
+
+
+def _grafted_cells(tree: SourceTree, starter: SourceTree) -> dict[str, str]:
+    """Return the texts of a tree's notebook cells, with the starter's lines around the regions."""
+    bodies = tree.bodies()
+    return {
+        name: regions.graft(text, {name: bodies[name]}, name)
+        for name, text in starter.cells.items()
+    }
 
 
 # --- the gradebook in a terminal -----------------------------------------------------------------
 
 
 def _table(class_grades: ClassGrades) -> Iterator[str]:
-    width = max(len(student_grade.student) for student_grade in class_grades.student_grades)
-    points_are = f"points of {class_grades.maximum}, so far"
-    yield f"{'':{width}}  {points_are}; each check; the first that is not passed"
-    for student_grade in class_grades.student_grades:
-        marks = "".join(MARKS[i.verdict.status] if i.verdict else " " for i in student_grade.checks)
-        yield (
-            f"{student_grade.student:{width}}  {points(student_grade.score):>5}  {marks}  {_first(student_grade)}"
-        ).rstrip()
+    width = max(len(grade.student) for grade in class_grades.student_grades)
+    heading = f"points of {class_grades.maximum}, so far; each check; the first that is not passed"
+    yield f"{'':{width}}  {heading}"
+    for grade in class_grades.student_grades:
+        marks = "".join(MARKS[i.verdict.status] if i.verdict else " " for i in grade.checks)
+        score = format_points(grade.score)
+        yield f"{grade.student:{width}}  {score:>5}  {marks}  {_first_problem(grade)}".rstrip()
 
 
-def _first(student_grade: StudentGrade) -> str:
-    if student_grade.result is None:
-        return " ".join(student_grade.notes)[:100]
-    for item in student_grade.checks:
+def _first_problem(grade: StudentGrade) -> str:
+    if grade.result is None:
+        return " ".join(grade.notes)[:100]
+    for item in grade.checks:
         if item.verdict and not item.verdict.passed:
             return f"{item.title}: {item.verdict.headline}"
     return ""

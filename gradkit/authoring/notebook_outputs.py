@@ -1,4 +1,4 @@
-"""Run a solved notebook from top to bottom, and store its outputs in it."""
+"""`gradkit run-notebooks`: run solved notebooks from top to bottom and store their outputs."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from assignment import PROJECT
 from assignment.cifar10.install import DATASETS, install_synthetic
 from gradkit.errors import GradkitError
+from gradkit.files import write_atomic
 
 NOTEBOOKS = PROJECT / "notebooks"
 
@@ -20,16 +21,16 @@ CELL_TIMEOUT = 600  # seconds
 
 
 class NotebookFailed(GradkitError):
-    """A cell raised, as a check does that does not pass, or the kernel died."""
+    """A cell raised, such as a check that does not pass, or the kernel died."""
 
 
 def store_outputs(path: Path) -> None:
-    """Run a notebook on the stand-in, and store in it what every run of it will print again.
+    """Run a notebook on the synthetic images, and store its outputs in it.
 
     Raises
     ------
     NotebookFailed
-        A cell raised; the notebook is left as it was.
+        A cell raised; the notebook is unchanged.
     """
     nb = nbformat.read(path, as_version=4)
     sources = [cell.source for cell in nb.cells]
@@ -44,19 +45,17 @@ def store_outputs(path: Path) -> None:
         for output in cell.get("outputs", []):
             if "text" in output:
                 output.text = output.text.replace(f"{PROJECT}/", "")
-    unfinished = path.with_suffix(".tmp")
-    nbformat.write(nb, unfinished)
-    unfinished.replace(path)
+    write_atomic(path, nbformat.writes(nb) + "\n")
     print(f"Stored the outputs in {path}")
 
 
 def role(cell: Any) -> str | None:
-    """What a cell is there for, as its metadata say: setup, parameters, display, or nothing."""
+    """Return a cell's role from its metadata: setup, parameters, display or None."""
     return cell.metadata.get("gradkit", {}).get("role")
 
 
 def set_parameters(nb: Any, **values: Any) -> None:
-    """Give other values to names of the parameters cell, if there is one, by lines at its end."""
+    """Append assignments to the parameters cell, if the notebook has one."""
     lines = [f"{name} = {value!r}" for name, value in values.items()]
     for cell in nb.cells:
         if role(cell) == "parameters":
@@ -64,12 +63,12 @@ def set_parameters(nb: Any, **values: Any) -> None:
 
 
 def run(nb: Any, name: str) -> None:
-    """Execute all cells of the notebook of this name in a kernel of this Python.
+    """Execute all cells of a notebook in a kernel of this Python; `name` is for messages.
 
     Raises
     ------
     NotebookFailed
-        A cell raised or did not end, or the kernel died.
+        A cell raised or exceeded its time, or the kernel died.
     """
     client = NotebookClient(
         nb,
@@ -77,22 +76,22 @@ def run(nb: Any, name: str) -> None:
         kernel_name="python3",
         record_timing=False,
         resources={"metadata": {"path": str(NOTEBOOKS)}},
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # what goes wrong comes as a message
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # errors arrive as messages
     )
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-        raise NotebookFailed(f"{name} did not run to its end:\n{plain}") from error
+        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+        raise NotebookFailed(f"{name} did not run to its end:\n{text}") from error
 
 
 def printed(cell: Any) -> list[str]:
-    """What a cell printed to its standard output, as it stands in the end, and its verdict."""
+    """Return the lines on a cell's standard output, as finally shown, and of its verdict."""
     text = ""
     for output in cell.get("outputs", []):
         if output.output_type == "stream" and output.name == "stdout":
             text += output.text
         elif output.output_type == "display_data" and "text/html" in output.data:
             text += output.data["text/plain"] + "\n"
-    # A progress bar writes over itself: each new state of it follows a carriage return.
+    # A progress bar overwrites itself: each new state follows a carriage return.
     return [line.rsplit("\r", 1)[-1] for line in text.split("\n") if line]

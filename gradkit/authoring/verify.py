@@ -1,15 +1,16 @@
-"""python -m gradkit verify: the proof that an exercise's checks say what they should.
+"""`gradkit verify`: the proof that an exercise's checks give the right verdicts.
 
-    the starter       every check says "not attempted"
+    the starter       every check is "not attempted"
     the solution      every check passes, in float64 and in float32
     the variants      correct code that is written otherwise passes everything
-    the mistakes      each fails what its file says, passes the rest, and is called by its name
+    the mistakes      each fails the checks in its file, passes the rest, and is called by its name
     two at once       two mistakes are never called by a third's name
     other seeds       no verdict changes over 200 of them
     the notebook      the checks of its results, after solution, variants and mistakes ran in it
-    the answers       the committed ones are those that the tree gives now
+    the answer key    the committed one is what the tree gives now
 
-The result depends on nothing but the tree. The work is divided among the processors.
+The result depends only on the tree and on the versions of Python and numpy. An exercise that was
+proved is not proved again until one of these changes. All processors share the runs.
 """
 
 import contextlib
@@ -34,39 +35,71 @@ from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
 from assignment.cifar10.synthetic import write_batches
 from assignment.workspace import regions
-from gradkit.course.answer_key import compute_answer_key, stale
+from gradkit.course import cache as results
+from gradkit.course.answer_key import compute_answer_key, find_staleness
 from gradkit.course.config import read_config
+from gradkit.course.exercises import solved_paths
 from gradkit.course.mistakes import Bank, Mutant, SourceTree, read_bank, solved_tree, without_magics
 from gradkit.course.starter import starter_files
 
 T = TypeVar("T")
 
 SEEDS = range(200)
-SLOW_SEEDS = range(5)  # for the checks that are marked slow
+SLOW_SEEDS = range(5)  # for checks that are marked slow
 
 DATA_SEED = 1
 
 
 class Problem(NamedTuple):
-    """Where something is not as it should be: in what, how, and what was said instead.
+    """A wrong verdict: the subject that got it, the statement that is false, the verdict.
 
-    What was said differs between seeds, the rest does not.
+    Verdicts differ between seeds; subject and statement do not.
     """
 
     subject: str
-    fault: str
-    said: str = ""
+    statement: str
+    verdict: str = ""
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.fault}" + (f": {self.said}" if self.said else "")
+        return f"{self.subject}: {self.statement}" + (f": {self.verdict}" if self.verdict else "")
 
 
 class Row(NamedTuple):
-    """One line of the table: what was tried, what should come of it, and where it did not."""
+    """A line of the table: the subject, its expected verdicts, and the problems found."""
 
     subject: str
     expected: str
     problems: Sequence[Problem]
+
+
+def verify_all(names: Iterable[str], project: Path, again: bool = False) -> bool:
+    """Prove exercises and print the table; return whether every statement is true.
+
+    `again` also proves exercises whose inputs have not changed since they were proved.
+    """
+    all_right = True
+    for name in names:
+        digest = _inputs_digest(name, project)
+        if not again and results.load(f"proof-{name}", digest) is not None:
+            print(f"✓ {name}: proved before, nothing has changed (--all proves it again)")
+            continue
+        print(name)
+        is_right = True
+        for row in verify(name, project):
+            is_right = is_right and not row.problems
+            print(f"  {'✗' if row.problems else '✓'} {row.subject:38} {row.expected}", flush=True)
+            for problem in row.problems:
+                print(f"      {problem}", flush=True)
+        if is_right:
+            results.store(f"proof-{name}", digest, "")
+        all_right = all_right and is_right
+    return all_right
+
+
+def _inputs_digest(name: str, project: Path) -> str:
+    """Return a digest of all that an exercise's proof depends on."""
+    others = starter_files(project, [name]) | {"verify.py": Path(__file__).read_bytes()}
+    return results.exercise_digest(project, name, others)
 
 
 def verify(name: str, project: Path) -> Iterator[Row]:
@@ -74,47 +107,42 @@ def verify(name: str, project: Path) -> Iterator[Row]:
 
     Raises
     ------
-    BankError, RegionError, ReleaseError
-        The tree cannot be read, so there is nothing to prove.
+    CourseError, RegionError
+        The tree cannot be read.
     """
     bank = _bank(name, project)
     checks, count = _code_checks(bank), len(bank.exercise.checks)
-    yield Row("the starter", f"{count} checks: not attempted", _starter(bank, project))
-    yield Row("the solution", f"{len(checks)} checks: passed", _solution(bank, SourceTree.student))
+    answer_key = _public_runs(name, project).answer_key
+    problems = _starter(bank, answer_key, project)
+    yield Row("the starter", f"{count} checks: not attempted", problems)
+    solution = bank.solution
+    problems = _solution(bank, answer_key, solution.student(), checks)
+    yield Row("the solution", f"{len(checks)} checks: passed", problems)
     compared = [check for check in checks if check.compared]
-    yield Row(
-        "the solution in float32",
-        f"{len(compared)} checks: passed",
-        _solution(bank, _in_float32, compared),
-    )
-    answer_key = compute_answer_key(bank, bank.exercise.seed)
-    problem = stale(answer_key, bank.exercise, project)
-    yield Row(
-        "the public answers",
-        "current",
-        [Problem(problem, "run `python -m gradkit build`")] if problem else [],
-    )
-    # spawn: a fork of a process that has threads, as BLAS makes them, may hang.
+    problems = _solution(bank, answer_key, _Float32Student(solution.files), compared)
+    yield Row("the solution in float32", f"{len(compared)} checks: passed", problems)
+    staleness = find_staleness(answer_key, bank.exercise, project)
+    problems = [Problem(staleness, "run `gradkit answer-key`")] if staleness else []
+    yield Row("the public answer key", "current", problems)
+    # spawn: a fork of a process with threads, such as those of BLAS, may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context, _one_thread) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), context, _use_one_thread) as pool:
 
-        def spread(work: Callable[..., list[T]], items: Sequence[Any], size: int) -> list[T]:
+        def spread(prove: Callable[..., list[T]], items: Sequence[Any], size: int) -> list[T]:
             parts = [items[start : start + size] for start in range(0, len(items), size)]
-            done = [pool.submit(work, name, project, part) for part in parts]
-            return [found for part in done for found in part.result()]
+            done = [pool.submit(prove, name, project, part) for part in parts]
+            return [problem for part in done for problem in part.result()]
 
         variants, mistakes = bank.variants, bank.mutants
-        forms = range(len(variants))
         yield Row(
-            f"{_ids(variants)} variants ({len(variants)} forms)",
+            f"{_count_ids(variants)} variants ({len(variants)} forms)",
             "pass everything",
-            spread(_variants, forms, 5),
+            spread(_variants, range(len(variants)), 5),
         )
-        forms = range(len(mistakes))
         yield Row(
-            f"{_ids(mistakes)} mistakes ({len(mistakes)} forms)",
+            f"{_count_ids(mistakes)} mistakes ({len(mistakes)} forms)",
             "fail what they should, pass the rest, are named",
-            spread(_mistakes, forms, 20),
+            spread(_mistakes, range(len(mistakes)), 20),
         )
         pairs = list(_pairs(bank))
         yield Row(
@@ -125,7 +153,7 @@ def verify(name: str, project: Path) -> Iterator[Row]:
         yield Row(
             f"{len(SEEDS)} other seeds",
             "no verdict changes",
-            _each_once(spread(_seeds, SEEDS, 10)),
+            _merge_seeds(spread(_seeds, SEEDS, 10)),
         )
         runs = list(_notebook_runs(bank))
         yield Row(
@@ -135,30 +163,17 @@ def verify(name: str, project: Path) -> Iterator[Row]:
         )
 
 
-def verify_all(names: Iterable[str], project: Path) -> bool:
-    """Prove these exercises and print the table; whether all is as it should be."""
-    right = True
-    for name in names:
-        print(name)
-        for row in verify(name, project):
-            right = right and not row.problems
-            print(f"  {'✗' if row.problems else '✓'} {row.subject:38} {row.expected}", flush=True)
-            for problem in row.problems:
-                print(f"      {problem}", flush=True)
-    return right
-
-
 @cache
 def _bank(name: str, project: Path) -> Bank:
     return read_bank(load_exercise(name), project)
 
 
-def _one_thread() -> None:
-    """Before numpy is first used: more threads than processors make BLAS wait for itself."""
+def _use_one_thread() -> None:
+    """Limit BLAS before numpy is first used: more threads than processors wait for each other."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
-def _ids(mutants: Iterable[Mutant]) -> int:
+def _count_ids(mutants: Iterable[Mutant]) -> int:
     return len({mutant.id for mutant in mutants})
 
 
@@ -166,47 +181,36 @@ def _code_checks(bank: Bank) -> list[Check]:
     return [check for check in bank.exercise.checks if not check.in_notebook]
 
 
-# ---- one process ---------------------------------------------------------------------------------
+# ---- starter and solution ------------------------------------------------------------------------
 
 
-def _starter(bank: Bank, project: Path) -> list[Problem]:
+def _starter(bank: Bank, answer_key: AnswerKey, project: Path) -> list[Problem]:
     files = starter_files(project, [bank.exercise.name])
-    paths = (*bank.exercise.files, bank.exercise.notebook)
-    starter = solved_tree(bank.exercise, {path: files[path].decode() for path in paths})
-    answer_key = AnswerKey(bank.exercise.seed)
-    judge = Judge.of_student(bank.exercise, answer_key, starter.student(notebook={}))
-    verdicts = [judge.verdict(name) for name in bank.exercise.names]
+    texts = {path: files[path].decode() for path in solved_paths(bank.exercise)}
+    student = solved_tree(bank.exercise, texts).student(notebook={})
+    judge = Judge.of_student(bank.exercise, answer_key, student)
     return [
-        Problem("the starter", f"{verdict.check} should not be attempted, but says", _said(verdict))
-        for verdict in verdicts
+        Problem("the starter", f"{verdict.check} should not be attempted, but is", _text(verdict))
+        for verdict in map(judge.verdict, bank.exercise.names)
         if verdict.status is not Status.NOT_ATTEMPTED
     ]
 
 
 def _solution(
-    bank: Bank, student_of: Callable[[SourceTree], Student], checks: Sequence[Check] | None = None
+    bank: Bank, answer_key: AnswerKey, student: Student, checks: Iterable[Check]
 ) -> list[Problem]:
-    answer_key = compute_answer_key(bank, bank.exercise.seed)
-    judge = Judge.of_student(bank.exercise, answer_key, student_of(bank.solution))
-    return _not_passed(judge, checks or _code_checks(bank), "the solution")
+    judge = Judge.of_student(bank.exercise, answer_key, student)
+    return _not_passed(judge, checks, "the solution")
 
 
 class _Float32Student(Student):
-    """Hands float32 to every function where a check hands it float64."""
+    """A student whose functions get float32 where a check passes float64."""
 
     def function(self, module: str, name: str) -> Any:
-        found = super().function(module, name)
-        if isinstance(found, type):
-            return found
-
-        def in_float32(*arguments: Any) -> Any:
-            return found(*(_to_float32(argument) for argument in arguments))
-
-        return in_float32
-
-
-def _in_float32(tree: SourceTree) -> Student:
-    return _Float32Student(tree.files)
+        function = super().function(module, name)
+        if isinstance(function, type):
+            return function
+        return lambda *arguments: function(*map(_to_float32, arguments))
 
 
 def _to_float32(argument: Any) -> Any:
@@ -217,32 +221,32 @@ def _to_float32(argument: Any) -> Any:
 def _not_passed(judge: Judge, checks: Iterable[Check], subject: str) -> list[Problem]:
     verdicts = [judge.verdict(check.name) for check in checks]
     return [
-        Problem(subject, f"{verdict.check} should pass, but says", _said(verdict))
+        Problem(subject, f"{verdict.check} should pass, but is", _text(verdict))
         for verdict in verdicts
         if not verdict.passed
     ]
 
 
-def _said(verdict: Verdict) -> str:
+def _text(verdict: Verdict) -> str:
     lines = " / ".join(filter(None, [verdict.headline, verdict.text, verdict.quoted]))
     return f"{verdict.status} ({lines})"
 
 
-# ---- the pool's work -----------------------------------------------------------------------------
+# ---- variants, mistakes and seeds, in the pool's processes ---------------------------------------
 
 
 _STUDENTS: dict[int, Student] = {}
 
 
 def _student(tree: SourceTree) -> Student:
-    """A tree's student, loaded once a process; the bank holds its trees, so ids stay theirs."""
+    """Return a tree's student, loaded once a process. The bank keeps its trees, so ids stay."""
     if id(tree) not in _STUDENTS:
         _STUDENTS[id(tree)] = tree.student()
     return _STUDENTS[id(tree)]
 
 
 class _Runs:
-    """Runs checks for one seed, each on each tree once."""
+    """The outcomes of checks for one seed, each run once on each tree, and the answer key."""
 
     def __init__(self, bank: Bank, seed: int) -> None:
         self.bank, self.seed = bank, seed
@@ -282,31 +286,31 @@ def _mistakes(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]
     return [
         problem
         for mutant in (bank.mutants[number] for number in numbers)
-        for problem in _not_as_it_says(bank, mutant, runs.judge(mutant.tree), _code_checks(bank))
+        for problem in _not_as_declared(bank, mutant, runs.judge(mutant.tree), _code_checks(bank))
     ]
 
 
-def _not_as_it_says(
+def _not_as_declared(
     bank: Bank, mutant: Mutant, judge: Judge, checks: Iterable[Check]
 ) -> Iterator[Problem]:
-    """Where a mistake's verdicts are not those that its file promises."""
-    names = _names(bank, mutant)
+    """Yield the verdicts on a mistake that contradict its file."""
+    names = _accepted_names(bank, mutant)
     code_checks = {check.name for check in _code_checks(bank)}
     if not mutant.fails:
-        yield Problem(str(mutant), "its file says no check that it fails")
+        yield Problem(str(mutant), "its file names no check that it fails")
     for check in checks:
         verdict = judge.verdict(check.name)
         if check.name in mutant.fails and check.name in code_checks | {verdict.check}:
             if verdict.status not in (Status.WRONG, Status.RAISED):
-                yield Problem(str(mutant), f"{check.name} should fail, but says", _said(verdict))
+                yield Problem(str(mutant), f"{check.name} should fail, but is", _text(verdict))
             elif verdict.headline not in names:
-                yield Problem(str(mutant), f"{check.name} does not name it", _said(verdict))
+                yield Problem(str(mutant), f"{check.name} does not name it", _text(verdict))
         elif not verdict.passed and verdict.status is not Status.WAITING:
-            yield Problem(str(mutant), f"{check.name} should pass, but says", _said(verdict))
+            yield Problem(str(mutant), f"{check.name} should pass, but is", _text(verdict))
 
 
-def _names(bank: Bank, *mutants: Mutant) -> set[str]:
-    """By which names these mistakes may be called: also by that of one which is all of them."""
+def _accepted_names(bank: Bank, *mutants: Mutant) -> set[str]:
+    """Return the accepted names, including a mistake that combines all of these."""
     ids = {id for mutant in mutants for id in (mutant.id, *mutant.also)}
     ids |= {mutant.id for mutant in bank.mutants if mutant.also and ids.issuperset(mutant.also)}
     return {bank.mistakes[id].name for id in ids}
@@ -317,16 +321,32 @@ def _seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[int, Pr
     return [(seed, problem) for seed in seeds for problem in _seed(bank, seed)]
 
 
-def _each_once(found: Iterable[tuple[int, Problem]]) -> list[Problem]:
-    """What was found for many seeds, each problem once, as the first of its seeds has it."""
+def _seed(bank: Bank, seed: int) -> Iterator[Problem]:
+    """Yield the verdicts for a seed on variants and mistakes that contradict their files."""
+    runs = _Runs(bank, seed)
+
+    def concerned(mutant: Mutant) -> list[Check]:
+        checks = [check for check in _code_checks(bank) if mutant.region in check.regions]
+        is_quick = seed in SLOW_SEEDS and not mutant.fails
+        return [check for check in checks if not check.slow or is_quick]
+
+    for variant in bank.variants:
+        yield from _not_passed(runs.judge(variant.tree), concerned(variant), str(variant))
+    for mutant in bank.mutants:
+        judge = runs.judge(mutant.tree)
+        yield from _not_as_declared(bank, mutant, judge, concerned(mutant))
+
+
+def _merge_seeds(problems: Iterable[tuple[int, Problem]]) -> list[Problem]:
+    """Return each problem of several seeds once, with the verdict of its first seed."""
     seeds: dict[tuple[str, str], list[int]] = {}
-    said: dict[tuple[str, str], str] = {}
-    for seed, (subject, fault, words) in found:
-        seeds.setdefault((subject, fault), []).append(seed)
-        said.setdefault((subject, fault), words)
+    verdicts: dict[tuple[str, str], str] = {}
+    for seed, (subject, statement, verdict) in problems:
+        seeds.setdefault((subject, statement), []).append(seed)
+        verdicts.setdefault((subject, statement), verdict)
     return [
-        Problem(f"seed {first}{_and_for(len(others))}: {subject}", fault, said[subject, fault])
-        for (subject, fault), (first, *others) in seeds.items()
+        Problem(f"seed {first}{_and_for(len(others))}: {key[0]}", key[1], verdicts[key])
+        for key, (first, *others) in seeds.items()
     ]
 
 
@@ -334,35 +354,18 @@ def _and_for(others: int) -> str:
     return f", and for {others} other seed{'s' * (others > 1)}" if others else ""
 
 
-def _seed(bank: Bank, seed: int) -> Iterator[Problem]:
-    """Where a seed gives another verdict on a variant or mistake than its file promises."""
-    runs = _Runs(bank, seed)
-    for mutant in (*bank.variants, *bank.mutants):
-        checks = [
-            check
-            for check in _code_checks(bank)
-            if mutant.region in check.regions and (not check.slow or _is_quick(mutant, seed))
-        ]
-        judge = runs.judge(mutant.tree)
-        if mutant in bank.variants:
-            yield from _not_passed(judge, checks, str(mutant))
-        else:
-            yield from _not_as_it_says(bank, mutant, judge, checks)
-
-
-def _is_quick(mutant: Mutant, seed: int) -> bool:
-    return seed in SLOW_SEEDS and not mutant.fails
+# ---- two mistakes at once ------------------------------------------------------------------------
 
 
 def _pairs(bank: Bank) -> Iterator[tuple[int, int]]:
-    """Mistakes of one region that can be made together, since they change other lines of it."""
+    """Yield the pairs of mistakes in one region that change different lines of it."""
     for (a, first), (b, second) in combinations(enumerate(bank.mutants), 2):
         both = first.edits and second.edits and first.region == second.region
-        if both and first.id != second.id and _together(bank, first, second):
+        if both and first.id != second.id and _combined(bank, first, second):
             yield a, b
 
 
-def _together(bank: Bank, first: Mutant, second: Mutant) -> SourceTree | None:
+def _combined(bank: Bank, first: Mutant, second: Mutant) -> SourceTree | None:
     lines = {line for old, _ in first.edits for line in old.splitlines()}
     body = first.tree.body(first.region).text
     for old, new in second.edits:
@@ -377,16 +380,16 @@ def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> 
     problems = []
     for numbers in pairs:
         first, second = (bank.mutants[number] for number in numbers)
-        tree = _together(bank, first, second)
+        tree = _combined(bank, first, second)
         assert tree is not None
-        names = _names(bank, first, second)
+        names = _accepted_names(bank, first, second)
         judge = Judge.of_student(bank.exercise, runs.answer_key, tree.student())
         for check in _code_checks(bank):
             if first.region in check.regions and not check.slow:
                 verdict = judge.verdict(check.name)
                 if verdict.mistake and verdict.headline not in names:
-                    fault = f"{check.name} calls them by a third's name"
-                    problems.append(Problem(f"{first} and {second}", fault, _said(verdict)))
+                    statement = f"{check.name} calls them by a third's name"
+                    problems.append(Problem(f"{first} and {second}", statement, _text(verdict)))
     return problems
 
 
@@ -394,15 +397,15 @@ def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> 
 
 
 def _notebook_runs(bank: Bank) -> Iterator[tuple[str, int]]:
-    """The solution, and what is planted in a region that only the notebook's results show.
+    """Yield the solution, and each mutant of a region that only the notebook's checks look at.
 
-    None where no check looks at them.
+    They are given by kind and number; an exercise without checks in the notebook has none.
     """
     if not any(check.in_notebook for check in bank.exercise.checks):
         return
     yield "solution", 0
     code = {region for check in _code_checks(bank) for region in check.regions}
-    for kind in ("variants", "plants"):
+    for kind in ("variants", "mutants"):
         for number, mutant in enumerate(getattr(bank, kind)):
             if mutant.region not in code:
                 yield kind, number
@@ -416,8 +419,8 @@ def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list
         config = read_config(project, name)
         parameters = {**config.quick, "BEST_MODEL": Path(folder) / "best.npz"}
         if config.images_per_batch:
-            # Of a hundred sets six have, by chance, the best model equally good on the validation
-            # and the test set, so that a choice by the wrong one does not show; this is none.
+            # In six of a hundred data sets the best model on the validation set happens to be as
+            # good on the test set, so that a choice by the wrong set does not show. Not in this.
             write_batches(Path(folder), seed=DATA_SEED)
             parameters["DATA"] = folder
         for kind, number in runs:
@@ -429,16 +432,16 @@ def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list
             judge = Judge.of_student(bank.exercise, answer_key, student, notebook)
             if mutant and mutant.fails:
                 concerned = [check for check in checks if check.name in mutant.fails]
-                problems.extend(_not_as_it_says(bank, mutant, judge, concerned))
+                problems.extend(_not_as_declared(bank, mutant, judge, concerned))
             else:
                 problems.extend(_not_passed(judge, checks, str(mutant or "the solution")))
     return problems
 
 
 def run_notebook(tree: SourceTree, path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the cells of a notebook that compute something, in this process: its variables.
+    """Run the cells of a notebook that compute something, in this process; return its variables.
 
-    Cells that only show something, and the checks, are left out, and so are lines for Jupyter.
+    Cells with a check or a display are left out, and so are line magics.
     """
     notebook = regions.read_notebook(regions.read_source(path), path.name)
     variables: dict[str, Any] = {"__vsc_ipynb_file__": str(path)}
@@ -450,12 +453,13 @@ def run_notebook(tree: SourceTree, path: Path, parameters: Mapping[str, Any]) ->
     ):
         warnings.simplefilter("ignore")
         for cell in notebook["cells"]:
-            about = cell["metadata"].get("gradkit", {})
-            source = tree.cells.get(about.get("region", ""), "".join(cell["source"]))
-            if cell["cell_type"] != "code" or "check" in about or about.get("role") == "display":
+            metadata = cell["metadata"].get("gradkit", {})
+            source = tree.cells.get(metadata.get("region", ""), "".join(cell["source"]))
+            is_shown = "check" in metadata or metadata.get("role") == "display"
+            if cell["cell_type"] != "code" or is_shown:
                 continue
             exec(compile(without_magics(source), f"cell {cell.get('id')}", "exec"), variables)
-            if about.get("role") == "parameters":
+            if metadata.get("role") == "parameters":
                 variables.update(parameters)
     sys.path[:] = before
     return variables

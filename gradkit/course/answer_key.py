@@ -1,10 +1,11 @@
-"""python -m gradkit build: the public answers, computed from the solution and the mistakes.
+"""Answer keys: for one seed, the reference of each check and the fingerprints of each mistake.
 
-They are committed as `assignment/checks/EXERCISE.json`, since students get them as they are. They
-are numbers and hints only; for what they hold see `assignment.checks.answer_key`.
+compute_answer_key    runs the checks on the solution and on every mutant
+public_answer_key     the same for the public seed, remembered until its inputs change
+write_answer_key      `gradkit answer-key`: assignment/checks/EXERCISE.json, which students get
+find_staleness        compares that file with the tree's solution and mistakes
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,34 +14,44 @@ from msgspec.structs import replace
 from assignment.checks.answer_key import ROUNDING, AnswerKey, Fingerprint
 from assignment.checks.check import Arrays, Check, Exercise, Outcome, load_exercise, run_check_for
 from assignment.checks.differences import find_difference, relative_error
+from gradkit.course import cache
 from gradkit.course.config import read_config
+from gradkit.course.exercises import solved_paths
 from gradkit.course.instructor_tree import CourseError
 from gradkit.course.late_policy import LatePolicy
-from gradkit.course.mistakes import Bank, SourceTree, bank_paths, read_bank
+from gradkit.course.mistakes import Bank, SourceTree, mistake_paths, read_bank
+from gradkit.files import content_digest, write_atomic
 
 Run = Callable[[Check, SourceTree], Outcome]
 
 
 def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerKey:
-    """Reference and fingerprints for a seed, of all checks that a comparison judges.
+    """Compute reference and fingerprints for a seed, of all checks that compare arrays.
 
-    `run` gives the outcome of a check on a tree; it may remember what it has run before.
+    `run` returns the outcome of a check on a tree (default: runs it, and loads each tree once).
+
+    Raises
+    ------
+    CourseError
+        The solution has no arrays for a check.
     """
-    run = run or (lambda check, tree: run_check_for(check, tree.student(), seed))
+    run = run or _runner(seed)
     answer_key = AnswerKey(seed, mistakes=dict(bank.mistakes))
     compared = [check for check in bank.exercise.checks if check.compared]
     for check in compared:
         outcome = run(check, bank.solution)
         if not outcome.arrays:
-            raise CourseError(f"The solution gives no arrays for {check.name}: {_why(outcome)}")
+            raised = outcome.raised.traceback if outcome.raised else ""
+            reason = outcome.missing or outcome.invalid or raised or "no reason"
+            raise CourseError(f"The solution returns no arrays for {check.name}: {reason}")
         answer_key.reference[check.name] = outcome.arrays
         answer_key.fingerprints[check.name] = []
     for mutant in bank.mutants:
-        ran = [c for c in compared if mutant.region in c.regions and not c.requires]
+        concerned = [c for c in compared if mutant.region in c.regions and not c.requires]
         differing = {
             check.name: arrays
-            for check in ran
-            if (arrays := _differing(check, run(check, mutant.tree).arrays, answer_key))
+            for check in concerned
+            if (arrays := _differing_arrays(check, run(check, mutant.tree).arrays, answer_key))
         }
         for name, arrays in differing.items():
             fingerprint = Fingerprint(mutant.id, arrays, len(differing))
@@ -48,8 +59,21 @@ def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerK
     return answer_key
 
 
-def _differing(check: Check, arrays: Arrays, answer_key: AnswerKey) -> Arrays:
-    """The arrays that are not as they should be; none where the check passes or did not end."""
+def _runner(seed: int) -> Run:
+    """Return a function that runs checks and keeps the code of the tree that it ran last."""
+    last = None
+
+    def run(check: Check, tree: SourceTree) -> Outcome:
+        nonlocal last
+        if last is None or last[0] is not tree:
+            last = tree, tree.student()
+        return run_check_for(check, last[1], seed)
+
+    return run
+
+
+def _differing_arrays(check: Check, arrays: Arrays, answer_key: AnswerKey) -> Arrays:
+    """Return the arrays that differ from the reference; none if the check passes or has none."""
     reference = answer_key.reference[check.name]
     if not arrays or not find_difference(arrays, reference, check.compared, check.tolerance):
         return {}
@@ -60,27 +84,39 @@ def _differing(check: Check, arrays: Arrays, answer_key: AnswerKey) -> Arrays:
     }
 
 
-def _why(outcome: Outcome) -> str:
-    raised = outcome.raised.traceback if outcome.raised else ""
-    return outcome.missing or outcome.invalid or raised or "no reason"
+def public_answer_key(exercise: Exercise, project: Path) -> AnswerKey:
+    """Return the answer key of the public seed, computed only if its inputs have changed.
+
+    Its numbers have the precision of the file that students get.
+
+    Raises
+    ------
+    CourseError, RegionError
+        The solution or the mistake bank is wrong.
+    """
+    # Only public seeds are remembered. Their numbers are in every starter; the key of a secret seed
+    # is the right answers of a graded run, which one gradebook keeps and no other run asks for.
+    kind, digest = f"answer-key-{exercise.name}", cache.exercise_digest(project, exercise.name)
+    text = cache.load(kind, digest)
+    if text is None:
+        text = compute_answer_key(read_bank(exercise, project), exercise.seed).to_json()
+        cache.store(kind, digest, text)
+    return AnswerKey.from_json(text)
 
 
 def answer_key_path(exercise: Exercise, project: Path) -> Path:
+    """Return the place of the committed answer key."""
     return project / "assignment" / "checks" / f"{exercise.name}.json"
 
 
-def build(exercise: Exercise, project: Path) -> Path:
-    """Compute the public answers of an exercise, write them, and return their path."""
-    answer_key = compute_answer_key(read_bank(exercise, project), exercise.seed)
-    path = answer_key_path(exercise, project)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(answer_key.to_json(), encoding="utf-8", newline="\n")
-    unfinished.replace(path)
-    return path
+def write_answer_key(exercise: Exercise, project: Path) -> Path:
+    """Write the public answer key of an exercise, and return its path."""
+    answer_key = public_answer_key(exercise, project)
+    return write_atomic(answer_key_path(exercise, project), answer_key.to_json())
 
 
-def stale(answer_key: AnswerKey, exercise: Exercise, project: Path) -> str:
-    """What in the committed answers is not as just computed; empty where they are current."""
+def find_staleness(answer_key: AnswerKey, exercise: Exercise, project: Path) -> str:
+    """Return how the committed answer key differs from a computed one; "" if it is current."""
     path = answer_key_path(exercise, project)
     if not path.exists():
         return f"{path.name} is missing"
@@ -91,46 +127,46 @@ def stale(answer_key: AnswerKey, exercise: Exercise, project: Path) -> str:
     computed = AnswerKey.from_json(answer_key.to_json())
     if stored.seed != computed.seed or stored.mistakes != computed.mistakes:
         return f"{path.name} has another seed, or other mistakes or hints"
-    if _names(stored) != _names(computed):
+    if _array_names(stored) != _array_names(computed):
         return f"{path.name} has references for other checks or arrays"
     for check in exercise.checks:
-        if not check.compared:
-            continue
-        name = check.name
-        kept, new = stored.fingerprints.get(name, []), computed.fingerprints[name]
-        if [(f.mistake, f.shows_in) for f in kept] != [(f.mistake, f.shows_in) for f in new]:
-            return f"{path.name} has other fingerprints for {name}"
-        pairs = [(stored.reference[name], computed.reference[name])]
-        pairs += [(a.arrays, b.arrays) for a, b in zip(kept, new, strict=True)]
-        for old, fresh in pairs:
-            # A mistake's array that differs by little more or less than the threshold may come
-            # and go, but not all of them.
-            if not old.keys() & fresh.keys():
-                return f"{path.name} has other numbers for {name}"
-            for key in old.keys() & fresh.keys():
-                if not relative_error(old[key], fresh[key]) <= max(check.tolerance, 1e-9):
-                    return f"{path.name} has other numbers for {name}: {key}"
+        if check.compared and (difference := _find_difference(check, stored, computed)):
+            return f"{path.name} has {difference}"
     return ""
 
 
-def _names(answer_key: AnswerKey) -> dict[str, set[str]]:
-    """The names of the reference's arrays, by check."""
+def _array_names(answer_key: AnswerKey) -> dict[str, set[str]]:
     return {check: set(arrays) for check, arrays in answer_key.reference.items()}
 
 
-def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
-    """What an exam is made of: the starter's files, the solutions, the manifest and the bank.
+def _find_difference(check: Check, stored: AnswerKey, computed: AnswerKey) -> str:
+    """Return what differs between the fingerprints and references of a check; "" if nothing."""
+    name = check.name
+    old, new = stored.fingerprints.get(name, []), computed.fingerprints[name]
+    if [(f.mistake, f.shows_in) for f in old] != [(f.mistake, f.shows_in) for f in new]:
+        return f"other fingerprints for {name}"
+    pairs = [(stored.reference[name], computed.reference[name])]
+    pairs += [(a.arrays, b.arrays) for a, b in zip(old, new, strict=True)]
+    for before, after in pairs:
+        # An array of a fingerprint whose difference lies at the threshold may come and go.
+        common = before.keys() & after.keys()
+        if not common:
+            return f"other numbers for {name}"
+        for key in common:
+            if not relative_error(before[key], after[key]) <= max(check.tolerance, 1e-9):
+                return f"other numbers for {name}: {key}"
+    return ""
 
-    What is added to its results, for late work and answers in words, is no part of it.
+
+def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
+    """Return a digest of all that a grading spec is made of: 16 hexadecimal digits.
+
+    `starter` are the starter's files. Late policy, points of questions and verify's parameters do
+    not count, since they change no result of a check.
     """
-    exercise = load_exercise(name)
-    sha256 = hashlib.sha256()
-    contents = dict(starter)
-    solved = [project / path for path in (*exercise.files, exercise.notebook)]
-    for path in [*solved, *bank_paths(name, project)]:
+    paths = [project / path for path in solved_paths(load_exercise(name))]
+    config = replace(read_config(project, name), late=LatePolicy(), questions={}, quick={})
+    contents = {**starter, "config": repr(config).encode()}
+    for path in [*paths, *mistake_paths(name, project)]:
         contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
-    config = read_config(project, name)
-    contents["manifest"] = repr(replace(config, late=LatePolicy(), questions={}, quick={})).encode()
-    for name, content in sorted(contents.items()):
-        sha256.update(f"{name}\0{len(content)}\0".encode() + content)
-    return sha256.hexdigest()[:16]
+    return content_digest(contents)[:16]

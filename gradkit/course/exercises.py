@@ -1,64 +1,73 @@
-"""gradkit.course.exercises: to be described."""
+"""The exercises of a tree, the paths that belong to each, and the starters that hold them.
+
+grading/EXERCISE/exercise.toml   makes EXERCISE an exercise (`gradkit.course.config`)
+grading/starters.toml            lists the exercises of each starter
+"""
 
 import re
-import tomllib
 from pathlib import Path
 
-from assignment.checks.check import load_exercise
-from gradkit.course.instructor_tree import CourseError, read_text
+from assignment.checks.check import Exercise, load_exercise
+from gradkit.course.instructor_tree import CourseError, find_file
+from gradkit.course.toml_files import read_toml
 
 STARTERS = "grading/starters.toml"
 
 
-# --- what goes in --------------------------------------------------------------------------------
-
-
-def read_starters(project: Path) -> dict[str, tuple[str, ...]]:
-    """The starters that the manifest names, each with its exercises.
+def exercise_names(project: Path) -> list[str]:
+    """Return the names of a tree's exercises, sorted.
 
     Raises
     ------
     CourseError
-        The manifest is not as it should be: the text says what is wanted.
+        There is no exercise, or one has no checks.
     """
-    wanted = 'It has a line for each starter, as in `softmax-starter = ["softmax"]`.'
-    try:
-        stored = tomllib.loads(read_text(project, STARTERS))
-    except tomllib.TOMLDecodeError as error:
-        raise CourseError(f"{STARTERS} is not valid TOML: {error}. {wanted}") from None
-    if not stored:
-        raise CourseError(f"{STARTERS} names no starter. {wanted}")
-    known = exercise_names(project)
-    for name, exercises in stored.items():
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-            raise CourseError(
-                f"{STARTERS}: {name!r} is no name for a starter. Take small letters, digits and -."
-            )
-        if not isinstance(exercises, list) or not exercises:
-            raise CourseError(f"{STARTERS}: {name} does not list its exercises. {wanted}")
-        for exercise in exercises:
-            if exercise not in known:
-                raise CourseError(
-                    f"{STARTERS}: {name} has the exercise {exercise!r}, which is not there. There "
-                    f"are: {', '.join(known)}."
-                )
-    return {name: tuple(exercises) for name, exercises in stored.items()}
-
-
-def exercise_paths(name: str) -> tuple[str, ...]:
-    """The paths of what belongs to an exercise, to it alone or with others."""
-    exercise = load_exercise(name)
-    checks = (f"assignment/checks/{name}.py", f"assignment/checks/{name}.json")
-    return (*exercise.files, *exercise.modules, exercise.notebook, *checks)
-
-
-def exercise_names(project: Path) -> list[str]:
-    """The exercises of a tree; CourseError where there is none, or one lacks its checks."""
     names = sorted(path.parent.name for path in (project / "grading").glob("*/exercise.toml"))
     if not names:
         raise CourseError(
-            f"{project / 'grading'} holds no exercise: a folder with an exercise.toml is one."
+            f"{project / 'grading'} holds no exercise: give one a folder with an exercise.toml."
         )
     for name in names:
-        read_text(project, f"assignment/checks/{name}.py")
+        find_file(project, f"assignment/checks/{name}.py")
     return names
+
+
+def solved_paths(exercise: Exercise) -> tuple[str, ...]:
+    """Return the paths of the files that hold an exercise's regions."""
+    return (*exercise.files, exercise.notebook)
+
+
+def starter_paths(name: str) -> tuple[str, ...]:
+    """Return the paths that a starter with this exercise needs besides those of every starter."""
+    exercise = load_exercise(name)
+    checks = (f"assignment/checks/{name}.py", f"assignment/checks/{name}.json")
+    return (*solved_paths(exercise), *exercise.modules, *checks)
+
+
+def read_starters(project: Path) -> dict[str, tuple[str, ...]]:
+    """Read the starters of a tree: the names of the exercises in each.
+
+    Raises
+    ------
+    CourseError
+        starters.toml is not valid TOML, empty, or has an unfit name or an unknown exercise.
+    """
+    advice = 'Write a line for each starter, such as `softmax-starter = ["softmax"]`.'
+    starters = read_toml(find_file(project, STARTERS))
+    if not starters:
+        raise CourseError(f"{STARTERS} has no starter. {advice}")
+    known = exercise_names(project)
+    for starter, names in starters.items():
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", starter):
+            raise CourseError(
+                f"{STARTERS}: {starter!r} is not a name for a starter. Use small letters, digits "
+                "and -."
+            )
+        if not isinstance(names, list) or not names:
+            raise CourseError(f"{STARTERS}: {starter} does not list its exercises. {advice}")
+        if unknown := [name for name in names if name not in known]:
+            raise CourseError(
+                f"{STARTERS}: {starter} has the unknown exercise {unknown[0]!r}. The exercises "
+                f"are: {', '.join(known)}."
+            )
+    return {starter: tuple(names) for starter, names in starters.items()}

@@ -1,4 +1,4 @@
-"""gradkit.course.instructor_tree: to be described."""
+"""Files of the instructor's tree, read only from the tree itself: links are refused."""
 
 import os
 import re
@@ -9,19 +9,22 @@ from assignment.workspace.regions import RegionError, decode
 from assignment.workspace.starter import LITTER
 from gradkit.errors import GradkitError
 
-FOLDERS = ("assignment", "datasets", "notebooks")
-
-
-# What notebooks and downloads leave in the folders of a starter. Nobody wants it in there.
+# What notebooks and downloads leave behind belongs to nobody.
 LEFTOVERS = re.compile(rf"{LITTER.pattern}|\..*|cifar-10-.*|.*\.npz")
 
 
 class CourseError(GradkitError):
-    """A file of the course is missing or wrong; the message names it and what to do."""
+    """A file of the course is missing or wrong; the message names it and says what to do."""
 
 
 def list_files(project: Path, folder: str) -> Iterator[str]:
-    """The paths of all files in a folder of the project, in order, without mere leftovers."""
+    """Yield the path of each file below a folder of the project, sorted, without leftovers.
+
+    Raises
+    ------
+    CourseError
+        The folder is missing, or something in it is neither a file nor a folder.
+    """
     for entry in sorted(os.scandir(find_file(project, folder)), key=lambda entry: entry.name):
         path = f"{folder}/{entry.name}"
         if LEFTOVERS.fullmatch(entry.name):
@@ -34,23 +37,24 @@ def list_files(project: Path, folder: str) -> Iterator[str]:
 
 
 def find_file(project: Path, path: str) -> Path:
-    """Where a file or folder of the project is; CourseError if it is not there, or is a link."""
+    """Return the place of a file or folder of the project; raise CourseError as `list_files`."""
     place = project
     for part in path.split("/"):
         place /= part
         if place.is_symlink():
             raise CourseError(
-                f"{place} is a link. A starter is made from the project's own files only: put the "
-                "file itself there, or remove the link."
+                f"{place} is a link. A starter is made of the project's own files: put the file "
+                "itself there, or remove the link."
             )
     if not place.exists():
-        raise CourseError(f"{place} is missing, and a starter needs it. Put it back.")
+        raise CourseError(f"{place} is missing. Put it back.")
     if not place.is_dir() and not place.is_file():
         raise CourseError(f"{place} is neither a file nor a folder. Remove it.")
     return place
 
 
 def read_text(project: Path, path: str) -> str:
+    """Read a text file of the project; raise CourseError if it cannot be read as UTF-8."""
     place = find_file(project, path)
     try:
         return decode(place.read_bytes(), path)

@@ -1,50 +1,62 @@
-"""The instructor's half of an exercise: its solved tree, its known mistakes, its correct variants.
+"""The mistake bank of an exercise: its solution, known mistakes and correct variants.
 
     grading/EXERCISE/mistakes/ID.toml    a wrong body for a region, or the lines that differ
-    grading/EXERCISE/variants/ID.toml    the same for code that is right, but not the solution
-    grading/SHARED/...                   the same for all exercises whose manifest names the folder
-    grading/SHARED/descriptions.toml            names and hints of mistakes that are written in each
-                                         exercise's own lines
+    grading/EXERCISE/variants/ID.toml    the same for correct code other than the solution
+    grading/SHARED/...                   the same for each exercise whose exercise.toml names SHARED
+    grading/SHARED/descriptions.toml     names and hints of mistakes, for exercises that have them
 
-Either is *planted*: grafted into the solved tree. What a check makes of a planted mistake is the
-mistake's fingerprint (`compute_answer_key`).
+Each [[form]] in a file becomes a mutant: the solved tree with another body in one region. The
+arrays of a check on a mutant are the mistake's fingerprint (`gradkit.course.answer_key`).
 """
 
-import tomllib
 import warnings
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from assignment.checks.answer_key import Mistake
 from assignment.checks.check import Exercise
 from assignment.checks.errors import KNOWN
 from assignment.checks.student import Student
 from assignment.workspace import regions
-from gradkit.course.config import read_config
+from gradkit.course.config import CONFIG, read_config
+from gradkit.course.exercises import solved_paths
 from gradkit.course.instructor_tree import CourseError
+from gradkit.course.toml_files import convert_table, read_toml
+
+DESCRIPTIONS = "descriptions.toml"
+
+KNOWN_HINTS = {known.name: known.hint for known in KNOWN}
+
+# A mutant is valid Python, except those of the mistakes that are themselves syntax errors.
+SYNTAX_ERRORS = {"SyntaxError", "IndentationError", "TabError"}
+SYNTAX_MISTAKES = [known.name for known in KNOWN if known.kind in SYNTAX_ERRORS]
 
 
 @dataclass(frozen=True)
 class SourceTree:
-    """The texts of an exercise that hold regions: its files, and the cells of its notebook."""
+    """The texts of an exercise that hold regions: files by path, notebook cells by name."""
 
     files: Mapping[str, str]
     cells: Mapping[str, str]
 
     def student(self, notebook: Mapping[str, Any] | None = None) -> Student:
+        """Return the tree's code as a check runs it, with the notebook's variables, if any."""
         return Student(self.files, notebook)
 
     @property
     def texts(self) -> dict[str, str]:
-        """All of them, by the path of the file or the name of the cell."""
+        """All texts, by the path of the file or the name of the cell."""
         return {**self.files, **self.cells}
 
     @cached_property
     def places(self) -> dict[str, tuple[str, regions.Body]]:
-        """Which of the texts holds each region, and its body there."""
+        """Each region's text, by its key in `texts`, and body."""
         return {
             name: (where, body)
             for where, text in self.texts.items()
@@ -52,14 +64,15 @@ class SourceTree:
         }
 
     def body(self, region: str) -> regions.Body:
-        """What stands in a region; KeyError where there is no such region."""
+        """Return the body of a region; raise KeyError if the tree does not have it."""
         return self.places[region][1]
 
     def bodies(self) -> dict[str, regions.Body]:
+        """Return the bodies of all regions, by name."""
         return {name: body for name, (_, body) in self.places.items()}
 
     def with_region(self, region: str, text: str) -> "SourceTree":
-        """A copy with another body in the region. Less indented text is moved to its place."""
+        """Return a copy with another body in a region; unindented text gets its indentation."""
         where, body = self.places[region]
         body = replace(body, text=text)
         if text[:1] not in ("", " ", "\t", "\n"):
@@ -72,11 +85,26 @@ class SourceTree:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One form of a mistake or variant: the tree that has it, and the checks it fails.
+    """One form of a mistake or variant.
 
-    `file` is where it is written, and `number` counts the forms for the same region in there.
-    `also` are the ids of other mistakes that are in it as well; a check may call it by their names.
-    `edits` are what was replaced in the solution, by what; none where the whole body is given.
+    Attributes
+    ----------
+    id : str
+        The name of the file without .toml.
+    file : str
+        The file's path in the project.
+    number : int
+        Counts the file's forms for the same region, from 0.
+    region : str
+        The region that differs from the solution.
+    fails : tuple of str
+        The names of the checks that fail; empty for a variant.
+    also : tuple of str
+        Ids of other mistakes that this one contains; a check may give it their names as well.
+    edits : tuple of (str, str)
+        Pairs of text in the solution and its replacement; empty where the form has a whole body.
+    tree : SourceTree
+        The solved tree with this form in it.
     """
 
     id: str
@@ -95,7 +123,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Bank:
-    """All that is known of an exercise besides its checks."""
+    """The solution of an exercise, its mistakes by id, and all their forms."""
 
     exercise: Exercise
     solution: SourceTree
@@ -105,12 +133,11 @@ class Bank:
 
 
 def solved_tree(exercise: Exercise, texts: Mapping[str, str]) -> SourceTree:
-    """The regions of a tree given as texts by path: the instructor's, or a starter."""
-    files = {path: texts[path] for path in exercise.files}
+    """Return the texts with regions of a tree, which is given as texts by path."""
     notebook = regions.read_notebook(texts[exercise.notebook], exercise.notebook)
     cells = regions.extract_cells(notebook, exercise.notebook)
     code = {name: text for name, text in cells.items() if regions.find(text, name)}
-    return SourceTree(files, code)
+    return SourceTree({path: texts[path] for path in exercise.files}, code)
 
 
 def read_bank(exercise: Exercise, project: Path) -> Bank:
@@ -119,54 +146,106 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     Raises
     ------
     CourseError
-        A file of the bank is wrong: unknown keys, a line that is not in the solution, and so on.
+        A file has an unknown key, replaces a line that is not in the solution, and so on.
     RegionError
-        The regions of the solved tree are.
+        A region of the solved tree is malformed.
     """
-    paths = (*exercise.files, exercise.notebook)
-    solution = solved_tree(exercise, {path: regions.read_source(project / path) for path in paths})
-    folders = _folders(exercise.name, project)
-    words = _words(folders)
+    texts = {path: regions.read_source(project / path) for path in solved_paths(exercise)}
+    solution = solved_tree(exercise, texts)
+    folders = _bank_folders(exercise.name, project)
+    descriptions = _read_descriptions(folders)
+    files = _files_by_id(folders, "mistakes")
     mistakes: dict[str, Mistake] = {}
     mutants: list[Mutant] = []
-    files = _files(folders, "mistakes")
     for id, path in files.items():
-        stored = _read(path, ("name", "hint", "plant"), words)
-        mistakes[id] = Mistake(stored["name"], _hint(path, stored))
-        mutants.extend(_mutants(path, stored, exercise, solution, project, files))
+        stored = convert_table(read_toml(path), _MistakeFile, str(path))
+        mistakes[id] = _describe(path, stored, descriptions)
+        for mutant in _mutants(path, stored.form, exercise, solution, project, files):
+            if mistakes[id].name not in SYNTAX_MISTAKES:
+                _require_python(path, mutant)
+            mutants.append(mutant)
     variants: list[Mutant] = []
-    for path in _files(folders, "variants").values():
-        stored = _read(path, ("plant",))
-        variants.extend(_mutants(path, stored, exercise, solution, project, files))
+    for path in _files_by_id(folders, "variants").values():
+        forms = convert_table(read_toml(path), _VariantFile, str(path)).form
+        for mutant in _mutants(path, forms, exercise, solution, project, files):
+            _require_python(path, mutant)
+            variants.append(mutant)
     return Bank(exercise, solution, mistakes, tuple(mutants), tuple(variants))
 
 
-def bank_paths(name: str, project: Path) -> list[Path]:
-    """The files that an exercise's mistakes are read from, its own and shared ones."""
-    folders = _folders(name, project)
-    words = [path for folder in folders if (path := folder / WORDS).exists()]
-    return [*_files(folders, "mistakes").values(), *words]
+def mistake_paths(name: str, project: Path) -> list[Path]:
+    """Return the files that an exercise's mistakes are read from, its own and shared ones."""
+    folders = _bank_folders(name, project)
+    descriptions = [path for folder in folders if (path := folder / DESCRIPTIONS).exists()]
+    return [*_files_by_id(folders, "mistakes").values(), *descriptions]
 
 
 # ---- the files of the bank -----------------------------------------------------------------------
 
-MANIFEST = "exercise.toml"
 
-WORDS = "descriptions.toml"
+def _written(example: str) -> Meta:
+    """Return the metadata of a key whose value is a text that is not blank."""
+    return Meta(pattern=r"\S", description=example)
 
 
-def _folders(name: str, project: Path) -> list[Path]:
-    """An exercise's own folder in `grading`, and then those that it shares with others."""
+Name = Annotated[str, _written('name = "what students read"')]
+Hint = Annotated[str, _written('hint = "What students read."')]
+NonBlank = Annotated[str, Meta(pattern=r"\S")]
+
+
+class _Form(Struct, frozen=True, forbid_unknown_fields=True):
+    """One way to make a mistake, or to write a variant: either `body` or `replace`."""
+
+    region: Annotated[str, _written('region = "softmax_naive"')]
+    fails: Annotated[
+        tuple[NonBlank, ...], Meta(description='fails = ["naive_loss", "naive_gradient"]')
+    ] = ()
+    also: Annotated[
+        tuple[NonBlank, ...], Meta(description='also = ["the_id_of_another_mistake"]')
+    ] = ()
+    replace: Annotated[
+        tuple[tuple[str, str], ...],
+        Meta(description='replace = [["a line of the solution", "the line instead of it"]]'),
+    ] = ()
+    body: Annotated[str, _written('body = """all lines of the region"""')] = ""
+
+
+Forms = Annotated[
+    tuple[_Form, ...],
+    Meta(min_length=1, description="[[form]], with two brackets, above each form of it"),
+]
+
+
+class _VariantFile(Struct, frozen=True, forbid_unknown_fields=True):
+    form: Forms
+
+
+class _MistakeFile(Struct, frozen=True, forbid_unknown_fields=True):
+    form: Forms
+    name: Name = ""
+    hint: Hint = ""
+
+
+class _Description(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    hint: Hint
+
+
+Descriptions = Mapping[str, tuple[Path, _Description]]
+
+
+def _bank_folders(name: str, project: Path) -> list[Path]:
+    """Return an exercise's own folder in `grading`, then those that it shares with others."""
     own = project / "grading" / name
     shared = [project / "grading" / folder for folder in read_config(project, name).shared]
     for folder in shared:
         if not folder.is_dir():
-            raise CourseError(f"{own / MANIFEST} shares {folder.name!r}; there is no {folder}.")
+            raise CourseError(f"{own / CONFIG} shares {folder.name!r}, but there is no {folder}.")
     return [own, *shared]
 
 
-def _files(folders: Sequence[Path], kind: str) -> dict[str, Path]:
-    """The files of mistakes or variants by their ids, in the order of those."""
+def _files_by_id(folders: Sequence[Path], kind: str) -> dict[str, Path]:
+    """Return the files of all mistakes or variants by id, sorted by id."""
     files: dict[str, Path] = {}
     for folder in folders:
         for path in (folder / kind).glob("*.toml"):
@@ -176,174 +255,100 @@ def _files(folders: Sequence[Path], kind: str) -> dict[str, Path]:
     return dict(sorted(files.items()))
 
 
-def _words(folders: Sequence[Path]) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Names and hints by the ids of the mistakes, and the file that has them."""
-    words: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for path in (folder / WORDS for folder in folders):
-        for id, about in (_parsed(path) if path.exists() else {}).items():
-            if not isinstance(about, dict) or set(about) != {"name", "hint"}:
-                raise CourseError(
-                    f"{path} should have a table [{id}] with a name and a hint in it."
-                )
-            if id in words:
-                raise CourseError(
-                    f"{words[id][0]} and {path} both have words for {id!r}. Keep one."
-                )
-            _require_shape(path, about, ("name", "hint"))
-            words[id] = path, about
-    return words
+def _read_descriptions(folders: Sequence[Path]) -> Descriptions:
+    """Read the names and hints of mistakes, by id, each with the file that holds them."""
+    descriptions: dict[str, tuple[Path, _Description]] = {}
+    for path in (folder / DESCRIPTIONS for folder in folders):
+        for id, table in (read_toml(path) if path.exists() else {}).items():
+            if id in descriptions:
+                raise CourseError(f"{descriptions[id][0]} and {path} both describe {id}. Keep one.")
+            descriptions[id] = path, convert_table(table, _Description, f"{path}, [{id}]")
+    return descriptions
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.strip() != ""
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _are_pairs(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
-        for pair in value
-    )
-
-
-def _are_tables(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(table, dict) for table in value)
-
-
-# What a key's value must be, and how it is written.
-_KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "name": (_is_text, 'name = "what students read"'),
-    "hint": (_is_text, 'hint = "What students read."'),
-    "plant": (_are_tables, "[[plant]], with two brackets, above each form of it"),
-    "region": (_is_text, 'region = "softmax_naive"'),
-    "fails": (_are_texts, 'fails = ["naive_loss", "naive_gradient"]'),
-    "also": (_are_texts, 'also = ["the_id_of_another_mistake"]'),
-    "replace": (_are_pairs, 'replace = [["a line of the solution", "the line instead of it"]]'),
-    "body": (_is_text, 'body = """all lines of the region"""'),
-}
-
-_MUTANT_KEYS = ("region", "fails", "also", "replace", "body")
-
-
-# What is planted is Python, except in the mistakes of writing something that is not.
-_NOT_PYTHON = [
-    known.name
-    for known in KNOWN
-    if known.kind in {error.__name__ for error in (SyntaxError, IndentationError, TabError)}
-]
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CourseError(f"{path} is not valid TOML: {error}.") from None
-
-
-def _read(
-    path: Path,
-    keys: tuple[str, ...],
-    words: Mapping[str, tuple[Path, Mapping[str, Any]]] | None = None,
-) -> dict[str, Any]:
-    """What a file says, with the shared words where there are any for it."""
-    stored = _parsed(path)
-    if words and path.stem in words:
-        where, about = words[path.stem]
-        if stored.keys() & about.keys():
-            raise CourseError(f"{path} has a name or a hint, but {where} has them already.")
-        stored = {**about, **stored}
-    _require_shape(path, stored, keys)
-    for key in keys:
-        if key != "hint" and not stored.get(key):
-            raise CourseError(f"{path} has no {key!r}. Write {_KEYS[key][1]}.")
-    for about in stored["plant"]:
-        _require_shape(path, about, _MUTANT_KEYS)
-        if "region" not in about:
-            raise CourseError(f"{path} has a plant without a region. Write {_KEYS['region'][1]}.")
-        if ("body" in about) == ("replace" in about):
-            raise CourseError(f"{path} needs either `body` or `replace` in each plant.")
-    return stored
-
-
-def _require_shape(path: Path, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
-    """Raise CourseError for an unknown key, or a value that is not what its key is for."""
-    for key, value in table.items():
-        if key not in keys:
-            place = "a plant with " if keys is _MUTANT_KEYS else ""
-            raise CourseError(f"{path} has {place}the unknown key {key!r}; there are {list(keys)}.")
-        fits, example = _KEYS[key]
-        if not fits(value):
-            raise CourseError(f"{path} has {value!r:.60} for {key!r}. Write {example}.")
-
-
-def _hint(path: Path, stored: Mapping[str, Any]) -> str:
-    """The file's own hint, or that of the exception that the mistake is known by."""
-    known = {known.name: known.hint for known in KNOWN}
-    if "hint" in stored:
-        return str(stored["hint"])
-    if stored["name"] in known:
-        return known[stored["name"]]
-    raise CourseError(f"{path} has no hint, and its name is none of {sorted(known)}.")
+def _describe(path: Path, stored: _MistakeFile, descriptions: Descriptions) -> Mistake:
+    """Return a mistake's name and hint, from its file, a description, or a known exception."""
+    if path.stem in descriptions:
+        where, description = descriptions[path.stem]
+        if stored.name or stored.hint:
+            raise CourseError(f"{path} has a name or a hint, but {where} has both. Keep one.")
+        return Mistake(description.name, description.hint)
+    if not stored.name:
+        raise CourseError(f"{path} has no 'name'. Write name = \"what students read\".")
+    hint = stored.hint or KNOWN_HINTS.get(stored.name, "")
+    if not hint:
+        raise CourseError(
+            f"{path} has no 'hint'. Write one; only a mistake with one of these names has a hint "
+            f"already: {', '.join(sorted(KNOWN_HINTS))}."
+        )
+    return Mistake(stored.name, hint)
 
 
 def _mutants(
     path: Path,
-    stored: Mapping[str, Any],
+    forms: Sequence[_Form],
     exercise: Exercise,
     solution: SourceTree,
     project: Path,
-    mistakes: Container[str],
+    mistakes: Collection[str],
 ) -> Iterator[Mutant]:
-    numbers: dict[str, int] = {}
-    for about in stored["plant"]:
-        region, fails = about["region"], tuple(about.get("fails", ()))
-        also = tuple(about.get("also", ()))
-        for id in also:
-            if id not in mistakes:
-                raise CourseError(f"{path} names the mistake {id!r}, but there is no {id}.toml.")
-        for name in set(fails) - set(exercise.names):
-            raise CourseError(f"{path} says that {name!r} fails, but there is no such check.")
-        try:
-            body = solution.body(region).text
-        except KeyError:
-            raise CourseError(f"{path} is for the region {region!r}, which is not there.") from None
-        edits = tuple((old, new) for old, new in about.get("replace", ()))
-        for old, new in edits:
-            if body.count(old) != 1:
-                raise CourseError(
-                    f"{path} replaces {old!r}, which stands {body.count(old)} times in {region}; "
-                    "it should stand there once."
-                )
-            body = body.replace(old, new)
-        body = about.get("body", body)
-        _require_no_markers(path, region, body)
-        tree = solution.with_region(region, body)
-        if stored.get("name") not in _NOT_PYTHON:
-            where, _ = solution.places[region]
-            _require_python(path, region, tree.texts[where])
-        number = numbers[region] = numbers.get(region, -1) + 1
-        file = path.relative_to(project).as_posix()
-        yield Mutant(path.stem, file, number, region, fails, also, edits, tree)
+    """Yield the mutants of a file's forms; `mistakes` are the ids that `also` may name."""
+    numbers: Counter[str] = Counter()
+    for form in forms:
+        if unknown := sorted({*form.also} - {*mistakes}):
+            raise CourseError(f"{path} has {unknown[0]!r} in `also`, but there is no such mistake.")
+        if unknown := sorted({*form.fails} - {*exercise.names}):
+            raise CourseError(f"{path} has {unknown[0]!r} in `fails`, but there is no such check.")
+        body = _body_of(path, form, solution)
+        _require_no_markers(path, form.region, body)
+        yield Mutant(
+            path.stem,
+            path.relative_to(project).as_posix(),
+            numbers[form.region],
+            form.region,
+            form.fails,
+            form.also,
+            form.replace,
+            solution.with_region(form.region, body),
+        )
+        numbers[form.region] += 1
+
+
+def _body_of(path: Path, form: _Form, solution: SourceTree) -> str:
+    """Return the body that a form gives its region."""
+    if bool(form.body) == bool(form.replace):
+        raise CourseError(f"{path} needs either `body` or `replace` in each form.")
+    if form.region not in solution.places:
+        raise CourseError(f"{path} is for the region {form.region!r}, which does not exist.")
+    if form.body:
+        return form.body
+    body = solution.body(form.region).text
+    for old, new in form.replace:
+        if body.count(old) != 1:
+            raise CourseError(
+                f"{path} replaces {old!r}, which stands {body.count(old)} times in {form.region}. "
+                "Quote lines that stand there once."
+            )
+        body = body.replace(old, new)
+    return body
 
 
 def _require_no_markers(path: Path, region: str, body: str) -> None:
     try:
-        marked = bool(regions.find(body, str(path)))
+        is_marked = bool(regions.find(body, str(path)))
     except regions.RegionError:
-        marked = True
-    if marked:
+        is_marked = True
+    if is_marked:
         raise CourseError(
-            f"{path} has the marker of a region, or what looks like one, in its plant for "
-            f"{region}. The markers are there already: write only what goes between them."
+            f"{path} has the marker of a region, or a line like one, in its form for {region}. "
+            "Write only the lines between the markers."
         )
 
 
-def _require_python(path: Path, region: str, text: str) -> None:
-    """Raise CourseError where the text that something was planted in is not Python any more."""
-    source = without_magics(text)
+def _require_python(path: Path, mutant: Mutant) -> None:
+    """Raise CourseError if the text with a mutant's region is not valid Python."""
+    where, _ = mutant.tree.places[mutant.region]
+    source = without_magics(mutant.tree.texts[where])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -351,12 +356,12 @@ def _require_python(path: Path, region: str, text: str) -> None:
     except SyntaxError as error:
         quoted = f" near `{error.text.strip()}`" if error.text else ""
         raise CourseError(
-            f"{path} plants in {region} what is not Python{quoted}: {error.msg}. Mend it; or, if "
-            f"that is the mistake, give it one of the names {_NOT_PYTHON}."
+            f"{path} puts invalid Python into {mutant.region}{quoted}: {error.msg}. Correct it; if "
+            f"the syntax error is the mistake, give it one of the names {SYNTAX_MISTAKES}."
         ) from None
 
 
 def without_magics(source: str) -> str:
-    """The code of a notebook's cell without the lines that speak to Jupyter."""
+    """Return a cell's code with an empty line in place of each line magic of Jupyter."""
     lines = source.splitlines(keepends=True)
     return "".join("\n" if line.startswith("%") else line for line in lines)

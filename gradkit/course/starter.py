@@ -1,7 +1,10 @@
-"""gradkit.course.starter: to be described."""
+"""The files of a starter: an allow-list of paths, each file without its solutions.
+
+starter_files       path -> content, with the students' README and the manifest
+starter_versions    the versions of today's starters that hold an exercise
+"""
 
 import ast
-import hashlib
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,91 +21,54 @@ from assignment.workspace.regions import (
 )
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
-    path_fault,
+    path_problem,
     read_manifest,
     write_manifest,
 )
-from gradkit.course.exercises import exercise_names, exercise_paths, read_starters
+from gradkit.course.exercises import exercise_names, read_starters, starter_paths
 from gradkit.course.instructor_tree import CourseError, list_files, read_text
+from gradkit.files import content_digest
 
 STUDENTS_README = "docs/README-students.md"
-
-AS_THEY_ARE = ("get_datasets.sh", "requirements.txt", "datasets/README.md")
+UNCHANGED_FILES = ("get_datasets.sh", "requirements.txt", "datasets/README.md")
 
 
 def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dict[str, bytes]:
-    """The files of a starter with these exercises, by their paths in it.
+    """Return the files of a starter, by path.
 
     Parameters
     ----------
     project : Path
     names : sequence of str
-        The exercises; what is of others only is not in it.
+        The exercises. Files that belong only to other exercises are left out.
     starter : str
-        What it is called; if not said, by its exercises.
+        The starter's name (default: made of the exercises' names).
 
     Raises
     ------
     CourseError
-        A file is missing, is a link, is not UTF-8, or its regions are not in order.
+        A file is missing, a link, not UTF-8, or its regions are wrong.
     """
-    handed = {path for name in names for path in exercise_paths(name)}
-    others = {path for name in exercise_names(project) for path in exercise_paths(name)} - handed
-    found = {path for path in list_files(project, "assignment") if path.endswith(".py")} - others
+    own = {path for name in names for path in starter_paths(name)}
+    others = {path for name in exercise_names(project) for path in starter_paths(name)} - own
+    package = {path for path in list_files(project, "assignment") if path.endswith(".py")}
     texts = {
-        path: _for_students(path, read_text(project, path))
-        for path in sorted({*found, *handed, *AS_THEY_ARE})
+        path: _without_solutions(path, read_text(project, path))
+        for path in sorted({*(package - others), *own, *UNCHANGED_FILES})
     }
-    _require_plain_names(texts)
+    _require_portable_names(texts)
     starter = starter or "-".join([*names, "starter"])
-    about = {path: _first_line(texts[path]) for name in names for path in load_exercise(name).files}
-    readme = read_text(project, STUDENTS_README)
-    texts["README.md"] = students_readme(readme, names, starter, about)
-    version = f"{_declared_version(project)}+{starter_digest(texts)}"
+    titles = {path: _title(texts[path]) for name in names for path in load_exercise(name).files}
+    texts["README.md"] = _students_readme(
+        read_text(project, STUDENTS_README), names, starter, titles
+    )
+    version = f"{_declared_version(project)}+{build_digest(texts)}"
     texts[STARTER_MANIFEST] = write_manifest(starter, names, version, texts)
     return {path: texts[path].encode() for path in sorted(texts)}
 
 
-def students_readme(text: str, names: Sequence[str], starter: str, about: Mapping[str, str]) -> str:
-    """The students' README for these exercises; `text` is a template of `string.Template`.
-
-    `about` says of each of the student's files what it is.
-
-    Raises
-    ------
-    CourseError
-        It asks for something that is not known here.
-    """
-    exercises = [load_exercise(name) for name in names]
-    rows = [f"| `{e.notebook}` | the exercise: **yours**, where it asks you |" for e in exercises]
-    rows += [f"| `{path}` | {what}: **yours** |" for path, what in about.items()]
-    which = {name: "" if len(names) == 1 else f" {name}" for name in names}
-    values = {
-        "title": " and ".join(e.title for e in exercises),
-        "about": "\n\n".join(textwrap.fill(e.about, 100) for e in exercises),
-        "open": "\n".join(f"    jupyter lab {e.notebook}" for e in exercises),
-        "submit": "\n".join(f"    python -m assignment submit{which[name]}" for name in names),
-        "packed": " and ".join(f"`{name}-submission.zip`" for name in names),
-        "check": " or ".join(f"`python -m assignment check{which[name]}`" for name in names),
-        "rows": "\n".join(rows),
-        "starter": starter,
-    }
-    try:
-        return Template(text).substitute(values)
-    except (KeyError, ValueError) as error:
-        raise CourseError(
-            f"{STUDENTS_README} cannot be filled in ({error}). It may say "
-            f"{', '.join(f'${name}' for name in values)}; a dollar sign is $$."
-        ) from None
-
-
-def _first_line(source: str) -> str:
-    """What a module says of itself in its first line, without the full stop."""
-    return (ast.get_docstring(ast.parse(source)) or "your code").splitlines()[0].rstrip(".")
-
-
 def starter_versions(project: Path, exercise: str) -> frozenset[str]:
-    """The versions of the starters that are made today and hold an exercise."""
+    """Return the versions of the tree's starters that hold an exercise."""
     return frozenset(
         read_manifest(starter_files(project, names, name)[STARTER_MANIFEST].decode()).version
         for name, names in read_starters(project).items()
@@ -110,25 +76,12 @@ def starter_versions(project: Path, exercise: str) -> frozenset[str]:
     )
 
 
-def _require_plain_names(paths: Iterable[str]) -> None:
-    """Raise CourseError for names that do not mean the same file on every computer."""
-    folded: dict[str, str] = {}
-    for path in paths:
-        if fault := path_fault(path):
-            raise CourseError(
-                f"{path} {fault}. Rename it, with letters from A to Z, digits, _, - and . only, or "
-                "move it away."
-            )
-        other = folded.setdefault(path.casefold(), path)
-        if other != path:
-            raise CourseError(
-                f"{path} and {other} are one file for a computer that takes capital letters for "
-                "small ones. Rename one of them."
-            )
+def build_digest(texts: Mapping[str, str]) -> str:
+    """Return ten digits that name a build, from all paths and contents except the manifest's."""
+    return content_digest({path: text.encode() for path, text in texts.items()})[:10]
 
 
-def _for_students(path: str, text: str) -> str:
-    """A file without its solutions."""
+def _without_solutions(path: str, text: str) -> str:
     try:
         if path.endswith(".py"):
             return stub(text, path)
@@ -139,19 +92,56 @@ def _for_students(path: str, text: str) -> str:
     return text
 
 
+def _require_portable_names(paths: Iterable[str]) -> None:
+    """Raise CourseError for a name that does not mean the same file on every computer."""
+    folded: dict[str, str] = {}
+    for path in paths:
+        if problem := path_problem(path):
+            raise CourseError(f"{path} {problem}. Rename it, or move it away.")
+        other = folded.setdefault(path.casefold(), path)
+        if other != path:
+            raise CourseError(
+                f"{path} and {other} are the same file on a computer that ignores the case of "
+                "letters. Rename one of them."
+            )
+
+
+def _students_readme(
+    template: str, names: Sequence[str], starter: str, titles: Mapping[str, str]
+) -> str:
+    """Fill in the students' README; `titles` are those of the students' files, by path."""
+    exercises = [load_exercise(name) for name in names]
+    rows = [f"| `{e.notebook}` | the exercise: **yours**, where it asks you |" for e in exercises]
+    rows += [f"| `{path}` | {title}: **yours** |" for path, title in titles.items()]
+    argument = {name: "" if len(names) == 1 else f" {name}" for name in names}
+    values = {
+        "title": " and ".join(e.title for e in exercises),
+        "about": "\n\n".join(textwrap.fill(e.about, 100) for e in exercises),
+        "open": "\n".join(f"    jupyter lab {e.notebook}" for e in exercises),
+        "submit": "\n".join(f"    python -m assignment submit{argument[name]}" for name in names),
+        "packed": " and ".join(f"`{name}-submission.zip`" for name in names),
+        "check": " or ".join(f"`python -m assignment check{argument[name]}`" for name in names),
+        "rows": "\n".join(rows),
+        "starter": starter,
+    }
+    try:
+        return Template(template).substitute(values)
+    except (KeyError, ValueError) as error:
+        raise CourseError(
+            f"{STUDENTS_README} cannot be filled in ({error}). Use "
+            f"{', '.join(f'${name}' for name in values)} only; write a dollar sign as $$."
+        ) from None
+
+
+def _title(source: str) -> str:
+    """Return the first line of a module's docstring, without the full stop."""
+    return (ast.get_docstring(ast.parse(source)) or "your code").splitlines()[0].rstrip(".")
+
+
 def _declared_version(project: Path) -> str:
-    """`__version__` of the tree's package, which need not be the one that is running."""
+    """Read `__version__` from the tree's own package, which may not be the running one."""
     path = "assignment/__init__.py"
-    found = re.search(r'^__version__ = ("[\w.]+")$', read_text(project, path), re.MULTILINE)
-    if not found:
-        raise CourseError(f'{path} does not say `__version__ = "1.0"` or the like. Add that line.')
-    return str(ast.literal_eval(found[1]))
-
-
-def starter_digest(texts: Mapping[str, str]) -> str:
-    """What tells one build from another: ten digits from all paths and contents."""
-    sha256 = hashlib.sha256()
-    for path, text in sorted(texts.items()):
-        content = text.encode()
-        sha256.update(f"{path}\0{len(content)}\0".encode() + content)
-    return sha256.hexdigest()[:10]
+    declared = re.search(r'^__version__ = "([\w.]+)"$', read_text(project, path), re.MULTILINE)
+    if not declared:
+        raise CourseError(f'{path} does not set `__version__ = "1.0"` or the like. Add that line.')
+    return declared[1]

@@ -1,11 +1,11 @@
-"""The leak scan: what must not be in a starter, looked for in its finished files.
+"""The leak scan: search the finished files of a starter for what students must not get.
 
-It takes nothing from the code that made them. It finds the solutions in the instructor's tree with
-means of its own, reads the starter as anyone would who has unpacked it, and reports, a sentence
-each, every line of a solution, every output, every file and every path that has no business there.
+The scan shares no code with the build. It reads the solutions from the instructor's tree by itself,
+reads the starter as its unpacked files, and reports each line of a solution, output of a cell,
+unknown file and path of this computer, a sentence each.
 
-It looks for solutions in two places: between the markers, and in the bank of mistakes and variants,
-which tells some of their lines once more. So a marker that stands in the wrong place is noticed.
+It knows the lines of solutions from two places: from between the markers, and from the mistake
+bank, which quotes some of them. So it also notices a marker in the wrong place.
 """
 
 import bisect
@@ -18,25 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gradkit.release.errors import ReleaseError
+
 TOP_LEVEL = {
     *("assignment", "notebooks", "datasets"),
     *("get_datasets.sh", "requirements.txt", "README.md"),
 }
 SUFFIXES = {".py", ".ipynb", ".json", ".md", ".txt", ".sh"}
 INSTRUCTORS = {
-    *("gradkit", "grading", "tests", "benchmarks", "docs", "demo", "dist"),
-    *("Makefile", "pyproject.toml", "LICENSE"),
-    *("requirements-dev.txt", "requirements-cluster.txt"),
+    *("gradkit", "grading", "tests", "benchmarks", "docs", "demo", "dist", "grades"),
+    *(".ci", ".github", ".gitignore", "Makefile", "pyproject.toml", "constraints.txt"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"),
 }
 SOLVED_FOLDERS = ("assignment", "notebooks", "grading")
 
 # Shorter lines, and code that only names things (`reg,` or `batch_size=BATCH_SIZE,`), stand in
-# many places by chance and tell nobody how the exercise is solved.
-SHORTEST_CODE = 12  # characters without blanks
-SHORTEST_PROSE = 20
-# In the files that students fill in, where a solution is left over if anywhere, also a whole line
-# as short as `dW += reg * W` is one; shorter ones are `else:` and the like.
-SHORTEST_LINE = 8
+# many places by chance and do not show how the exercise is solved.
+MIN_CODE = 12  # characters without blanks
+MIN_PROSE = 20
+# In the files that students fill in, a whole line as short as `dW += reg * W` counts as well, since
+# a solution that is left over stands there. Shorter lines are `else:` and the like.
+MIN_LINE = 8
 _DOES_SOMETHING = re.compile(r"[(\[+*/@%<>|&-]| = |:\s*$")
 
 _MARKER = re.compile(r"^[ \t]*#+[ \t]*(BEGIN|END)[ \t]+SOLUTION\b", re.IGNORECASE)
@@ -48,8 +50,8 @@ _HOMES = (
     re.compile(r"(?<!\w)[A-Za-z]:[\\/]+Users[\\/]+\w[\w.-]*", re.IGNORECASE),
 )
 
-# All that there is in a notebook of format 4. Whatever else is in one is not shown by Jupyter, so
-# nobody would see what it gives away. Of metadata only what a starter needs.
+# The keys of a notebook of format 4, with the metadata that a starter needs. Jupyter does not show
+# others, so nobody would see what they give away.
 _NOTEBOOK_KEYS = {"cells", "metadata", "nbformat", "nbformat_minor"}
 _METADATA_KEYS = {
     "kernelspec": {"display_name", "language", "name"},
@@ -74,7 +76,7 @@ _NAME = re.compile(r"[\w-]{1,64}")
 
 @dataclass(frozen=True)
 class Secret:
-    """A line of a solution, squeezed, and where it stands in the instructor's tree."""
+    """A line of a solution, squeezed and as written, and its place in the instructor's tree."""
 
     squeezed: str
     text: str
@@ -82,16 +84,20 @@ class Secret:
 
 
 def find_leaks(files: Mapping[str, bytes], project: Path) -> list[str]:
-    """What must not be in a starter of these files, a sentence each; `project` holds the solutions.
+    """Return the leaks in a starter's files, a sentence each; `project` holds the solutions.
 
-    There is no list of exceptions: if one of them is no leak, reword it where it stands. Raises
-    ValueError where the solutions cannot be read.
+    There is no list of exceptions: reword a harmless line that is reported.
+
+    Raises
+    ------
+    ReleaseError
+        The solutions cannot be read.
     """
     secrets = list(find_secrets(project))
     machine = _machine_paths(project)
     leaks = []
     for path, content in sorted(files.items()):
-        leaks += [f"{path}: {fault}." for fault in _path_faults(path)]
+        leaks += [f"{path}: {leak}." for leak in _path_leaks(path)]
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -99,12 +105,12 @@ def find_leaks(files: Mapping[str, bytes], project: Path) -> list[str]:
             leaks.append(f"{path}, line {line}: is not UTF-8.")
             continue
         pieces = list(_pieces(path, text))
-        leaks += [f"{path}, {place}: {fault}." for place, fault in _cell_faults(path, text)]
-        for number, fault in (*_line_faults(pieces, machine), *_stub_faults(pieces)):
-            leaks.append(f"{path}, line {number}: {fault}.")
-        squeezed, lines = _Squeezed(pieces), _given_lines(path, pieces)
+        leaks += [f"{path}, {place}: {leak}." for place, leak in _notebook_leaks(path, text)]
+        for number, leak in (*_line_leaks(pieces, machine), *_stub_leaks(pieces)):
+            leaks.append(f"{path}, line {number}: {leak}.")
+        squeezed, lines = _SqueezedFile(pieces), _lines_by_number(path, pieces)
         for secret in secrets:
-            if len(secret.squeezed) < SHORTEST_CODE:
+            if len(secret.squeezed) < MIN_CODE:
                 at = lines.get(secret.squeezed)
             else:
                 at = squeezed.line_of(secret.squeezed)
@@ -116,19 +122,19 @@ def find_leaks(files: Mapping[str, bytes], project: Path) -> list[str]:
     return leaks
 
 
-# --- what is secret ------------------------------------------------------------------------------
+# --- the solutions -------------------------------------------------------------------------------
 
 
 def find_secrets(project: Path) -> Iterator[Secret]:
-    """The lines of all solutions and answers in the instructor's tree, each only once."""
+    """Yield the lines of all solutions and written answers in the instructor's tree, each once."""
     seen = set()
     for origin, line, is_code in _solution_lines(project):
         code, _, comment = line.partition("#") if is_code else ("", "", line)
         # The label before an answer stands in the starter as well.
         prose = re.sub(r"^\W*\*\*[\w ]+:\*\*", "", comment)
-        tells_code = len(squeeze(code)) >= SHORTEST_LINE and _DOES_SOMETHING.search(code)
-        tells_prose = len(squeeze(prose)) >= SHORTEST_PROSE
-        for part in [code] * bool(tells_code) + [prose] * tells_prose:
+        is_telling_code = len(squeeze(code)) >= MIN_LINE and _DOES_SOMETHING.search(code)
+        is_telling_prose = len(squeeze(prose)) >= MIN_PROSE
+        for part in [code] * bool(is_telling_code) + [prose] * is_telling_prose:
             squeezed = squeeze(part)
             if squeezed not in seen:
                 seen.add(squeezed)
@@ -136,12 +142,12 @@ def find_secrets(project: Path) -> Iterator[Secret]:
 
 
 def squeeze(text: str) -> str:
-    """What stays the same when somebody wraps a text differently, or makes a comment of it."""
+    """Return a text without blanks, case and `#`, so that wrapping or commenting hides nothing."""
     return "".join(text.replace("#", "").split()).casefold()
 
 
 def _solution_lines(project: Path) -> Iterator[tuple[str, str, bool]]:
-    """Where a line of a solution stands, the line, and whether it is code."""
+    """Yield the place of each line of a solution, the line, and whether it is code."""
     for folder in SOLVED_FOLDERS:
         for path in sorted((project / folder).rglob("*")):
             name = path.relative_to(project).as_posix()
@@ -162,7 +168,7 @@ def _answer_lines(path: Path, name: str) -> Iterator[tuple[str, str, bool]]:
     try:
         nb = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a notebook ({error}). Repair or remove it.") from error
+        raise ReleaseError(f"{path} is not a notebook ({error}). Repair or remove it.") from error
     for number, cell in enumerate(nb["cells"], start=1):
         source, origin = "".join(cell["source"]), f"{name}, cell {number}"
         if cell["cell_type"] == "code":
@@ -174,23 +180,24 @@ def _answer_lines(path: Path, name: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def _bank_lines(path: Path) -> list[str]:
-    """The right lines in a file of the bank: what it replaces, and all of it if it is a variant."""
+    """Return the correct lines in a file of the bank: those it replaces, and all of a variant."""
     try:
-        mutants = tomllib.loads(path.read_text(encoding="utf-8"))["plant"]
-        edits = [edit for mutant in mutants for edit in mutant.get("replace", ())]
+        forms = tomllib.loads(path.read_text(encoding="utf-8"))["form"]
+        edits = [edit for form in forms for edit in form.get("replace", ())]
         texts = [old for old, _ in edits]
         if path.parent.name == "variants":
             texts += [new for _, new in edits]
-            texts += [mutant.get("body", "") for mutant in mutants]
+            texts += [form.get("body", "") for form in forms]
         return [line for text in texts for line in text.splitlines()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is not a file of the bank, or has a mistake in it ({error}). "
-            "`python -m gradkit build` says what it should be."
+        raise ReleaseError(
+            f"{path} is not a file of the mistake bank ({error}). `gradkit answer-key` says what "
+            "to correct."
         ) from error
 
 
 def _between_markers(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines inside solutions, with their numbers."""
     inside = False
     for number, line in enumerate(text.splitlines(), start=1):
         if marker := _MARKER.match(line):
@@ -199,11 +206,11 @@ def _between_markers(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-# --- what the starter holds ----------------------------------------------------------------------
+# --- the starter ---------------------------------------------------------------------------------
 
 
 def _pieces(path: str, text: str) -> Iterator[tuple[int, str]]:
-    """What is to be read in a file, with line numbers: its lines, or the strings of its JSON."""
+    """Yield the texts in a file with line numbers: its lines, or the strings of its JSON."""
     if PurePosixPath(path).suffix not in (".json", ".ipynb"):
         yield from enumerate(text.splitlines(), start=1)
         return
@@ -217,8 +224,8 @@ def _pieces(path: str, text: str) -> Iterator[tuple[int, str]]:
             yield number, match[0]
 
 
-class _Squeezed:
-    """A file's text without blanks, in which a line can be found wherever line breaks are."""
+class _SqueezedFile:
+    """A file's squeezed text, in which a line is found however it is wrapped."""
 
     def __init__(self, pieces: Iterable[tuple[int, str]]) -> None:
         self._numbers: list[int] = []
@@ -232,18 +239,19 @@ class _Squeezed:
         self._text = "".join(texts)
 
     def line_of(self, squeezed: str) -> int | None:
+        """Return the number of the line where a squeezed text begins, or None."""
         at = self._text.find(squeezed)
         return None if at < 0 else self._numbers[bisect.bisect_right(self._starts, at) - 1]
 
 
-def _given_lines(path: str, pieces: Iterable[tuple[int, str]]) -> dict[str, int]:
-    """The lines of code of a file that students fill in, squeezed, with their numbers."""
+def _lines_by_number(path: str, pieces: Iterable[tuple[int, str]]) -> dict[str, int]:
+    """Return the numbers of a file's squeezed code lines, if it is one that students fill in."""
     if not path.endswith(".py") or not any(_STUDENTS_MARKER.match(text) for _, text in pieces):
         return {}
     return {squeeze(text.partition("#")[0]): number for number, text in pieces}
 
 
-def _path_faults(path: str) -> Iterator[str]:
+def _path_leaks(path: str) -> Iterator[str]:
     parts = path.split("/")
     if "\\" in path or ":" in path or any(part in ("", ".", "..") for part in parts):
         yield "leads out of the starter's folder"
@@ -257,10 +265,10 @@ def _path_faults(path: str) -> Iterator[str]:
     if parts[0] == "datasets" and path != "datasets/README.md":
         yield "is a data set, or part of one"
     if PurePosixPath(path).suffix not in SUFFIXES:
-        yield f"is none of the kinds of files that a starter holds: {', '.join(sorted(SUFFIXES))}"
+        yield f"is not one of the kinds of files in a starter: {', '.join(sorted(SUFFIXES))}"
 
 
-def _cell_faults(path: str, text: str) -> Iterator[tuple[str, str]]:
+def _notebook_leaks(path: str, text: str) -> Iterator[tuple[str, str]]:
     if PurePosixPath(path).suffix not in (".json", ".ipynb"):
         return
     try:
@@ -269,27 +277,28 @@ def _cell_faults(path: str, text: str) -> Iterator[tuple[str, str]]:
         yield "line 1", f"is not JSON ({error})"
         return
     if path.endswith(".ipynb"):
-        yield from _notebook_faults(content)
+        yield from _content_leaks(content)
 
 
-def _notebook_faults(nb: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _content_leaks(nb: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     whole = "the notebook"
-    yield from ((whole, fault) for fault in _unknown(nb, _NOTEBOOK_KEYS, "key"))
-    about = nb.get("metadata", {})
-    yield from ((whole, fault) for fault in _unknown(about, _METADATA_KEYS, "metadata"))
+    yield from ((whole, leak) for leak in _unknown_keys(nb, _NOTEBOOK_KEYS, "key"))
+    metadata = nb.get("metadata", {})
+    yield from ((whole, leak) for leak in _unknown_keys(metadata, _METADATA_KEYS, "metadata"))
     for key, known in _METADATA_KEYS.items():
-        yield from ((whole, fault) for fault in _unknown(about.get(key, {}), known, f"{key} key"))
+        unknown = _unknown_keys(metadata.get(key, {}), known, f"{key} key")
+        yield from ((whole, leak) for leak in unknown)
     for number, cell in enumerate(nb["cells"], start=1):
-        faults = (*_content_faults(cell), *_metadata_faults(cell.get("metadata", {})))
-        yield from ((f"cell {number}", fault) for fault in faults)
+        leaks = (*_cell_leaks(cell), *_metadata_leaks(cell.get("metadata", {})))
+        yield from ((f"cell {number}", leak) for leak in leaks)
 
 
-def _content_faults(cell: Mapping[str, Any]) -> Iterator[str]:
+def _cell_leaks(cell: Mapping[str, Any]) -> Iterator[str]:
     kind = cell["cell_type"]
     if kind not in _CELL_KEYS:
         yield f"is of the kind {kind!r}, but a cell is one of {', '.join(sorted(_CELL_KEYS))}"
         return
-    yield from _unknown(cell, _CELL_KEYS[kind], "key")
+    yield from _unknown_keys(cell, _CELL_KEYS[kind], "key")
     if not _NAME.fullmatch(str(cell.get("id", "none"))):
         yield f"has the id {cell['id']!r}, but an id has letters, digits, - and _ only"
     for key in ("outputs", "execution_count", "attachments"):
@@ -298,42 +307,43 @@ def _content_faults(cell: Mapping[str, Any]) -> Iterator[str]:
     is_region = cell.get("metadata", {}).get("gradkit", {}).get("region")
     if not is_region and _ANSWER_LABEL.search("".join(cell["source"])):
         yield (
-            "has the label of an answer, `**Your answer:**`, but is no region. Say "
-            '`"gradkit": {"region": "answer_name"}` in its metadata, or word it differently'
+            "has the label of an answer, `**Your answer:**`, but is not a region. Write "
+            '`"gradkit": {"region": "answer_name"}` into its metadata, or word it differently'
         )
 
 
-def _metadata_faults(about: Mapping[str, Any]) -> Iterator[str]:
-    yield from _unknown(about, _CELL_METADATA_KEYS, "metadata")
-    yield from _unknown(about.get("gradkit", {}), _GRADKIT, "gradkit metadata")
+def _metadata_leaks(metadata: Mapping[str, Any]) -> Iterator[str]:
+    own = metadata.get("gradkit", {})
+    yield from _unknown_keys(metadata, _CELL_METADATA_KEYS, "metadata")
+    yield from _unknown_keys(own, _GRADKIT, "gradkit metadata")
     for key, allowed in _GRADKIT.items():
-        value = about.get("gradkit", {}).get(key)
+        value = own.get(key)
         if value is not None and not allowed.fullmatch(str(value)):
-            yield f"says {value!r} for its {key}, which is not the name of one"
-    tags = about.get("tags", [])
+            yield f"has {value!r} for its {key}, which is not a valid one"
+    tags = metadata.get("tags", [])
     for tag in tags if isinstance(tags, list) else [tags]:
         if not _NAME.fullmatch(str(tag)):
             yield f"has the tag {tag!r}, but a tag has letters, digits, - and _ only"
 
 
-def _unknown(holder: Mapping[str, Any], known: Collection[str], what: str) -> Iterator[str]:
+def _unknown_keys(holder: Mapping[str, Any], known: Collection[str], kind: str) -> Iterator[str]:
     for key in sorted(holder.keys() - set(known)):
-        yield f"has the unknown {what} {key!r}; there are {', '.join(sorted(known))}"
+        yield f"has the unknown {kind} {key!r}; known are {', '.join(sorted(known))}"
 
 
-def _line_faults(
+def _line_leaks(
     pieces: Iterable[tuple[int, str]], machine: list[re.Pattern[str]]
 ) -> Iterator[tuple[int, str]]:
     for number, text in pieces:
         for line in text.splitlines():
             if _MARKER.match(line):
                 yield number, f"holds the marker of a solution, `{line.strip()}`"
-        if found := next(filter(None, (pattern.search(text) for pattern in machine)), None):
-            yield number, f"names {found[0]!r}, a folder of somebody's computer"
+        if match := next(filter(None, (pattern.search(text) for pattern in machine)), None):
+            yield number, f"names {match[0]!r}, a folder of somebody's computer"
 
 
-def _stub_faults(pieces: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Regions that somebody has filled in, perhaps when trying a starter, and copied back."""
+def _stub_leaks(pieces: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield regions in the students' form that are filled in, as after trying a starter."""
     region = None
     for number, text in pieces:
         for line in text.splitlines():
@@ -345,7 +355,7 @@ def _stub_faults(pieces: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]
 
 
 def _machine_paths(project: Path) -> list[re.Pattern[str]]:
-    """What finds the project's folder, and the home folder of anyone, in a text."""
+    """Return patterns that find the project's folder, and anyone's home folder, in a text."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home raises where there is none
     folders = {project.absolute(), project.resolve(), Path(home)}
     spellings = {text for path in folders if path.name for text in (str(path), path.as_posix())}

@@ -27,8 +27,10 @@ from gradkit.autograder.sandbox import FIRST_FREE_UID
 from gradkit.batch import gradescope_run as gradescope
 from gradkit.course.config import read_config
 from gradkit.course.starter import starter_files
-from gradkit.release.build import ReleaseError, release
+from gradkit.release.build import release
+from gradkit.release.errors import ReleaseError
 from tests.banks import BANK
+from tests.trees import FILES
 
 ARCHIVE = "softmax-gradescope.zip"
 AS_IN_A_CONTAINER = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all")
@@ -42,7 +44,7 @@ def copy_tree(folder: Path) -> Path:
     litter = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
     for name in ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets"):
         shutil.copytree(PROJECT / name, folder / name, ignore=litter)
-    for name in ("get_datasets.sh", "requirements.txt"):
+    for name in FILES:
         shutil.copy(PROJECT / name, folder)
     return folder
 
@@ -51,7 +53,7 @@ def copy_tree(folder: Path) -> Path:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = copy_tree(tmp_path_factory.mktemp("released") / "tree")
     said = release(tree, tree / "dist", gradescope=True)
-    assert "holds the solutions: it is for Gradescope only" in said
+    assert "hold the solutions: upload them to Gradescope only" in said
     return tree / "dist" / ARCHIVE
 
 
@@ -349,7 +351,7 @@ def test_the_archive_is_the_same_in_every_build_and_holds_what_grading_needs_onl
     assert top == {"exercise", "project", "run_autograder", "setup.sh"}
     assert {name.split("/")[1] for name in names if "/" in name} == {
         *("assignment", "datasets", "docs", "gradkit", "grading", "notebooks"),
-        *("get_datasets.sh", "requirements.txt"),
+        *FILES,
     }
     assert modes["setup.sh"] == modes["run_autograder"] == 0o755
     assert modes[f"project/{SOFTMAX}"] == 0o644
@@ -375,7 +377,7 @@ def test_a_file_that_git_does_not_track_is_in_no_archive(tmp_path: Path) -> None
     for command in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *command], cwd=tree, check=True)
     (tree / "grading" / "softmax" / "grades.csv").write_text("ada,100\n")
-    with pytest.raises(ReleaseError, match=r"go to Gradescope is tracked.*\n.*grades\.csv is not"):
+    with pytest.raises(ReleaseError, match=r"to Gradescope that git .*\n.*grades\.csv is"):
         release(tree, tree / "dist", gradescope=True)
     assert not (tree / "dist").exists()
     release(tree, tree / "dist")

@@ -1,4 +1,4 @@
-"""What late work loses: more the later it comes, nothing within the grace, never more than all."""
+"""Deductions for late work: more for later, none in the grace hours, never above the points."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ earnings = st.floats(0, MAXIMUM)
 
 
 @given(policies, delays, delays, earnings)
-def test_who_comes_later_never_loses_less(
+def test_later_submission_never_loses_less(
     late: LatePolicy, one: timedelta, other: timedelta, earned: float
 ) -> None:
     sooner, later = sorted((one, other))
@@ -33,14 +33,16 @@ def test_who_comes_later_never_loses_less(
 
 
 @given(policies, st.floats(0, 1), earnings)
-def test_within_the_grace_nothing_is_lost(late: LatePolicy, part: float, earned: float) -> None:
+def test_submission_within_the_grace_hours_loses_nothing(
+    late: LatePolicy, part: float, earned: float
+) -> None:
     received = DUE + part * timedelta(hours=late.grace_hours)
     assert late.lateness(received) == timedelta(0)
     assert late.deduction(received, earned, MAXIMUM) == 0
 
 
 @given(policies, delays, earnings)
-def test_nobody_loses_more_than_was_earned(
+def test_deduction_never_exceeds_the_points_earned(
     late: LatePolicy, delay: timedelta, earned: float
 ) -> None:
     assert 0 <= late.deduction(DUE + delay, earned, MAXIMUM) <= earned
@@ -54,14 +56,14 @@ def test_nobody_loses_more_than_was_earned(
     delays,
     earnings,
 )
-def test_without_a_due_date_or_a_policy_nothing_is_lost(
+def test_submission_without_due_date_or_policy_loses_nothing(
     late: LatePolicy, delay: timedelta, earned: float
 ) -> None:
     assert late.deduction(DUE + delay, earned, MAXIMUM) == 0
 
 
 @given(policies, earnings)
-def test_without_a_time_nothing_is_lost(late: LatePolicy, earned: float) -> None:
+def test_submission_without_a_time_loses_nothing(late: LatePolicy, earned: float) -> None:
     assert late.lateness(None) == timedelta(0)
     assert late.deduction(None, earned, MAXIMUM) == 0
 
@@ -77,12 +79,12 @@ def test_without_a_time_nothing_is_lost(late: LatePolicy, earned: float) -> None
         ("per day", 1000, 50),
     ],
 )
-def test_a_day_that_has_begun_counts(policy: str, hours: int, lost: float) -> None:
+def test_policy_per_day_counts_each_day_begun(policy: str, hours: int, lost: float) -> None:
     late = LatePolicy(due=DUE, policy=policy, percent=10)
     assert late.deduction(DUE + timedelta(hours=hours), 50, MAXIMUM) == lost
 
 
-def test_an_offset_makes_no_difference() -> None:
+def test_due_date_in_another_time_zone_is_the_same_moment() -> None:
     late = LatePolicy(
         due=datetime.fromisoformat("2026-03-02T00:59:00+01:00"), policy="fixed", percent=10
     )
@@ -91,7 +93,7 @@ def test_an_offset_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "said"),
+    ("lateness", "text"),
     [
         (timedelta(seconds=1), "1 min"),
         (timedelta(minutes=65), "1 h 5 min"),
@@ -99,5 +101,5 @@ def test_an_offset_makes_no_difference() -> None:
         (timedelta(days=1), "1 d"),
     ],
 )
-def test_a_stretch_of_time_is_said_as_people_do(by: timedelta, said: str) -> None:
-    assert format_lateness(by) == said
+def test_lateness_is_formatted_in_days_hours_and_minutes(lateness: timedelta, text: str) -> None:
+    assert format_lateness(lateness) == text

@@ -16,8 +16,10 @@ from assignment.checks.check import Exercise
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
+from assignment.workspace.starter import pack_zip
 from gradkit.course.starter import starter_files
-from gradkit.release.build import ReleaseError, release, zipped
+from gradkit.release.build import release
+from gradkit.release.errors import ReleaseError
 from gradkit.release.github_classroom import IGNORED, WORKFLOW, classroom_files, is_as_built
 
 NAME = "softmax-starter-github"
@@ -235,7 +237,7 @@ def test_a_workflow_that_was_changed_by_hand_is_never_replaced(
 
 def test_an_update_leaves_the_workflow_alone(repository: Path, tmp_path: Path) -> None:
     archive = tmp_path / "softmax-starter.zip"
-    archive.write_bytes(zipped(starter_files(PROJECT, ["softmax"])))
+    archive.write_bytes(pack_zip(starter_files(PROJECT, ["softmax"])))
     solve(repository, SOFTMAX)
     before = contents(repository)
     (repository / "README.md").write_text("an older one")

@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
-# Makes an image in which Gradescope grades: run once, as root, when the archive has been unpacked to
-# AUTOGRADER/source (AUTOGRADER is /autograder there; whatever the folder is, it is found by itself).
-# PYTHON names an interpreter to use; one that has all packages already is used as it is.
+# Sets up the image in which Gradescope grades. Gradescope runs it once, as root, after unpacking the
+# archive to AUTOGRADER/source (AUTOGRADER is /autograder, or the folder in which this one lies).
+# PYTHON names an interpreter to use; one that has all packages is used without an environment.
 set -euo pipefail
 umask 022
 
 source=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 autograder=${AUTOGRADER:-$(dirname -- "$source")}
 
-# The solutions are in there, and submissions may have to run as another user.
+# It holds the solutions, and submissions may run as another user.
 chmod 700 "$source"
 chmod +x "$source/run_autograder"
 
 install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null; }
 usable() { "$1" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
-complete() { "$1" -c 'import ipykernel, matplotlib, nbval, numpy, pytest, tqdm' 2>/dev/null; }
+packages='click, ipykernel, jinja2, matplotlib, mistune, msgspec, nbval, numpy, psutil, pyseccomp, pytest, tqdm'
+complete() { "$1" -c "import $packages" 2>/dev/null; }
 
-# The sandbox, and what limits a process. Where there is no bubblewrap, another user has to do.
+# bwrap is the sandbox, setpriv limits a process. Without bubblewrap submissions run as another user.
 if ! command -v bwrap >/dev/null || ! command -v setpriv >/dev/null; then
     apt-get update -qq
-    install util-linux
+    install util-linux libseccomp2
     install bubblewrap || echo "bubblewrap cannot be installed: submissions run as another user."
 fi
 
@@ -37,17 +38,17 @@ if [ -z "$python" ] || ! complete "$python"; then
         done
     fi
     if [ -z "$candidate" ]; then
-        echo "This image has no Python 3.11 or newer, and apt-get knows none. Choose a newer base" \
-            "image, as Ubuntu 22.04 or later, in the assignment's settings." >&2
+        echo "This image has no Python 3.11 or newer, and apt-get has none. Choose a newer base" \
+            "image, such as Ubuntu 24.04, in the assignment's settings." >&2
         exit 1
     fi
     "$candidate" -m venv "$autograder/venv"
     python=$autograder/venv/bin/python
-    "$python" -m pip install --quiet --disable-pip-version-check \
-        -r "$source/project/requirements.txt"
+    cd "$source/project"
+    "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[instructor]'
 fi
 printf '%s\n' "$python" >"$source/python"
 
-# An image whose own solution does not pass must not be one that grades students.
+# An image in which the solution does not pass must not grade students.
 cd "$source/project"
 "$python" -m gradkit gradescope --prove --exercise "$(cat "$source/exercise")" --autograder "$autograder"

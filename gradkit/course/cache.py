@@ -1,0 +1,99 @@
+"""Results remembered between runs, in the user's cache folder, by a digest of all their inputs.
+
+    exercise_digest    tells whether anything changed that an exercise's results depend on
+    load, store        a file per result: $XDG_CACHE_HOME/gradkit/KIND-DIGEST
+
+A file that is damaged or belongs to another user counts as absent. Where there is no folder to
+write to, nothing is remembered and nothing is reported.
+"""
+
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from assignment import PROJECT
+from assignment.checks.check import load_exercise
+from gradkit.course.config import read_config
+from gradkit.course.exercises import exercise_names, solved_paths, starter_paths
+from gradkit.files import content_digest, open_file, write_atomic
+
+MAX_FILES = 20  # of each kind, some 0.2 MB each; older ones are deleted
+
+
+def exercise_digest(project: Path, name: str, others: Mapping[str, bytes] | None = None) -> str:
+    """Return a digest of what an exercise's answer key depends on, and of `others`, if given.
+
+    That is the exercise's solution, checks and mistakes, all code that runs them, and the versions
+    of Python and numpy. Files of other exercises only do not count.
+    """
+    paths = {other: starter_paths(other) for other in exercise_names(project)}
+    foreign = {path for own in paths.values() for path in own} - set(paths[name])
+    sources = [
+        *(project / "assignment").rglob("*.py"),
+        *(project / path for path in solved_paths(load_exercise(name))),
+    ]
+    for folder in (name, *read_config(project, name).shared):
+        sources += (project / "grading" / folder).rglob("*.toml")
+    contents = {path.relative_to(project).as_posix(): path for path in sources if path.is_file()}
+    running = [*(PROJECT / "assignment").rglob("*.py"), *Path(__file__).parent.glob("*.py")]
+    versions = (platform.python_version(), np.__version__, platform.machine())
+    return content_digest(
+        {path: place.read_bytes() for path, place in contents.items() if path not in foreign}
+        | {
+            f"running {path}": place.read_bytes()
+            for place in running
+            if (path := place.relative_to(PROJECT).as_posix()) not in foreign
+        }
+        | {"paths and versions": repr((paths, versions)).encode()}
+        | dict(others or {})
+    )
+
+
+def load(kind: str, digest: str) -> str | None:
+    """Return what was stored for a digest, or None."""
+    folder = _cache_folder()
+    if folder is None:
+        return None
+    try:
+        with open_file(folder / f"{kind}-{digest}") as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
+                return None
+            seal, _, content = file.read().partition(b"\n")
+    except OSError:
+        return None
+    return content.decode() if seal == _seal(content) else None
+
+
+def store(kind: str, digest: str, text: str) -> None:
+    """Remember a text for a digest, readable by this user only."""
+    folder = _cache_folder()
+    if folder is None:
+        return
+    content = text.encode()
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(folder / f"{kind}-{digest}", _seal(content) + b"\n" + content, mode=0o600)
+        files = sorted(folder.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
+        for path in files[:-MAX_FILES]:
+            path.unlink()
+
+
+def _cache_folder() -> Path | None:
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():
+        try:
+            home = Path.home()
+        except RuntimeError:
+            return None
+        base = home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return base / "gradkit"
+
+
+def _seal(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()

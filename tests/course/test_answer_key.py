@@ -1,0 +1,258 @@
+"""Answer keys: computed, remembered, and compared with the committed file."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from assignment import PROJECT
+from assignment.checks.answer_key import AnswerKey, load_answer_key
+from assignment.checks.check import load_exercise
+from assignment.checks.softmax import EXERCISE
+from assignment.checks.verdict import Judge
+from gradkit.course import answer_key as module
+from gradkit.course import cache
+from gradkit.course.answer_key import (
+    answer_key_path,
+    compute_answer_key,
+    find_staleness,
+    public_answer_key,
+    spec_digest,
+    write_answer_key,
+)
+from gradkit.course.exercises import exercise_names
+from tests.banks import BANK
+
+MISTAKES = Path("grading/softmax/mistakes")
+
+
+@pytest.fixture
+def project(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two mistakes and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("log2", "reg_gradient_halved"):
+        shutil.copy(PROJECT / MISTAKES / f"{name}.toml", project / MISTAKES)
+    shutil.copy(PROJECT / "grading/linear/descriptions.toml", project / "grading/linear")
+    write_answer_key(EXERCISE, project)
+    return project
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+# --- the committed file ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", exercise_names(PROJECT))
+def test_committed_answer_key_is_current(name: str) -> None:
+    exercise = load_exercise(name)
+    assert find_staleness(public_answer_key(exercise, PROJECT), exercise, PROJECT) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: edit(p / MISTAKES / "log2.toml", "which measures", "this measures"), "hints"),
+        (lambda p: (p / MISTAKES / "log2.toml").unlink(), "other mistakes"),
+        (
+            lambda p: edit(p / MISTAKES / "reg_gradient_halved.toml", "0.5 *", "0.4 *"),
+            "other numbers for naive_gradient",
+        ),
+    ],
+)
+def test_stale_answer_key_is_noticed_and_written_anew(
+    project: Path, change: Callable[[Path], None], message: str
+) -> None:
+    assert find_staleness(public_answer_key(EXERCISE, project), EXERCISE, project) == ""
+    change(project)
+    computed = public_answer_key(EXERCISE, project)
+    assert message in find_staleness(computed, EXERCISE, project)
+    write_answer_key(EXERCISE, project)
+    assert find_staleness(computed, EXERCISE, project) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "is missing"),
+        ("", "is empty or damaged"),
+        ("{}", "is empty or damaged"),
+        ("[]", "is empty or damaged"),
+        ('{"seed": 1, "mistakes": {"a": 1}, "checks": {}}', "is empty or damaged"),
+    ],
+)
+def test_damaged_answer_key_is_noticed(project: Path, text: str | None, problem: str) -> None:
+    path = answer_key_path(EXERCISE, project)
+    path.unlink() if text is None else path.write_text(text)
+    computed = public_answer_key(EXERCISE, project)
+    assert find_staleness(computed, EXERCISE, project) == f"softmax.json {problem}"
+
+
+@pytest.mark.parametrize(
+    ("remove", "problem"),
+    [
+        (lambda key: key.reference.clear(), "references for other checks or arrays"),
+        (lambda key: key.reference["naive_loss"].popitem(), "references for other checks"),
+        (lambda key: key.fingerprints.clear(), "other fingerprints for naive_loss"),
+        (lambda key: key.fingerprints["naive_loss"][0].arrays.clear(), "other numbers for naive"),
+    ],
+)
+def test_answer_key_that_lacks_a_part_is_noticed(
+    project: Path, remove: Callable[[AnswerKey], object], problem: str
+) -> None:
+    answer_key = public_answer_key(EXERCISE, project)
+    remove(answer_key)
+    answer_key_path(EXERCISE, project).write_text(answer_key.to_json(), encoding="utf-8")
+    computed = public_answer_key(EXERCISE, project)
+    assert problem in find_staleness(computed, EXERCISE, project)
+
+
+# --- the cache ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seeds of all answer keys that are computed, and not remembered."""
+    seeds: list[int] = []
+
+    def compute(bank: object, seed: int) -> AnswerKey:
+        seeds.append(seed)
+        return AnswerKey(seed)
+
+    monkeypatch.setattr(module, "compute_answer_key", compute)
+    return seeds
+
+
+def cached_files(project: Path) -> list[Path]:
+    return list((project / "cache" / "gradkit").iterdir())
+
+
+def test_answer_key_is_remembered_as_it_was_computed(project: Path, computed: list[int]) -> None:
+    stored = answer_key_path(EXERCISE, project).read_text(encoding="utf-8")
+    assert public_answer_key(EXERCISE, project).to_json() == stored
+    assert computed == []
+    [path] = cached_files(project)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "assignment/checks/softmax.py",
+        "grading/softmax/mistakes/log2.toml",
+        "grading/softmax/exercise.toml",
+    ],
+)
+def test_answer_key_is_computed_again_after_a_change(
+    project: Path, computed: list[int], name: str
+) -> None:
+    with (project / name).open("a") as file:
+        file.write("\n# a comment\n")
+    public_answer_key(EXERCISE, project)
+    public_answer_key(EXERCISE, project)
+    assert computed == [EXERCISE.seed]
+
+
+def test_answer_key_is_computed_again_with_another_numpy(
+    project: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("numpy.__version__", "1.0")
+    public_answer_key(EXERCISE, project)
+    assert computed == [EXERCISE.seed]
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"0.", b"1.", 1))
+
+
+def link(path: Path) -> None:
+    path.rename(path.with_suffix(".elsewhere"))
+    path.symlink_to(path.with_suffix(".elsewhere"))
+
+
+@pytest.mark.parametrize("spoil", [damage, link, lambda path: path.write_text("")])
+def test_damaged_or_foreign_cache_file_is_replaced(
+    project: Path, computed: list[int], spoil: Callable[[Path], None]
+) -> None:
+    [path] = cached_files(project)
+    spoil(path)
+    public_answer_key(EXERCISE, project)
+    public_answer_key(EXERCISE, project)
+    assert computed == [EXERCISE.seed]
+    assert not path.is_symlink()
+
+
+def test_cache_file_of_another_user_is_not_read(
+    project: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    public_answer_key(EXERCISE, project)
+    assert computed == [EXERCISE.seed]
+
+
+@pytest.mark.parametrize("place", ["", "relative", "/proc/nowhere"])
+def test_without_a_cache_folder_the_answer_key_is_computed(
+    project: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", place)
+    monkeypatch.setattr(Path, "home", no_home)
+    public_answer_key(EXERCISE, project)
+    assert computed == [EXERCISE.seed]
+
+
+def test_cache_keeps_a_limited_number_of_files(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MAX_FILES", 2)
+    for number in range(4):
+        cache.store("key", str(number), "text")
+        os.utime(project / "cache" / "gradkit" / f"key-{number}", (number, number))
+    assert [cache.load("key", str(number)) for number in range(4)] == [None, None, "text", "text"]
+    assert len(cached_files(project)) == 3  # the answer key is of another kind
+
+
+# --- seeds and specs ------------------------------------------------------------------------------
+
+
+def test_another_seed_has_other_numbers_and_the_same_mistakes() -> None:
+    public, other = load_answer_key("softmax"), compute_answer_key(BANK, 12345)
+    assert public.mistakes == other.mistakes
+    for name, fingerprints in public.fingerprints.items():
+        ids = {fingerprint.mistake for fingerprint in other.fingerprints[name]}
+        assert {fingerprint.mistake for fingerprint in fingerprints} == ids
+    arrays = "loss where N = 6, D = 3, C = 4, reg = 0"
+    assert public.reference["naive_loss"][arrays] != other.reference["naive_loss"][arrays]
+
+
+def test_answer_key_without_fingerprints_judges_as_well() -> None:
+    answer_key = AnswerKey(EXERCISE.seed, reference=load_answer_key("softmax").reference)
+    wrong = next(mutant for mutant in BANK.mutants if mutant.id == "sum_not_mean")
+    verdict = Judge.of_student(EXERCISE, answer_key, wrong.tree.student()).verdict("naive_loss")
+    assert not verdict.passed
+    assert verdict.mistake == ""
+
+
+def test_spec_digest_depends_on_what_decides_a_verdict_only(project: Path) -> None:
+    before = spec_digest("softmax", project, {})
+    config = project / "grading/softmax/exercise.toml"
+    with config.open("a") as file:
+        file.write("[questions]\nwhy = 3\n[late]\ngrace_hours = 1\n[quick]\nREGS = [1]\n")
+    assert spec_digest("softmax", project, {}) == before
+    with config.open("a") as file:
+        file.write("[bounds]\nLOSS = 3\n")
+    after = spec_digest("softmax", project, {})
+    assert after != before
+    (project / MISTAKES / "log2.toml").unlink()
+    assert spec_digest("softmax", project, {}) not in (before, after)
+    assert spec_digest("softmax", project, {"README.md": b""}) != spec_digest(
+        "softmax", project, {}
+    )
