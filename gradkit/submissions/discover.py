@@ -71,19 +71,12 @@ def find_submissions(
             owned.setdefault(student, []).append((entry, notes))
     for student in known.students if known else ():
         owned.setdefault(student, [])
-    submissions = [
-        submission
-        for student in sorted(owned, key=lambda student: (student.casefold(), student))
-        for submission in _submissions(student, owned[student], exercise)
-    ]
-    return [_with_roster_time(each, known) for each in submissions] if known else submissions
-
-
-def _with_roster_time(submission: Submission, roster: Roster) -> Submission:
-    when = roster.submitted.get(submission.student)
-    if when is None or submission.superseded or not submission.name:
-        return submission
-    return replace(submission, when=when, dated="told")
+    submissions = []
+    for student in sorted(owned, key=lambda student: (student.casefold(), student)):
+        submissions += _submissions(student, owned[student], exercise)
+        if known and (when := known.submitted.get(student)) and owned[student]:
+            submissions[-1] = replace(submissions[-1], when=when, dated="told")
+    return submissions
 
 
 def single_submission(path: Path) -> Submission:

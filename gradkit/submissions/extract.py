@@ -16,7 +16,6 @@ from typing import Any
 
 from assignment.checks.check import Exercise
 from assignment.workspace.regions import (
-    Notebook,
     RegionError,
     decode,
     extract_cells,
@@ -278,29 +277,18 @@ class _ContentReader:
         text = decode(content, name)
         if sys.getsizeof(text) > MAX_TEXT_MEMORY or _has_many_tokens(text):
             raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
-        nb = self._without_long_regions(read_notebook(text, name))
+        nb = read_notebook(text, name)
         code = {region for check in self.exercise.checks for region in check.regions}
-        for cell in nb["cells"]:
-            if cell["cell_type"] == "code" and (region := region_of(cell)):
-                code.add(region)
-        texts = itertools.islice(extract_cells(nb, name).items(), MAX_REGIONS)
-        return {region: (region in code, text) for region, text in texts}
-
-    def _without_long_regions(self, nb: Notebook) -> Notebook:
-        """Return a notebook with its regions only, except those that are too long."""
-        lengths: dict[str, int] = {}
-        cells = [(region, cell) for cell in nb["cells"] if (region := region_of(cell))]
-        for region, cell in cells:
-            lines = cell["source"] if isinstance(cell["source"], list) else [cell["source"]]
-            length = sum(len(line.encode()) + 1 for line in lines)
-            lengths[region] = lengths.get(region, 0) + length
-        long = {region for region, length in lengths.items() if length > MAX_CELL_BYTES}
-        if long:
+        code_cells = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
+        code |= {region for cell in code_cells if (region := region_of(cell))}
+        texts = {region: text for region, text in extract_cells(nb, name).items() if region}
+        if long := [r for r, text in texts.items() if len(text.encode()) > MAX_CELL_BYTES]:
             self._note_problem(
                 f"More than {megabytes(MAX_CELL_BYTES)}, so it counts as not attempted: "
                 f"{shown_names(sorted(long))}."
             )
-        return {**nb, "cells": [cell for region, cell in cells if region not in long]}
+        regions = [region for region in texts if region not in long][:MAX_REGIONS]
+        return {region: (region in code, texts[region]) for region in regions}
 
     def _take_manifest(self, content: bytes | str) -> None:
         try:
