@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from assignment import PROJECT, __version__
 from assignment.workspace.regions import RegionError
@@ -78,42 +79,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # --- options of several commands -----------------------------------------------------------------
 
 
-def _one_exercise(command: Command) -> Command:
-    text = "The exercise, where the course has several."
-    return click.option("--exercise", metavar="NAME", help=text)(command)
+PATH = click.Path(path_type=Path)
+one_exercise = click.option(
+    "--exercise", metavar="NAME", help="The exercise, where the course has several."
+)
+any_exercise = click.option("--exercise", metavar="NAME", help="Only this exercise (default: all).")
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 1,
+    metavar="N",
+    help="Processes to work in parallel (default: number of CPUs).",
+)
+no_sandbox_option = click.option(
+    "--no-sandbox",
+    is_flag=True,
+    help="Run submissions as yourself: only for code that you trust as your own.",
+)
 
 
-def _any_exercise(command: Command) -> Command:
-    text = "Only this exercise (default: all)."
-    return click.option("--exercise", metavar="NAME", help=text)(command)
-
-
-def _gradebook(command: Command) -> Command:
-    command = _one_exercise(command)
-    return click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        default=PROJECT / "grades",
-        metavar="FOLDER",
-        help="Folder of the gradebook (default: grades in the course's folder).",
-    )(command)
-
-
-def _jobs(command: Command) -> Command:
-    return click.option(
-        "--jobs",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Submissions to grade in parallel (default: number of CPUs).",
-    )(command)
-
-
-def _no_sandbox(command: Command) -> Command:
-    return click.option(
-        "--no-sandbox",
-        is_flag=True,
-        help="Run submissions as yourself: only for code that you trust as your own.",
-    )(command)
+def gradebook_options(command: Command) -> Command:
+    """Add --out and --exercise, which together name a class's gradebook."""
+    help = "Folder of the gradebook (default: grades in the course's folder)."
+    out = click.option("--out", type=PATH, default=PROJECT / "grades", metavar="FOLDER", help=help)
+    return out(one_exercise(command))
 
 
 class _Seed(click.ParamType[int]):
@@ -132,7 +121,7 @@ class _Seed(click.ParamType[int]):
 @cli.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=PROJECT / "dist",
     metavar="FOLDER",
     help="Folder to write to (default: dist in the course's folder).",
@@ -150,7 +139,7 @@ def release(out: Path, gradescope: bool, github: bool) -> None:
 
 
 @cli.command()
-@_any_exercise
+@any_exercise
 @click.option("--all", "again", is_flag=True, help="Prove again what was proved before.")
 @click.pass_context
 def verify(ctx: click.Context, exercise: str | None, again: bool) -> None:
@@ -165,7 +154,7 @@ def verify(ctx: click.Context, exercise: str | None, again: bool) -> None:
 
 
 @cli.command()
-@_any_exercise
+@any_exercise
 def answer_key(exercise: str | None) -> None:
     """Compute the public answer key, which students' checks compare with.
 
@@ -180,7 +169,7 @@ def answer_key(exercise: str | None) -> None:
 
 
 @cli.command()
-@_any_exercise
+@any_exercise
 def run_notebooks(exercise: str | None) -> None:
     """Run the solved notebooks and store their outputs in them.
 
@@ -194,30 +183,30 @@ def run_notebooks(exercise: str | None) -> None:
 
 
 @cli.command()
-@_jobs
-def demo(jobs: int | None) -> None:
+@jobs_option
+def demo(jobs: int) -> None:
     """Show everything on a class of 30 made-up submissions.
 
     Builds the starters, makes the submissions, grades them and writes all pages into demo/.
     """
     from gradkit.authoring.demo import demo
 
-    demo(PROJECT, jobs or _cpus(), click.echo)
+    demo(PROJECT, jobs, click.echo)
 
 
 # --- for graders ---------------------------------------------------------------------------------
 
 
 @cli.command()
-@click.argument("submissions", type=click.Path(path_type=Path))
-@_gradebook
+@click.argument("submissions", type=PATH)
+@gradebook_options
 @click.option(
     "--roster",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="CSV",
     help="Students of the class: a column `student`, and others found in file names.",
 )
-@_jobs
+@jobs_option
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
@@ -229,7 +218,7 @@ def demo(jobs: int | None) -> None:
     metavar="NUMBER",
     help="Secret seed of the class (default: drawn in the first run and kept).",
 )
-@_no_sandbox
+@no_sandbox_option
 @click.option(
     "--regrade",
     is_flag=False,
@@ -244,7 +233,7 @@ def grade(
     out: Path,
     exercise: str | None,
     roster: Path | None,
-    jobs: int | None,
+    jobs: int,
     scheduler: str | None,
     seed: int | None,
     no_sandbox: bool,
@@ -262,16 +251,14 @@ def grade(
     from gradkit.batch.regrade import delete_results
     from gradkit.gradebook.export import write_gradebook
 
-    if jobs and scheduler:
-        raise click.UsageError(
-            "--jobs and --scheduler exclude each other: the cluster has workers."
-        )
+    if scheduler and ctx.get_parameter_source("jobs") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--jobs and --scheduler exclude each other.")
     request = Request(
         PROJECT,
         _chosen_for(out, exercise),
         out,
         submissions,
-        jobs or _cpus(),
+        jobs,
         roster,
         seed,
         _isolation(no_sandbox),
@@ -289,7 +276,7 @@ def grade(
 
 
 @cli.command()
-@_gradebook
+@gradebook_options
 @click.option("--hide-names", is_flag=True, help="Replace the students' names by pseudonyms.")
 def manual_page(out: Path, exercise: str | None, hide_names: bool) -> None:
     """Write the page on which people grade written answers."""
@@ -299,8 +286,8 @@ def manual_page(out: Path, exercise: str | None, hide_names: bool) -> None:
 
 
 @cli.command()
-@click.argument("csv", type=click.Path(path_type=Path))
-@_gradebook
+@click.argument("csv", type=PATH)
+@gradebook_options
 def import_grades(csv: Path, out: Path, exercise: str | None) -> None:
     """Import points and comments that people gave.
 
@@ -316,7 +303,7 @@ def import_grades(csv: Path, out: Path, exercise: str | None) -> None:
 
 
 @cli.command()
-@_gradebook
+@gradebook_options
 @click.option("--zip", "zipped", is_flag=True, help="Also pack the pages, named for the platform.")
 def feedback(out: Path, exercise: str | None, zipped: bool) -> None:
     """Write a page for each student and one for the class."""
@@ -328,7 +315,7 @@ def feedback(out: Path, exercise: str | None, zipped: bool) -> None:
 
 
 @cli.command()
-@_gradebook
+@gradebook_options
 @click.option(
     "--format",
     "form",
@@ -338,7 +325,7 @@ def feedback(out: Path, exercise: str | None, zipped: bool) -> None:
 )
 @click.option(
     "--roster",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="CSV",
     help="The platform's own list: Canvas's gradebook, Moodle's grading worksheet, or students "
     "with e-mail addresses for Gradescope.",
@@ -351,7 +338,7 @@ def export(out: Path, exercise: str | None, form: str, roster: Path | None) -> N
     from gradkit.gradebook.export import export
 
     exported = export(_folder(out, exercise), form, roster)
-    for sentence in exported.told:
+    for sentence in exported.notes:
         click.echo(sentence, err=True)
     click.echo(exported.text, nl=False)
 
@@ -360,10 +347,10 @@ def export(out: Path, exercise: str | None, form: str, roster: Path | None) -> N
 
 
 @cli.command()
-@click.argument("submission", type=click.Path(path_type=Path))
-@click.argument("workdir", type=click.Path(path_type=Path))
-@_gradebook
-@_no_sandbox
+@click.argument("submission", type=PATH)
+@click.argument("workdir", type=PATH)
+@gradebook_options
+@no_sandbox_option
 def debug(
     submission: Path, workdir: Path, out: Path, exercise: str | None, no_sandbox: bool
 ) -> None:
@@ -376,13 +363,11 @@ def debug(
     folder, isolation = _folder(out, exercise), _isolation(no_sandbox)
     notebook = debug_submission(folder, submission, workdir, isolation)
     click.echo("Run it with")
-    click.echo(
-        f"    {sys.executable} -m pytest -p gradkit.autograder.nbval_plugin --nbval {notebook}"
-    )
+    click.echo(f"    {sys.executable} -m pytest -p gradkit.autograder.debug --nbval {notebook}")
 
 
 @cli.command()
-@_gradebook
+@gradebook_options
 def rejudge(out: Path, exercise: str | None) -> None:
     """Judge all results again, without running any submission.
 
@@ -403,13 +388,13 @@ def rejudge(out: Path, exercise: str | None) -> None:
 @cli.command()
 @click.option(
     "--autograder",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("/autograder"),
     metavar="FOLDER",
     help="Folder with submission/ and results/ (default: /autograder).",
 )
 @click.option("--prove", is_flag=True, help="Only check that the solution passes here.")
-@_one_exercise
+@one_exercise
 @click.pass_context
 def gradescope(ctx: click.Context, autograder: Path, prove: bool, exercise: str | None) -> None:
     """Grade the submission in a Gradescope container.
@@ -426,10 +411,6 @@ def gradescope(ctx: click.Context, autograder: Path, prove: bool, exercise: str 
 
 
 # --- what options stand for ----------------------------------------------------------------------
-
-
-def _cpus() -> int:
-    return os.cpu_count() or 1
 
 
 def _isolation(no_sandbox: bool) -> "Isolation":

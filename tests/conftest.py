@@ -41,6 +41,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 Build = Callable[[Path], object]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Lets the run remember answer keys and proofs in a folder of its own, for all workers."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))  # a list of all fonts
+    os.environ.setdefault("PIP_CACHE_DIR", str(home / "pip"))
+    os.environ["XDG_CACHE_HOME"] = str(_run_folder(tmp_path_factory) / "cache")
+
+
+def _run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the temporary folder of this run of pytest, which all workers share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Build], Path]:
     """Builds a folder once per run of pytest, whichever worker asks for it first.
@@ -49,8 +64,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Build], P
 
     The other workers wait for it. Tests only read such a folder: whoever changes it copies it.
     """
-    base = tmp_path_factory.getbasetemp()
-    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = _run_folder(tmp_path_factory)
 
     def build_once(name: str, build: Build) -> Path:
         folder, done = root / f"shared-{name}", root / f"shared-{name}.done"

@@ -1,4 +1,4 @@
-"""One submission laid out to be run by hand, with every cell's report and a debugger if wanted.
+"""One submission written out to be run by hand, with pytest's report of every cell.
 
     gradkit debug SUBMISSION WORKDIR        writes the workdir, which stays
     python -m pytest -p gradkit.autograder.debug --nbval WORKDIR/...ipynb
@@ -53,7 +53,7 @@ def prepare_debug_workdir(
 
 
 def find_runner(notebook: Path) -> Callable[[], SubmissionRunner] | None:
-    """Return a function that opens a notebook's runner; None if its folder is no debug workdir.
+    """Return a function that opens a notebook's runner; None outside debug workdirs.
 
     Raises
     ------

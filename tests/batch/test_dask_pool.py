@@ -26,11 +26,12 @@ import pytest
 
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
-from gradkit.autograder.sandbox import Isolation, descendants
+from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import build_spec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch import dask_pool as cluster
 from gradkit.batch.dask_pool import get_ready, make_job_spec
+from gradkit.processes import descendants
 from tests.banks import BANK
 from tests.batch.test_grade_class import grade, gradebook, solved_cells, solved_files, submission
 

@@ -22,7 +22,7 @@ from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status, Verdict
 from assignment.workspace import regions
-from assignment.workspace.submit import packed
+from assignment.workspace.starter import pack_zip
 from gradkit.batch.grade_class import Request, grade_class
 from gradkit.course.starter import starter_files
 from gradkit.feedback.class_page import write_pages
@@ -32,7 +32,7 @@ from gradkit.feedback.markdown import as_html
 from gradkit.feedback.redact import LEFT_OUT, redact_for_student
 from gradkit.feedback.student_page import FeedbackError, page_names
 from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
-from gradkit.gradebook.grades import ClassGrades, opened
+from gradkit.gradebook.grades import ClassGrades, open_grades
 from gradkit.gradebook.manual_grades import ManualError, import_manual
 from tests.banks import BANK
 
@@ -113,7 +113,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> GradedSub
         "hal": stub | {SOFTMAX: with_mistake("sum_not_mean", "softmax_naive")[SOFTMAX][:-1]},
     }
     for name, contents in work.items():
-        (folder / f"{name}.zip").write_bytes(packed(contents))
+        (folder / f"{name}.zip").write_bytes(pack_zip(contents))
         os.utime(folder / f"{name}.zip", (IN_TIME, IN_TIME))
     (folder / "eve.zip").write_bytes(b"PK\x03\x04 damaged")
     out = tmp_path_factory.mktemp("grades")
@@ -489,7 +489,7 @@ def test_a_question_is_graded_in_the_browser_and_imported(
     assert table["ada", "answer_step"]["points"] == "4.5"  # given before, and still there
     request = copied(graded, tmp_path)
     assert import_manual(request, path) == "3 answers graded."
-    with opened(request) as (_, class_grades):
+    with open_grades(request) as (_, class_grades):
         points = {
             s.student: {i.name: i.points for i in s.questions} for s in class_grades.student_grades
         }
@@ -529,7 +529,7 @@ def test_names_are_hidden_on_request_and_found_again(
     hidden = card.get_attribute("data-student")
     card.get_by_label("Points").fill("2")
     import_manual(request, exported(page, tmp_path / "hidden.csv"))
-    with opened(request) as (_, class_grades):
+    with open_grades(request) as (_, class_grades):
         given = [s.student for s in class_grades.student_grades if s.questions[0].points == 2]
     assert len(given) == 1
     assert hidden not in given
@@ -552,7 +552,7 @@ def test_points_for_an_answer_that_has_changed_do_not_count(
     path = tmp_path / "old.csv"
     path.write_text("student,item,points,comment,answer\nbob,answer_step,5,,0123456789abcdef\n")
     import_manual(request, path)
-    with opened(request) as (_, class_grades):
+    with open_grades(request) as (_, class_grades):
         [bob] = [s for s in class_grades.student_grades if s.student == "bob"]
     assert bob.questions[1].points is None
     assert "the answer has changed since it was graded by hand" in " ".join(bob.notes)
@@ -563,7 +563,7 @@ def test_what_was_given_can_be_taken_back(graded: GradedSubmission, tmp_path: Pa
     path = tmp_path / "back.csv"
     path.write_text("student;item;points;comment\ncleo;naive_loss;;\n", encoding="utf-8-sig")
     assert import_manual(request, path) == "1 taken back."
-    with opened(request) as (_, class_grades):
+    with open_grades(request) as (_, class_grades):
         [cleo] = [s for s in class_grades.student_grades if s.student == "cleo"]
     assert cleo.checks[0].points == 0
     assert cleo.checks[0].manual is None
@@ -572,7 +572,7 @@ def test_what_was_given_can_be_taken_back(graded: GradedSubmission, tmp_path: Pa
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("zoe,answer_step,1,", "row 2: there is no student 'zoe' in the ledger"),
+        ("zoe,answer_step,1,", "row 2: there is no student 'zoe' in the gradebook"),
         ("ada,answer_stepp,1,", "row 2: there is no question or check 'answer_stepp'; there are: "),
         ("ada,answer_step,6,", "'6' is not a number of points from 0 to 5"),
         ("ada,answer_step,-1,", "'-1' is not a number of points from 0 to 5"),
@@ -590,8 +590,8 @@ def test_a_row_that_is_wrong_is_named_and_nothing_is_taken(
     path.write_text(f"student,item,points,comment\n{rows}\nbob,answer_step,1,\n")
     with pytest.raises(ManualError, match=re.escape(said)):
         import_manual(request, path)
-    with opened(request) as (database, _):
-        assert ("bob", "answer_step") not in database.manual()
+    with open_grades(request) as (database, _):
+        assert ("bob", "answer_step") not in database.manual_grades()
 
 
 def test_a_table_without_the_columns_says_which_it_needs(

@@ -6,6 +6,7 @@ import tarfile
 import tracemalloc
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,58 +46,46 @@ from tests.submissions.packing import (
 
 # --- as students pack it -------------------------------------------------------------------------
 
+
+def by(pack: Pack, name: str, prefix: str = "") -> Pack:
+    return lambda files, place: pack(inside(files, prefix), place / name)
+
+
+def windows_zip(files: Files, path: Path) -> Path:
+    return zip_of({name.replace("/", "\\"): content for name, content in files.items()}, path)
+
+
+def macos_zip(files: Files, path: Path) -> Path:
+    forks = {f"__MACOSX/{Path(n).parent}/._{Path(n).name}": b"\0\5" for n in files}
+    return zip_of({**files, **forks, "starter/.DS_Store": b"\0\0\0\1Bud1"}, path)
+
+
+def zip_in_a_folder(files: Files, path: Path) -> Path:
+    return zip_of(files, write_files({"notes.txt": b""}, path) / "softmax.zip").parent
+
+
+gnu_tar = partial(tar_of, form=tarfile.GNU_FORMAT)
+old_tar = partial(tar_of, form=tarfile.USTAR_FORMAT)
+
 PACKS: dict[str, Pack] = {
-    "a folder": lambda files, place: write_files(files, place / "jane"),
-    "a folder in a folder": lambda files, place: write_files(
-        inside(files, "softmax/"), place / "jane"
-    ),
-    "two folders deep": lambda files, place: write_files(
-        inside(files, "hw 1/softmax/"), place / "jane"
-    ),
-    "a zip": lambda files, place: zip_of(files, place / "jane.zip"),
-    "a zip of a folder": lambda files, place: zip_of(
-        inside(files, "softmax-starter/"), place / "jane.zip"
-    ),
-    "a zip from Windows": lambda files, place: zip_of(
-        {f"starter\\{name}".replace("/", "\\"): text for name, text in files.items()},
-        place / "jane.zip",
-    ),
-    "a zip from macOS": lambda files, place: zip_of(
-        {
-            **inside(files, "starter/"),
-            **{f"__MACOSX/starter/{Path(n).parent}/._{Path(n).name}": b"\0\5" for n in files},
-            "starter/.DS_Store": b"\0\0\0\1Bud1",
-        },
-        place / "jane.zip",
-    ),
-    "a zip of a folder in any script": lambda files, place: zip_of(
-        inside(files, "作业 Übung/"), place / "jane.zip"
-    ),
-    "a tar.gz": lambda files, place: tar_of(files, place / "jane.tar.gz"),
-    "a tgz of GNU": lambda files, place: tar_of(
-        inside(files, f"{LONG}/"), place / "jane.tgz", tarfile.GNU_FORMAT
-    ),
-    "a tar.gz of POSIX": lambda files, place: tar_of(
-        inside(files, f"./{LONG} 作业/"), place / "jane.tar.gz"
-    ),
-    "an old tar.gz": lambda files, place: tar_of(
-        inside(files, "softmax/"), place / "jane.tar.gz", tarfile.USTAR_FORMAT
-    ),
-    "a tar.gz that the browser has unpacked": lambda files, place: tar_of(
-        files, place / "jane.tar"
-    ),
+    "a folder": by(write_files, "jane"),
+    "a folder in a folder": by(write_files, "jane", "softmax/"),
+    "two folders deep": by(write_files, "jane", "hw 1/softmax/"),
     "files without their folders": lambda files, place: write_files(
         without_folders(files), place / "jane"
     ),
-    "a zip of files without their folders": lambda files, place: zip_of(
-        without_folders(files), place / "jane.zip"
-    ),
-    "a folder around an archive": lambda files, place: (
-        zip_of(files, write_files({"notes.txt": b""}, place / "jane") / "softmax.zip").parent
-    ),
-    "a tar.gz with the name of a zip": lambda files, place: tar_of(
-        files, place / "jane.tgz"
-    ).rename(place / "jane.zip"),
+    "a zip": by(zip_of, "jane.zip"),
+    "a zip of a folder": by(zip_of, "jane.zip", "softmax-starter/"),
+    "a zip of a folder in any script": by(zip_of, "jane.zip", "作业 Übung/"),
+    "a zip from Windows": by(windows_zip, "jane.zip", "starter/"),
+    "a zip from macOS": by(macos_zip, "jane.zip", "starter/"),
+    "a zip in a folder": by(zip_in_a_folder, "jane"),
+    "a tar.gz": by(tar_of, "jane.tar.gz"),
+    "a tgz of GNU": by(gnu_tar, "jane.tgz", f"{LONG}/"),
+    "a tar.gz of POSIX": by(tar_of, "jane.tar.gz", f"./{LONG} 作业/"),
+    "an old tar.gz": by(old_tar, "jane.tar.gz", "softmax/"),
+    "a tar.gz that the browser has unpacked": by(tar_of, "jane.tar"),
+    "a tar.gz with the name of a zip": by(tar_of, "jane.zip"),
 }
 
 
@@ -281,7 +270,7 @@ def test_a_large_file_costs_only_itself(pack: Pack, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "count"),
-    [("[],", 2_000), ('{"a":0},', 2_000), ("0,", 2_000), ('"é",', 2_000), ("[[],{}],", 2_000_000)],
+    [("[],", 2_000), ('{"a":0},', 2_000), ("0,", 2_000), ('"é",', 2_000), ("[[],{}],", 400_000)],
 )
 def test_a_notebook_of_many_values_is_not_parsed(
     value: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -295,7 +284,7 @@ def test_a_notebook_of_many_values_is_not_parsed(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "takes too much memory to be read. Clear its outputs." in notes
-    assert peak < 150_000_000
+    assert peak < 40_000_000
 
 
 def test_a_notebook_of_wide_characters_is_not_parsed(
@@ -317,7 +306,7 @@ def test_a_notebook_full_of_images_and_prints_is_read(tmp_path: Path) -> None:
 
 
 def test_an_endless_text_in_a_notebook_is_scanned_once(tmp_path: Path) -> None:
-    path = zip_of({FILE: b"", NOTEBOOK: b'"' + b'\\"' * 9_000_000}, tmp_path / "jane.zip")
+    path = zip_of({FILE: b"", NOTEBOOK: b'"' + b'\\"' * 3_000_000}, tmp_path / "jane.zip")
     assert "is not a notebook, or a damaged one" in notes_of(path)
 
 
