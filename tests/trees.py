@@ -11,7 +11,7 @@ FILES = (
     *("get_datasets.sh", "requirements.txt"),
     *("LICENSE", "README.md", "constraints.txt", "pyproject.toml"),  # of an autograder
 )
-LITTER = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
+LITTER = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", ".lock", "*.npz")
 
 
 def copy_tree(folder: Path, names: Iterable[str] = SOURCES) -> Path:
