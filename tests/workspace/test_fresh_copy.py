@@ -1,6 +1,7 @@
 """Code that works in the student's folder, but would not where it is graded, is reported."""
 
 import ast
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from assignment import PROJECT
 from assignment.checks.check import load_exercise
 from assignment.workspace import fresh_copy
 from assignment.workspace.fresh_copy import compare_with_fresh_copy, find_lost_names, parse_cell
-from assignment.workspace.starter import STARTER_MANIFEST, read_manifest
+from assignment.workspace.starter import STARTER_MANIFEST, StarterManifest, read_manifest
 from gradkit.course.starter import starter_files
 from tests.workspace.projects import (
     LINEAR,
@@ -19,6 +20,7 @@ from tests.workspace.projects import (
     code_cell,
     contents,
     edit,
+    edit_cells,
     replace,
     tune,
     unpack,
@@ -47,10 +49,13 @@ def solved(project: Path) -> Path:
     return project
 
 
+def manifest_of(project: Path) -> StarterManifest:
+    return read_manifest((project / STARTER_MANIFEST).read_text())
+
+
 def compare(project: Path) -> list[str]:
-    manifest = read_manifest((project / STARTER_MANIFEST).read_text())
     before = contents(project)
-    problems = list(compare_with_fresh_copy(EXERCISE, project, manifest))
+    problems = list(compare_with_fresh_copy(EXERCISE, project, manifest_of(project)))
     assert contents(project) == before
     return problems
 
@@ -59,60 +64,51 @@ def test_solution_works_in_a_fresh_copy(solved: Path) -> None:
     assert compare(solved) == []
 
 
-@pytest.mark.parametrize(
-    ("line", "module"),
-    [
-        ("from .mine import top", "assignment.classifiers.mine"),
-        ("from assignment import data_utils\nimport mine.deep", "mine"),
-    ],
-)
 def test_module_of_the_students_own_is_missed(
-    project: Path, monkeypatch: pytest.MonkeyPatch, line: str, module: str
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in ("mine/deep.py", "assignment/classifiers/mine.py"):
-        (project / path).parent.mkdir(exist_ok=True)
-        (project / path).write_text("top = 1\n")
+    (project / "mine").mkdir()
+    (project / "mine/deep.py").touch()
+    line = "from assignment import data_utils\nimport mine.deep"
     edit(project, replace(SOFTMAX, "import numpy as np\n", f"import numpy as np\n{line}\n"))
     monkeypatch.setenv("PYTHONPATH", str(project))  # must not bring the module back
     assert compare(project) == [
-        f"Your files: {ELSEWHERE}: ModuleNotFoundError: No module named '{module}'. {ADVICE}"
+        f"Your files: {ELSEWHERE}: ModuleNotFoundError: No module named 'mine'. {ADVICE}"
     ]
 
 
 def test_module_that_only_a_function_or_a_cell_imports_is_missed(solved: Path) -> None:
-    (solved / "assignment/mine.py").write_text("top = 1\n")
+    (solved / "assignment/classifiers/mine.py").write_text("top = 1\n")
     (solved / "notebooks/mine_too.py").write_text("top = 1\n")
-    old = "    ### BEGIN SOLUTION softmax_naive\n"
+    first, other = (f"    ### BEGIN SOLUTION {name}\n" for name in ("softmax_naive", "train_batch"))
+    wrong = code_cell("x = = 1", region="tuning")
     edit(
         solved,
-        replace(SOFTMAX, old, f"{old}    from assignment.mine import top\n"),
+        replace(SOFTMAX, first, f"{first}    from .mine import top\n"),
+        # What fails in both folders is not reported.
+        replace(LINEAR, f"    {other}", f"    {other}            import not_installed\n"),
         tune("%time\nif True:\n    from mine_too import top\nimport not_installed"),
+        edit_cells(lambda cells: cells.append(wrong)),
     )
     assert compare(solved) == [
         f"`from mine_too import top` in the cell tuning: {ELSEWHERE}: ModuleNotFoundError: No "
         f"module named 'mine_too'. {ADVICE}",
         "Naive loss; Naive gradient; Naive, large scores; Naive, a probability of 0: "
-        f"{ELSEWHERE}: ModuleNotFoundError: No module named 'assignment.mine'. {ADVICE}",
+        f"{ELSEWHERE}: ModuleNotFoundError: No module named 'assignment.classifiers.mine'. "
+        f"{ADVICE}",
     ]
 
 
-def test_failures_that_both_folders_share_are_not_reported(project: Path) -> None:
-    edit(project, replace(SOFTMAX, "import numpy as np\n", "import numpy as np, not_installed\n"))
-    edit(project, tune("import not_installed\nx = = 1"))
-    assert compare(project) == []
-
-
 def test_code_of_another_exercise_is_not_in_a_fresh_copy(tmp_path: Path) -> None:
-    project = unpack(tmp_path / "both", starter_files(PROJECT, ["softmax", "svm"]))
+    starter = starter_files(PROJECT, ["softmax", "svm"])
+    project, copy = unpack(tmp_path / "project", starter), tmp_path / "copy"
     svm = "assignment/classifiers/linear_svm.py"
-    for path in (*EXERCISE.files, svm):
-        shutil.copy(PROJECT / path, project / path)
-    arguments = "np.ones((2, 3)), np.ones((4, 2)), np.arange(4) % 3, 0.0"
-    line = f"from .linear_svm import svm_loss_naive\nsvm_loss_naive({arguments})\n"
-    edit(project, replace(SOFTMAX, "IntArray\n\n\n", f"IntArray\n{line}\n\n"))
-    [problem] = compare(project)
-    assert problem.startswith(f"Your files: {ELSEWHERE}: ")
-    assert "svm_naive" in problem
+    for path in (SOFTMAX, svm):
+        edit(project, (path, lambda text: re.sub("raise NotImplemented.*", "x = 1", text)))
+    fresh_copy._copy_starter(EXERCISE, project, manifest_of(project), copy)
+    assert (copy / svm).read_bytes() == starter[svm]
+    assert (copy / SOFTMAX).read_bytes() == (project / SOFTMAX).read_bytes()
+    assert contents(copy).keys() == contents(project).keys()
 
 
 def test_crash_and_endless_loop_are_reported_without_a_verdict(

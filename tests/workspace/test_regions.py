@@ -11,7 +11,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assignment import PROJECT
@@ -36,6 +36,8 @@ from assignment.workspace.regions import (
 
 NOTEBOOK = PROJECT / "notebooks" / "softmax.ipynb"
 SOURCES = sorted((PROJECT / "assignment").rglob("*.py"))
+
+few = settings(max_examples=50)
 
 MARKERS = {
     "solved": ("### BEGIN SOLUTION {}", "### END SOLUTION"),
@@ -85,12 +87,14 @@ def dictionaries(source: str) -> st.SearchStrategy[dict[str, Body]]:
 # --- Python sources ------------------------------------------------------------------------------
 
 
+@few
 @given(sources())
 def test_grafting_what_was_extracted_changes_nothing(source: str) -> None:
     assert graft(source, extract(source, "f.py"), "f.py") == source
     assert graft(source, {}, "f.py") == source
 
 
+@few
 @given(st.data(), sources())
 def test_graft_changes_nothing_outside_its_regions(data: st.DataObject, source: str) -> None:
     bodies = data.draw(dictionaries(source))
@@ -101,6 +105,7 @@ def test_graft_changes_nothing_outside_its_regions(data: st.DataObject, source: 
     assert all(after[name] == before[name] for name in before if name not in bodies)
 
 
+@few
 @given(st.data(), sources())
 def test_graft_gives_the_same_text_twice_and_in_any_order(data: st.DataObject, source: str) -> None:
     bodies = data.draw(dictionaries(source))
@@ -113,6 +118,7 @@ def test_graft_gives_the_same_text_twice_and_in_any_order(data: st.DataObject, s
     assert one_by_one == grafted
 
 
+@few
 @given(sources(), texts, indents, newlines)
 def test_body_stays_verbatim_between_markers_like_its_own(
     around: str, text: str, indent: str, newline: str
@@ -134,6 +140,7 @@ def test_body_takes_the_indentation_and_newlines_of_its_new_place() -> None:
     )
 
 
+@few
 @given(st.lists(st.builds("{}a{}".format, blanks, blanks)), indents, newlines)
 def test_body_comes_back_unchanged_from_another_place(
     code: list[str], indent: str, newline: str
@@ -166,6 +173,7 @@ def test_every_source_of_the_assignment_becomes_a_starter(path: Path) -> None:
     assert extract(solved, "f.py") == extract(source, "f.py")
 
 
+@few
 @given(sources())
 def test_stub_contains_nothing_of_the_solution(source: str) -> None:
     stubbed = stub(source, "f.py")
@@ -180,6 +188,7 @@ def test_stub_contains_nothing_of_the_solution(source: str) -> None:
     assert skeleton("f.py", stubbed) == skeleton("f.py", source)
 
 
+@few
 @given(sources())
 def test_restored_stubs_are_the_starters_except_its_markers(source: str) -> None:
     empty = restore_stubs(source, "f.py")
@@ -282,6 +291,7 @@ def test_comment_is_not_mistaken_for_a_marker(comment: str) -> None:
     assert find(f"x\n{comment}\n    {comment}\n", "f.py") == []
 
 
+@few
 @given(st.data(), regions("naive"), texts)
 def test_damaged_marker_is_refused(data: st.DataObject, region: str, text: str) -> None:
     source = f"{text}{region}\n"
@@ -381,6 +391,7 @@ def test_notebook_is_written_byte_for_byte_as_it_was_read() -> None:
     assert write_notebook(graft_cells(nb, extract_cells(nb, "nb"), "nb")) == text
 
 
+@few
 @given(st.lists(st.tuples(kinds, prose), max_size=4))
 def test_notebook_is_written_as_jupyter_writes_it(cells: list[tuple[str, str]]) -> None:
     v4 = nbformat.v4
@@ -389,6 +400,7 @@ def test_notebook_is_written_as_jupyter_writes_it(cells: list[tuple[str, str]]) 
     assert write_notebook(read_notebook(json.dumps(nb), "nb")) == nbformat.writes(nb) + "\n"
 
 
+@few
 @given(st.data(), notebooks)
 def test_graft_into_a_notebook_changes_its_regions_only(
     data: st.DataObject, nb: dict[str, Any]
@@ -410,6 +422,7 @@ def name_of(cell: dict[str, Any]) -> str:
     return cell["metadata"]["gradkit"]["region"]
 
 
+@few
 @given(notebooks)
 def test_grafting_what_was_extracted_from_a_notebook_changes_no_text(
     nb: dict[str, Any],
