@@ -319,8 +319,8 @@ def _submission_record(submission: Submission) -> SubmissionRecord:
     return SubmissionRecord(
         submission.name,
         submission.student,
-        submission.when.isoformat(timespec="seconds") if submission.when else "",
+        submission.received.isoformat(timespec="seconds") if submission.received else "",
         status if submission.name else "nothing handed in",
         notes=submission.notes,
-        time_source=submission.dated,
+        time_source=submission.time_source,
     )

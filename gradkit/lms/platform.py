@@ -26,7 +26,7 @@ class ParsedName:
     original_filename: str  # the student's name for the file; the whole name if no platform added
     user: str = ""  # the platform's number of the student, or of Gradescope's submission
     file: int = 0  # Canvas's number of the file, larger for a later file
-    when: datetime | None = None  # the time in the name
+    time: datetime | None = None  # in the name
     is_online_text: bool = False  # typed into the platform's own text field
     is_late: bool = False  # marked as late by the platform
     platform: "Platform | None" = None
@@ -36,7 +36,7 @@ class Submitters(NamedTuple):
     """The people of a submission, each by id, e-mail address and name; the time of submission."""
 
     people: tuple[tuple[str, ...], ...]
-    when: datetime | None
+    time: datetime | None
 
 
 class Assignment(NamedTuple):

@@ -36,8 +36,6 @@ MAX_ENTRIES = 200_000
 # gigabyte takes some 3 s, and a tar file can only be read from its beginning.
 MAX_UNPACKED = 1_000_000_000
 
-MAX_DEPTH = 30  # of folders; the deepest ones of an environment are at 15
-
 MAX_PATH = 4096  # characters, as on Linux
 
 MAX_HEADER = 100_000  # bytes of a member's headers in a tar file, which hold a path
@@ -192,9 +190,9 @@ class FolderSource(Source):
 
     def members(self) -> Iterator[Member]:
         left = MAX_ENTRIES
-        waiting = [(self.folder, "", 0)]
+        waiting = [(self.folder, "")]
         while waiting:
-            folder, prefix, depth = waiting.pop()
+            folder, prefix = waiting.pop()
             try:
                 with os.scandir(folder) as listing:
                     entries = sorted(itertools.islice(listing, left + 1), key=lambda e: e.name)
@@ -210,11 +208,11 @@ class FolderSource(Source):
             for entry in entries:
                 if is_ignored(entry.name):
                     continue
-                if not entry.is_dir(follow_symlinks=False):
-                    yield from _folder_member(entry, prefix)
-                elif depth < MAX_DEPTH:
+                if entry.is_dir(follow_symlinks=False):
                     name, _ = _clean_path(f"{prefix}{entry.name}")
-                    waiting.append((Path(entry.path), f"{name}/", depth + 1))
+                    waiting.append((Path(entry.path), f"{name}/"))
+                else:
+                    yield from _folder_member(entry, prefix)
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         return {member: read_file(member.path, most) for member, most in wanted.items()}

@@ -36,18 +36,18 @@ class SubmissionsError(GradkitError):
 class Submission:
     """One attempt of a student.
 
-    `when` is from the roster, the name or the platform (`dated` is "told"), else from the newest
-    file (`dated` is "files").
+    The time of submission is from the roster, the name or the platform (`time_source` is "told"),
+    else from the newest file (`time_source` is "files").
     """
 
     student: str
     name: str  # of its entry in the folder, printable; empty if nothing was handed in
     path: Path | None
-    when: datetime | None
+    received: datetime | None  # UTC
     superseded: bool = False  # a later attempt of the student counts
     parts: tuple[Path, ...] = ()  # all its entries if there are several
     notes: tuple[str, ...] = ()  # sentences for the grader on how it was found
-    dated: str = ""
+    time_source: str = ""
 
 
 def find_submissions(
@@ -74,8 +74,8 @@ def find_submissions(
     submissions = []
     for student in sorted(owned, key=lambda student: (student.casefold(), student)):
         submissions += _submissions(student, owned[student], exercise)
-        if known and (when := known.submitted.get(student)) and owned[student]:
-            submissions[-1] = replace(submissions[-1], when=when, dated="told")
+        if known and (time := known.submitted.get(student)) and owned[student]:
+            submissions[-1] = replace(submissions[-1], received=time, time_source="told")
     return submissions
 
 
@@ -115,7 +115,7 @@ class _Entry:
 
     def stated_time(self) -> datetime | None:
         """Return the time in its name or in the platform's metadata."""
-        return self.parsed.when or (self.submitters.when if self.submitters else None)
+        return self.parsed.time or (self.submitters.time if self.submitters else None)
 
     def time(self) -> datetime | None:
         """Return the stated time, else that of its newest file."""
@@ -226,17 +226,17 @@ def _submissions(
     attempts.sort(key=lambda attempt: max(map(rank, attempt)))
     submissions = []
     for attempt in attempts:
-        when, dated = _attempt_time(attempt, times)
+        received, time_source = _attempt_time(attempt, times)
         submissions.append(
             Submission(
                 student,
                 _attempt_name(attempt),
                 attempt[0].path,
-                when,
+                received,
                 superseded=attempt is not attempts[-1],
                 parts=tuple(entry.path for entry in attempt) if len(attempt) > 1 else (),
                 notes=tuple(dict.fromkeys(note for entry in attempt for note in notes[entry])),
-                dated=dated,
+                time_source=time_source,
             )
         )
     if len(attempts) > 1:

@@ -41,7 +41,7 @@ def parse_name(name: str, exercise: Exercise) -> ParsedName:
     pieces = [piece for text in texts for piece in re.split(own_words, text)]
     trimmed = [re.sub(rf"^{SEPARATOR}+|{SEPARATOR}+$", "", piece) for piece in pieces]
     student = "_".join(filter(None, trimmed)) or stem
-    return ParsedName(student_id(student), name, name, when=time[0] if time else None)
+    return ParsedName(student_id(student), name, name, time=time[0] if time else None)
 
 
 def _exercise_words(exercise: Exercise) -> set[str]:

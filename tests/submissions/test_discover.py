@@ -150,8 +150,8 @@ def test_gradescope_names_people_beside_the_folders(
     write_files({"softmax.py": b"# whose?"}, place / "submission_3")
     found = {each.student: each for each in find(tmp_path)}
     assert set(found) == {"0123", "0999", "zoe@example.edu", "submission_3"}
-    assert found["0123"].when == datetime(2026, 4, 26, 17, 34, tzinfo=UTC)
-    assert found["0999"].when == datetime(2026, 4, 26, 23, 0, tzinfo=UTC)
+    assert found["0123"].received == datetime(2026, 4, 26, 17, 34, tzinfo=UTC)
+    assert found["0999"].received == datetime(2026, 4, 26, 23, 0, tzinfo=UTC)
     assert read(found["0123"]).version
     assert "The student is unknown" in found["submission_3"].notes[0]
     for student in ("0999", "zoe@example.edu"):
@@ -180,8 +180,8 @@ def test_the_source_of_a_time_is_kept(tmp_path: Path) -> None:
     zip_at(tmp_path / "ada 2026-03-01T10:00.zip")
     zip_at(tmp_path / "bob.zip")
     (tmp_path / "eve").mkdir()
-    dated = {each.student: each.dated for each in find(tmp_path)}
-    assert dated == {"0123": "told", "ada": "told", "bob": "files", "eve": ""}
+    sources = {each.student: each.time_source for each in find(tmp_path)}
+    assert sources == {"0123": "told", "ada": "told", "bob": "files", "eve": ""}
 
 
 def test_the_last_file_number_of_canvas_counts(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_last_time_in_a_name_counts(tmp_path: Path) -> None:
     found = find(tmp_path)
     assert [each.name for each in found] == [names[1], names[2], names[0]]
     assert [each.superseded for each in found] == [True, True, False]
-    assert found[1].when == datetime(2026, 3, 2, 7, tzinfo=UTC)
+    assert found[1].received == datetime(2026, 3, 2, 7, tzinfo=UTC)
 
 
 def test_the_last_time_of_files_counts(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_the_last_time_of_files_counts(tmp_path: Path) -> None:
     zip_at(tmp_path / "jane.zip", time=1.1e9)
     found = find(tmp_path)
     assert [(each.name, each.superseded) for each in found] == [("jane", True), ("jane.zip", False)]
-    assert found[0].when == datetime.fromtimestamp(1e9, UTC)
+    assert found[0].received == datetime.fromtimestamp(1e9, UTC)
 
 
 def test_a_pdf_replaces_no_submission(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_submissions_are_sorted_by_student_and_time(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     found = find(tmp_path)
     assert [each.student for each in found] == ["Alice", "alice", "bob", "bob", "bob", "Émile"]
-    assert [each.when is None for each in found[2:5]] == [True, False, False]
+    assert [each.received is None for each in found[2:5]] == [True, False, False]
     assert found[4].name == "bob 2026-01-01"
 
 

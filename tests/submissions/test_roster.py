@@ -121,18 +121,18 @@ def test_a_roster_gives_times_of_submission(tmp_path: Path) -> None:
     for name in ("Jane", "Zoë", "Jim"):
         os.utime(zip_of({FILE: b""}, tmp_path / f"{name}.zip"), (1e9, 1e9))
     jane, zoe, jim, joe = find(tmp_path, TIMED)
-    assert (jane.when, jane.dated) == (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "told")
-    assert (zoe.when, zoe.dated) == (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "told")
-    assert (jim.when, jim.dated) == (datetime.fromtimestamp(1e9, UTC), "files")
-    assert (joe.when, joe.dated, joe.name) == (None, "", "")
+    assert (jane.received, jane.time_source) == (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "told")
+    assert (zoe.received, zoe.time_source) == (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "told")
+    assert (jim.received, jim.time_source) == (datetime.fromtimestamp(1e9, UTC), "files")
+    assert (joe.received, joe.time_source, joe.name) == (None, "", "")
 
 
 def test_the_roster_gives_the_time_of_the_submission_that_counts(tmp_path: Path) -> None:
     for name in ("u1 2026-03-02.zip", "u1 2026-03-01.zip"):
         zip_of({FILE: b""}, tmp_path / name)
     old, new = find(tmp_path, "student,submitted\nu1,2026-01-01T00:00Z\n")
-    assert (old.superseded, old.when) == (True, datetime(2026, 3, 1, tzinfo=UTC))
-    assert (new.superseded, new.when) == (False, datetime(2026, 1, 1, tzinfo=UTC))
+    assert (old.superseded, old.received) == (True, datetime(2026, 3, 1, tzinfo=UTC))
+    assert (new.superseded, new.received) == (False, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
