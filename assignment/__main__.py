@@ -1,8 +1,8 @@
-"""The commands of the assignment: `python -m assignment COMMAND`.
+"""The student's command line: `python -m assignment COMMAND`.
 
-A command is a subparser and a function of its arguments that returns the exit status: 0 for
-success, 1 for a failure that it has explained on stderr, 2 for wrong usage. Each imports what it
-needs when it runs, so that one works where the packages of another are not installed.
+Each command is a subparser and a function that runs it and returns the exit status: 0 for success,
+1 for a failure that it has explained on stderr, 2 for wrong usage. Commands import their modules
+when they run, so that each works without the packages of the others.
 """
 
 import argparse
@@ -16,9 +16,9 @@ PACKAGES = ("numpy", "tqdm")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run one command, and return its exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As stderr does: show any path, and each line at once, to a pipe or a notebook, too.
+        # As stderr does: show any path, and each line at once, also in a pipe or a notebook.
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -43,30 +43,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m assignment", description="The assignment's tools."
+        prog="python -m assignment",
+        description="Check your code, get the data, hand in, and update the assignment.",
+        epilog="`python -m assignment COMMAND --help` explains a command.",
     )
     parser.set_defaults(interrupted="Stopped.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    _add_check(commands.add_parser("check", help="check your code and say what to do next"))
-    _add_data(commands.add_parser("data", help="fetch CIFAR-10, or draw a stand-in for it"))
-    _add_submit(commands.add_parser("submit", help="pack what is handed in"))
-    _add_update(commands.add_parser("update", help="put your work into a newer starter"))
+    _add_check(commands.add_parser("check", help="check your code, and show what to do next"))
+    _add_data(commands.add_parser("data", help="download CIFAR-10, or draw a stand-in for it"))
+    _add_submit(commands.add_parser("submit", help="pack your files and notebook to hand in"))
+    _add_update(
+        commands.add_parser(
+            "update", help="update to a newer starter, and keep your code and answers"
+        )
+    )
     return parser
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Run the checks of an exercise on your files, as they are saved, and say what is right, "
-        "what is not, and what to do next."
+        "Run the checks of an exercise on your saved files. Shows which checks pass, which mistake "
+        "was found, and what to do next."
     )
     parser.usage = "%(prog)s [-h] [--watch] [EXERCISE] [CHECK ...]"
     parser.add_argument(
         "names",
         nargs="*",
         metavar="CHECK",
-        help="these checks only, in full; before them which exercise, where there are several",
+        help="the exercise, if there are several, then checks to show in full (default: all)",
     )
-    parser.add_argument("--watch", action="store_true", help="run again on every save")
+    parser.add_argument("--watch", action="store_true", help="run again each time you save a file")
     parser.set_defaults(run=_check, usage_error=parser.error)
 
 
@@ -85,32 +91,30 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _require_checks(options: argparse.Namespace, exercise_name: str) -> None:
-    """Wrong usage where the exercise has no checks of these names that can be run here."""
+    """Exit with wrong usage for a name that is not a check to be run in a terminal."""
     from assignment.checks.check import exercises, load_exercise
 
     exercise = load_exercise(exercise_name)
-    alone = [check.name for check in exercise.checks if not check.in_notebook]
+    runnable = [check.name for check in exercise.checks if not check.in_notebook]
     for name in options.names:
-        if name in alone:
+        if name in runnable:
             continue
         if name in exercise.names:
-            options.usage_error(
-                f"{name} looks at what the notebook has computed: run {exercise.notebook}"
-            )
+            options.usage_error(f"{name} needs results of the notebook: run {exercise.notebook}")
         options.usage_error(
-            f"there is no exercise {name!r}; there are: {', '.join(exercises())}. Nor is that a "
-            f"check of {exercise_name}, which has: {', '.join(alone)}"
+            f"there is no exercise {name!r}; there are: {', '.join(exercises())}. It is "
+            f"not a check of {exercise_name}, which has: {', '.join(runnable)}"
         )
 
 
 def _add_exercise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "exercise", nargs="?", metavar="EXERCISE", help="which exercise, where there are several"
+        "exercise", nargs="?", metavar="EXERCISE", help="the exercise, if there are several"
     )
 
 
 def _exercise(options: argparse.Namespace) -> str:
-    """The name of the exercise that is meant; wrong usage if nothing tells."""
+    """Return the name of the exercise; exit with wrong usage if it is unknown or missing."""
     from assignment.checks.check import exercises
 
     names = exercises()
@@ -125,38 +129,38 @@ def _exercise(options: argparse.Namespace) -> str:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Download CIFAR-10 (170 MB) into datasets/ and verify it. A download that breaks off is "
-        "resumed by the next run; a folder that is complete is left alone."
+        "Download CIFAR-10 (170 MB) into datasets/ and verify it. The next run resumes an "
+        "interrupted download; a complete folder is left alone."
     )
     parser.epilog = (
-        "CIFAR10_MIRRORS, an environment variable, lists addresses (http or https, separated by "
-        "blanks) to download from instead of the published one, in order."
+        "The environment variable CIFAR10_MIRRORS may list other addresses to try, in order: http "
+        "or https, separated by blanks."
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--from", dest="source", metavar="FILE", type=Path, help="install a local archive"
+        "--from", dest="source", metavar="FILE", type=Path, help="install a downloaded archive"
     )
     source.add_argument(
         "--synthetic",
         action="store_true",
-        help="draw a stand-in, not CIFAR-10 but with its layout; needs no network",
+        help="draw a stand-in with CIFAR-10's layout; needs no network",
     )
     parser.add_argument(
         "--accept-checksum",
         metavar="SHA256",
         type=_sha256,
-        help="install the archive with this SHA-256, a re-encoded copy, not the published one",
+        help="accept a re-encoded archive with this SHA-256 in place of the published one",
     )
     parser.set_defaults(
         run=_data,
         usage_error=parser.error,
-        interrupted="Interrupted. What was downloaded is kept; the same command goes on there.",
+        interrupted="Interrupted. What was downloaded is kept: the same command resumes it.",
     )
 
 
 def _sha256(text: str) -> str:
     if not re.fullmatch("[0-9a-fA-F]{64}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a SHA-256: that is 64 digits 0-9, a-f")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a SHA-256: it has 64 digits 0-9, a-f")
     return text.lower()
 
 
@@ -165,7 +169,7 @@ def _data(options: argparse.Namespace) -> int:
     from assignment.cifar10.install import install_cifar10, install_synthetic
 
     if options.synthetic and options.accept_checksum:
-        options.usage_error("--synthetic draws its files; no checksum can be given for them")
+        options.usage_error("no checksum can be given with --synthetic, which draws its files")
     archive = PUBLISHED
     if options.accept_checksum:
         archive = Archive(options.accept_checksum)
@@ -182,15 +186,15 @@ def _data(options: argparse.Namespace) -> int:
 
 def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Pack your files and your notebook, as they are saved, into a zip file to hand in, and say "
-        "what is in it, what is still open, and what would not work where it is graded."
+        "Pack your saved files and your notebook into a zip file to hand in. Shows what is in it, "
+        "what is still open, and what would not work where it is graded."
     )
     _add_exercise(parser)
     parser.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
-        help="the zip file (EXERCISE-submission.zip in the project's folder)",
+        help="the zip file (default: EXERCISE-submission.zip in the project's folder)",
     )
     parser.set_defaults(run=_submit, usage_error=parser.error)
 
@@ -209,10 +213,10 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _add_update(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Bring this project to the newer starter in a zip file, with your code and your answers in "
-        "it. What has no place in the new files is kept in a folder backup-1."
+        "Update this project to the newer starter in a zip file. Your code and your answers are "
+        "put into the new files; the old ones are kept in a folder backup-1."
     )
-    parser.add_argument("archive", metavar="NEW.zip", type=Path, help="as the course hands it out")
+    parser.add_argument("archive", metavar="NEW.zip", type=Path, help="the course's zip file")
     parser.set_defaults(
         run=_update, interrupted="Interrupted. Nothing is lost; run the same update again."
     )
