@@ -11,7 +11,7 @@ number, else by the e-mail address, and fails for any other submission.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from gradkit.lms.platform import (
     ParsedName,
     Platform,
     Submitters,
-    drop_shared,
     folded,
 )
 from gradkit.lms.tables import RosterError, StudentList, number_cell, plain_number
@@ -134,14 +133,8 @@ def export_scores(
                 "are unknown. Give --roster a CSV with a column `student` and one of addresses."
             )
     known = {
-        "submissions": {
-            number: _results(group[0])
-            for number, group in by_number.items()
-            if _have_one_score(group, notes)
-        },
-        "addresses": {
-            address: _results(score) for address, score in drop_shared(by_address, notes).items()
-        },
+        "submissions": _results_of(by_number, notes),
+        "addresses": _results_of(by_address, notes),
     }
     script = _AUTOGRADER.read_text(encoding="utf-8")
     return Export(script.replace('"{}"', repr(json.dumps(known)), 1), notes)
@@ -155,16 +148,21 @@ def _addresses(roster: StudentList | None) -> dict[str, set[str]]:
     }
 
 
-def _have_one_score(group: Sequence[FinalScore], notes: list[str]) -> bool:
-    """Return whether students who submitted together have the same results; note it if not."""
-    if all(_results(score) == _results(group[0]) for score in group):
-        return True
-    students = " and ".join(score.student for score in group)
-    notes.append(
-        f"{students} are left out: they submitted together, which is one score on Gradescope, and "
-        "have different ones."
-    )
-    return False
+def _results_of(
+    owners: Mapping[str, Sequence[FinalScore]], notes: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Return results by key. Students of one key, such as a group, must have the same."""
+    results = {}
+    for key, scores in owners.items():
+        first, *others = map(_results, scores)
+        if all(each == first for each in others):
+            results[key] = first
+        else:
+            students = " and ".join(score.student for score in scores)
+            notes.append(
+                f"{students} are left out: Gradescope has one score for them, not several."
+            )
+    return results
 
 
 def _results(score: FinalScore) -> dict[str, Any]:

@@ -6,15 +6,13 @@ list of students, lateness marks, the format of scores, names of feedback files.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from gradkit.lms.tables import Cell, Student, StudentList, Table, plain_number
-
-K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -159,22 +157,19 @@ def fill_rows(
         else:
             problem = "found more than once" if found else "not found"
             notes.append(f"{score.student} is left out: {problem} in {where}.")
-    filled = sorted(drop_shared(owners, notes).items(), key=lambda item: item[0])
-    return [fill(rows[index].cells, score) for index, score in filled], notes
+    filled = []
+    for index, claims in sorted(owners.items()):
+        if len(claims) == 1:
+            filled.append(fill(rows[index].cells, claims[0]))
+        else:
+            students = " and ".join(score.student for score in claims)
+            notes.append(f"{students} are left out: they are one student in {where}.")
+    return filled, notes
 
 
 def _number(score: FinalScore, parse_name: NameParser) -> str:
     parsed = parse_name(score.submission)
     return parsed.user if parsed else ""
-
-
-def drop_shared(owners: Mapping[K, Sequence[FinalScore]], notes: list[str]) -> dict[K, FinalScore]:
-    """Drop keys claimed by more than one student, with a note on each."""
-    for scores in owners.values():
-        if len(scores) > 1:
-            students = " and ".join(score.student for score in scores)
-            notes.append(f"{students} are left out: the platform knows them as one student.")
-    return {key: scores[0] for key, scores in owners.items() if len(scores) == 1}
 
 
 def compare_maximum(found: str, maximum: int, where: str) -> list[str]:

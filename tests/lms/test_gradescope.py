@@ -73,5 +73,5 @@ def test_a_group_has_one_score(tmp_path: Path) -> None:
     status, results = run_autograder(text, tmp_path / "1", id=1, users=[])
     assert (status, results["score"]) == (0, 22)
     text, notes = exported("gradescope", a, b._replace(score=30))
-    assert notes[0].startswith("a@x.edu and b@x.edu are left out: they submitted together")
+    assert notes[0].startswith("a@x.edu and b@x.edu are left out: Gradescope has one score")
     assert run_autograder(text, tmp_path / "2", id=1, users=[])[0] == 1
