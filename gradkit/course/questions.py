@@ -1,7 +1,7 @@
-"""The inline questions of an exercise: what is asked, and what the answer is worth.
+"""The inline questions of an exercise, whose written answers people grade.
 
-A question is a cell of the notebook whose text belongs to the student, a region of prose; what is
-asked stands in the cell above it, and the points in the manifest. People grade the answers.
+The answer is a text cell that is a region; the cell above it asks the question. The points are in
+exercise.toml, by the region's name.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from gradkit.course.instructor_tree import CourseError
 
 @dataclass(frozen=True)
 class Question:
-    """One question: the name of its answer's region, what it is called, what is asked, points."""
+    """A question: the region of its answer, its title and text, and the points it is worth."""
 
     name: str
     title: str
@@ -24,11 +24,11 @@ class Question:
 
 
 def read_questions(nb: Notebook, points: Mapping[str, int]) -> tuple[Question, ...]:
-    """The questions of an exercise's notebook, in its order, with these points by their names.
+    """Return the questions of a notebook, in its order; `points` are those of each, by name.
 
     Raises
     ------
-    ManifestError
+    CourseError
         There are points for a question that the notebook does not ask.
     """
     questions, above = [], ""
@@ -43,17 +43,17 @@ def read_questions(nb: Notebook, points: Mapping[str, int]) -> tuple[Question, .
     if unknown := sorted(set(points) - {question.name for question in questions}):
         asked = ", ".join(question.name for question in questions) or "none"
         raise CourseError(
-            f"[questions] has points for {', '.join(unknown)}, and the notebook has no such cell "
-            f"for an answer. It has: {asked}."
+            f"[questions] has points for {', '.join(unknown)}, but the notebook has no answer cell "
+            f"of that name. It has: {asked}."
         )
     return tuple(questions)
 
 
 def is_answered(answer: str) -> bool:
-    """Whether anything was written in the place of the stub."""
+    """Return whether an answer is more than the starter's stub."""
     return answer.strip() not in ("", ANSWER_STUB)
 
 
 def answer_digest(answer: str) -> str:
-    """What tells an answer from another one, so that points are given for the one that was read."""
+    """Return 16 digits that name an answer, so that points go only to the text that was read."""
     return hashlib.sha256(answer.strip().encode("utf-8", "backslashreplace")).hexdigest()[:16]

@@ -21,32 +21,23 @@ from gradkit.course.starter import starter_files
 from gradkit.release.build import release
 from gradkit.release.errors import ReleaseError
 from gradkit.release.github_classroom import IGNORED, WORKFLOW, classroom_files, is_as_built
+from tests.trees import contents
 
 NAME = "softmax-starter-github"
 GRADER = "classroom-resources/autograding-command-grader@v1"
 REPORTER = "classroom-resources/autograding-grading-reporter@v1"
 Step = dict[str, Any]
-yaml: Any = import_module("yaml")  # which has no types
+yaml: Any = import_module("yaml")  # without types
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a release is made from, which git does not know."""
-    folder = tmp_path_factory.mktemp("released") / "tree"
-    litter = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
-    for name in ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=litter)
-    for name in ("get_datasets.sh", "requirements.txt"):
-        shutil.copy(PROJECT / name, folder)
-    return folder
+@pytest.fixture(scope="session")
+def template(small_tree: Path, shared: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The folder as `gradkit release --github` leaves it; only to be read."""
 
+    def build(folder: Path) -> None:
+        assert f"{folder / NAME}\n" in release(small_tree, folder, github=True)
 
-@pytest.fixture(scope="module")
-def template(tree: Path) -> Path:
-    """The folder as `release --github` leaves it."""
-    said = release(tree, tree / "dist", github=True)
-    assert f"{tree / 'dist' / NAME}\n" in said
-    return tree / "dist" / NAME
+    return shared("softmax-github", build) / NAME
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +53,13 @@ def repository(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "repository"))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
-    }
-
-
 def graders(job: dict[str, Any]) -> dict[str, Step]:
-    """The steps that are worth points, by their ids."""
+    """Return the steps that are worth points, by id."""
     return {step["id"]: step["with"] for step in job["steps"] if step.get("uses") == GRADER}
 
 
 def run(command: str, repository: Path) -> subprocess.CompletedProcess[str]:
-    """A command as the service runs it: with a path and a home, and hardly anything else."""
+    """Run a command as the service does: with little more than a PATH and a HOME."""
     bin_folder = repository.parent / "bin"
     bin_folder.mkdir(exist_ok=True)
     python = bin_folder / "python"
@@ -105,7 +88,7 @@ def solve_notebook(repository: Path) -> None:
 # --- the workflow --------------------------------------------------------------------------------
 
 
-def test_there_is_a_step_for_each_check_with_its_points_and_all_are_reported(
+def test_workflow_has_a_step_with_points_for_each_check_and_reports_all(
     job: dict[str, Any],
 ) -> None:
     alone = [check for check in EXERCISE.checks if not check.in_notebook]
@@ -123,16 +106,16 @@ def test_there_is_a_step_for_each_check_with_its_points_and_all_are_reported(
     }
 
 
-def test_the_workflow_may_write_results_and_nothing_else(job: dict[str, Any]) -> None:
+def test_workflow_may_write_results_and_nothing_else(job: dict[str, Any]) -> None:
     workflow = yaml.safe_load(classroom_files([EXERCISE])[WORKFLOW])
     assert workflow["permissions"] == {"checks": "write", "actions": "read", "contents": "read"}
-    assert "push" in workflow[True]  # `on` is a truth for YAML 1.1
+    assert "push" in workflow[True]  # `on` means true in YAML 1.1
     assert job["runs-on"] == "ubuntu-latest"
     uses = [step["uses"].split("@")[0] for step in job["steps"] if "uses" in step]
     assert uses[:2] == ["actions/checkout", "actions/setup-python"]
 
 
-def test_two_exercises_are_told_apart(job: dict[str, Any]) -> None:
+def test_steps_of_two_exercises_have_different_names(job: dict[str, Any]) -> None:
     other = Exercise("svm", "SVM", "", "notebooks/svm.ipynb", (), EXERCISE.checks, 1)
     workflow = yaml.safe_load(classroom_files([EXERCISE, other])[WORKFLOW])
     [both] = workflow["jobs"].values()
@@ -140,7 +123,7 @@ def test_two_exercises_are_told_apart(job: dict[str, Any]) -> None:
     assert graders(both)["svm_naive_loss"]["command"].endswith("check svm naive_loss")
 
 
-def test_each_code_check_fails_on_a_starter_and_passes_on_the_solution(
+def test_each_check_fails_on_the_starter_and_passes_on_the_solution(
     job: dict[str, Any], repository: Path
 ) -> None:
     steps = {name: step for name, step in graders(job).items() if name != "softmax_notebook"}
@@ -148,7 +131,7 @@ def test_each_code_check_fails_on_a_starter_and_passes_on_the_solution(
         ran = run(step["command"], repository)
         assert ran.returncode == 1
         assert "not attempted yet" in ran.stdout
-    solve(repository, SOFTMAX)  # half of the work has half of the points
+    solve(repository, SOFTMAX)  # half of the exercise
     assert run(steps["softmax_predict"]["command"], repository).returncode == 1
     solve(repository, LINEAR_CLASSIFIER)
     for step in steps.values():
@@ -158,12 +141,13 @@ def test_each_code_check_fails_on_a_starter_and_passes_on_the_solution(
         assert ran.stdout.startswith(f"✓ {step['test-name']} {points}")
 
 
-def test_the_steps_before_the_checks_and_the_notebooks_do_what_they_say(
-    job: dict[str, Any], repository: Path
+def test_steps_before_the_checks_and_of_the_notebook_run(
+    job: dict[str, Any], repository: Path, stand_in: Callable[[Path], None]
 ) -> None:
     install, draw = [step["run"] for step in job["steps"] if "run" in step]
     assert install == "python -m pip install -r requirements.txt"
     assert (repository / "requirements.txt").is_file()
+    stand_in(repository / "datasets")  # drawn already, which takes the service a minute
     ran = run(draw, repository)
     assert ran.returncode == 0, ran.stderr
     command = graders(job)["softmax_notebook"]["command"]
@@ -179,63 +163,54 @@ def test_the_steps_before_the_checks_and_the_notebooks_do_what_they_say(
 # --- the folder ----------------------------------------------------------------------------------
 
 
-def test_the_folder_is_the_starter_and_two_files_more(template: Path) -> None:
-    found = contents(template)
-    beside = {path: found.pop(path).decode() for path in (WORKFLOW, IGNORED)}
-    assert found == starter_files(PROJECT, ["softmax"])
-    assert is_as_built(beside)
+def test_folder_is_the_starter_with_two_more_files(template: Path, small_tree: Path) -> None:
+    files = contents(template)
+    extra = {path: files.pop(path).decode() for path in (WORKFLOW, IGNORED)}
+    assert files == starter_files(small_tree, ["softmax"])
+    assert is_as_built(extra)
     assert os.access(template / "get_datasets.sh", os.X_OK)
 
 
-def test_a_starter_without_a_workflow_is_released_beside_it(template: Path) -> None:
+def test_starter_without_a_workflow_is_released_beside_it(template: Path) -> None:
     assert not (template.parent / "softmax-starter" / ".github").exists()
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-def test_git_keeps_data_and_environments_out_of_a_students_repository(repository: Path) -> None:
+def test_git_ignores_data_and_environments_in_a_students_repository(
+    repository: Path, small_tree: Path
+) -> None:
     for name in ("datasets/cifar-10-batches-py/x", ".venv/x", "notebooks/best_softmax.npz"):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text("x")
     subprocess.run(["git", "init", "--quiet"], cwd=repository, check=True)
     command = ["git", "ls-files", "--others", "--exclude-standard"]
     ran = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True)
-    assert set(ran.stdout.splitlines()) == {*starter_files(PROJECT, ["softmax"]), WORKFLOW, IGNORED}
+    assert set(ran.stdout.splitlines()) == {
+        *starter_files(small_tree, ["softmax"]),
+        WORKFLOW,
+        IGNORED,
+    }
 
 
-def test_a_build_takes_the_place_of_an_older_one_also_when_points_have_changed(
-    tree: Path, template: Path
-) -> None:
-    before = contents(template)
+def test_release_replaces_a_template_that_nobody_changed(tree: Path) -> None:
     release(tree, tree / "dist", github=True)
-    assert contents(template) == before
-    files = {path: path.read_text("utf-8") for path in (template / WORKFLOW, template / IGNORED)}
-    older = files[template / WORKFLOW].partition("# As it was built")[0].replace(": 8\n", ": 9\n")
-    assert not is_as_built({WORKFLOW: older, IGNORED: files[template / IGNORED]})
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
+    folder = tree / "dist" / NAME
+    before = contents(folder)
+    release(tree, tree / "dist", github=True)
+    assert contents(folder) == before
+    for change in (
         lambda text: text.replace("timeout: 5", "timeout: 50"),
         lambda text: text + "  # mine\n",
         lambda text: "",
-    ],
-)
-def test_a_workflow_that_was_changed_by_hand_is_never_replaced(
-    tree: Path, template: Path, change: Callable[[str], str]
-) -> None:
-    path = template / WORKFLOW
-    built = path.read_text("utf-8")
-    path.write_text(change(built), encoding="utf-8")
-    try:
+    ):
+        text = change(before[WORKFLOW].decode())
+        (folder / WORKFLOW).write_text(text, encoding="utf-8")
         with pytest.raises(ReleaseError, match=r"github was changed since .* move it away"):
             release(tree, tree / "dist", github=True)
-        assert path.read_text("utf-8") == change(built)
-    finally:
-        path.write_text(built, encoding="utf-8")
+        assert (folder / WORKFLOW).read_text("utf-8") == text
 
 
-def test_an_update_leaves_the_workflow_alone(repository: Path, tmp_path: Path) -> None:
+def test_update_leaves_the_workflow_alone(repository: Path, tmp_path: Path) -> None:
     archive = tmp_path / "softmax-starter.zip"
     archive.write_bytes(pack_zip(starter_files(PROJECT, ["softmax"])))
     solve(repository, SOFTMAX)
