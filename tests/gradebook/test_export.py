@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from assignment import PROJECT
 from assignment.checks.check import Outcome
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Status, Verdict
 from gradkit.autograder.version import kit_digest
+from gradkit.cli import cli
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.config import ExerciseConfig, read_config
 from gradkit.course.late_policy import LatePolicy
@@ -25,12 +27,13 @@ from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import (
     GradebookDatabase,
+    GradebookFolder,
     GradingResult,
     ManualGrade,
     ResultKey,
     SubmissionRecord,
 )
-from gradkit.gradebook.export import final_scores, format_grades
+from gradkit.gradebook.export import final_scores, format_grades, write_gradebook
 from gradkit.gradebook.grades import ClassGrades, read_grades
 from gradkit.lms.platform import FinalScore
 
@@ -210,6 +213,19 @@ def test_unknown_formats_and_needless_rosters_are_refused(gradebook: FilledGrade
         gradebook.export("csv", Path("roster.csv"))
     with pytest.raises(GradkitError, match=r"no format 'blackboard'\. There are: csv, json, canv"):
         gradebook.export("blackboard")
+
+
+def test_the_command_prints_the_export_and_lists_students_left_out(
+    gradebook: FilledGradebook, tmp_path: Path
+) -> None:
+    gradebook.add_graded("jane", "doejane_12_34_softmax.zip")
+    gradebook.add_ungraded("absent", "", "nothing handed in")
+    options = ["--out", str(tmp_path / "grades"), "--exercise", "softmax", "--format"]
+    result = CliRunner().invoke(cli, ["export", *options, "canvas"])
+    assert (result.exit_code, result.stdout_bytes) == (0, gradebook.export("canvas").encode())
+    assert result.stderr == "absent is left out: nothing was handed in.\n"
+    path = write_gradebook(GradebookFolder(PROJECT, "softmax", tmp_path / "grades"))
+    assert path.read_bytes().decode() == gradebook.export("csv")
 
 
 # --- final scores --------------------------------------------------------------------------------
