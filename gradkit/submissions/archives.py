@@ -17,7 +17,6 @@ import math
 import os
 import re
 import stat
-import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,17 +27,13 @@ from typing import IO
 from assignment.workspace.starter import LITTER
 from gradkit.errors import GradkitError
 from gradkit.files import open_file, shown
+from gradkit.submissions import tar_stream
+from gradkit.submissions.tar_stream import TarStream, TooManyBytes, tar_members
 
 # A project with a virtual environment, as Jupyter and PyTorch fill it, has about 40,000 files.
 MAX_ENTRIES = 200_000
 
-# A project with CIFAR-10 in it three times (packed, unpacked, decoded) has 0.6 GB. Unpacking a
-# gigabyte takes some 3 s, and a tar file can only be read from its beginning.
-MAX_UNPACKED = 1_000_000_000
-
 MAX_PATH = 4096  # characters, as on Linux
-
-MAX_HEADER = 100_000  # bytes of a member's headers in a tar file, which hold a path
 
 CHUNK = 1 << 18  # bytes
 
@@ -117,7 +112,7 @@ def open_source(path: Path, name: str) -> Source:
         return ZipSource(path, name)
     is_gzip = head.startswith(b"\x1f\x8b")
     if is_gzip or head[257:262] == b"ustar":
-        if size > MAX_UNPACKED:
+        if size > tar_stream.MAX_UNPACKED:
             raise SubmissionRejected(f"{name} has {size / 1e9:.1f} GB, too much for a submission.")
         return TarSource(path, name, is_gzip)
     formats = [kind for magic, kind in _OTHER_FORMATS.items() if head.startswith(magic)]
@@ -328,7 +323,7 @@ class TarSource(Source):
 
     def members(self) -> Iterator[Member]:
         with self._stream() as stream:
-            for number, info in enumerate(_tar_members(stream)):
+            for number, info in enumerate(tar_members(stream)):
                 if number >= MAX_ENTRIES:
                     self.truncated = f"has more than {MAX_ENTRIES:,} entries"
                     return
@@ -343,7 +338,7 @@ class TarSource(Source):
         left = {member.number: member for member in wanted}
         contents: dict[Member, bytes | str] = dict.fromkeys(wanted, "cannot be found again")
         with self._stream() as stream:
-            for number, info in enumerate(_tar_members(stream)):
+            for number, info in enumerate(tar_members(stream)):
                 if member := left.pop(number, None):
                     data = stream.read(min(info.size, wanted[member] + 1))
                     contents[member] = _read_bounded(io.BytesIO(data), wanted[member])
@@ -352,83 +347,18 @@ class TarSource(Source):
         return contents
 
     @contextlib.contextmanager
-    def _stream(self) -> Iterator["_TarStream"]:
+    def _stream(self) -> Iterator[TarStream]:
         """Open the tar file; damage raises SubmissionRejected, too many bytes set `truncated`."""
         try:
             with open_file(self.path) as file, contextlib.ExitStack() as stack:
                 unpacked = (
                     stack.enter_context(gzip.GzipFile(fileobj=file)) if self.is_gzip else file
                 )
-                yield _TarStream(unpacked)
-        except _TooManyBytes:
-            self.truncated = f"unpacks to more than {MAX_UNPACKED / 1e9:.1f} GB"
+                yield TarStream(unpacked)
+        except TooManyBytes:
+            self.truncated = f"unpacks to more than {tar_stream.MAX_UNPACKED / 1e9:.1f} GB"
         except Exception as error:  # tarfile raises anything on damaged and hostile files
             raise SubmissionRejected(
                 f"{self.name} is damaged, or not a tar file ({shown(str(error))}). "
                 "Ask for it again."
             ) from error
-
-
-def _tar_members(stream: "_TarStream") -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar file, while the stream is at the data of each."""
-    stream.limit = MAX_HEADER
-    archive = tarfile.TarFile(
-        fileobj=stream,  # type: ignore[arg-type]  # which need not write
-        encoding="utf-8",
-        errors="surrogateescape",
-    )
-    while info := archive.next():
-        stream.limit = MAX_UNPACKED
-        yield info
-        archive.members.clear()  # type: ignore[attr-defined]  # 2 KB a member
-        archive.pax_headers = {}
-        stream.seek(archive.offset)
-        stream.limit = archive.offset + MAX_HEADER
-    if stream.last_read.strip(b"\0"):  # tarfile takes a damaged header for the end
-        raise ValueError(_BAD_HEADERS)
-    stream.limit = MAX_UNPACKED
-
-
-_BAD_HEADERS = "its headers make no sense"
-
-
-class _TooManyBytes(Exception):
-    """A tar file that unpacks to more than MAX_UNPACKED bytes."""
-
-
-class _TarStream:
-    """The bytes of a tar file, for tarfile: read once, forward only, as far as `limit`.
-
-    While tarfile reads the headers of a member, the limit is MAX_HEADER bytes away. So paths, maps
-    of sparse files and headers before headers are bounded, in memory and in recursion.
-    """
-
-    def __init__(self, file: gzip.GzipFile | io.BufferedReader) -> None:
-        self._file = file
-        self.limit = MAX_UNPACKED
-        self.last_read = b""
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def read(self, size: int) -> bytes:
-        """Return exactly `size` bytes; raise EOFError if there are fewer."""
-        self._check(self.tell() + size)
-        self.last_read = self._file.read(size)
-        if len(self.last_read) < size:
-            raise EOFError("it ends too early")
-        return self.last_read
-
-    def seek(self, position: int) -> None:
-        if position < self.tell():
-            raise ValueError(_BAD_HEADERS)
-        self._check(position)
-        self._file.seek(position)
-
-    def skip_to_end(self) -> None:
-        while self._file.read(CHUNK):
-            self._check(self.tell())
-
-    def _check(self, position: int) -> None:
-        if position > self.limit:
-            raise ValueError(_BAD_HEADERS) if self.limit < MAX_UNPACKED else _TooManyBytes
