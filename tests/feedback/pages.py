@@ -1,0 +1,172 @@
+"""A class with everything that a page can show, and the text of its pages."""
+
+import contextlib
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+from assignment import PROJECT
+from assignment.checks.answer_key import AnswerKey
+from assignment.checks.check import run_check_for
+from assignment.checks.softmax import EXERCISE
+from assignment.checks.verdict import Judge, Status, Verdict
+from gradkit.course.mistakes import SourceTree, solved_tree
+from gradkit.course.starter import starter_files
+from gradkit.feedback.class_page import write_pages
+from gradkit.feedback.manual_grading_page import write_manual_page
+from gradkit.feedback.student_page import page_names
+from gradkit.gradebook.database import (
+    GradebookDatabase,
+    GradebookFolder,
+    GradingResult,
+    SubmissionRecord,
+)
+from gradkit.gradebook.grades import ClassGrades
+from gradkit.gradebook.manual_grades import import_manual
+from tests.classes import GradedClass
+from tests.trees import copy_tree
+
+STUB_STUDENT = "<b>fay&amp;"
+NASTY = (
+    "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
+    "![seen](http://127.0.0.1:9/seen.png) [here](javascript:document.title='owned')"
+    "</div></main>{{ 7 * 191 }}\n\nand $p_y$ **bold**"
+)
+RAISING = "raise ValueError(repr(W.tolist()) + str(float(W.sum())), 'dead' + X[:6].tobytes().hex())"
+# In time until an hour after; a day costs a tenth of 120 points.
+LATE = """
+[late]
+due = 2026-03-01T23:59:00+00:00
+grace_hours = 1
+policy = "per day"
+percent = 10
+"""
+MANUAL_GRADES = """student,item,points,comment
+ada,answer_step,4.5,"Right; but why <16> digits?"
+cleo,naive_loss,6,The sum was asked for in the lecture.
+"""
+
+
+class FeedbackClass(NamedTuple):
+    """A graded class, and the pages written for it; only to be read."""
+
+    grades: GradebookFolder
+    class_grades: ClassGrades
+
+    def path(self, student: str) -> Path:
+        return self.grades.out / "feedback" / page_names(self.class_grades)[student]
+
+    def page(self, student: str) -> str:
+        return self.path(student).read_text(encoding="utf-8")
+
+    def copy(self, folder: Path) -> GradebookFolder:
+        """Copy the gradebook, to change it."""
+        out = shutil.copytree(self.grades.out, folder / "grades")
+        return GradebookFolder(self.grades.project, "softmax", out)
+
+
+def build(folder: Path, graded_class: GradedClass) -> None:
+    """Make the class from the graded class, and write its pages."""
+    tree = copy_tree(folder / "tree", ("assignment", "grading", "notebooks", "docs", "datasets"))
+    with (tree / "grading" / "softmax" / "exercise.toml").open("a") as config:
+        config.write(LATE)
+    grades = GradebookFolder(tree, "softmax", folder / "grades")
+    shutil.copytree(graded_class.out, grades.out)
+    _add_students(grades.out)
+    (folder / "manual.csv").write_text(MANUAL_GRADES)
+    import_manual(grades, folder / "manual.csv")
+    write_pages(grades, zipped=True)
+    write_manual_page(grades, hide_names=False)
+
+
+def _add_students(out: Path) -> None:
+    """Replace the results of the graded class, and add students to it."""
+    from tests.banks import BANK
+
+    mutants = {(m.id, m.region): m.tree for m in BANK.mutants if m.number == 0}
+    no_keepdims = mutants["row_without_keepdims", "softmax_vectorized"]
+    body = mutants["sum_not_mean", "softmax_naive"].body("softmax_naive").text
+    starter = {path: text.decode() for path, text in starter_files(PROJECT, ["softmax"]).items()}
+    first_only = solved_tree(EXERCISE, starter).with_region("softmax_naive", body)
+    raising = BANK.solution.with_region("softmax_vectorized", RAISING)
+    with contextlib.closing(GradebookDatabase(out, "softmax")) as database:
+        results = {
+            result.key.student: replace(
+                result, outcomes=dict(result.outcomes), handed_in=dict(result.handed_in)
+            )
+            for result in database.results()
+        }
+        ada, cleo, stub = results["ada"], results["cleo"], results["bob"]
+        key = database.answer_key(ada.key.spec)
+        assert key is not None
+        answers = {**cleo.handed_in["answers"], "answer_step": NASTY}
+        for student, result in {
+            "ada": ada,
+            "bob": ada,
+            "cleo": replace(cleo, handed_in={**cleo.handed_in, "answers": answers}),
+            "dan": run_in_process(raising, ada, key, "raised ValueError"),
+            "gus": run_in_process(no_keepdims, ada, key, "raised ValueError"),
+            "hal": run_in_process(first_only, stub, key),
+            STUB_STUDENT: stub,
+        }.items():
+            time = "2026-03-03T00:30:00+00:00" if student == "bob" else "2026-03-01T23:30:00+00:00"
+            result = replace(result, key=result.key._replace(student=student))
+            database.save_result(result)
+            digest = result.key.content_digest
+            database.save_submission(
+                SubmissionRecord(f"{student}.zip", student, time, "graded", digest)
+            )
+
+
+def run_in_process(
+    tree: SourceTree, like: GradingResult, key: AnswerKey, in_notebook: str = ""
+) -> GradingResult:
+    """Grade code without a sandbox, and without its notebook, whose checks get this headline."""
+    student = tree.student()
+    judge = Judge.of_student(EXERCISE, key, student)
+    verdicts, outcomes = {}, {}
+    for check in EXERCISE.checks:
+        verdicts[check.name] = judge.verdict(check.name)
+        if check.in_notebook and in_notebook:
+            verdicts[check.name] = Verdict(
+                check.name, check.title, Status.RAISED, 0, check.points, in_notebook
+            )
+        elif not check.slow:
+            outcomes[check.name] = run_check_for(check, student, key.seed)
+    files = {path: text.encode().decode("latin-1") for path, text in tree.files.items()}
+    handed_in = {**like.handed_in, "files": files}
+    return replace(like, verdicts=verdicts, outcomes=outcomes, handed_in=handed_in)
+
+
+class PageText(HTMLParser):
+    """The text of a page, and its tags with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._words: list[str] = []
+        self._inside: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._inside:
+            while self._inside.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script", "svg"} & set(self._inside):
+            self._words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self._words).split())
+
+
+def text_of(page: str) -> str:
+    return PageText(page).text
