@@ -305,11 +305,12 @@ def import_grades(csv: Path, out: Path, exercise: str | None) -> None:
 @cli.command()
 @gradebook_options
 @click.option("--zip", "zipped", is_flag=True, help="Also pack the pages, named for the platform.")
-def feedback(out: Path, exercise: str | None, zipped: bool) -> None:
+@jobs_option
+def feedback(out: Path, exercise: str | None, zipped: bool, jobs: int) -> None:
     """Write a page for each student and one for the class."""
     from gradkit.feedback.class_page import write_pages
 
-    _, written = write_pages(_folder(out, exercise), zipped)
+    _, written = write_pages(_folder(out, exercise), zipped, jobs)
     for path in written:
         click.echo(path)
 
