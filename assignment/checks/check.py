@@ -140,7 +140,7 @@ class Check:
         The check takes tenths of a second; code that repeats checks hundreds of times repeats this
         one less.
     plots : callable, optional
-        ``plots(arrays)`` yields pairs of a caption and a Figure, or pictures by their names:
+        ``plots(arrays)`` yields pairs of a caption and a Figure, or images by their names:
         (32, 32, 3) arrays from 0 to 1. It may raise any exception for malformed arrays.
     """
 

@@ -113,6 +113,7 @@ class Problem(NamedTuple):
     reg: float
 
 
+@lru_cache(maxsize=64)  # a check and its rule, and all mistakes, draw the same ones
 def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None = None) -> Problem:
     """Draw a problem with scores of ordinary size; `y` uses only the first `used` classes."""
     classes = "" if used is None else f", y below {used}"

@@ -40,6 +40,7 @@ RUN_TIMEOUT = 600.0  # seconds for the whole notebook, which takes ten seconds o
 
 # The checks of the results still pass: fewer and larger steps, and fewer pairs.
 SHORT_TRAINING = {
+    "NUM_DEV": 100,
     "LEARNING_RATE": 1e-6,
     "NUM_ITERS": 300,
     "TUNING_LEARNING_RATES": [1e-6],
