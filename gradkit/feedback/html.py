@@ -3,6 +3,7 @@
     templates/page.html     the frame of every page: style, and a content security policy
     templates/NAME.html     one page
     templates/NAME.js       its script, for a page that has one
+    templates/images.svg    images in rows, within a page
 
 Should escaping ever fail, the policy still keeps the browser from running any other script and from
 fetching anything.
@@ -31,11 +32,6 @@ from gradkit.feedback.markdown import as_html
 
 TEMPLATES = Path(__file__).parent / "templates"
 INK = "#010203"  # replaced by the page's text colour, in light and dark
-IMAGES_PER_ROW = 5
-IMAGES = """<svg role="img" aria-label="{}" viewBox="0 0 {} {}" width="850">
-<g text-anchor="middle" font-size="2.8" style="image-rendering: pixelated">{}</g></svg>"""
-IMAGE = """<text x="{x}" y="{y}">{name}</text>
-<image x="{left}" y="{top}" width="32" height="32" href="data:image/png;base64,{png}"/>"""
 
 
 def render(name: str, /, **values: Any) -> str:
@@ -82,21 +78,16 @@ def images_as_svg(images: Mapping[str, NDArray[Any]], sentence: str) -> Markup:
 
     A figure of matplotlib would look the same and take thirty times as long.
     """
-    shown = []
-    for number, (name, image) in enumerate(images.items()):
-        row, column = divmod(number, IMAGES_PER_ROW)
-        left, top, png = 34 * column + 1, 38 * row + 5, io.BytesIO()
-        pixels = np.clip(np.nan_to_num(255 * image), 0, 255).round().astype(np.uint8)
-        Image.fromarray(pixels).save(png, "png")
-        shown.append(
-            Markup(IMAGE).format(
-                name=name, x=left + 16, y=top - 1.2, left=left, top=top,
-                png=base64.b64encode(png.getvalue()).decode(),
-            )
-        )  # fmt: skip
-    rows = -(-len(images) // IMAGES_PER_ROW)
-    width, height = 34 * IMAGES_PER_ROW, 38 * rows + 1
-    return Markup(IMAGES).format(sentence, width, height, Markup("").join(shown))
+    pngs = {name: _base64_png(image) for name, image in images.items()}
+    svg = _environment().get_template("images.svg").render(images=pngs, sentence=sentence)
+    return Markup(svg)
+
+
+def _base64_png(image: NDArray[Any]) -> str:
+    pixels = np.clip(np.nan_to_num(255 * image), 0, 255).round().astype(np.uint8)
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "png")
+    return base64.b64encode(png.getvalue()).decode()
 
 
 def format_points(number: float | None) -> str:
