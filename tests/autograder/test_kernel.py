@@ -14,19 +14,21 @@ from tests.autograder.live_runner import LiveRunner, body
 ENDLESS = {
     "a loop": "while True: pass",
     "a loop that ignores SIGINT": (
-        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "while True: time.sleep(9)"
     ),
     "a loop that swallows KeyboardInterrupt": (
+        "import time\n"
         "while True:\n"
         "    try:\n"
-        "        while True: pass\n"
+        "        time.sleep(99)\n"
         "    except KeyboardInterrupt:\n"
         "        print('still here')"
     ),
     "a sleep": "import time\ntime.sleep(1e6)",
     "a lock that is never released": "import threading\nthreading.Event().wait()",
     "a right answer after an interrupt": (
-        "try:\n    while True: pass\nexcept KeyboardInterrupt:\n    print('caught')\n"
+        "import time\ntry:\n    time.sleep(99)\nexcept KeyboardInterrupt:\n    print('caught')\n"
         + body("softmax_naive")
     ),
 }

@@ -52,7 +52,7 @@ GREEDY = {
         "for i in range(10**6):\n    open(f'{folder}/{i}', 'wb').write(bytes(10**5))",
         r"It wrote into the folder of the kernel's own files\.",
     ),
-    "processes": ("import os\nwhile True: os.fork()", PROCESSES),
+    "processes": ("import os\nwhile True: os.fork()", f"{PROCESSES}|{MEMORY}"),
     "threads": (
         "import threading, time\n"
         "while True: threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
