@@ -114,7 +114,7 @@ def some_of(graded: GradedClass, folder: Path, *students: str) -> GradedClass:
     few = GradedClass(folder / "class", folder / "grades")
     few.submissions.mkdir()
     for student in students:
-        shutil.copy(graded.submissions / f"{student}.zip", few.submissions)
+        shutil.copy2(graded.submissions / f"{student}.zip", few.submissions)
     few.out.mkdir()
     path = Path(shutil.copy(graded.out / "gradebook.sqlite", few.out))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:

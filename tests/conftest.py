@@ -4,6 +4,7 @@
     starter                                  a starter as handed out, unpacked
     small_batches, stand_in_folder, stand_in, real_cifar10    data in CIFAR-10's format
     sandbox                                  submissions can be locked up
+    graded_class                             a small class and its gradebook, graded once per run
     open_page                                a page in Chromium that may not fail quietly
 
 Where there is no CIFAR-10, sandbox or browser, what needs it is skipped, and says so.
@@ -27,6 +28,7 @@ from assignment.cifar10.install import SYNTHETIC_FOLDER, install_synthetic
 from assignment.cifar10.synthetic import write_batches
 from gradkit.autograder.sandbox import SandboxError, self_test
 from gradkit.release.build import release
+from tests.classes import GradedClass, grade, write_class
 
 # The same examples in every run, and no deadline: a slow machine is not a wrong answer.
 settings.register_profile("gradkit", deadline=None, derandomize=True)
@@ -127,6 +129,20 @@ def sandbox() -> None:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"not tried, since there is no sandbox here: {error}")
+
+
+@pytest.fixture(scope="session")
+def graded_class(shared: Callable[[str, Build], Path], sandbox: None) -> GradedClass:
+    """A small class with all that can be right and wrong, and its gradebook; only to be read."""
+
+    def build(folder: Path) -> None:
+        write_class(folder / "class")
+        ran = grade(folder / "class", folder / "grades", "--jobs", 2)
+        assert ran.returncode == 0, ran.stderr
+        assert "5 graded; 1 refused." in ran.stdout
+
+    folder = shared("graded-class", build)
+    return GradedClass(folder / "class", folder / "grades")
 
 
 @pytest.fixture(scope="session")

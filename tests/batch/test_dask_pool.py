@@ -1,7 +1,8 @@
-"""A class is graded by Dask's workers as by processes of this machine, whatever ends meanwhile.
+"""Dask's workers grade a class as processes of this machine do, whatever ends meanwhile.
 
-Scheduler and workers are real ones, on loopback. `GRADKIT_CHAOS=200x5` grades a class of 200 five
-times while workers are killed, which takes half an hour; without it, one small class once.
+Scheduler and workers are real, on loopback; one cluster serves all tests that kill nothing.
+`GRADKIT_CHAOS=200` grades a class of 200 while something is killed every few seconds, in half an
+hour; without it, a class of 6 with two kills.
 """
 
 import contextlib
@@ -12,41 +13,47 @@ import re
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from assignment import PROJECT
-from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.checks.graded import write_outcome
+from assignment.checks.softmax import SOFTMAX
 from gradkit.autograder.sandbox import Isolation
-from gradkit.autograder.spec import build_spec
 from gradkit.autograder.version import kit_digest
-from gradkit.batch import dask_pool as cluster
-from gradkit.batch.dask_pool import get_ready, make_job_spec
+from gradkit.course.answer_key import spec_digest
+from gradkit.course.starter import starter_files
+from gradkit.gradebook.database import GradebookDatabase, software_versions
 from gradkit.processes import descendants
-from tests.banks import BANK
-from tests.batch.test_grade_class import grade, gradebook, solved_cells, solved_files, submission
+from tests.classes import (
+    SEED,
+    GradedClass,
+    grade,
+    grade_command,
+    some_of,
+    write_submission,
+)
 
 pytest.importorskip("distributed", reason="Dask is not installed: no cluster is tried")
 
-CLASS, RUNS = map(int, os.environ.get("GRADKIT_CHAOS", "6x1").split("x"))
-PATIENCE = 300 + 15 * CLASS  # seconds: workers that are killed begin anew on a busy machine
-KILLER = "# whoever grades this is killed"
+from gradkit.batch import dask_pool
+
+pytestmark = pytest.mark.xdist_group("dask")
+
+SIZE = int(os.environ.get("GRADKIT_CHAOS", "6"))
+TIMEOUT = 300 + 15 * SIZE  # seconds: killed workers start again on a busy machine
 
 
-# --- a cluster -----------------------------------------------------------------------------------
-
-
-class Dask:
-    """A scheduler and workers, each a process, with a log of its own."""
+class Cluster:
+    """A scheduler and its workers, each a process with a log of its own."""
 
     def __init__(self, folder: Path, options: list[str] | None = None, kind: str = "tcp") -> None:
         self.folder, self.options, self.kind = folder, options or [], kind
@@ -61,35 +68,36 @@ class Dask:
         return f"{self.kind}://127.0.0.1:{self.port}"
 
     def start_scheduler(self) -> None:
-        where = ("--host", f"{self.kind}://127.0.0.1", "--port", self.port)
-        self.scheduler = self._start(PROJECT, "scheduler", *where)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        host = ("--host", f"{self.kind}://127.0.0.1", "--port", self.port)
+        self.scheduler = self._start(PROJECT, "scheduler", *host)
+
+        def answers() -> bool:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            time.sleep(0.1)
-        raise AssertionError("the scheduler did not start")
+                return True
+            return False
 
-    def add_worker(self, tree: Path = PROJECT, **env: str) -> subprocess.Popen[bytes]:
-        """A worker process, and the nanny that starts another one in its place."""
-        arguments = (self.address, "--nthreads", 1, "--host", "127.0.0.1")
-        return self._start(tree, "worker", *arguments, **env)
+        wait_for(answers, self.scheduler)
 
-    def _start(self, tree: Path, *arguments: Any, **env: str) -> subprocess.Popen[bytes]:
+    def add_worker(self, folder: Path = PROJECT, threads: int = 1, **env: str) -> None:
+        """Start a worker in a folder, with the nanny that restarts it; wait until it has joined."""
+        options = (self.address, "--nthreads", threads, "--host", "127.0.0.1")
+        process = self._start(folder, "worker", *options, **env)
+        log = self.folder / f"{len(self.processes) - 1}.log"
+        wait_for(lambda: b"Registered to" in log.read_bytes(), process)
+
+    def _start(self, folder: Path, *arguments: Any, **env: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", *map(str, arguments), "--no-dashboard"]
-        number = len(self.processes)
-        with (self.folder / f"dask-{number}-{arguments[0]}.log").open("wb") as log:
+        with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [*command, *self.options], cwd=tree, stdout=log, stderr=log,
+                [*command, *self.options], cwd=folder, stdout=log, stderr=log,
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **env},
             )  # fmt: skip
         self.processes.append(process)
         return process
 
     def __contains__(self, pid: int) -> bool:
-        """Whether a process is one of its own."""
-        return any(pid in descendants(process.pid) for process in self.processes)
+        return any(pid in list(descendants(process.pid)) for process in self.processes)
 
     def close(self) -> None:
         for process in reversed(self.processes):  # the scheduler last
@@ -102,366 +110,256 @@ class Dask:
                 process.wait()
 
 
+def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[Any]") -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Iterator[Cluster]:
+    """A cluster with one worker of two threads, in which nothing is killed."""
+    with contextlib.closing(Cluster(tmp_path_factory.mktemp("cluster"))) as started:
+        started.add_worker(threads=2)
+        yield started
+
+
 @pytest.fixture
-def dask(tmp_path: Path, sandbox: None) -> Iterator[Dask]:
-    with contextlib.closing(Dask(tmp_path)) as made:
-        yield made
+def own_cluster(tmp_path: Path, sandbox: None) -> Iterator[Cluster]:
+    """A cluster without workers, for one test."""
+    (tmp_path / "cluster").mkdir()
+    with contextlib.closing(Cluster(tmp_path / "cluster")) as started:
+        yield started
 
 
-def make_class(folder: Path, count: int) -> None:
-    """All that can be right and wrong with a submission, again and again."""
-    mutants = [mutant for mutant in BANK.mutants if mutant.number == 0 and "slow" not in mutant.id]
-    chosen = random.Random(5).sample(mutants, min(count, len(mutants)))
-    for number in range(count):
-        files, cells = solved_files(), solved_cells()
-        match number % 5:
-            case 0:
-                files = {}
-            case 1:
-                files = {SOFTMAX: b"def softmax_loss_naive(:\n"}
-            case 2 | 3:
-                mutant = chosen[number % len(chosen)]
-                files = {path: text.encode() for path, text in mutant.tree.files.items()}
-        submission(folder / f"student{number:03}.zip", files, cells)
+def contents(out: Path) -> dict[str, Any]:
+    """Return all that a database holds of each student, except times."""
+    with contextlib.closing(GradebookDatabase(out, "softmax")) as database:
+        results = {
+            result.key.student: (
+                *(result.key, dict(result.verdicts), dict(result.handed_in), result.retry),
+                {n: {**write_outcome(o), "seconds": None} for n, o in result.outcomes.items()},
+            )
+            for result in database.results()
+        }
+        return {
+            record.student: (record, results.get(record.student))
+            for record in database.submissions()
+        }
 
 
-@pytest.fixture(scope="module")
-def classroom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("class")
-    make_class(folder, CLASS)
-    return folder
+# --- the same results as on this machine ---------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def local(classroom: Path, tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Path:
-    """The ledger of the class as processes of this machine grade it."""
-    out = tmp_path_factory.mktemp("local")
-    ran = grade(classroom, out)
-    assert ran.returncode == 0, ran.stderr
-    return out
-
-
-def database(out: Path) -> dict[str, Any]:
-    """All that a ledger knows of its submissions, but for the times that things took."""
-    with contextlib.closing(sqlite3.connect(out / "gradebook.sqlite")) as db:
-        records = db.execute("SELECT * FROM entries ORDER BY student, submission").fetchall()
-        columns = "id, student, work, exam, kit, score, verdicts, handed_in, again"
-        results = {}
-        for number, *values in db.execute(f"SELECT {columns} FROM results"):
-            values[6] = zlib.decompress(values[6])
-            query = "SELECT name, outcome FROM outcomes WHERE result = ?"
-            outcomes = {
-                name: {**json.loads(zlib.decompress(outcome)), "seconds": None}
-                for name, outcome in db.execute(query, (number,))
-            }
-            results[values[0]] = values, outcomes
-        claims = db.execute("SELECT * FROM claims").fetchall()
-    return {"entries": records, "results": results, "claims": claims}
-
-
-def grading(classroom: Path, out: Path, address: str) -> subprocess.Popen[str]:
-    """`gradkit grade` on a cluster, while it runs."""
-    command = [sys.executable, "-m", "gradkit", "grade", classroom, "--out", out]
-    command += ["--exercise", "softmax", "--seed", "271828182845904523536", "--scheduler", address]
-    return subprocess.Popen(
-        list(map(str, command)), cwd=PROJECT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def graders() -> dict[str, int]:
-    """The processes that are grading something now, by the folder of what they grade."""
-    command = ["ps", "axww", "-o", "pid=", "-o", "ppid=", "-o", "args="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    sandboxes = re.findall(r"^ *(\d+) +(\d+) \S*bwrap .* (\S+/tree) /project ", listed, re.M)
-    inner = {pid for pid, _, _ in sandboxes}  # each runs another one in its namespaces
-    # The parent 1 is that of one whose grader has been killed.
-    return {tree: int(parent) for _, parent, tree in sandboxes if parent not in inner | {"1"}}
-
-
-# --- as this machine does it ---------------------------------------------------------------------
-
-
-def test_workers_of_a_cluster_come_to_the_same_rows(
-    classroom: Path, local: Path, dask: Dask, tmp_path: Path
+def test_workers_of_a_cluster_come_to_the_same_results(
+    graded_class: GradedClass, cluster: Cluster, tmp_path: Path
 ) -> None:
-    for _ in range(2):
-        dask.add_worker()
-    ran = grade(classroom, tmp_path / "out", "--scheduler", dask.address)
+    few = some_of(graded_class, tmp_path, "ada", "bob", "cleo")
+    ran = grade(*few, "--scheduler", cluster.address)
     assert ran.returncode == 0, ran.stderr
-    assert f"{CLASS} graded." in ran.stdout
-    assert database(tmp_path / "out") == database(local)
-    again = grade(classroom, tmp_path / "out", "--scheduler", dask.address)
-    assert f"0 graded; {CLASS} had been graded before" in again.stdout
+    assert "3 graded." in ran.stdout
+    expected = contents(graded_class.out)
+    assert contents(few.out) == {name: expected[name] for name in ("ada", "bob", "cleo")}
+    again = grade(*few, "--scheduler", cluster.address)
+    assert "0 graded; 3 had been graded before" in again.stdout
 
 
-@pytest.mark.parametrize("run", range(RUNS))
-def test_whatever_ends_the_gradebook_is_that_of_this_machine(
-    classroom: Path, local: Path, dask: Dask, tmp_path: Path, run: int
+def test_whatever_is_killed_the_results_are_those_of_this_machine(
+    graded_class: GradedClass, own_cluster: Cluster, tmp_path: Path
 ) -> None:
-    moments, out = random.Random(run), tmp_path / "out"
+    few, names = some_of(graded_class, tmp_path), ("ada", "bob", "cleo")
+    for number in range(SIZE):
+        name = names[number % 3]
+        shutil.copy2(graded_class.submissions / f"{name}.zip", few.submissions / f"{number}.zip")
     for _ in range(2):
-        dask.add_worker()
-    kills: list[bytes] = []
+        own_cluster.add_worker()
+    kills: list[int] = []
     stop = threading.Event()
-
-    def kill_now_and_then() -> None:
-        while not stop.wait(0.1):
-            at_work = [(tree, pid) for tree, pid in graders().items() if pid in dask]
-            if not at_work:
-                continue
-            tree, pid = moments.choice(at_work)
-            with contextlib.suppress(OSError):  # it has just ended
-                stop.wait(moments.uniform(0, 1))
-                # Three times are too often for one work, and some are copies of each other; and
-                # twice each would keep a small class busy with starting workers.
-                content = b"".join((Path(tree) / path).read_bytes() for path in EXERCISE.files)
-                if kills.count(content) < 2 and len(kills) < CLASS // 2:
-                    os.kill(pid, signal.SIGKILL)
-                    kills.append(content)
-                    stop.wait(moments.uniform(2, 6))
-
-    killer = threading.Thread(target=kill_now_and_then)
+    killer = threading.Thread(target=kill_now_and_then, args=(own_cluster, kills, stop))
     killer.start()
     try:
-        process = grading(classroom, out, dask.address)
-        _wait_for(lambda: _count(out) >= CLASS // 3, process)
-        dask.add_worker()
-        _wait_for(lambda: _count(out) >= CLASS // 2, process)
-        dask.scheduler.kill()
+        process = start_grading(few, own_cluster)
+        wait_for(lambda: len(kills) >= 2 and count(few.out) >= SIZE // 3, process)
+        own_cluster.scheduler.kill()
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 1
-        assert f"The scheduler at {dask.address} has ended, or cannot be reached" in errors
-        graded = _count(out)
-        assert CLASS // 2 <= graded < CLASS
-        dask.start_scheduler()
-        for _ in range(2):
-            dask.add_worker()
-        process = grading(classroom, out, dask.address)
-        said, errors = process.communicate(timeout=PATIENCE)
+        assert f"The scheduler at {own_cluster.address} has ended, or cannot be reach" in errors
+        graded = count(few.out)
+        assert SIZE // 3 <= graded < SIZE
+        own_cluster.start_scheduler()
+        own_cluster.add_worker(threads=2)
+        process = start_grading(few, own_cluster)
+        printed, errors = process.communicate(timeout=TIMEOUT)
     finally:
         stop.set()
         killer.join()
     assert process.returncode == 0, errors
-    assert kills
-    assert f"{CLASS - graded} graded; {graded} had been graded before." in said
-    assert database(out) == database(local)
+    assert f"{SIZE - graded} graded; {graded} had been graded before." in printed
+    expected, found = contents(graded_class.out), contents(few.out)
+    for number in range(SIZE):
+        student, result = str(number), found[str(number)][1]
+        assert found[student][0].status == "graded"
+        assert result[0].student == student
+        assert result[1:] == expected[names[number % 3]][1][1:]
 
 
-def _count(out: Path) -> int:
-    """How many results a ledger has, but for those that are to be tried once more, alone."""
-    if not (out / "gradebook.sqlite").exists():
-        return 0
-    with contextlib.closing(sqlite3.connect(out / "gradebook.sqlite", timeout=30)) as db:
-        try:
-            return int(db.execute("SELECT count(*) FROM results WHERE again = 0").fetchone()[0])
-        except sqlite3.OperationalError:  # its tables are being made
-            return 0
+def kill_now_and_then(cluster: Cluster, kills: list[int], stop: threading.Event) -> None:
+    """Kill a grader process, then a Dask worker, and so on; in a small class one of each."""
+    moments = random.Random(5)
+    while not stop.wait(0.1) and len(kills) < max(2, SIZE // 4):
+        graders = [pid for pid in parents_of_sandboxes().values() if pid in cluster]
+        if graders:
+            stop.wait(moments.uniform(0, 1))
+            with contextlib.suppress(OSError, psutil.Error):  # it has just ended
+                pid = moments.choice(graders)
+                pid = psutil.Process(pid).ppid() if len(kills) % 2 else pid
+                os.kill(pid, signal.SIGKILL)
+                kills.append(pid)
+                stop.wait(moments.uniform(2, 6))
 
 
-def _wait_for(come: Any, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not come():
-        if time.monotonic() > deadline:
-            process.kill()
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.2)
+def parents_of_sandboxes() -> dict[str, int]:
+    """Return the grader processes at work, by the folder of the submission's tree."""
+    graders: dict[str, int] = {}
+    for process in psutil.process_iter(["cmdline", "ppid"]):
+        command = " ".join(process.info["cmdline"] or ())
+        tree = re.match(r"\S*bwrap .* (\S+/tree) /project ", command)
+        if tree and process.info["ppid"] != 1:  # 1 is that of a grader that was killed
+            graders.setdefault(tree[1], int(process.info["ppid"]))  # the outer one comes first
+    return graders
 
 
-@pytest.mark.parametrize("where", ["this machine", "a cluster"])
-def test_a_submission_that_ends_its_worker_three_times_is_marked_and_the_class_goes_on(
-    where: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    folder, out = tmp_path / "class", tmp_path / "out"
-    folder.mkdir()
-    submission(folder / "ada.zip", solved_files(), solved_cells())
-    submission(folder / "bob.zip", {SOFTMAX: f"{KILLER}\nwhile True: pass\n".encode()})
-    submission(folder / "cleo.zip", {})
-    submission(folder / "dan.zip", solved_files(), solved_cells())
-    options: list[str] = []
-    request.getfixturevalue("sandbox")
-    if where == "a cluster":
-        dask = request.getfixturevalue("dask")
-        for _ in range(2):
-            dask.add_worker()
-        options = ["--scheduler", dask.address]
-    kills, stop = [], threading.Event()
-
-    def kill_who_grades_bob() -> None:
-        while not stop.wait(0.05):
-            for tree, grader in graders().items():
-                with contextlib.suppress(OSError):
-                    if KILLER in (Path(tree) / SOFTMAX).read_text():
-                        os.kill(grader, signal.SIGKILL)
-                        kills.append(grader)
-                        time.sleep(0.5)  # until its sandbox has ended too
-
-    killer = threading.Thread(target=kill_who_grades_bob)
-    killer.start()
-    try:
-        ran = grade(folder, out, *options)
-    finally:
-        stop.set()
-        killer.join()
-    assert ran.returncode == 0, ran.stderr
-    assert "3 graded; 1 could not be graded." in ran.stdout
-    book = gradebook(out)
-    assert {name: row["score"] for name, row in book.items()} == {
-        "ada": "100", "bob": "", "cleo": "0", "dan": "100"
-    }  # fmt: skip
-    assert "The process that graded it was ended 3 times." in book["bob"]["notes"]
-    assert len(set(kills)) == 3
-    assert _count(out) == 3
+def start_grading(few: GradedClass, cluster: Cluster) -> "subprocess.Popen[str]":
+    command = grade_command(*few, "--scheduler", cluster.address)
+    return subprocess.Popen(
+        [sys.executable, "-m", "gradkit", *command], cwd=PROJECT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
-# --- who is given no work ------------------------------------------------------------------------
+def count(out: Path) -> int:
+    with contextlib.closing(GradebookDatabase(out, "softmax")) as database:
+        return sum(record.status == "graded" for record in database.submissions())
 
 
-def test_a_worker_of_another_version_is_refused_by_name_and_the_others_grade(
-    classroom: Path, dask: Dask, tmp_path: Path
-) -> None:
-    few, tree = tmp_path / "few", tmp_path / "tree"
-    few.mkdir()
-    shutil.copy(next(classroom.glob("*.zip")), few)
-    litter = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
-    for name in ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets"):
-        shutil.copytree(PROJECT / name, tree / name, ignore=litter)
-    for name in ("get_datasets.sh", "requirements.txt"):
-        shutil.copy(PROJECT / name, tree)
-    with (tree / "gradkit" / "autograder" / "kernel.py").open("a") as file:
-        file.write("# another version\n")
-    dask.add_worker(tree)
-    alone = grade(few, tmp_path / "out", "--scheduler", dask.address)
-    assert alone.returncode == 1
-    assert "No worker can be given work (1 refused): it has gradkit " in alone.stderr
-    dask.add_worker()
-    ran = grade(few, tmp_path / "out", "--scheduler", dask.address)
-    if "No worker" in ran.stderr:  # the second one was not there yet
-        ran = grade(few, tmp_path / "out", "--scheduler", dask.address)
-    assert ran.returncode == 0, ran.stderr
-    assert re.search(
-        r"The worker tcp://\S+ is refused: it has gradkit \w{16}, and the ", ran.stdout
-    )
-    assert "1 graded." in ran.stdout
+# --- workers that are refused --------------------------------------------------------------------
 
 
-def test_a_worker_without_a_sandbox_or_a_checkout_is_refused(
-    classroom: Path, dask: Dask, tmp_path: Path
-) -> None:
-    few = tmp_path / "few"
-    few.mkdir()
-    shutil.copy(next(classroom.glob("*.zip")), few)
-    without = dask.add_worker(PATH=str(Path(sys.executable).parent))
-    ran = grade(few, tmp_path / "out", "--scheduler", dask.address)
-    assert ran.returncode == 1
-    assert "bubblewrap (the command bwrap) is not installed" in ran.stderr
-    without.terminate()
-    without.wait(timeout=20)
-    dask.add_worker(tmp_path)
-    ran = grade(few, tmp_path / "out", "--scheduler", dask.address)
-    assert ran.returncode == 1
-    assert "`python -m dask worker` in a checkout of this version" in ran.stderr
-    assert _count(tmp_path / "out") == 0
+def job_spec(**versions: str) -> dask_pool.JobSpec:
+    """Return a job spec of this machine's versions, except those given, with nothing to grade."""
+    digest = spec_digest("softmax", PROJECT, starter_files(PROJECT, ["softmax"]))
+    own = {**software_versions(), "kit": kit_digest(), "exercise": digest}
+    isolation = Isolation.NONE.value
+    return {"exercise": "softmax", "isolation": isolation, "versions": {**own, **versions}}
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"Python": "3.9.1"}, "it has Python "),
-        ({"numpy": "1.26.4"}, "and the grader 1.26.4"),
-        ({"exam": "e" * 16}, "its softmax exercise is of version "),
-    ],
-)
-def test_other_versions_are_told_by_what_they_are_of(
-    tmp_path: Path, changed: dict[str, str], said: str
-) -> None:
-    spec = build_spec("softmax", PROJECT, 1 << 65, tmp_path)
-    job_spec = make_job_spec(spec, kit_digest(), Isolation.NONE)
-    assert said in get_ready({**job_spec, **changed})
+@pytest.mark.parametrize("part", ["Python", "numpy", "kit", "exercise"])
+def test_a_worker_of_another_version_is_refused_by_name(part: str) -> None:
+    dask_pool.check_worker(job_spec())
+    with pytest.raises(dask_pool.ClusterError, match=rf"it has {part} \S+, and the grader 0\.1"):
+        dask_pool.check_worker(job_spec(**{part: "0.1"}))
 
 
 def test_a_worker_whose_checkout_has_changed_is_to_be_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = build_spec("softmax", PROJECT, 1 << 65, tmp_path / "exam")
-    job_spec = make_job_spec(spec, kit_digest(), Isolation.NONE)
-    for name in ("assignment", "gradkit"):
-        shutil.copytree(PROJECT / name, tmp_path / name)
-    monkeypatch.setattr(cluster, "PROJECT", tmp_path)
-    with (tmp_path / "gradkit" / "feedback" / "markdown.py").open("a") as file:
-        file.write("# changed\n")
-    assert get_ready(job_spec) == "its checkout has changed since it was started; start it again"
+    monkeypatch.setattr(dask_pool, "PROJECT", tmp_path)
+    with pytest.raises(dask_pool.ClusterError, match="has changed since it was started; start it"):
+        dask_pool.check_worker(job_spec())
 
 
-def test_no_scheduler_is_told_and_nothing_is_graded(classroom: Path, tmp_path: Path) -> None:
+def test_workers_without_checkout_or_sandbox_are_refused_and_the_others_grade(
+    graded_class: GradedClass, own_cluster: Cluster, tmp_path: Path
+) -> None:
+    few = some_of(graded_class, tmp_path, "bob")
+    (tmp_path / "other" / "gradkit").mkdir(parents=True)
+    (tmp_path / "other" / "gradkit" / "__init__.py").touch()  # of this name, and another version
+    own_cluster.add_worker(tmp_path / "other")
+    own_cluster.add_worker(PATH=str(Path(sys.executable).parent))
+    alone = grade(*few, "--scheduler", own_cluster.address)
+    assert alone.returncode == 1
+    assert "error: No worker can be used (2 refused): " in alone.stderr
+    assert count(few.out) == 0
+    own_cluster.add_worker()
+    ran = grade(*few, "--scheduler", own_cluster.address)
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"The worker tcp://\S+ is refused: it is not started in a chec", ran.stdout)
+    assert re.search(r"The worker tcp://\S+ is refused: bubblewrap \(the command bw", ran.stdout)
+    assert "1 graded." in ran.stdout
+
+
+def test_a_scheduler_that_does_not_answer_is_an_error(
+    graded_class: GradedClass, tmp_path: Path
+) -> None:
+    few = some_of(graded_class, tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        for wrong in (address, "http://127.0.0.1:1"):
-            ran = grade(classroom, tmp_path / "out", "--scheduler", wrong)
+        for wrong in (f"tcp://127.0.0.1:{taken.getsockname()[1]}", "http://127.0.0.1:1"):
+            ran = grade(*few, "--scheduler", wrong)
             assert ran.returncode == 1
-            assert f"error: No Dask scheduler answers at {wrong}" in ran.stderr
+            assert f"No Dask scheduler answers at {wrong}" in ran.stderr
             assert "Traceback" not in ran.stderr
-    usage = grade(classroom, tmp_path / "out", "--scheduler", address, "--jobs", "2")
-    assert usage.returncode == 2
 
 
 # --- what a cluster keeps to itself --------------------------------------------------------------
 
+SEARCH = f"""\
+import os
+seed = {SEED - 1} + 1  # not the number itself, which would be found here
+words = [str(seed).encode(), b'%x' % seed, b'BEGIN ' + b'SOLUTION softmax_']
+found = [name for name in os.environ if 'DASK' in name or 'GRADKIT' in name]
+for top, folders, names in os.walk('/'):
+    folders[:] = [n for n in folders if top != '/' or n not in ('sys', 'usr', 'lib')]
+    folders[:] = [n for n in folders if n not in ('site-packages', 'task')]
+    for name in names:
+        path = os.path.join(top, name)
+        try:
+            if os.path.isfile(path) and os.path.getsize(path) < 5_000_000:
+                content = open(path, 'rb').read(5_000_000)
+                found += [path for word in words if word in content]
+        except OSError:
+            pass
+raise ValueError(f'found {{found}}, {{len(os.listdir("/proc")) > 0}}')
+"""
 
-def test_a_submission_on_a_worker_finds_neither_seed_nor_answers(
-    dask: Dask, tmp_path: Path
+
+def test_a_submission_on_a_worker_finds_neither_seed_nor_solution(
+    graded_class: GradedClass, cluster: Cluster, tmp_path: Path
 ) -> None:
-    folder, out = tmp_path / "class", tmp_path / "out"
-    folder.mkdir()
-    search = (
-        "import os\n"
-        # Not as they are, which would be found here.
-        "seed = 271828182845904523535 + 1\n"
-        "words = [str(seed).encode(), b'%x' % seed, b'BEGIN ' + b'SOLUTION softmax_']\n"
-        "found = [name for name in os.environ if 'DASK' in name or 'GRADKIT' in name]\n"
-        "for top, folders, names in os.walk('/'):\n"
-        "    folders[:] = [n for n in folders if top != '/' or n not in ('sys', 'usr', 'lib')]\n"
-        "    folders[:] = [n for n in folders if n not in ('site-packages', 'task')]\n"
-        "    for name in names:\n"
-        "        path = os.path.join(top, name)\n"
-        "        try:\n"
-        "            if os.path.isfile(path) and os.path.getsize(path) < 5_000_000:\n"
-        "                content = open(path, 'rb').read(5_000_000)\n"
-        "                found += [path for word in words if word in content]\n"
-        "        except OSError:\n"
-        "            pass\n"
-        "raise ValueError(f'found {found}, {len(os.listdir(\"/proc\")) > 0}')\n"
-    )
-    submission(folder / "eve.zip", {SOFTMAX: search.encode()})
-    dask.add_worker()
-    ran = grade(folder, out, "--scheduler", dask.address)
+    few = some_of(graded_class, tmp_path)
+    write_submission(few.submissions / "eve.zip", {SOFTMAX: SEARCH.encode()})
+    ran = grade(*few, "--scheduler", cluster.address)
     assert "1 graded." in ran.stdout, ran.stderr
-    [(_, outcomes)] = database(out)["results"].values()
-    assert "found [], True" in json.dumps(outcomes["naive_loss"])
-    for made in Path("/tmp").glob("gradkit-run-*/stand-in"):
-        assert int(made.parent.name.split("-")[2]) not in dask
+    [(_, result)] = contents(few.out).values()
+    assert "found [], True" in json.dumps(result[-1]["naive_loss"])
+    folders = [path.name.split("-") for path in Path("/tmp").glob("gradkit-run-*")]
+    workers = {int(pid) for _, _, pid, *_ in folders if int(pid) in cluster}
+
+    def gone() -> bool:
+        return not any(Path("/tmp").glob(f"gradkit-run-{pid}-*") for pid in workers)
+
+    wait_for(gone, cluster.scheduler)
 
 
 def test_a_cluster_behind_tls_is_used_with_dasks_own_settings(
-    classroom: Path, sandbox: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graded_class: GradedClass, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes certificates, is not installed: no TLS is tried")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    make += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    few = tmp_path / "few"
-    few.mkdir()
-    shutil.copy(next(classroom.glob("*.zip")), few)
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    few = some_of(graded_class, tmp_path, "bob")
     options = ["--tls-ca-file", str(certificate), "--tls-cert", str(certificate)]
-    with contextlib.closing(Dask(tmp_path, [*options, "--tls-key", str(key)], "tls")) as dask:
-        dask.add_worker()
-        stranger = grade(few, tmp_path / "out", "--scheduler", dask.address)
+    with contextlib.closing(Cluster(tmp_path, [*options, "--tls-key", str(key)], "tls")) as behind:
+        behind.add_worker()
+        stranger = grade(*few, "--scheduler", behind.address)
         assert "No Dask scheduler answers at tls://" in stranger.stderr
         monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CA_FILE", str(certificate))
         monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT", str(certificate))
         monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY", str(key))
-        ran = grade(few, tmp_path / "out", "--scheduler", dask.address)
+        ran = grade(*few, "--scheduler", behind.address)
     assert "1 graded." in ran.stdout, ran.stderr

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from assignment import PROJECT
 from assignment.checks.softmax import SOFTMAX
 from gradkit.course.config import read_config
@@ -105,14 +107,15 @@ def start(submissions: Path, out: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def sandboxes(graders: list[int]) -> list[str]:
-    """Return the command lines of the sandboxes that these graders have started."""
-    command = ["ps", "axo", "args"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def sandboxes(graders: list[int]) -> list[int]:
+    """Return the sandboxes that these graders have started."""
     folders = [f"/gradkit-run-{pid}-" for pid in graders]
-    return [
-        line for line in listed.splitlines() if "bwrap" in line and any(map(line.count, folders))
-    ]
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        if "bwrap" in command and any(map(command.count, folders)):
+            found.append(process.pid)
+    return found
 
 
 def wait_for(condition: object, seconds: float = 60.0) -> None:

@@ -1,7 +1,7 @@
-"""The autograder for Gradescope: unpacked, set up and run as that service does it, in a folder.
+"""The autograder for Gradescope: unpacked, set up and run in a folder as that service does it.
 
-Where the service's container forbids namespaces, submissions run as another user; here the same is
-had by taking the power to make them away from root.
+In a container that forbids namespaces submissions run as a separate user; here root gives up the
+capability to make them.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -24,41 +24,47 @@ from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
 from gradkit.autograder.sandbox import FIRST_FREE_UID
-from gradkit.batch import gradescope_run as gradescope
+from gradkit.batch import gradescope_run
 from gradkit.course.config import read_config
 from gradkit.course.starter import starter_files
 from gradkit.release.build import release
 from gradkit.release.errors import ReleaseError
 from tests.banks import BANK
-from tests.trees import FILES
+from tests.classes import solved_cells, solved_files, with_mistake
+from tests.trees import FILES, copy_tree
 
 ARCHIVE = "softmax-gradescope.zip"
 AS_IN_A_CONTAINER = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all")
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
 
-Image = Callable[[Mapping[str, bytes]], tuple[int, str, dict[str, Any]]]
+pytestmark = pytest.mark.xdist_group("gradescope")
+
+Files = Mapping[str, bytes]
+Results = dict[str, Any]
+Run = Callable[[Files], tuple[int, str, Results]]
 
 
-def copy_tree(folder: Path) -> Path:
-    """A copy of what a release is made from, which git does not know."""
-    litter = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "cifar-10-*", "*.npz")
-    for name in ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=litter)
-    for name in FILES:
-        shutil.copy(PROJECT / name, folder)
-    return folder
+class Image(NamedTuple):
+    """A folder as /autograder is in Gradescope's containers, set up to grade."""
+
+    folder: Path
+    run: Run
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tree = copy_tree(tmp_path_factory.mktemp("released") / "tree")
-    said = release(tree, tree / "dist", gradescope=True)
-    assert "hold the solutions: upload them to Gradescope only" in said
-    return tree / "dist" / ARCHIVE
+def archive(shared: Callable[..., Path]) -> Path:
+    """The archive of a release, beside the tree that it was made from."""
+
+    def build(folder: Path) -> None:
+        tree = copy_tree(folder / "tree")
+        report = release(tree, tree / "dist", gradescope=True)
+        assert "holds the solutions" in report
+
+    return shared("gradescope-archive", build) / "tree" / "dist" / ARCHIVE
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """What Gradescope makes of an archive: AUTOGRADER/source and AUTOGRADER/run_autograder."""
+    """Unpack an archive into FOLDER/source and copy FOLDER/run_autograder, as Gradescope does."""
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
             path = Path(opened.extract(member, folder / "source"))
@@ -75,10 +81,13 @@ def set_up(autograder: Path, python: str, before: tuple[str, ...] = ()) -> str:
     return ran.stdout
 
 
-def runner(autograder: Path, before: tuple[str, ...] = ()) -> Image:
-    """What takes a submission's files, as they are uploaded, through `run_autograder`."""
+def runner(autograder: Path, before: tuple[str, ...] = ()) -> Run:
+    """Return a function that grades a submission's files by `run_autograder`.
 
-    def run(files: Mapping[str, bytes]) -> tuple[int, str, dict[str, Any]]:
+    It returns the exit status, the output and the results.
+    """
+
+    def run(files: Files) -> tuple[int, str, Results]:
         submission = autograder / "submission"
         shutil.rmtree(submission, ignore_errors=True)
         submission.mkdir()
@@ -104,7 +113,7 @@ def runner(autograder: Path, before: tuple[str, ...] = ()) -> Image:
 
 @pytest.fixture(scope="module")
 def open_folder() -> Iterator[Callable[[], Path]]:
-    """Makes folders that other users can get to; pytest's own are for their owner only."""
+    """Makes folders that other users can reach; pytest's own are closed to them."""
     with contextlib.ExitStack() as stack:
 
         def new() -> Path:
@@ -117,28 +126,28 @@ def open_folder() -> Iterator[Callable[[], Path]]:
 
 @pytest.fixture(scope="module")
 def image(archive: Path, open_folder: Callable[[], Path], sandbox: None) -> Image:
-    """An image in which a sandbox can be had."""
+    """An image whose container allows the sandbox."""
     autograder = unpack(archive, open_folder())
-    said = set_up(autograder, sys.executable)
-    assert "Submissions run in the sandbox.\nThe solution passes.\n" in said
-    return runner(autograder)
+    output = set_up(autograder, sys.executable)
+    assert "Submissions run in the sandbox.\nThe solution passes.\n" in output
+    return Image(autograder, runner(autograder))
 
 
 @pytest.fixture(scope="module")
-def container(archive: Path, open_folder: Callable[[], Path]) -> Path:
-    """Where an image was set up that forbids namespaces."""
+def container(archive: Path, open_folder: Callable[[], Path]) -> Image:
+    """An image whose container forbids namespaces."""
     if os.geteuid() != 0:
-        pytest.skip("only root can let another user run a submission")
+        pytest.skip("only root can let a separate user run a submission")
     folder = open_folder()
     autograder = unpack(archive, folder)
-    said = set_up(autograder, open_python(folder / "python"), AS_IN_A_CONTAINER)
-    assert "So submissions run as another user: without network" in said
-    assert "The solution passes." in said
-    return autograder
+    output = set_up(autograder, open_python(folder / "python"), AS_IN_A_CONTAINER)
+    assert "So submissions run as another user: without network" in output
+    assert "The solution passes." in output
+    return Image(autograder, runner(autograder, AS_IN_A_CONTAINER))
 
 
 def open_python(folder: Path) -> str:
-    """A Python that other users may run, with the packages: this one, or a copy of it."""
+    """Return a Python with the packages that other users can run: this one, or a copy of it."""
     if others_can_run(sys.executable):
         return sys.executable
     prefix, version = Path(sys.base_prefix), f"python3.{sys.version_info.minor}"
@@ -170,33 +179,21 @@ def others_can_run(python: str) -> bool:
 # --- submissions ---------------------------------------------------------------------------------
 
 
-def handed_in(softmax: bytes | None = None, **cells: str) -> dict[str, bytes]:
-    """A starter with the solution in it, or with another softmax.py or other cells."""
-    starter = starter_files(PROJECT, ["softmax"])
+def submitted(softmax: bytes | None = None) -> dict[str, bytes]:
+    """Return the files of a starter with the solution in it, or with another softmax.py."""
     path = EXERCISE.notebook
-    nb = regions.read_notebook(starter[path].decode(), path)
-    solved = regions.read_notebook((PROJECT / path).read_text("utf-8"), path)
-    bodies = regions.extract_cells(solved, path) | cells
-    files = {path: (PROJECT / path).read_bytes() for path in EXERCISE.files}
-    files[path] = regions.write_notebook(regions.graft_cells(nb, bodies, path)).encode()
-    return files | ({SOFTMAX: softmax} if softmax is not None else {})
+    nb = regions.read_notebook(starter_files(PROJECT, ["softmax"])[path].decode(), path)
+    notebook = regions.write_notebook(regions.graft_cells(nb, solved_cells(), path)).encode()
+    changed = {SOFTMAX: softmax} if softmax is not None else {}
+    return {**solved_files(), path: notebook, **changed}
 
 
 def with_naive(body: str) -> bytes:
     return BANK.solution.with_region("softmax_naive", body).files[SOFTMAX].encode()
 
 
-def lost(results: dict[str, Any]) -> dict[str, str]:
-    """What was said of the checks that did not pass."""
-    return {
-        title: line["output"]
-        for title, line in lines(results).items()
-        if line["status"] != "passed"
-    }
-
-
 def lines(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The line of each check, by the check's title."""
+    """Return the line of each check by the check's title."""
     return {line["name"]: line for line in results["tests"]}
 
 
@@ -205,7 +202,7 @@ def score(results: dict[str, Any]) -> float:
 
 
 def require_nothing_given_away(results: dict[str, Any]) -> None:
-    """No seed and no result to its digits, and no line of the solution."""
+    """Require that no seed, no exact number and no line of the solution is in the results."""
     text = json.dumps(results, ensure_ascii=False)
     assert not re.search(r"\d{6,}", text)
     for region in ("softmax_naive", "softmax_vectorized"):
@@ -216,9 +213,9 @@ def require_nothing_given_away(results: dict[str, Any]) -> None:
 TITLES = [check.title for check in EXERCISE.checks]
 
 
-def test_the_solution_gets_all_points_on_a_line_for_each_check(image: Image) -> None:
-    status, said, results = image(handed_in())
-    assert status == 0, said
+def test_the_solution_has_a_line_with_all_points_for_each_check(image: Image) -> None:
+    status, output, results = image.run(submitted())
+    assert status == 0, output
     assert [line["name"] for line in results["tests"]] == TITLES
     for line, check in zip(results["tests"], EXERCISE.checks, strict=True):
         assert line["score"] == line["max_score"] == check.points
@@ -226,35 +223,33 @@ def test_the_solution_gets_all_points_on_a_line_for_each_check(image: Image) -> 
         assert line["output"].startswith(f"✓ {check.title}")
     assert results["output"].startswith("100 of 100 points")
     assert results["stdout_visibility"] == "hidden"
-    assert said == "Submissions run in the sandbox.\n"
+    assert output == "Submissions run in the sandbox.\n"
     require_nothing_given_away(results)
 
 
-def test_a_starter_as_it_was_handed_out_has_no_points_and_is_told_where_to_begin(
-    image: Image,
-) -> None:
-    status, _, results = image(starter_files(PROJECT, ["softmax"]))
+def test_an_untouched_starter_has_no_points_and_is_told_where_to_begin(image: Image) -> None:
+    status, _, results = image.run(starter_files(PROJECT, ["softmax"]))
     assert status == 0
     assert score(results) == 0
     assert len(results["tests"]) == len(TITLES)
     assert "Write `softmax_naive`" in lines(results)["Naive loss"]["output"]
 
 
-def test_a_mistake_is_called_by_its_name_and_costs_what_it_costs(image: Image) -> None:
-    mutants = [mutant for mutant in BANK.mutants if mutant.region == "softmax_naive"]
-    [mutant] = [p for p in mutants if (p.id, p.number) == ("sum_not_mean", 0)]
-    status, _, results = image(handed_in(mutant.tree.files[SOFTMAX].encode()))
+def test_a_mistake_is_named_and_costs_its_points(image: Image) -> None:
+    status, _, results = image.run(
+        submitted(with_mistake("sum_not_mean", "softmax_naive")[SOFTMAX])
+    )
     assert status == 0
     naive = lines(results)["Naive loss"]
     assert (naive["score"], naive["status"]) == (0, "failed")
     assert BANK.mistakes["sum_not_mean"].name in naive["output"]
     assert lines(results)["Vectorized loss"]["score"] == 8
-    assert 60 < score(results) < 95
+    assert score(results) == 82
     require_nothing_given_away(results)
 
 
-def test_single_files_are_a_submission_and_what_is_missing_is_not_attempted(image: Image) -> None:
-    status, _, results = image({"softmax.py": handed_in()[SOFTMAX]})
+def test_a_single_file_is_a_submission_whose_other_checks_are_not_attempted(image: Image) -> None:
+    status, _, results = image.run({"softmax.py": submitted()[SOFTMAX]})
     assert status == 0
     assert lines(results)["Vectorized gradient"]["status"] == "passed"
     assert "not attempted" in lines(results)[EXERCISE.check("predict").title]["output"]
@@ -269,18 +264,18 @@ def test_single_files_are_a_submission_and_what_is_missing_is_not_attempted(imag
         ({"softmax.ipynb": b"{"}, "softmax.ipynb"),
     ],
 )
-def test_what_cannot_be_opened_is_told_in_a_sentence(
+def test_a_submission_that_cannot_be_opened_is_explained_in_a_sentence(
     image: Image, files: dict[str, bytes], words: str
 ) -> None:
-    status, said, results = image(files)
-    assert status == 0, said
+    status, output, results = image.run(files)
+    assert status == 0, output
     assert results["score"] == 0
     assert words in results["output"]
     assert "no verdict on your code" in results["output"]
     assert "tests" not in results
 
 
-def test_what_code_in_a_run_has_learnt_of_its_problems_is_not_told(image: Image) -> None:
+def test_an_exception_carries_no_seed_or_number_into_the_results(image: Image) -> None:
     body = (
         "import sys\n"
         "frame, seeds = sys._getframe(), []\n"
@@ -291,7 +286,7 @@ def test_what_code_in_a_run_has_learnt_of_its_problems_is_not_told(image: Image)
         "codes = [ord(c) for c in str(seeds)]\n"
         "raise RuntimeError(f'{max(seeds):b} {W[0, 0]} {max(seeds)} {codes}')"
     )
-    status, _, results = image(handed_in(with_naive(body)))
+    status, _, results = image.run(submitted(with_naive(body)))
     assert status == 0
     assert lines(results)["Naive loss"]["status"] == "failed"
     require_nothing_given_away(results)
@@ -300,10 +295,9 @@ def test_what_code_in_a_run_has_learnt_of_its_problems_is_not_told(image: Image)
 # --- where the service fails ---------------------------------------------------------------------
 
 
-def test_a_failure_of_the_graders_own_is_no_silent_0(
-    archive: Path, tmp_path: Path, image: Image
+def test_an_image_whose_exercise_is_broken_is_not_built_and_grades_nobody(
+    archive: Path, tmp_path: Path
 ) -> None:
-    """A solution that does not pass stops the image; if it is used all the same, it says so."""
     autograder = unpack(archive, tmp_path / "broken")
     config = autograder / "source" / "project" / "grading" / "softmax" / "exercise.toml"
     config.write_text("nonsense = 1\n")
@@ -311,30 +305,28 @@ def test_a_failure_of_the_graders_own_is_no_silent_0(
     script = autograder / "source" / "setup.sh"
     ran = subprocess.run([script], env=env, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
-    assert "unknown key 'nonsense'" in ran.stderr
-    status, said, results = runner(autograder)(handed_in())
+    assert "nonsense" in ran.stderr
+    status, output, results = runner(autograder)(submitted())
     assert status == 1
-    assert "unknown key 'nonsense'" in said
+    assert "nonsense" in output
     assert "no fault of its own" in results["output"]
     assert "The 0 is no grade" in results["output"]
     assert "nonsense" not in results["output"]
 
 
-def test_a_grader_that_is_killed_leaves_a_result_that_says_so(
-    archive: Path, tmp_path: Path
-) -> None:
+def test_a_grader_that_is_killed_leaves_results_that_say_so(archive: Path, tmp_path: Path) -> None:
     autograder = unpack(archive, tmp_path / "killed")
     killed = tmp_path / "killed-python"
     killed.write_text("#!/bin/sh\nkill -9 $$\n")
     killed.chmod(0o755)
     (autograder / "source" / "python").write_text(f"{killed}\n")
-    status, said, results = runner(autograder)(handed_in())
+    status, output, results = runner(autograder)(submitted())
     assert status == 1
-    assert "ended with status 137" in said
+    assert "ended with status 137" in output
     assert "The 0 is no grade" in results["output"]
 
 
-def test_the_archive_is_the_same_in_every_build_and_holds_what_grading_needs_only(
+def test_the_archive_is_the_same_in_every_build_and_holds_only_the_files_for_grading(
     archive: Path, tmp_path: Path
 ) -> None:
     tree = tmp_path / "again"
@@ -361,18 +353,18 @@ def test_the_archive_is_the_same_in_every_build_and_holds_what_grading_needs_onl
     ("container", "submissions"),
     [("max", 2000), ("805306368", 505), ("9223372036854771712", 2000), ("104857600", 300)],
 )
-def test_a_submission_has_no_more_memory_than_the_container_leaves_it(
+def test_a_submission_has_at_most_the_memory_that_the_container_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str, submissions: int
 ) -> None:
     (tmp_path / "memory.max").write_text(f"{container}\n")
     places = (tmp_path / "memory.max", tmp_path / "not there")
-    monkeypatch.setattr(gradescope, "CONTAINERS_MEMORY", places)
+    monkeypatch.setattr(gradescope_run, "MEMORY_LIMIT_FILES", places)
     config = read_config(PROJECT, "softmax")
-    assert gradescope._within_the_container(config).limits.memory_mb == submissions
+    assert gradescope_run.limit_memory(config).limits.memory_mb == submissions
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-def test_a_file_that_git_does_not_track_is_in_no_archive(tmp_path: Path) -> None:
+def test_a_file_that_git_does_not_track_stops_the_archive_alone(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path / "tree")
     for command in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *command], cwd=tree, check=True)
@@ -385,7 +377,7 @@ def test_a_file_that_git_does_not_track_is_in_no_archive(tmp_path: Path) -> None
 
 # --- code that looks around ----------------------------------------------------------------------
 
-# Finds what it can of all that it must not; `found` is empty where it can nothing.
+# Tries all that a submission must not be able to do; `found` names what it could do.
 LOOKING = """\
 import os, socket
 found = []
@@ -402,8 +394,8 @@ tried('list', lambda: os.listdir(source))
 tried('results', lambda: open(source + '/../results/results.json', 'w').write('100'))
 tried('other_results', lambda: open(source + '/../results/results.tmp', 'w').close())
 tried('script', lambda: open(source + '/../run_autograder', 'a').close())
-tried('exam', lambda: open('../../softmax.ipynb').close())
-tried('desk', lambda: os.listdir('../..') if os.getcwd() != '/project/notebooks' else os.stat('/x'))
+tried('notebook', lambda: open('../../softmax.ipynb').close())
+tried('top', lambda: os.listdir('../..') if os.getcwd() != '/project/notebooks' else os.stat('/x'))
 for pid in (int(name) for name in os.listdir('/proc') if name.isdecimal()):
     try:
         mine = 'Uid:\\t%d\\t' % os.getuid() in open('/proc/%d/status' % pid).read()
@@ -422,58 +414,48 @@ RIGHT = "\n".join(
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Of a server on this machine."""
+    """The port of a server on this machine."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 def looks_around(autograder: Path, port: int) -> bytes:
-    """A naive loss that is right, unless it finds anything."""
+    """Return a softmax.py that is right, unless it finds anything."""
     program = LOOKING.format(source=str(autograder / "source"), port=port)
     return with_naive(f"{program}if found: raise RuntimeError('found')\n{RIGHT}\n")
 
 
-def test_in_the_sandbox_a_submission_finds_nothing_and_changes_nothing(
-    archive: Path, open_folder: Callable[[], Path], sandbox: None, port: int
-) -> None:
-    autograder = unpack(archive, open_folder())
-    set_up(autograder, sys.executable)
-    status, said, results = runner(autograder)(handed_in(looks_around(autograder, port)))
-    assert status == 0, said
-    assert lost(results) == {}
-    assert score(results) == 100
+def test_in_the_sandbox_a_submission_finds_and_changes_nothing(image: Image, port: int) -> None:
+    status, output, results = image.run(submitted(looks_around(image.folder, port)))
+    assert status == 0, output
+    assert score(results) == 100, results
 
 
-def test_as_another_user_a_submission_finds_nothing_and_changes_nothing(
-    container: Path, port: int
+def test_as_a_separate_user_a_submission_finds_and_changes_nothing(
+    container: Image, port: int
 ) -> None:
-    run = runner(container, AS_IN_A_CONTAINER)
-    status, said, results = run(handed_in(looks_around(container, port)))
-    assert status == 0, said
-    assert "run as another user: without network, and unable to read" in said
-    assert lost(results) == {}
-    assert score(results) == 100
+    status, output, results = container.run(submitted(looks_around(container.folder, port)))
+    assert status == 0, output
+    assert "run as another user: without network, and unable to read" in output
+    assert score(results) == 100, results
     assert "another user" not in json.dumps(results)
 
 
-def test_whoever_may_look_around_does_find_what_is_looked_for(container: Path, port: int) -> None:
-    """So that the two tests before mean something: root finds it."""
-    (container / "results").mkdir(exist_ok=True)
-    program = LOOKING.format(source=str(container / "source"), port=port)
-    program += "print(*sorted({*found}))"
-    command = [sys.executable, "-c", program]
-    workdir = container / "desk"
-    (workdir / "tree" / "notebooks").mkdir(parents=True)
-    (workdir / "softmax.ipynb").touch()
-    ran = subprocess.run(
-        command, cwd=workdir / "tree" / "notebooks", capture_output=True, text=True, check=False
-    )
-    found = "desk exam kill list memory mistakes network other_results results root script solution"
-    assert ran.stdout.split() == found.split(), ran.stderr
-    (container / "results" / "results.tmp").unlink()
+def test_root_does_find_all_that_the_search_looks_for(container: Image, port: int) -> None:
+    """Else the two tests before would prove nothing."""
+    (container.folder / "results").mkdir(exist_ok=True)
+    program = LOOKING.format(source=str(container.folder / "source"), port=port)
+    command = [sys.executable, "-c", f"{program}print(*sorted({{*found}}))"]
+    notebooks = container.folder / "workdir" / "tree" / "notebooks"
+    notebooks.mkdir(parents=True)
+    (container.folder / "workdir" / "softmax.ipynb").touch()
+    ran = subprocess.run(command, cwd=notebooks, capture_output=True, text=True, check=False)
+    (container.folder / "results" / "results.tmp").unlink()
+    expected = "kill list memory mistakes network notebook other_results results root script"
+    assert ran.stdout.split() == [*expected.split(), "solution", "top"], ran.stderr
 
 
-def test_whatever_another_user_has_started_ends_with_its_kernel(container: Path) -> None:
+def test_all_processes_of_a_separate_user_end_with_its_kernel(container: Image) -> None:
     body = (
         "import os, time\n"
         "if len(X) == 5 and os.fork() == 0:\n"
@@ -484,16 +466,14 @@ def test_whatever_another_user_has_started_ends_with_its_kernel(container: Path)
         "            time.sleep(0.001)\n"
         "    while True: time.sleep(1)\n"
     )
-    status, said, results = runner(container, AS_IN_A_CONTAINER)(
-        handed_in(with_naive(f"{body}{RIGHT}\n"))
-    )
-    assert status == 0, said
+    status, output, results = container.run(submitted(with_naive(f"{body}{RIGHT}\n")))
+    assert status == 0, output
     assert lines(results)["Vectorized loss"]["score"] == 8
     assert not list(others_here())
 
 
 def others_here() -> Iterator[int]:
-    """The processes of users that are made for submissions, but for those in sandboxes."""
+    """Yield the processes of separate users, except those in sandboxes."""
     here = Path("/proc/self/ns/mnt").readlink()
     for place in Path("/proc").glob("[0-9]*"):
         try:
@@ -504,22 +484,22 @@ def others_here() -> Iterator[int]:
             continue
 
 
-def test_a_tree_that_another_user_could_read_grades_nobody(container: Path) -> None:
-    (container / "source").chmod(0o755)
+def test_a_tree_that_a_separate_user_could_read_grades_nobody(container: Image) -> None:
+    (container.folder / "source").chmod(0o755)
     try:
-        status, said, results = runner(container, AS_IN_A_CONTAINER)(handed_in())
+        status, output, results = container.run(submitted())
     finally:
-        (container / "source").chmod(0o700)
+        (container.folder / "source").chmod(0o700)
     assert status == 1
-    assert "No other user can run a submission here: it can read" in said
-    assert "has to be closed to others (chmod 700)" in said
+    assert "No other user can run a submission here: it can read" in output
+    assert "(chmod 700)" in output
     assert "The 0 is no grade" in results["output"]
 
 
-def test_as_another_user_memory_and_processes_have_their_limits_too(container: Path) -> None:
+def test_as_a_separate_user_memory_and_processes_are_limited_too(container: Image) -> None:
     body = "import os\nwhile True: os.fork()"
-    status, said, results = runner(container, AS_IN_A_CONTAINER)(handed_in(with_naive(body)))
-    assert status == 0, said
+    status, output, results = container.run(submitted(with_naive(body)))
+    assert status == 0, output
     assert lines(results)["Naive loss"]["score"] == 0
     assert lines(results)["Vectorized loss"]["score"] == 8
     assert not list(others_here())

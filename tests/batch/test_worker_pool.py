@@ -1,211 +1,212 @@
-"""Works are handed out to workers as these become free, whatever becomes of the workers."""
+"""Worker pools grade each task once, whatever happens to the workers."""
 
+import os
 import subprocess
 import sys
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assignment import PROJECT
-from gradkit.batch import worker_pool as pool
-from gradkit.batch.worker_pool import TRIES, NotReady, Task, TaskResult, Worker, WorkerPool
+from gradkit.autograder.sandbox import Isolation
+from gradkit.batch import worker_pool
+from gradkit.batch.worker_pool import (
+    MAX_TRIES,
+    GraderProcess,
+    GradingFailed,
+    ProcessPool,
+    Task,
+    TaskResult,
+    WorkerPool,
+)
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import ResultKey
 from gradkit.submissions.extract import SubmissionContent
 
-
-def task(number: int) -> Task:
-    work = SubmissionContent({}, {"number": str(number)}, {}, None, [], "")
-    return Task(ResultKey(f"student{number}", "", "", ""), f"{number}.zip", work)
+SPEC: Any = SimpleNamespace(all_deadlines=60.0)
 
 
-class Threads(WorkerPool):
-    """Workers that are threads, and run `doing` with their own name and a task's number."""
+def task(number: int, do: str = "") -> Task:
+    content = SubmissionContent({}, {"number": str(number), "do": do}, {}, None, [], "")
+    return Task(ResultKey(f"student{number}", "", "", ""), f"{number}.zip", content)
 
-    worker_ended = (BrokenExecutor,)
 
-    def __init__(self, count: int, doing: Callable[[str, int], Any], machines: int = 1) -> None:
-        self.pool = ThreadPoolExecutor(32)
-        self.doing, self.machines = doing, machines
-        self.made, self.ended = 0, list[str]()
-        self.there: list[Worker] = []
-        for _ in range(count):
-            self.add()
+def numbers(results: list[TaskResult]) -> list[int]:
+    return sorted(int(result.task.content.cells["number"]) for result in results)
 
-    def add(self) -> None:
-        name, self.made = f"worker {self.made}", self.made + 1
-        machine = str(self.made % self.machines)
-        self.there.append(Worker(name, machine, partial(self._grade, name)))
 
-    def _grade(self, name: str, files: Any, cells: Any) -> "Future[Any]":
-        return self.pool.submit(self.doing, name, int(cells["number"]))
+class ThreadPool(WorkerPool):
+    """Workers that are threads, and call a function with a task's number."""
 
-    def workers(self) -> Collection[Worker]:
-        return list(self.there)
+    def __init__(self, count: int, function: Callable[[int], Any]) -> None:
+        self.count, self.function = count, function
+        self.threads = ThreadPoolExecutor(count)
 
-    def end(self, worker: Worker) -> None:
-        if worker in self.there:
-            self.ended.append(worker.name)
-            self.there.remove(worker)
-            self.add()
+    def capacity(self, alone: bool) -> int:
+        return 1 if alone else self.count
+
+    def submit(self, task: Task, alone: bool) -> "Future[Any]":
+        return self.threads.submit(self.function, int(task.content.cells["number"]))
 
     def close(self) -> None:
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.threads.shutdown()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    """Look at the workers more often than once a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "LOOK", 0.01)
-        yield
-
-
-def numbers(ended: list[TaskResult]) -> list[int]:
-    return sorted(int(one.task.work.cells["number"]) for one in ended)
-
-
-def test_a_grader_loads_no_grammar_of_addresses() -> None:
-    """That would be most of its start; what is imported in vain is seen by nobody otherwise."""
-    program = "import gradkit.autograder.grade_submission, sys; print('jsonschema' in sys.modules, 'lark' in sys.modules)"
+def test_a_grader_process_loads_no_grammar_of_addresses() -> None:
+    """Importing that would take most of its start."""
+    program = (
+        "import gradkit.autograder.grade_submission, sys\n"
+        "print('jsonschema' in sys.modules, 'lark' in sys.modules)"
+    )
     command = [sys.executable, "-c", program]
     ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ran.stdout.split() == ["True", "False"], ran.stderr
 
 
-def test_a_task_is_taken_when_a_worker_is_free_for_it_and_one_ahead() -> None:
-    taken, open_, most = [], [0], [0]
+def test_a_task_is_taken_when_a_worker_is_free_and_one_ahead() -> None:
+    taken, open_tasks, largest = 0, 0, 0
 
     def tasks() -> Iterator[Task]:
-        for number in range(200):
-            taken.append(number)
-            open_[0] += 1
-            most[0] = max(most[0], open_[0])
-            yield task(number)
+        nonlocal taken, open_tasks, largest
+        for taken in range(1, 201):
+            open_tasks += 1
+            largest = max(largest, open_tasks)
+            yield task(taken)
 
-    made = Threads(3, lambda name, number: number)
-    for _ in made.grade(tasks(), 60):
-        open_[0] -= 1
-    made.close()
-    assert len(taken) == 200
-    # Three at work, three that have ended and are not written down yet, one ahead.
-    assert most[0] <= 7
+    with closing(ThreadPool(3, lambda number: number)) as pool:
+        for _ in pool.grade(tasks()):
+            open_tasks -= 1
+    assert taken == 200
+    assert largest <= 5  # three at work, one ahead, one that has ended
 
 
-def test_what_is_graded_alone_is_alone_on_its_machine() -> None:
-    at_work, lock, most = Counter[str](), threading.Lock(), Counter[str]()
-    machine = {f"worker {number}": str((number + 1) % 2) for number in range(6)}
+@pytest.mark.parametrize(("alone", "expected"), [(False, 3), (True, 1)])
+def test_a_task_that_is_graded_alone_has_nothing_beside_it(alone: bool, expected: int) -> None:
+    lock, at_work, most = threading.Lock(), 0, 0
+    together = threading.Barrier(expected)
 
-    def doing(name: str, number: int) -> int:
+    def function(number: int) -> int:
+        nonlocal at_work, most
         with lock:
-            at_work[machine[name]] += 1
-            most[machine[name]] = max(most[machine[name]], at_work[machine[name]])
-        time.sleep(0.01)
+            at_work += 1
+            most = max(most, at_work)
+        together.wait(30)  # until as many are at work as there may be
         with lock:
-            at_work[machine[name]] -= 1
+            at_work -= 1
+        together.wait(30)
         return number
 
-    made = Threads(6, doing, machines=2)
-    together = list(made.grade(map(task, range(24)), 60))
-    assert max(most.values()) == 3
-    assert not any(one.alone for one in together)
-    most.clear()
-    alone = list(made.grade(map(task, range(24)), 60, alone=True))
-    made.close()
-    assert most == {"0": 1, "1": 1}
-    assert all(one.alone for one in alone)
-    assert numbers(alone) == list(range(24))
+    with closing(ThreadPool(3, function)) as pool:
+        results = list(pool.grade(map(task, range(12)), alone))
+    assert most == expected
+    assert numbers(results) == list(range(12))
+    assert {result.alone for result in results} == {alone}
 
 
-def test_what_ends_its_worker_three_times_is_marked_and_costs_the_others_nothing() -> None:
-    def doing(name: str, number: int) -> int:
-        if number == 4:
-            raise BrokenExecutor
-        return number
-
-    made = Threads(2, doing)
-    ended = list(made.grade(map(task, range(9)), 60))
-    made.close()
-    assert numbers(ended) == list(range(9))
-    assert [one.why for one in ended if one.graded is None] == [
-        "The process that graded it was ended 3 times."
-    ]
-    assert len(made.ended) == TRIES
-
-
-def test_an_exception_of_the_grading_is_told_and_tried_no_second_time() -> None:
+def test_an_exception_of_the_grader_is_reported_and_not_tried_again() -> None:
     tried = []
 
-    def doing(name: str, number: int) -> int:
+    def function(number: int) -> int:
         tried.append(number)
-        if number == 1:
-            raise GradkitError("These checks came to no verdict.")
+        if number:
+            raise GradkitError("No verdict.") if number == 1 else ValueError("Odd.")
         return number
 
-    made = Threads(1, doing)
-    ended = list(made.grade(map(task, range(3)), 60))
-    made.close()
+    with closing(ThreadPool(1, function)) as pool:
+        results = list(pool.grade(map(task, range(3))))
     assert tried == [0, 1, 2]
-    assert [one.why for one in ended] == ["", "GradkitError: These checks came to no verdict.", ""]
+    assert [result.problem for result in results] == ["", "No verdict.", "ValueError: Odd."]
 
 
-def test_a_worker_that_does_not_come_to_an_end_is_ended() -> None:
-    stuck = threading.Event()
-
-    def doing(name: str, number: int) -> int:
-        if name == "worker 0":
-            stuck.wait(5)
-        return number
-
-    made = Threads(1, doing)
-    ended = list(made.grade(map(task, range(3)), 0.1))
-    stuck.set()
-    made.close()
-    assert made.ended == ["worker 0"]
-    assert numbers(ended) == [0, 1, 2]
-    assert all(one.graded is not None for one in ended)
-
-
-@settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.sampled_from(["ok", "ok", "ended", "not ready", "gone"]), max_size=12),
-    st.integers(1, 4),
+    st.lists(st.sampled_from(["graded", "graded", "cancelled", "raised"]), max_size=12),
+    st.lists(st.integers(0, 3), max_size=5),
 )
-def test_each_task_ends_once_whatever_becomes_of_the_workers(fates: list[str], count: int) -> None:
-    """`fates` is what becomes of the first works that are begun, in turn."""
-    left, lock, blamed = list(fates), threading.Lock(), Counter[int]()
-    gone = threading.Event()
+def test_each_task_ends_once_whatever_happens_to_the_workers(
+    fates: list[str], capacities: list[int]
+) -> None:
+    """`fates` are those of the first submissions; `capacities` change as workers come and go."""
+    left, sizes = list(fates), list(capacities)
 
-    def doing(name: str, number: int) -> int:
-        with lock:
-            fate = left.pop(0) if left else "ok"
-            if fate in ("ended", "gone"):
-                blamed[number] += 1
-        if fate == "ended":
-            raise BrokenExecutor
-        if fate == "not ready":
-            raise NotReady
-        if fate == "gone":
-            with lock:
-                made.there[:] = [one for one in made.there if one.name != name]
-                made.add()
-            gone.wait(5)
-        return number
+    class Moody(ThreadPool):
+        def capacity(self, alone: bool) -> int:
+            return sizes.pop(0) if sizes else 2
 
-    made = Threads(count, doing)
-    ended = list(made.grade(map(task, range(8)), 60))
-    gone.set()
-    made.close()
-    assert numbers(ended) == list(range(8))
-    for one in ended:
-        number = int(one.task.work.cells["number"])
-        assert (one.graded is None) == (blamed[number] >= TRIES)
-        assert one.graded is None or one.graded == number  # type: ignore[comparison-overlap]
+        def submit(self, task: Task, alone: bool) -> "Future[Any]":
+            future: Future[Any] = Future()
+            fate = left.pop(0) if left else "graded"
+            if fate == "cancelled":
+                future.cancel()
+            elif fate == "raised":
+                future.set_exception(ValueError("raised"))
+            else:
+                future.set_result(task.content.cells["number"])
+            return future
+
+    with pytest.MonkeyPatch.context() as patch, closing(Moody(1, int)) as pool:
+        patch.setattr(worker_pool, "POLL_INTERVAL", 0.001)
+        results = list(pool.grade(map(task, range(8))))
+    assert numbers(results) == list(range(8))
+    for result in results:
+        assert result.problem == "ValueError: raised" or str(result.graded) in result.task.name
+    assert sum(bool(result.problem) for result in results) == fates.count("raised") - left.count(
+        "raised"
+    )
+
+
+# --- real processes ------------------------------------------------------------------------------
+
+
+def pretend_to_grade(log: Path, files: Mapping[str, bytes], cells: Mapping[str, str]) -> Any:
+    """Stand in for the grading in a grader process, which some submissions end."""
+    with log.open("a") as file:
+        file.write(f"{cells['number']}\n")
+    if cells["do"] == "end":
+        os._exit(1)
+    return os.getpid()
+
+
+def test_a_submission_that_ends_its_process_is_tried_three_times_and_the_others_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "_grade", partial(pretend_to_grade, tmp_path / "log"))
+    tasks = [task(number, "end" if number == 2 else "") for number in range(6)]
+    with closing(ProcessPool(2, SPEC, Isolation.NONE, tmp_path)) as pool:
+        results = list(pool.grade(iter(tasks)))
+    assert numbers(results) == list(range(6))
+    problems = {result.task.name: result.problem for result in results if result.graded is None}
+    assert problems == {"2.zip": "The process that graded it was ended 3 times."}
+    tried = (tmp_path / "log").read_text().split()
+    assert sorted(tried) == ["0", "1", *(["2"] * MAX_TRIES), "3", "4", "5"]
+
+
+def test_a_process_that_does_not_come_to_an_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What hangs is an executor that never answers, so that nobody waits for a process."""
+    ended = []
+
+    class Hanging:
+        _processes = None
+
+        def submit(self, *arguments: Any) -> "Future[Any]":
+            return Future()
+
+        def shutdown(self, **options: bool) -> None:
+            ended.append(self)
+
+    monkeypatch.setattr(worker_pool, "OVERHEAD_SECONDS", 0.01)
+    process = GraderProcess(SimpleNamespace(all_deadlines=0.0), Isolation.NONE, tmp_path)  # type: ignore[arg-type]
+    monkeypatch.setattr(process, "_start", Hanging)
+    with pytest.raises(GradingFailed, match="was ended 3 times"):
+        process.grade({}, {})
+    assert len(ended) == MAX_TRIES
