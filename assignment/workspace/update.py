@@ -21,10 +21,10 @@ from typing import NamedTuple
 from assignment import PROJECT
 from assignment.workspace.regions import (
     RegionError,
-    decode,
     extract,
     graft,
     read_notebook,
+    read_source,
     region_of,
     skeleton,
     without_outputs,
@@ -132,7 +132,7 @@ def plan_update(
     Raises UpdateError or RegionError for a file that cannot be read, merged or written.
     """
     plan, edited = Plan({}, [], []), []
-    skeletons, stubs = (current.skeletons, current.stubs) if current else ({}, {})
+    current = current or StarterManifest(newer.name, (), "", {}, {})
     _require_writable(project, STARTER_MANIFEST)
     for path in sorted(newer.skeletons):
         if path.startswith("datasets/") and (project / "datasets").is_symlink():
@@ -141,25 +141,23 @@ def plan_update(
         if not (project / path).exists():
             plan.texts[path] = texts[path]
             plan.report.append(f"  new: {path}")
-            continue
-        old, listed = _read_text(project, path), (skeletons.get(path), stubs.get(path))
-        if old == texts[path] or listed == (newer.skeletons[path], newer.stubs.get(path)):
-            continue
-        text, grafted, notes = merge(path, old, texts[path], stubs.get(path, {}))
-        if text != old:
-            plan.texts[path] = text
-            names = f", with your {', '.join(grafted)} in it" if grafted else ""
-            plan.report.append(f"  updated{names}: {path}")
-            if skeletons.get(path) != digest(skeleton(path, old)):
-                edited.append(path)
-        plan.report.extend(notes)
-    for path in sorted(skeletons.keys() - newer.skeletons.keys()):
-        if current and os.path.lexists(project / path):
+        elif not _is_same(path, current, newer):
+            old = read_source(project / path)
+            text, grafted, notes = merge(path, old, texts[path], current.stubs.get(path, {}))
+            if text != old:
+                plan.texts[path] = text
+                names = f", with your {', '.join(grafted)} in it" if grafted else ""
+                plan.report.append(f"  updated{names}: {path}")
+                if current.skeletons.get(path) != digest(skeleton(path, old)):
+                    edited.append(path)
+            plan.report.extend(notes)
+    for path in sorted(current.skeletons.keys() - newer.skeletons.keys()):
+        if os.path.lexists(project / path):
             if _is_untouched(project, path, current):
                 plan.removed.append(path)
                 plan.report.append(f"  removed, since the new starter does not have it: {path}")
             else:
-                plan.report.append(f"  left, since you changed it, though it is out of use: {path}")
+                plan.report.append(f"  kept, since you changed it, though no longer used: {path}")
     if edited:
         plan.report.append(
             f"You may have changed more than your regions in {', '.join(edited)}: copy what you "
@@ -170,6 +168,12 @@ def plan_update(
             "If the notebook is open in Jupyter, close it without saving and open it again."
         )
     return plan
+
+
+def _is_same(path: str, current: StarterManifest, newer: StarterManifest) -> bool:
+    """Return whether the course has left a file unchanged between two versions of a starter."""
+    before, after = ((x.skeletons.get(path), x.stubs.get(path)) for x in (current, newer))
+    return before == after
 
 
 def merge(
@@ -247,7 +251,7 @@ def _is_untouched(project: Path, path: str, manifest: StarterManifest) -> bool:
     """Return whether a file is as it was handed out, except its line endings and outputs."""
     try:
         _require_writable(project, path)
-        text = _read_text(project, path)
+        text = read_source(project / path)
         touched = _touched_regions(path, text, manifest.stubs.get(path, {}))
         return not touched and manifest.skeletons[path] == digest(skeleton(path, text))
     except (UpdateError, RegionError):
@@ -255,13 +259,6 @@ def _is_untouched(project: Path, path: str, manifest: StarterManifest) -> bool:
 
 
 # --- the project's files -------------------------------------------------------------------------
-
-
-def _read_text(project: Path, path: str) -> str:
-    content = (project / path).read_bytes()
-    if path.endswith((".py", ".ipynb")):
-        return decode(content, path)
-    return content.decode("utf-8", errors="backslashreplace")  # only compared, never written
 
 
 def _require_writable(project: Path, path: str) -> None:

@@ -465,7 +465,7 @@ def test_old_files_are_removed_unless_the_student_has_changed_them(
     report = update(newer, project)
     for name in (HELPER, TASK):
         assert (project / name).exists()
-        assert f"left, since you changed it, though it is out of use: {name}" in report
+        assert f"kept, since you changed it, though no longer used: {name}" in report
     require_up_to_date(newer, project)
 
 
@@ -497,6 +497,7 @@ def test_files_of_no_starter_are_left_alone(project: Path, newer: Path) -> None:
         (replace(SOFTMAX, "### START OF", "### STRAT OF"), f"{SOFTMAX}, line "),
         (replace(NOTEBOOK, '"cells": [', '"cells": '), f"{NOTEBOOK} is not a notebook"),
         ((SOFTMAX, lambda _: "\n# caf\udce9"), f"{SOFTMAX}, line 2: the byte 0xe9 is not UTF-8"),
+        (("README.md", lambda _: "caf\udce9"), "README.md, line 1: the byte 0xe9 is not UTF-8"),
     ],
 )
 def test_update_refuses_a_file_that_cannot_be_read(
