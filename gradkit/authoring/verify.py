@@ -361,18 +361,19 @@ def _pairs(bank: Bank) -> Iterator[tuple[int, int]]:
     """Yield the pairs of mistakes in one region that change different lines of it."""
     for (a, first), (b, second) in combinations(enumerate(bank.mutants), 2):
         both = first.edits and second.edits and first.region == second.region
-        if both and first.id != second.id and _combined(bank, first, second):
+        if both and first.id != second.id and _combined_body(first, second) is not None:
             yield a, b
 
 
-def _combined(bank: Bank, first: Mutant, second: Mutant) -> SourceTree | None:
+def _combined_body(first: Mutant, second: Mutant) -> str | None:
+    """Return the region's body with both mistakes in it; None if they change the same lines."""
     lines = {line for old, _ in first.edits for line in old.splitlines()}
     body = first.tree.body(first.region).text
     for old, new in second.edits:
         if lines & set(old.splitlines()) or body.count(old) != 1:
             return None
         body = body.replace(old, new)
-    return bank.solution.with_region(first.region, body)
+    return body
 
 
 def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> list[Problem]:
@@ -380,8 +381,9 @@ def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> 
     problems = []
     for numbers in pairs:
         first, second = (bank.mutants[number] for number in numbers)
-        tree = _combined(bank, first, second)
-        assert tree is not None
+        body = _combined_body(first, second)
+        assert body is not None
+        tree = bank.solution.with_region(first.region, body)
         names = _accepted_names(bank, first, second)
         judge = Judge.of_student(bank.exercise, runs.answer_key, tree.student())
         for check in _code_checks(bank):

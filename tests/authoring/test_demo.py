@@ -1,0 +1,90 @@
+"""The demo: from the starters to the feedback of a made-up class."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assignment import PROJECT
+from gradkit.authoring import demo
+from gradkit.authoring.demo import MIN_SUBMISSIONS, spread, write_submissions
+from gradkit.autograder.sandbox import Isolation
+from gradkit.batch.grade_class import Request
+from tests.authoring.conftest import RunGradkit
+
+
+def test_demo_grades_a_class_of_each_exercise(course: Path, gradkit: RunGradkit) -> None:
+    ran = gradkit("demo")
+    assert ran.returncode == 0, ran.stderr
+    for title, name in (("The linear SVM", "svm"), ("The softmax classifier", "softmax")):
+        assert f"{title}: 14 graded; 1 refused." in ran.stdout
+        assert f"grades/{name}/class.html" in ran.stdout
+        out = course / "demo" / "grades" / name
+        assert (out / "class.html").is_file()
+        assert (out / "feedback" / "s01.html").is_file()
+        with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
+            scores = {row["student"]: row["score"] for row in csv.DictReader(file)}
+        # The solution and every variant earn all points of the checks; no mistake does.
+        full = [student for student, score in scores.items() if score == "100"]
+        assert full == ["s01", "s02", "s03", "s04"]
+        assert scores["s13"] == scores["s14"] == "0"  # untouched
+        assert scores["s15"] == ""  # damaged
+    assert "s01    100  ✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓" in ran.stdout
+    assert "Naive loss: not attempted yet" in ran.stdout
+    assert (course / "demo" / "linear-starter.zip").is_file()
+    # A second demo replaces the first, but nothing else.
+    (course / "demo" / "mine.txt").write_text("keep me", encoding="utf-8")
+    ran = gradkit("demo")
+    assert ran.returncode == 1
+    assert "mine.txt, which is not from a demo" in ran.stderr
+    assert (course / "demo" / "grades").is_dir()
+
+
+@pytest.mark.parametrize("count", [MIN_SUBMISSIONS, 10, 15, 30])
+def test_class_of_any_size_has_submissions_of_each_kind(count: int, tmp_path: Path) -> None:
+    write_submissions(PROJECT, "svm", tmp_path / "class", count)
+    submissions = [path.read_bytes() for path in sorted((tmp_path / "class").iterdir())]
+    assert len(submissions) == count
+    assert submissions[-3] == submissions[-2]  # untouched
+    assert submissions[-2].startswith(submissions[-1])  # damaged
+    assert len(set(submissions)) >= min(count - 1, 5)
+    assert spread([], 3) == []  # an exercise without variants
+
+
+def test_demo_without_a_sandbox_reports_it_in_a_line_and_goes_on(
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in ("bash", "git", "nice", "ps"):  # bwrap is missing
+        if path := shutil.which(program):
+            (programs / program).symlink_to(path)
+    monkeypatch.setenv("PATH", os.fspath(programs))
+
+    class GradedError(Exception):
+        pass
+
+    def grade_class(request: Request, say: Any) -> None:
+        assert request.isolation is Isolation.NONE
+        raise GradedError
+
+    monkeypatch.setattr(demo, "grade_class", grade_class)
+    lines: list[str] = []
+    with pytest.raises(GradedError):
+        demo.demo(course, 2, lines.append)
+    [line] = [line for line in lines if "Without a sandbox" in line]
+    assert "\n" not in line
+    assert "bubblewrap (the command bwrap) is not installed" in line
+
+
+def test_demo_of_a_wrong_solution_fails_with_a_sentence(course: Path, gradkit: RunGradkit) -> None:
+    path = course / "assignment" / "classifiers" / "softmax.py"
+    source = path.read_text(encoding="utf-8")
+    path.write_text(source.replace("/ num_train + 0.5 *", "+ 0.5 *"), encoding="utf-8")
+    ran = gradkit("demo")
+    assert ran.returncode == 1
+    assert "error: " in ran.stderr
+    assert "Traceback (most recent call last)" not in ran.stderr
