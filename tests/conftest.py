@@ -139,7 +139,7 @@ def graded_class(shared: Callable[[str, Build], Path], sandbox: None) -> GradedC
         write_class(folder / "class")
         ran = grade(folder / "class", folder / "grades", "--jobs", 2)
         assert ran.returncode == 0, ran.stderr
-        assert "5 graded; 1 refused." in ran.stdout
+        assert "5 graded; 1 refused." in ran.stdout, ran.stdout
 
     folder = shared("graded-class", build)
     return GradedClass(folder / "class", folder / "grades")

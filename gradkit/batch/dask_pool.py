@@ -176,16 +176,9 @@ class CleanupPlugin(SchedulerPlugin):
 
 
 class DaskPool(WorkerPool):
-    """The workers of a Dask cluster.
+    """The workers of the Dask cluster whose scheduler prints the address tcp://HOST:PORT.
 
-    Parameters
-    ----------
-    address : str
-        Of the scheduler, as it prints it: tcp://HOST:PORT or tls://HOST:PORT.
-    spec : GradingSpec
-    isolation : Isolation
-    say : function
-        Prints a line, such as the reason why a worker is refused.
+    `say` prints a line, such as the reason why a worker is refused.
 
     Raises
     ------
@@ -207,27 +200,23 @@ class DaskPool(WorkerPool):
             pure=False, retries=0, resources={self._token: 1}
         )
         self._ready: dict[str, int] = {}  # capacities by address
-        self._hosts: set[str] = set()
+        self._hosts: set[str] = set()  # of those
         self._refused: set[tuple[str, str]] = set()
-        self._running: list[Future[GradedSubmission]] = []
+        self._running = {}
         self._last_ready = time.monotonic()
-        self._polled = -POLL_INTERVAL
-        self._had_one = False
+        self._polled, self._had_one = -POLL_INTERVAL, False
         self._register(job_spec)
-        if not self._scheduler_info()["workers"]:
+        if not self._client.scheduler_info()["workers"]:
             say(f"The scheduler at {address} has no worker yet. Waiting for one ...")
 
     def capacity(self, alone: bool) -> int:
-        if time.monotonic() >= self._polled + POLL_INTERVAL:
+        if time.monotonic() >= self._polled + POLL_INTERVAL or self._client.status != "running":
             self._poll()
-            self._polled = time.monotonic()
         return len(self._hosts) if alone else sum(self._ready.values())
 
     def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":
         files, cells = task.content.files, task.content.cells
-        future = self._executor.submit(self.grade_one, self._token, files, cells, alone)
-        self._running = [future, *(other for other in self._running if not other.done())]
-        return future
+        return self._executor.submit(self.grade_one, self._token, files, cells, alone)
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -245,34 +234,35 @@ class DaskPool(WorkerPool):
         finally:
             cloudpickle.unregister_pickle_by_value(module)
 
-    def _scheduler_info(self) -> Any:
+    def _poll(self) -> None:
+        """Look which workers are ready, and which are refused."""
         deadline = time.monotonic() + CONNECT_TIMEOUT
         while self._client.status == "connecting" and time.monotonic() < deadline:
             time.sleep(0.1)
-        info = self._client.scheduler_info() if self._client.status == "running" else {}
+        info: Any = {}
+        events: Any = ()
+        if self._client.status == "running":
+            with contextlib.suppress(OSError):
+                info, events = self._client.scheduler_info(), self._client.get_events(self._token)
         if info.get("id") != self._scheduler:
             raise ClusterError(
                 f"The scheduler at {self._address} has ended, or cannot be reached. The results so "
                 "far are in the gradebook; the same command grades the rest."
             )
-        return info
-
-    def _poll(self) -> None:
-        """Look which workers are ready, and which are refused."""
-        workers = self._scheduler_info()["workers"]
+        self._polled, workers = time.monotonic(), info["workers"]
         ready = {
             address: int(info["resources"][self._token])
             for address, info in workers.items()
             if info["resources"].get(self._token)
         }
-        refused = {tuple(event) for _, event in self._client.get_events(self._token)}
+        refused = {tuple(event) for _, event in events}
         for address, problem in sorted(refused - self._refused):
             self._say(f"The worker {address} is refused: {problem}.")
         self._refused = refused
         if not ready.keys() & self._ready.keys():
             # Dask offers a task that lost its last worker to workers as they join, which is
             # before these are ready.
-            for future in self._running:
+            for future in list(self._running):
                 future.cancel()
         self._ready, self._hosts = ready, {workers[address]["host"] for address in ready}
         if ready:

@@ -1,7 +1,7 @@
 """Grade a class: every submission in a folder, with each result in the database once it is there.
 
     grade_class     database, grading spec and its verification; then each submission in turn:
-                    found, read, claimed, graded by a worker pool, saved
+                    found, read, graded by a worker pool, saved
     open_spec       the grading spec of a gradebook's secret seed
     verify_solution grades the solution, which must earn all points
 
@@ -11,7 +11,7 @@ Only this process writes to the database.
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from assignment.workspace import regions
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
-from gradkit.batch.worker_pool import ProcessPool, Task, WorkerPool, max_seconds, run_folder
+from gradkit.batch.worker_pool import ProcessPool, Task, WorkerPool, run_folder
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files, starter_versions
 from gradkit.errors import GradkitError
@@ -39,22 +39,18 @@ from gradkit.submissions.extract import SubmissionContent, read_submission
 
 @dataclass
 class Report:
-    """Counts of submissions in one run of `grade_class`; `left` names those of another grader."""
+    """Counts of submissions in one run of `grade_class`."""
 
     graded: int = 0
     there: int = 0
     refused: int = 0
     failed: int = 0
-    left: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         parts = [f"{self.graded} graded"]
         parts += [f"{self.there} had been graded before"] * bool(self.there)
         parts += [f"{self.refused} refused"] * bool(self.refused)
         parts += [f"{self.failed} could not be graded"] * bool(self.failed)
-        if self.left:
-            names = ", ".join(self.left)
-            parts.append(f"another grader is still at work on {names}: run this again")
         return "; ".join(parts) + "."
 
 
@@ -93,14 +89,14 @@ def grade_class(
     Raises
     ------
     GradkitError
-        Nothing can be graded: the sandbox is missing, the database has another seed, or the
-        solution does not pass.
+        Nothing can be graded: the sandbox is missing, the database has another seed or another
+        grader, or the solution does not pass.
     """
     if request.scheduler is None and request.isolation is not Isolation.NONE:
         self_test(request.isolation)
     database = GradebookDatabase(request.out, request.exercise)
     kit = kit_digest()
-    with contextlib.closing(database), run_folder() as folder:
+    with contextlib.closing(database), database.only_grader(), run_folder() as folder:
         spec = open_spec(request, database, folder, request.seed)
         with contextlib.closing(open_pool(request, spec, say, folder)) as pool:
             if not database.is_verified(spec.digest, kit):
@@ -201,24 +197,9 @@ class _ClassGrader:
 
     def _tasks(self, found: list[Submission]) -> Iterator[Task]:
         """Record each submission, and yield those that are to be graded."""
-        others = []
         for submission in found:
-            task = self._record(submission)
-            if task and self._claim(task):
+            if task := self._record(submission):
                 yield task
-            elif task:
-                others.append(task)
-        for task in others:  # another grader had claimed them at first
-            if self.database.result(task.key) is not None:
-                self._save_unchanged(self.database.submission(task.key.student, task.name))
-            elif self._claim(task):
-                yield task
-            else:
-                self.report.left.append(task.name)
-
-    def _claim(self, task: Task) -> bool:
-        # Twice the time: the task first waits for a worker that may have another one.
-        return self.database.claim(task.key, 2 * max_seconds(self.spec))
 
     def _record(self, submission: Submission) -> Task | None:
         """Save the record of a submission; return its task if it has to be graded."""
@@ -296,7 +277,6 @@ class _ClassGrader:
         self._advance(record, f"{best.score:3} of {out_of}  {record.submission}")
 
     def _save_failed(self, task: Task, problem: str) -> None:
-        self.database.release_claim(task.key)
         record = self.database.submission(task.key.student, task.name)
         note = f"It could not be graded, through no fault of its own: {problem}"
         record = replace(record, status="failed", notes=(*record.notes, note))

@@ -79,6 +79,8 @@ def max_seconds(spec: GradingSpec) -> float:
 class WorkerPool(ABC):
     """Workers that grade submissions in parallel."""
 
+    _running: "dict[Future[GradedSubmission], Task]"  # of the current call of `grade`
+
     @abstractmethod
     def capacity(self, alone: bool) -> int:
         """Return how many submissions can be graded now; with `alone`, one on each machine.
@@ -103,7 +105,7 @@ class WorkerPool(ABC):
         At most one task more than there are workers is taken from `tasks`, so that memory does not
         grow with the class. With `alone`, each machine grades one at a time.
         """
-        running: dict[Future[GradedSubmission], Task] = {}
+        running = self._running = {}
         done: queue.SimpleQueue[Future[GradedSubmission]] = queue.SimpleQueue()
         lost: deque[Task] = deque()  # tasks whose future was cancelled
         results: list[TaskResult] = []

@@ -6,17 +6,16 @@
     manual_grades    points and comments that people gave
     answer_keys      the reference arrays of each grading spec, which feedback draws beside
     settings         format, exercise and secret seed of the database; verified specs
-    claims           submissions that a grader is working on
 
 A result is written in one transaction: a grader that is killed loses only what it was grading.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
 import secrets
-import socket
 import sqlite3
 import time
 import zlib
@@ -34,7 +33,6 @@ from assignment.checks.check import Outcome
 from assignment.checks.graded import read_outcome, write_outcome
 from assignment.checks.verdict import Status, Verdict
 from gradkit.errors import GradkitError
-from gradkit.processes import started
 
 DATABASE_NAME = "gradebook.sqlite"
 VERSION = "3"  # of the tables
@@ -61,10 +59,6 @@ CREATE TABLE IF NOT EXISTS result_parts (
 CREATE TABLE IF NOT EXISTS manual_grades (
     student TEXT NOT NULL, item TEXT NOT NULL, points REAL, comment TEXT NOT NULL,
     answer_digest TEXT NOT NULL, entered_at REAL NOT NULL, PRIMARY KEY (student, item)
-);
-CREATE TABLE IF NOT EXISTS claims (
-    student TEXT NOT NULL, content_digest TEXT NOT NULL, owner TEXT NOT NULL, expires REAL NOT NULL,
-    PRIMARY KEY (student, content_digest)
 );
 """
 
@@ -286,6 +280,26 @@ class GradebookDatabase:
         self._db.close()
 
     @contextlib.contextmanager
+    def only_grader(self) -> Iterator[None]:
+        """Keep other graders from this gradebook.
+
+        Raises
+        ------
+        DatabaseError
+            Another grader is at work.
+        """
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
+            except BlockingIOError:
+                message = f"Another grader is at work on {self.path}. Wait until it has ended."
+                raise DatabaseError(message) from None
+            yield
+        finally:
+            os.close(folder)
+
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -380,30 +394,8 @@ class GradebookDatabase:
 
     # --- results ---------------------------------------------------------------------------------
 
-    def claim(self, key: ResultKey, seconds: float) -> bool:
-        """Claim a submission for this grader; False if it has a result or another grader's claim.
-
-        A claim ends with `save_result` or `release_claim`, after `seconds`, or with its grader.
-        """
-        student, content_digest, *_ = key
-        with self._transaction() as db:
-            if self._result_id(key) is not None:
-                return False
-            query = "SELECT owner, expires FROM claims WHERE student = ? AND content_digest = ?"
-            owner, expires = db.execute(query, (student, content_digest)).fetchone() or ("", 0.0)
-            if owner not in ("", _owner()) and expires > time.time() and _is_alive(owner):
-                return False
-            values = (student, content_digest, _owner(), time.time() + seconds)
-            db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", values)
-        return True
-
-    def release_claim(self, key: ResultKey) -> None:
-        """Delete the claim on a submission."""
-        query = "DELETE FROM claims WHERE student = ? AND content_digest = ?"
-        self._db.execute(query, key[:2])
-
     def save_result(self, result: GradingResult) -> None:
-        """Write a result in place of an older one with its key, and release the claim."""
+        """Write a result in place of an older one with its key."""
         outcomes = pack_outcomes(result.outcomes)
         parts = [("outcome", name, outcomes.read(name)) for name in outcomes]
         parts += [("handed in", name, _pack(value)) for name, value in result.handed_in.items()]
@@ -412,7 +404,6 @@ class GradebookDatabase:
             *(int(result.retry), json.dumps(result.versions), time.time()),
         )
         with self._transaction() as db:
-            self.release_claim(result.key)
             self._delete_result(result.key)
             query = f"INSERT INTO results VALUES (NULL, {_marks(values)})"
             number = db.execute(query, values).lastrowid
@@ -501,13 +492,3 @@ def _verdicts_json(verdicts: Mapping[str, Verdict]) -> str:
 
 def _verdict(values: Mapping[str, Any]) -> Verdict:
     return Verdict(**{**values, "status": Status(values["status"])})
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()} {os.getpid()} {started(os.getpid())}"
-
-
-def _is_alive(owner: str) -> bool:
-    """Tell whether the grader that made a claim still runs; on another machine it counts as so."""
-    host, pid, since = owner.rsplit(" ", 2)
-    return host != socket.gethostname() or started(int(pid)) == since

@@ -274,8 +274,8 @@ def test_workers_without_checkout_or_sandbox_are_refused_and_the_others_grade(
     graded_class: GradedClass, own_cluster: Cluster, tmp_path: Path
 ) -> None:
     few = some_of(graded_class, tmp_path, "bob")
-    (tmp_path / "other" / "gradkit").mkdir(parents=True)
-    (tmp_path / "other" / "gradkit" / "__init__.py").touch()  # of this name, and another version
+    (tmp_path / "other" / "gradkit").mkdir(parents=True)  # hides the installed one
+    (tmp_path / "other" / "gradkit" / "__init__.py").write_text("raise ImportError('not here')")
     own_cluster.add_worker(tmp_path / "other")
     own_cluster.add_worker(PATH=str(Path(sys.executable).parent))
     alone = grade(*few, "--scheduler", own_cluster.address)

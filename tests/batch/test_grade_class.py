@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ import psutil
 from assignment import PROJECT
 from assignment.checks.softmax import SOFTMAX
 from gradkit.course.config import read_config
+from gradkit.gradebook.database import GradebookDatabase
 from tests.classes import (
     GradedClass,
     grade,
@@ -145,17 +147,16 @@ def test_a_grader_that_is_killed_loses_nothing_and_leaves_no_sandbox(
     wait_for(lambda: not sandboxes(killed))
 
 
-def test_two_graders_on_one_gradebook_share_the_class(
+def test_a_second_grader_at_the_same_time_is_refused(
     graded_class: GradedClass, tmp_path: Path
 ) -> None:
-    few = some_of(graded_class, tmp_path, "ada", "bob", "cleo")
-    both = [start(*few) for _ in range(2)]
-    printed = [process.communicate(timeout=300)[0] for process in both]
-    counts = [int(text.split(" graded;")[0].split(" graded.")[0].split()[-1]) for text in printed]
-    assert sum(counts) == 3, printed
-    before = read_gradebook(graded_class.out)
-    assert grade(*few).returncode == 0
-    assert read_gradebook(few.out) == {name: before[name] for name in ("ada", "bob", "cleo")}
+    few = some_of(graded_class, tmp_path, "bob")
+    with closing(GradebookDatabase(few.out, "softmax")) as database, database.only_grader():
+        ran = grade(*few)
+    assert ran.returncode == 1
+    assert "error: Another grader is at work on" in ran.stderr
+    assert "Wait until it has ended." in ran.stderr
+    assert read_gradebook(few.out) == {}
 
 
 def test_a_grader_killed_at_any_write_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assignment import PROJECT, __version__
+from assignment import __version__
 from assignment.checks.check import Outcome
 from assignment.checks.verdict import Status, Verdict
 from gradkit.gradebook.database import (
@@ -42,10 +41,8 @@ def test_a_result_is_read_as_it_was_written_and_replaced_as_a_whole(
     database: GradebookDatabase,
 ) -> None:
     assert database.result(KEY) is None
-    assert database.claim(KEY, 60)
     database.save_result(result())
     assert database.result(KEY) == result()
-    assert not database.claim(KEY, 60)
     database.save_result(result(points=3))
     assert database.result(KEY) == result(points=3)
     assert len(list(database.results())) == 1
@@ -66,26 +63,16 @@ def test_a_record_is_read_as_it_was_written(database: GradebookDatabase) -> None
     assert database.submissions() == [record]
 
 
-def test_a_claim_keeps_others_away_until_its_owner_has_ended(database: GradebookDatabase) -> None:
-    assert database.claim(KEY, 60)
-    assert database.claim(KEY, 60)  # its own
-    program = (
-        "from pathlib import Path\n"
-        "from gradkit.gradebook.database import GradebookDatabase, ResultKey\n"
-        f"database = GradebookDatabase(Path({str(database.path.parent)!r}), 'softmax')\n"
-        f"print(database.claim(ResultKey(*{tuple(KEY)!r}), 60))"
-    )
-
-    def claim_elsewhere() -> str:
-        command = [sys.executable, "-c", program]
-        return subprocess.run(
-            command, cwd=PROJECT, capture_output=True, text=True, check=True
-        ).stdout
-
-    assert claim_elsewhere() == "False\n"
-    database.release_claim(KEY)
-    assert claim_elsewhere() == "True\n"
-    assert database.claim(KEY, 60)  # that process has ended
+def test_one_grader_at_a_time_is_at_work_on_a_gradebook(database: GradebookDatabase) -> None:
+    with contextlib.closing(GradebookDatabase(database.path.parent, "softmax")) as other:
+        with (
+            database.only_grader(),
+            pytest.raises(DatabaseError, match="Another grader is at work"),
+            other.only_grader(),
+        ):
+            pytest.fail("two graders at once")
+        with other.only_grader():
+            pass
 
 
 def test_a_seed_is_drawn_once(database: GradebookDatabase) -> None:
@@ -129,7 +116,6 @@ def test_a_result_of_another_spec_or_kit_is_another_result(database: GradebookDa
     for other in (KEY._replace(spec="f" * 16), KEY._replace(kit="l" * 16)):
         assert database.result(other) is None
         assert database.latest(other) == result()
-    assert database.claim(KEY._replace(spec="f" * 16), 60)
 
 
 def test_the_database_can_be_read_while_it_is_written(database: GradebookDatabase) -> None:
