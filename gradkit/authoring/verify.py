@@ -53,7 +53,7 @@ DATA_SEED = 1
 class Problem(NamedTuple):
     """A wrong verdict: the subject that got it, the statement that is false, the verdict.
 
-    Verdicts differ between seeds; subject and statement do not.
+    The same problem may have other verdicts for other seeds.
     """
 
     subject: str
@@ -90,7 +90,7 @@ def verify_all(names: Iterable[str], project: Path, again: bool = False) -> bool
             print(f"  {'✗' if row.problems else '✓'} {row.subject:38} {row.expected}", flush=True)
             for problem in row.problems:
                 print(f"      {problem}", flush=True)
-        if is_right:
+        if is_right and _inputs_digest(name, project) == digest:  # nothing changed meanwhile
             results.store(f"proof-{name}", digest, "")
         all_right = all_right and is_right
     return all_right
@@ -133,34 +133,27 @@ def verify(name: str, project: Path) -> Iterator[Row]:
             done = [pool.submit(prove, name, project, part) for part in parts]
             return [problem for part in done for problem in part.result()]
 
-        variants, mistakes = bank.variants, bank.mutants
-        yield Row(
-            f"{_count_ids(variants)} variants ({len(variants)} forms)",
-            "pass everything",
-            spread(_variants, range(len(variants)), 5),
-        )
-        yield Row(
-            f"{_count_ids(mistakes)} mistakes ({len(mistakes)} forms)",
-            "fail what they should, pass the rest, are named",
-            spread(_mistakes, range(len(mistakes)), 20),
-        )
-        pairs = list(_pairs(bank))
-        yield Row(
-            f"{len(pairs)} pairs of mistakes",
-            "never called by a third's name",
-            spread(_two_at_once, pairs, 300),
-        )
-        yield Row(
-            f"{len(SEEDS)} other seeds",
-            "no verdict changes",
-            _merge_seeds(spread(_seeds, SEEDS, 10)),
-        )
-        runs = list(_notebook_runs(bank))
-        yield Row(
-            f"the notebook's results ({len(runs)} runs)",
-            "passed, or the mistake named",
-            spread(_notebook, runs, 4),
-        )
+        forms, first = range(len(_forms(bank))), len(bank.variants)
+        for kind, mutants, numbers, expected, size in (
+            ("variants", bank.variants, forms[:first], "pass everything", 5),
+            (
+                "mistakes",
+                bank.mutants,
+                forms[first:],
+                "fail what they should, pass the rest, are named",
+                20,
+            ),
+        ):
+            subject = f"{len({mutant.id for mutant in mutants})} {kind} ({len(mutants)} forms)"
+            yield Row(subject, expected, spread(_prove_forms, numbers, size))
+        pairs, runs = list(_pairs(bank)), list(_notebook_runs(bank))
+        problems = spread(_prove_pairs, pairs, 300)
+        yield Row(f"{len(pairs)} pairs of mistakes", "never called by a third's name", problems)
+        problems = _merge_seeds(spread(_prove_seeds, SEEDS, 10))
+        yield Row(f"{len(SEEDS)} other seeds", "no verdict changes", problems)
+        problems = spread(_prove_notebooks, runs, 4)
+        subject = f"the notebook's results ({len(runs)} runs)"
+        yield Row(subject, "passed, or the mistake named", problems)
 
 
 @cache
@@ -173,8 +166,9 @@ def _use_one_thread() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
-def _count_ids(mutants: Iterable[Mutant]) -> int:
-    return len({mutant.id for mutant in mutants})
+def _forms(bank: Bank) -> tuple[Mutant, ...]:
+    """Return all forms of variants, then of mistakes; the pool's processes get their numbers."""
+    return (*bank.variants, *bank.mutants)
 
 
 def _code_checks(bank: Bank) -> list[Check]:
@@ -272,32 +266,29 @@ def _public_runs(name: str, project: Path) -> _Runs:
     return _Runs(bank, bank.exercise.seed)
 
 
-def _variants(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]:
+def _prove_forms(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]:
     bank, runs = _bank(name, project), _public_runs(name, project)
     return [
         problem
-        for mutant in (bank.variants[number] for number in numbers)
-        for problem in _not_passed(runs.judge(mutant.tree), _code_checks(bank), str(mutant))
+        for mutant in (_forms(bank)[number] for number in numbers)
+        for problem in _problems(bank, mutant, runs.judge(mutant.tree), _code_checks(bank))
     ]
 
 
-def _mistakes(name: str, project: Path, numbers: Sequence[int]) -> list[Problem]:
-    bank, runs = _bank(name, project), _public_runs(name, project)
-    return [
-        problem
-        for mutant in (bank.mutants[number] for number in numbers)
-        for problem in _not_as_declared(bank, mutant, runs.judge(mutant.tree), _code_checks(bank))
-    ]
+def _problems(
+    bank: Bank, mutant: Mutant, judge: Judge, checks: Iterable[Check]
+) -> Iterable[Problem]:
+    """Return the verdicts on a form that contradict its file; a variant has to pass."""
+    if mutant.fails:
+        return _not_as_declared(bank, mutant, judge, checks)
+    return _not_passed(judge, checks, str(mutant))
 
 
 def _not_as_declared(
     bank: Bank, mutant: Mutant, judge: Judge, checks: Iterable[Check]
 ) -> Iterator[Problem]:
-    """Yield the verdicts on a mistake that contradict its file."""
     names = _accepted_names(bank, mutant)
     code_checks = {check.name for check in _code_checks(bank)}
-    if not mutant.fails:
-        yield Problem(str(mutant), "its file names no check that it fails")
     for check in checks:
         verdict = judge.verdict(check.name)
         if check.name in mutant.fails and check.name in code_checks | {verdict.check}:
@@ -316,7 +307,7 @@ def _accepted_names(bank: Bank, *mutants: Mutant) -> set[str]:
     return {bank.mistakes[id].name for id in ids}
 
 
-def _seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[int, Problem]]:
+def _prove_seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[int, Problem]]:
     bank = _bank(name, project)
     return [(seed, problem) for seed in seeds for problem in _seed(bank, seed)]
 
@@ -324,17 +315,14 @@ def _seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[int, Pr
 def _seed(bank: Bank, seed: int) -> Iterator[Problem]:
     """Yield the verdicts for a seed on variants and mistakes that contradict their files."""
     runs = _Runs(bank, seed)
-
-    def concerned(mutant: Mutant) -> list[Check]:
-        checks = [check for check in _code_checks(bank) if mutant.region in check.regions]
+    for mutant in _forms(bank):
         is_quick = seed in SLOW_SEEDS and not mutant.fails
-        return [check for check in checks if not check.slow or is_quick]
-
-    for variant in bank.variants:
-        yield from _not_passed(runs.judge(variant.tree), concerned(variant), str(variant))
-    for mutant in bank.mutants:
-        judge = runs.judge(mutant.tree)
-        yield from _not_as_declared(bank, mutant, judge, concerned(mutant))
+        checks = [
+            check
+            for check in _code_checks(bank)
+            if mutant.region in check.regions and (not check.slow or is_quick)
+        ]
+        yield from _problems(bank, mutant, runs.judge(mutant.tree), checks)
 
 
 def _merge_seeds(problems: Iterable[tuple[int, Problem]]) -> list[Problem]:
@@ -344,14 +332,12 @@ def _merge_seeds(problems: Iterable[tuple[int, Problem]]) -> list[Problem]:
     for seed, (subject, statement, verdict) in problems:
         seeds.setdefault((subject, statement), []).append(seed)
         verdicts.setdefault((subject, statement), verdict)
-    return [
-        Problem(f"seed {first}{_and_for(len(others))}: {key[0]}", key[1], verdicts[key])
-        for key, (first, *others) in seeds.items()
-    ]
-
-
-def _and_for(others: int) -> str:
-    return f", and for {others} other seed{'s' * (others > 1)}" if others else ""
+    merged = []
+    for (subject, statement), (first, *others) in seeds.items():
+        more = f", and for {len(others)} other seed{'s' * (len(others) > 1)}" if others else ""
+        verdict = verdicts[subject, statement]
+        merged.append(Problem(f"seed {first}{more}: {subject}", statement, verdict))
+    return merged
 
 
 # ---- two mistakes at once ------------------------------------------------------------------------
@@ -376,7 +362,7 @@ def _combined_body(first: Mutant, second: Mutant) -> str | None:
     return body
 
 
-def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> list[Problem]:
+def _prove_pairs(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> list[Problem]:
     bank, runs = _bank(name, project), _public_runs(name, project)
     problems = []
     for numbers in pairs:
@@ -398,22 +384,17 @@ def _two_at_once(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> 
 # ---- the notebook --------------------------------------------------------------------------------
 
 
-def _notebook_runs(bank: Bank) -> Iterator[tuple[str, int]]:
-    """Yield the solution, and each mutant of a region that only the notebook's checks look at.
-
-    They are given by kind and number; an exercise without checks in the notebook has none.
-    """
-    if not any(check.in_notebook for check in bank.exercise.checks):
-        return
-    yield "solution", 0
-    code = {region for check in _code_checks(bank) for region in check.regions}
-    for kind in ("variants", "mutants"):
-        for number, mutant in enumerate(getattr(bank, kind)):
+def _notebook_runs(bank: Bank) -> Iterator[int | None]:
+    """Yield None for the solution, then the forms in regions that only the notebook tests."""
+    if any(check.in_notebook for check in bank.exercise.checks):
+        yield None
+        code = {region for check in _code_checks(bank) for region in check.regions}
+        for number, mutant in enumerate(_forms(bank)):
             if mutant.region not in code:
-                yield kind, number
+                yield number
 
 
-def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list[Problem]:
+def _prove_notebooks(name: str, project: Path, runs: Sequence[int | None]) -> list[Problem]:
     bank = _bank(name, project)
     checks = [check for check in bank.exercise.checks if check.in_notebook]
     problems: list[Problem] = []
@@ -425,18 +406,18 @@ def _notebook(name: str, project: Path, runs: Sequence[tuple[str, int]]) -> list
             # good on the test set, so that a choice by the wrong set does not show. Not in this.
             write_batches(Path(folder), seed=DATA_SEED)
             parameters["DATA"] = folder
-        for kind, number in runs:
-            mutant: Mutant | None = None if kind == "solution" else getattr(bank, kind)[number]
+        for number in runs:
+            mutant = None if number is None else _forms(bank)[number]
             tree = mutant.tree if mutant else bank.solution
             notebook = run_notebook(tree, project / bank.exercise.notebook, parameters)
             student = Student(tree.files, notebook)
             answer_key = AnswerKey(bank.exercise.seed, mistakes=dict(bank.mistakes))
             judge = Judge.of_student(bank.exercise, answer_key, student, notebook)
-            if mutant and mutant.fails:
-                concerned = [check for check in checks if check.name in mutant.fails]
-                problems.extend(_not_as_declared(bank, mutant, judge, concerned))
+            if mutant is None:
+                problems.extend(_not_passed(judge, checks, "the solution"))
             else:
-                problems.extend(_not_passed(judge, checks, str(mutant or "the solution")))
+                tested = [c for c in checks if not mutant.fails or c.name in mutant.fails]
+                problems.extend(_problems(bank, mutant, judge, tested))
     return problems
 
 

@@ -85,35 +85,15 @@ class SourceTree:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One form of a mistake or variant.
+    """One form of a mistake or variant: the solved tree with another body in one region."""
 
-    Attributes
-    ----------
-    id : str
-        The name of the file without .toml.
-    file : str
-        The file's path in the project.
-    number : int
-        Counts the file's forms for the same region, from 0.
-    region : str
-        The region that differs from the solution.
-    fails : tuple of str
-        The names of the checks that fail; empty for a variant.
-    also : tuple of str
-        Ids of other mistakes that this one contains; a check may give it their names as well.
-    edits : tuple of (str, str)
-        Pairs of text in the solution and its replacement; empty where the form has a whole body.
-    tree : SourceTree
-        The solved tree with this form in it.
-    """
-
-    id: str
-    file: str
-    number: int
+    id: str  # the name of the file without .toml
+    file: str  # the file's path in the project
+    number: int  # counts the file's forms for the same region, from 0
     region: str
-    fails: tuple[str, ...]
-    also: tuple[str, ...]
-    edits: tuple[tuple[str, str], ...]
+    fails: tuple[str, ...]  # the checks that fail; empty for a variant
+    also: tuple[str, ...]  # mistakes that this one contains; a check may give it their names
+    edits: tuple[tuple[str, str], ...]  # text of the solution, replacement; empty for a whole body
     tree: SourceTree
 
     def __str__(self) -> str:
@@ -190,19 +170,12 @@ def _written(example: str) -> Meta:
 
 Name = Annotated[str, _written('name = "what students read"')]
 Hint = Annotated[str, _written('hint = "What students read."')]
-NonBlank = Annotated[str, Meta(pattern=r"\S")]
 
 
-class _Form(Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to make a mistake, or to write a variant: either `body` or `replace`."""
+class _Form(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One way to write a region: either `body` or `replace`."""
 
     region: Annotated[str, _written('region = "softmax_naive"')]
-    fails: Annotated[
-        tuple[NonBlank, ...], Meta(description='fails = ["naive_loss", "naive_gradient"]')
-    ] = ()
-    also: Annotated[
-        tuple[NonBlank, ...], Meta(description='also = ["the_id_of_another_mistake"]')
-    ] = ()
     replace: Annotated[
         tuple[tuple[str, str], ...],
         Meta(description='replace = [["a line of the solution", "the line instead of it"]]'),
@@ -210,18 +183,25 @@ class _Form(Struct, frozen=True, forbid_unknown_fields=True):
     body: Annotated[str, _written('body = """all lines of the region"""')] = ""
 
 
-Forms = Annotated[
-    tuple[_Form, ...],
-    Meta(min_length=1, description="[[form]], with two brackets, above each form of it"),
-]
+class _MistakeForm(_Form, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One way to make a mistake, with the checks that fail."""
+
+    fails: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description='fails = ["naive_loss", "naive_gradient"]'),
+    ]
+    also: Annotated[tuple[str, ...], Meta(description='also = ["the_id_of_another_mistake"]')] = ()
+
+
+FORMS = Meta(min_length=1, description="[[form]], with two brackets, above each form of it")
 
 
 class _VariantFile(Struct, frozen=True, forbid_unknown_fields=True):
-    form: Forms
+    form: Annotated[tuple[_Form, ...], FORMS]
 
 
 class _MistakeFile(Struct, frozen=True, forbid_unknown_fields=True):
-    form: Forms
+    form: Annotated[tuple[_MistakeForm, ...], FORMS]
     name: Name = ""
     hint: Hint = ""
 
@@ -295,9 +275,10 @@ def _mutants(
     """Yield the mutants of a file's forms; `mistakes` are the ids that `also` may name."""
     numbers: Counter[str] = Counter()
     for form in forms:
-        if unknown := sorted({*form.also} - {*mistakes}):
+        fails, also = (form.fails, form.also) if isinstance(form, _MistakeForm) else ((), ())
+        if unknown := sorted({*also} - {*mistakes}):
             raise CourseError(f"{path} has {unknown[0]!r} in `also`, but there is no such mistake.")
-        if unknown := sorted({*form.fails} - {*exercise.names}):
+        if unknown := sorted({*fails} - {*exercise.names}):
             raise CourseError(f"{path} has {unknown[0]!r} in `fails`, but there is no such check.")
         body = _body_of(path, form, solution)
         _require_no_markers(path, form.region, body)
@@ -306,8 +287,8 @@ def _mutants(
             path.relative_to(project).as_posix(),
             numbers[form.region],
             form.region,
-            form.fails,
-            form.also,
+            fails,
+            also,
             form.replace,
             solution.with_region(form.region, body),
         )

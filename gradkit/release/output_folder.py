@@ -7,7 +7,7 @@ only if a release wrote it and nobody has changed it since.
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from assignment.workspace.starter import (
@@ -83,7 +83,12 @@ def _require_replaceable(folder: Path, name: str) -> None:
     if folder.is_symlink() or not folder.is_dir():
         raise ReleaseError(f"{folder} is not a folder. {advice}")
     try:
-        texts = {path: (folder / path).read_bytes().decode() for path in _list_files(folder)}
+        paths = {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
+        texts = {
+            path.as_posix(): (folder / path).read_bytes().decode()
+            for path in paths
+            if not any(LITTER.fullmatch(part) for part in path.parts)
+        }
         starter = read_manifest(texts.pop(STARTER_MANIFEST))
         extra = {path: texts.pop(path) for path in (WORKFLOW, IGNORED) if path in texts}
     except (KeyError, ValueError, StarterError) as error:
@@ -91,11 +96,3 @@ def _require_replaceable(folder: Path, name: str) -> None:
     is_unchanged = starter.version.endswith(f"+{build_digest(texts)}")
     if starter.name != name or not is_unchanged or (extra and not is_as_built(extra)):
         raise ReleaseError(f"{folder} was changed since it was built, or has files added. {advice}")
-
-
-def _list_files(folder: Path) -> Iterator[str]:
-    for place, _, names in os.walk(folder):
-        for path in (Path(place) / name for name in names):
-            inside = path.relative_to(folder)
-            if not any(LITTER.fullmatch(part) for part in inside.parts):
-                yield inside.as_posix()

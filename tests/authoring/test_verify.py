@@ -37,13 +37,14 @@ def use_bank(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bank], None]:
 
 
 def prove_mistakes(*mutants: Mutant) -> list[str]:
-    return list(map(str, verify._mistakes("softmax", PROJECT, range(len(mutants)))))
+    bank = verify._bank("softmax", PROJECT)
+    numbers = range(len(bank.variants), len(bank.variants) + len(mutants))
+    return list(map(str, verify._prove_forms("softmax", PROJECT, numbers)))
 
 
 @pytest.mark.parametrize(
     ("wrong", "statement"),
     [
-        (replace(SUM, fails=()), "its file names no check that it fails"),
         (replace(SUM, fails=("naive_loss",)), "naive_large_scores should pass, but is"),
         (replace(SUM, fails=(*SUM.fails, "naive_gradient")), "naive_gradient should fail, but is"),
         (replace(SUM, tree=BANK.solution), "naive_loss should fail, but is: passed"),
@@ -67,13 +68,13 @@ def test_two_mistakes_with_the_same_arrays_are_reported(use_bank: Callable[[Bank
 
 def test_variant_that_is_wrong_is_reported(use_bank: Callable[[Bank], None]) -> None:
     use_bank(replace(BANK, variants=(replace(mutant("gradient_sign"), fails=()),), mutants=()))
-    assert any("naive_gradient" in str(p) for p in verify._variants("softmax", PROJECT, [0]))
-    assert any(seed == 3 for seed, _ in verify._seeds("softmax", PROJECT, [3]))
+    assert any("naive_gradient" in str(p) for p in verify._prove_forms("softmax", PROJECT, [0]))
+    assert any(seed == 3 for seed, _ in verify._prove_seeds("softmax", PROJECT, [3]))
 
 
 def test_problem_of_several_seeds_is_reported_once(use_bank: Callable[[Bank], None]) -> None:
     use_bank(replace(BANK, mutants=(replace(SUM, fails=("naive_loss",)),), variants=()))
-    problems = verify._merge_seeds(verify._seeds("softmax", PROJECT, [3, 5, 8]))
+    problems = verify._merge_seeds(verify._prove_seeds("softmax", PROJECT, [3, 5, 8]))
     place = "seed 3, and for 2 other seeds: grading/softmax/mistakes/sum_not_mean.toml in"
     for problem, check in zip(problems, ("large_scores", "underflow"), strict=True):
         start = f"{place} softmax_naive: naive_{check} should pass, but is: "
@@ -110,20 +111,19 @@ def test_starter_with_a_solution_left_in_it_is_reported(monkeypatch: pytest.Monk
 def test_third_name_for_two_mistakes_is_reported(use_bank: Callable[[Bank], None]) -> None:
     ids = [m.id for m in BANK.mutants]
     pair = ids.index("half_missing_in_loss"), ids.index("reg_gradient_doubled")
-    assert verify._two_at_once("softmax", PROJECT, [pair]) == []
+    assert verify._prove_pairs("softmax", PROJECT, [pair]) == []
     # The file of the third says with `also` that it combines these two.
     use_bank(replace(BANK, mutants=tuple(replace(m, also=()) for m in BANK.mutants)))
-    problems = verify._two_at_once("softmax", PROJECT, [pair])
+    problems = verify._prove_pairs("softmax", PROJECT, [pair])
     assert any("the other convention" in problem.verdict for problem in problems)
 
 
-def test_every_region_of_the_notebook_alone_is_run_in_it() -> None:
-    runs = list(verify._notebook_runs(BANK))
-    assert runs[0] == ("solution", 0)
-    for kind, mutants in (("variants", BANK.variants), ("mutants", BANK.mutants)):
-        numbers = [number for number, m in enumerate(mutants) if m.region == "tuning"]
-        assert numbers
-        assert [number for run_kind, number in runs if run_kind == kind] == numbers
+def test_forms_of_the_notebooks_own_region_are_run_in_it() -> None:
+    solution, *numbers = verify._notebook_runs(BANK)
+    assert solution is None
+    forms = [*BANK.variants, *BANK.mutants]
+    assert numbers == [number for number, form in enumerate(forms) if form.region == "tuning"]
+    assert {bool(forms[number].fails) for number in numbers if number} == {True, False}
 
 
 # --- the table, and what was proved before --------------------------------------------------------

@@ -167,6 +167,15 @@ def test_answer_key_is_computed_again_with_another_numpy(
     assert computed == [EXERCISE.seed]
 
 
+def test_key_of_code_that_changed_after_its_import_is_not_remembered(
+    project: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "STARTED", 0)
+    public_answer_key(EXERCISE, project)
+    public_answer_key(EXERCISE, project)
+    assert computed == [EXERCISE.seed] * 2
+
+
 def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"0.", b"1.", 1))
 

@@ -22,7 +22,7 @@ def test_every_exercise_has_a_config_that_fits(name: str) -> None:
     assert read_config(PROJECT, name).questions
 
 
-def test_a_key_without_a_line_has_its_default(tmp_path: Path) -> None:
+def test_key_without_a_line_has_its_default(tmp_path: Path) -> None:
     write_config(tmp_path, "[limits]\nmemory_mb = 300\n[parameters]\nREGS = [1, 2.5]\n")
     expected = ExerciseConfig(limits=Limits(memory_mb=300), parameters={"REGS": [1, 2.5]})
     assert read_config(tmp_path, "softmax") == expected
@@ -53,7 +53,7 @@ def test_a_key_without_a_line_has_its_default(tmp_path: Path) -> None:
         ("[parameters\n", " is not valid TOML: "),
     ],
 )
-def test_a_config_that_does_not_fit_is_refused_with_what_to_write(
+def test_config_that_does_not_fit_is_refused_with_what_to_write(
     tmp_path: Path, text: str, message: str
 ) -> None:
     path = write_config(tmp_path, text)
@@ -62,6 +62,6 @@ def test_a_config_that_does_not_fit_is_refused_with_what_to_write(
     assert str(caught.value).startswith(f"{path}{message}")
 
 
-def test_a_missing_config_is_refused(tmp_path: Path) -> None:
+def test_missing_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match=r"softmax/exercise\.toml is missing"):
         read_config(tmp_path, "softmax")

@@ -95,6 +95,8 @@ def with_body(body: str) -> str:
         (f'{HEAD}{FORM}color = "red"\n', ", [form 1] has the unknown key 'color'. The keys are: r"),
         (HEAD + FORM.replace('"predict"\n', '"oracle"\n', 1), " is for the region 'oracle', which"),
         (HEAD + FORM.replace('["predict"]', '["orakle"]'), " has 'orakle' in `fails`, but there"),
+        (HEAD + FORM.replace('["predict"]', "[]"), ", [form 1]: fails = [] does not fit. Write fa"),
+        (HEAD + FORM.replace("fails =", "also ="), ", [form 1] has no 'fails'. Write fails = ["),
         (f'{HEAD}{FORM}also = ["nobody"]\n', " has 'nobody' in `also`, but there is no such"),
         (f'{HEAD}{FORM}replace = [["a", "b"]]\n', " needs either `body` or `replace` in each form"),
         (f"name = 3\n{FORM}", ': name = 3 does not fit. Write name = "'),
@@ -124,6 +126,11 @@ def test_variant_that_is_not_python_is_refused(project: Path) -> None:
     form = FORM.replace('fails = ["predict"]\n', "").replace("y_pred = 0", "print 'hello'")
     write(project, "softmax/variants/wrong.toml", form)
     assert "variants/wrong.toml puts invalid Python into predict near" in refusal(project)
+
+
+def test_variant_that_fails_a_check_is_refused(project: Path) -> None:
+    write(project, "softmax/variants/wrong.toml", FORM)
+    assert "variants/wrong.toml, [form 1] has the unknown key 'fails'." in refusal(project)
 
 
 def test_only_a_mistake_named_after_a_syntax_error_may_be_invalid_python(project: Path) -> None:

@@ -57,7 +57,7 @@ def as_json(text: str) -> bytes:
 # --- lines of a solution -------------------------------------------------------------------------
 
 
-def test_nothing_leaks_today(files: Files) -> None:
+def test_starter_of_this_tree_has_no_leaks(files: Files) -> None:
     assert find_leaks(files, PROJECT) == []
 
 
