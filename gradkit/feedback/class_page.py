@@ -99,7 +99,10 @@ def class_page(class_grades: ClassGrades, links: Mapping[str, str]) -> str:
         time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         rows=rows,
         graded=graded,
-        numbers=_numbers(class_grades, rows, graded, scores),
+        maximum=class_grades.maximum,
+        median=statistics.median(scores) if scores else None,
+        mean=statistics.fmean(scores) if scores else None,
+        late=sum(bool(row.late) for row in rows),
         histogram=_histogram(scores, class_grades.maximum) if scores else "",
         bars=_bars(titles, np.array(outcomes)) if graded else "",
         outcome_names=[name for name, *_ in OUTCOMES],
@@ -129,19 +132,6 @@ def _row(grade: StudentGrade, link: str) -> Row:
         format_lateness(grade.late) if late else "",
         "late" if late else grade.record.status,
     )
-
-
-def _numbers(
-    class_grades: ClassGrades, rows: list[Row], graded: list[Row], scores: list[float]
-) -> dict[str, str]:
-    """Return the numbers at the head of the page, by their names."""
-    numbers = {"students": str(len(rows)), "graded": str(len(graded))}
-    if scores:
-        numbers[f"median, of {class_grades.maximum}"] = f"{statistics.median(scores):g}"
-        numbers["mean"] = f"{statistics.fmean(scores):.1f}"
-    if late := sum(bool(row.late) for row in rows):
-        numbers["late"] = str(late)
-    return numbers
 
 
 def _count_outcomes(graded: list[Row], number: int) -> list[int]:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from assignment import PROJECT
 from assignment.checks.verdict import Status, Verdict
@@ -26,35 +27,8 @@ MAX_LINES = 12
 MAX_CHARACTERS = 300
 MAX_NUMBERS = 16
 LEFT_OUT = "(The rest is not shown here; the checks in your own copy show it.)"
-
-# Words of Python's and numpy's exceptions; the words of the kit's checks are added to them.
-MESSAGE_WORDS = """
-access add after ambiguous arange argmax args argument arguments arr arrays assigned assignment
-associated astype attribute axes axis base bincount block boolean bounds bracket broadcast call
-broadcastable cannot cast casting changed char character choose class closed closing comma compare
-comparison concatenate concatenation contains continuation convert converted copy core could decimal
-dictionary did Did different dimension dimensional dimensions divide dot dtype during element
-elements empty enclosing end enough equal error escape exceeded exceeds exp expected expecting
-exponent expression factor failed few first fit float16 float32 float64 following for forget forgot
-found fromnumeric function generator given global got gufunc has have here homogeneous identical
-identity implemented import imported in incompatible incomplete inconsistent indent indentation
-index indexed indexing indices inhomogeneous initial inner Input inputs instance instances instead
-int32 int64 integer integers invalid is item iterable iterate iteration its k key keyword keywords
-leading left length lengths level like line literal local log long loop loops m mapping mask masked
-match matches matching matmul matrices matrix maximum maximum_value maybe mean meant memory mismatch
-missing Missing mode module more multiple multiply must n name named names nan ndarray ndarrays ndim
-needs negative never new no non NoneType nonlocal nor not number numbers numpy objects of on one
-only opening operand operands operation operator or order out output over overflow p parameter
-parent parentheses parenthesis parse part perhaps positional positive possible power previous
-problem provided quote random reached read reduction referenced remap remapping requested required
-requires reshape result return right rule s safe same same_kind scalar scalars second self sequence
-setting shape shapes signature single size slices solve space spaces split squeeze stack statement
-stop string strings subscriptable subtract support supported swapaxes syntax tab tabs take takes
-than the their then this through to together too truth types ufunc uint64 uint8 unable unexpected
-unexpectedly unhashable unicode uniform unindent unknown unmatched unpack unpacked unsigned
-unsupported unterminated use using value values variable version was were when where which while
-with without writeable you zero zeros
-"""
+# Of the messages of Python's and numpy's exceptions.
+MESSAGE_WORDS = Path(__file__).with_name("message_words.txt").read_text(encoding="utf-8")
 
 FRAME = re.compile(r' *File "(?P<path>[\w/.-]+)", line \d{1,5}(, in (?P<name>[\w.<>]+))?')
 CELL = re.compile(r"Cell In\[\d{1,4}\], line \d{1,5}(, in (?P<name>[\w.<>()= ,*]+))?")
