@@ -25,7 +25,6 @@ ENDLESS = {
         "    except KeyboardInterrupt:\n"
         "        print('still here')"
     ),
-    "a sleep": "import time\ntime.sleep(1e6)",
     "a lock that is never released": "import threading\nthreading.Event().wait()",
     "a right answer after an interrupt": (
         "import time\ntry:\n    time.sleep(99)\nexcept KeyboardInterrupt:\n    print('caught')\n"
@@ -46,7 +45,6 @@ def test_kernel_stops_cell_that_does_not_end(live: LiveRunner, code: str) -> Non
 CRASHES = {
     "os._exit(0)": "import os\nos._exit(0)",
     "a segmentation fault": "import ctypes\nctypes.string_at(0)",
-    "an abort": "import os\nos.abort()",
     "killing itself": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
     "killing its parent": "import os\ntry: os.kill(1, 9)\nfinally: os._exit(1)",
     "killing all processes": "import os\ntry: os.kill(-1, 9)\nfinally: os._exit(1)",
