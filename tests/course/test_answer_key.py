@@ -1,5 +1,6 @@
 """Answer keys: computed, remembered, and compared with the committed file."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -32,6 +33,7 @@ MISTAKES = Path("grading/softmax/mistakes")
 def project(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with two mistakes and a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "STARTED", math.inf)  # somebody may edit the project meanwhile
     for name in ("log2", "reg_gradient_halved"):
         shutil.copy(PROJECT / MISTAKES / f"{name}.toml", project / MISTAKES)
     shutil.copy(PROJECT / "grading/linear/descriptions.toml", project / "grading/linear")
