@@ -2,7 +2,7 @@
 
     starter_files       the files of a starter, each without its solutions (in `course.starter`)
     tracked_files       git's list: a file that git does not know got into the tree by mistake
-    find_leaks          the scan of the finished files, independent of how they were made
+    find_leaks          scans the finished files, sharing no code with what made them
     public_answer_key   must agree with the committed answer key
     read_zip            must accept the zip file, as students' `update` will
     autograder_sources  the tree with its solutions, for Gradescope only
@@ -13,7 +13,7 @@ The same tree gives the same bytes on every computer, so that a version names on
 
 import subprocess
 import tempfile
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from assignment.checks.check import load_exercise
@@ -31,7 +31,7 @@ from gradkit.course.instructor_tree import find_file, list_files
 from gradkit.course.starter import STUDENTS_README, UNCHANGED_FILES, starter_files
 from gradkit.release.errors import ReleaseError
 from gradkit.release.github_classroom import classroom_files
-from gradkit.release.leaks import find_leaks
+from gradkit.release.leaks import Secret, find_leaks, find_secrets
 from gradkit.release.output_folder import TEMPLATE_SUFFIX, Files, write_release
 
 STARTER_FOLDERS = ("assignment", "datasets", "notebooks")
@@ -70,12 +70,12 @@ def release(project: Path, out: Path, gradescope: bool = False, github: bool = F
     archives: dict[str, bytes] = {}
     lines: list[str] = []
     try:
-        tracked = tracked_files(project)
+        tracked, secrets = tracked_files(project), find_secrets(project)
         for name, exercises in read_starters(project).items():
             files = starter_files(project, exercises, name)
             sources = {STUDENTS_README if path == "README.md" else path for path in files}
             _require_tracked(sources - {STARTER_MANIFEST}, tracked, "students")
-            _require_no_leaks(files, project)
+            _require_no_leaks(files, secrets, project)
             folders[name], archives[f"{name}.zip"] = files, pack_zip(files)
             starter = _require_accepted(archives[f"{name}.zip"])
             lines.append(f"{name}, version {starter.version}: {len(files)} files, no leaks")
@@ -135,8 +135,8 @@ def _require_tracked(sources: set[str], tracked: set[str], receiver: str) -> Non
         )
 
 
-def _require_no_leaks(files: Files, project: Path) -> None:
-    if leaks := find_leaks(files, project):
+def _require_no_leaks(files: Files, secrets: Sequence[Secret], project: Path) -> None:
+    if leaks := find_leaks(files, secrets, project):
         reported, more = leaks[:MAX_LEAKS_REPORTED], len(leaks) - MAX_LEAKS_REPORTED
         raise ReleaseError(
             _listed(

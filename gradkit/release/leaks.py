@@ -83,17 +83,11 @@ class Secret:
     origin: str
 
 
-def find_leaks(files: Mapping[str, bytes], project: Path) -> list[str]:
-    """Return the leaks in a starter's files, a sentence each; `project` holds the solutions.
+def find_leaks(files: Mapping[str, bytes], secrets: Iterable[Secret], project: Path) -> list[str]:
+    """Return the leaks in a starter's files, a sentence each; `secrets` are those of `project`.
 
     There is no list of exceptions: reword a harmless line that is reported.
-
-    Raises
-    ------
-    ReleaseError
-        The solutions cannot be read.
     """
-    secrets = list(find_secrets(project))
     machine = _machine_paths(project)
     leaks = []
     for path, content in sorted(files.items()):
@@ -125,9 +119,15 @@ def find_leaks(files: Mapping[str, bytes], project: Path) -> list[str]:
 # --- the solutions -------------------------------------------------------------------------------
 
 
-def find_secrets(project: Path) -> Iterator[Secret]:
-    """Yield the lines of all solutions and written answers in the instructor's tree, each once."""
-    seen = set()
+def find_secrets(project: Path) -> list[Secret]:
+    """Return the lines of all solutions and written answers in the instructor's tree, each once.
+
+    Raises
+    ------
+    ReleaseError
+        A notebook or a file of the mistake bank cannot be read.
+    """
+    secrets: dict[str, Secret] = {}
     for origin, line, is_code in _solution_lines(project):
         code, _, comment = line.partition("#") if is_code else ("", "", line)
         # The label before an answer stands in the starter as well.
@@ -136,9 +136,8 @@ def find_secrets(project: Path) -> Iterator[Secret]:
         is_telling_prose = len(squeeze(prose)) >= MIN_PROSE
         for part in [code] * bool(is_telling_code) + [prose] * is_telling_prose:
             squeezed = squeeze(part)
-            if squeezed not in seen:
-                seen.add(squeezed)
-                yield Secret(squeezed, part.strip(), origin)
+            secrets.setdefault(squeezed, Secret(squeezed, part.strip(), origin))
+    return list(secrets.values())
 
 
 def squeeze(text: str) -> str:
@@ -166,10 +165,10 @@ def _solution_lines(project: Path) -> Iterator[tuple[str, str, bool]]:
 
 def _answer_lines(path: Path, name: str) -> Iterator[tuple[str, str, bool]]:
     try:
-        nb = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReleaseError(f"{path} is not a notebook ({error}). Repair or remove it.") from error
-    for number, cell in enumerate(nb["cells"], start=1):
+    for number, cell in enumerate(cells, start=1):
         source, origin = "".join(cell["source"]), f"{name}, cell {number}"
         if cell["cell_type"] == "code":
             for _, line in _between_markers(source):

@@ -25,23 +25,17 @@ JSON = "assignment/checks/softmax.json"
 
 Files = dict[str, bytes]
 
+SECRETS = find_secrets(PROJECT)
+
 
 @pytest.fixture(scope="module")
 def files() -> Files:
     return starter_files(PROJECT, ["softmax"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def secrets_are_read_once() -> Any:
-    """Reads the solutions of this project once for all tests."""
-    secrets = list(find_secrets(PROJECT))
-    with pytest.MonkeyPatch.context() as patch:
-        read = find_secrets
-        patch.setattr(
-            "gradkit.release.leaks.find_secrets",
-            lambda project: secrets if project == PROJECT else read(project),
-        )
-        yield
+def scan(files: Files) -> list[str]:
+    """Scan files for the solutions of this project."""
+    return find_leaks(files, SECRETS, PROJECT)
 
 
 def text_cell(files: Files, text: str) -> bytes:
@@ -58,11 +52,11 @@ def as_json(text: str) -> bytes:
 
 
 def test_starter_of_this_tree_has_no_leaks(files: Files) -> None:
-    assert find_leaks(files, PROJECT) == []
+    assert scan(files) == []
 
 
 def test_scan_knows_all_of_the_solution() -> None:
-    secrets = {secret.squeezed for secret in find_secrets(PROJECT)}
+    secrets = {secret.squeezed for secret in SECRETS}
     for line in (
         "scores = scores - np.max(scores)",
         "the probabilities stay the same, exp() stays finite",
@@ -75,7 +69,7 @@ def test_scan_knows_all_of_the_solution() -> None:
 
 
 def test_scan_knows_the_correct_lines_of_the_bank() -> None:
-    origins = {secret.squeezed: secret.origin for secret in find_secrets(PROJECT)}
+    origins = {secret.squeezed: secret.origin for secret in SECRETS}
     for line, name in (
         ('s = np.einsum("nd,dc->nc", X, W)', "variants/einsum.toml"),
         ("y_pred = X.dot(self.W).argmax(1)", "variants/other_ways_to_predict.toml"),
@@ -106,7 +100,7 @@ def full_bank(tmp_path: Path) -> Path:
 def test_line_below_a_misplaced_end_is_a_leak(full_bank: Path, path: str, region: str) -> None:
     text = end_too_early((full_bank / path).read_text(), region)
     (full_bank / path).write_text(text)
-    leaks = find_leaks({path: stub(text, path).encode()}, full_bank)
+    leaks = find_leaks({path: stub(text, path).encode()}, find_secrets(full_bank), full_bank)
     assert any(leak.startswith(f"{path}, line ") for leak in leaks)
     assert all("is a line of the solution (" in leak for leak in leaks)
 
@@ -118,28 +112,30 @@ def test_lines_below_a_misplaced_end_are_reported_one_by_one(full_bank: Path) ->
     lines.insert(above, lines.pop(end))
     text = "".join(lines)
     (full_bank / SOFTMAX).write_text(text)
-    leaks = "\n".join(find_leaks({SOFTMAX: stub(text, SOFTMAX).encode()}, full_bank))
+    leaks = "\n".join(
+        find_leaks({SOFTMAX: stub(text, SOFTMAX).encode()}, find_secrets(full_bank), full_bank)
+    )
     for line in ("dscores = probs", "dscores[samples, y] -= 1", "dW += reg * W"):
         assert f"holds `{line}`" in leaks
 
 
 def test_short_line_is_a_leak_only_on_its_own_where_students_write(files: Files) -> None:
     line = b"\n    dW += reg * W  # and so on\n"
-    [leak] = find_leaks({**files, SOFTMAX: files[SOFTMAX] + line}, PROJECT)
+    [leak] = scan({**files, SOFTMAX: files[SOFTMAX] + line})
     assert "holds `dW += reg * W`" in leak
     for path, content in (
         (SOFTMAX, files[SOFTMAX] + b"\n# dW += reg * W\n"),
         (VIS, files[VIS] + line),
         (NOTEBOOK, text_cell(files, "dW += reg * W")),
     ):
-        assert find_leaks({path: content}, PROJECT) == []
+        assert scan({path: content}) == []
 
 
 def test_variant_in_a_comment_is_a_leak() -> None:
     variant = tomllib.loads((PROJECT / "grading/softmax/variants/einsum.toml").read_text())
     body = variant["form"][0]["body"].splitlines()
     comment = "".join(f"# {line}\n" for line in body[1:4])
-    leaks = find_leaks({VIS: comment.encode()}, PROJECT)
+    leaks = scan({VIS: comment.encode()})
     assert len(leaks) >= 2
     assert all("is a line of the solution (grading/softmax/variants/" in leak for leak in leaks)
 
@@ -170,7 +166,7 @@ def test_line_of_a_solution_is_found_in_every_kind_of_file(files: Files, line: s
         JSON: as_json(line),
         NOTEBOOK: text_cell(files, line),
     }.items():
-        leaks = find_leaks({path: content}, PROJECT)
+        leaks = scan({path: content})
         assert leaks
         assert all(leak.startswith(f"{path}, line ") for leak in leaks)
         assert "is a line of the solution (" in leaks[0]
@@ -178,7 +174,7 @@ def test_line_of_a_solution_is_found_in_every_kind_of_file(files: Files, line: s
 
 def test_leak_is_reported_with_its_line_and_its_origin() -> None:
     readme = f"# Read me\n\nTry\n{LINE}\n".encode()
-    [leak] = find_leaks({"README.md": readme}, PROJECT)
+    [leak] = scan({"README.md": readme})
     assert leak.startswith(
         "README.md, line 4: holds `dscores[samples, y] -= 1`, which is a line of the solution "
         f"({SOFTMAX}, line "
@@ -209,7 +205,7 @@ def test_leak_is_reported_with_its_line_and_its_origin() -> None:
     ],
 )
 def test_file_that_does_not_belong_in_a_starter_is_a_leak(path: str, words: str) -> None:
-    leaks = find_leaks({path: b"harmless\n"}, PROJECT)
+    leaks = scan({path: b"harmless\n"})
     assert any(leak.startswith(f"{path}: ") and words in leak for leak in leaks)
 
 
@@ -272,7 +268,7 @@ def test_part_of_a_notebook_that_is_not_for_students_is_a_leak(
     change(next((cell for cell in nb["cells"] if cell["id"] == cell_id), nb))
     ids = [cell["id"] for cell in nb["cells"]]
     place = f"cell {ids.index(cell_id) + 1}" if cell_id else "the notebook"
-    leaks = find_leaks({NOTEBOOK: json.dumps(nb).encode()}, PROJECT)
+    leaks = scan({NOTEBOOK: json.dumps(nb).encode()})
     assert any(found.startswith(f"{NOTEBOOK}, {place}: {leak}") for found in leaks), leaks
 
 
@@ -286,7 +282,7 @@ def test_marker_of_a_solution_is_a_leak(files: Files, marker: str) -> None:
         (JSON, as_json(marker)),
         (NOTEBOOK, text_cell(files, marker)),
     ):
-        [leak] = find_leaks({path: content}, PROJECT)
+        [leak] = scan({path: content})
         assert leak.startswith(f"{path}, line ")
         assert "holds the marker of a solution" in leak
 
@@ -296,20 +292,20 @@ def test_region_that_is_filled_in_is_a_leak(files: Files, name: str) -> None:
     stub_line = b"raise NotImplementedError("
     assert stub_line in files[name]
     filled = files[name].replace(stub_line, b"return some_solution(", 1)
-    [leak] = find_leaks({name: filled}, PROJECT)
+    [leak] = scan({name: filled})
     assert leak.startswith(f"{name}, line ")
     assert "which is not its stub" in leak
 
 
 def test_file_that_is_not_utf8_or_not_json_is_reported() -> None:
-    [leak] = find_leaks({"README.md": b"a\n\xff\n"}, PROJECT)
+    [leak] = scan({"README.md": b"a\n\xff\n"})
     assert leak == "README.md, line 2: is not UTF-8."
-    [leak] = find_leaks({NOTEBOOK: b"{"}, PROJECT)
+    [leak] = scan({NOTEBOOK: b"{"})
     assert leak.startswith(f"{NOTEBOOK}, line 1: is not JSON")
 
 
 def readme_leaks(text: str) -> list[str]:
-    return find_leaks({"README.md": f"x\n{text}\n".encode()}, PROJECT)
+    return scan({"README.md": f"x\n{text}\n".encode()})
 
 
 def test_folder_of_this_computer_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
