@@ -212,7 +212,7 @@ class _ClassGrader:
             content = read_submission(submission, self.spec.exercise)
         except SubmissionRejected as error:
             # The first note is for the student; the others may name other students.
-            reason = str(error.__cause__ or error)
+            reason = str(error)
             record = replace(record, status="refused", notes=(reason, *record.notes))
             self.database.save_submission(record)
             self.report.refused += 1

@@ -31,8 +31,7 @@ from gradkit.lms import PLATFORMS, export_scores
 from gradkit.lms.platform import Assignment, Export, FinalScore, ItemPoints
 from gradkit.lms.tables import Cell, format_csv, number_cell, plain_number
 
-PLATFORM_OF_FORMAT = {platform.name.lower(): platform for platform in PLATFORMS}
-FORMATS = ("csv", "json", *PLATFORM_OF_FORMAT)
+FORMATS = ("csv", "json", *PLATFORMS)
 
 
 class ExportError(GradkitError):
@@ -45,37 +44,24 @@ def write_gradebook(folder: GradebookFolder) -> Path:
 
 
 def export(folder: GradebookFolder, form: str, roster: Path | None = None) -> Export:
-    """Return the gradebook of a class in one of the FORMATS; see `format_grades`."""
-    with open_grades(folder) as (database, class_grades):
-        return format_grades(class_grades, database.submissions(), form, roster)
+    """Return the gradebook of a class in one of the FORMATS; `roster` is the platform's own list.
 
-
-def format_grades(
-    class_grades: ClassGrades,
-    records: Sequence[SubmissionRecord],
-    form: str,
-    roster: Path | None = None,
-) -> Export:
-    """Return the gradebook in one of the FORMATS; see the module's description.
-
-    `records` are all submissions, superseded ones included, and `roster` is a platform's own list
-    of students. Raise ExportError for an unknown format, RosterError for a list that does not fit.
+    Raise ExportError for a roster without a platform, RosterError for one that does not fit.
     """
-    if platform := PLATFORM_OF_FORMAT.get(form):
+    with open_grades(folder) as (database, class_grades):
+        records = database.submissions()
+    if platform := PLATFORMS.get(form):
         scores, left_out = final_scores(class_grades)
         assignment = Assignment(class_grades.exercise.title, class_grades.maximum)
         exported = export_scores(platform, assignment, scores, roster)
         return Export(exported.text, left_out + exported.notes)
-    if form not in FORMATS:
-        raise ExportError(f"There is no format {form!r}. There are: {', '.join(FORMATS)}.")
     if roster is not None:
         raise ExportError(f"A roster is for a platform. Leave it out for {form}.")
     counting = {
         (each.student, each.record.submission): each for each in class_grades.student_grades
     }
     rows = [(record, counting.get((record.student, record.submission))) for record in records]
-    write = _csv_text if form == "csv" else _json_text
-    return Export(write(class_grades, rows), [])
+    return Export({"csv": _csv_text, "json": _json_text}[form](class_grades, rows), [])
 
 
 # --- csv and json --------------------------------------------------------------------------------
@@ -107,6 +93,7 @@ def _csv_text(class_grades: ClassGrades, rows: Iterable[GradebookRow]) -> str:
 
 
 def _json_text(class_grades: ClassGrades, rows: Iterable[GradebookRow]) -> str:
+    checks = class_grades.exercise.names
     objects = [
         {
             "student": record.student,
@@ -115,7 +102,14 @@ def _json_text(class_grades: ClassGrades, rows: Iterable[GradebookRow]) -> str:
             "received": record.received,
             "dated": record.time_source,
             "maximum": class_grades.maximum,
-            **_grade_object(grade),
+            "score": plain_number(grade.score if grade else None),
+            "earned": plain_number(grade.earned if grade else None),
+            "late": round(grade.late.total_seconds()) if grade else 0,
+            "deduction": (
+                plain_number(grade.deduction) if grade and grade.score is not None else None
+            ),
+            "final": grade is not None and grade.is_final,
+            "items": [_item_object(item, checks) for item in grade.items] if grade else [],
             "notes": list(_notes(record, grade)),
         }
         for record, grade in rows
@@ -123,36 +117,12 @@ def _json_text(class_grades: ClassGrades, rows: Iterable[GradebookRow]) -> str:
     return json.dumps(objects, ensure_ascii=False, indent=1) + "\n"
 
 
-def _notes(record: SubmissionRecord, grade: StudentGrade | None) -> Iterator[str]:
-    yield from grade.notes if grade else record.notes
-    if grade and grade.score is not None and grade.open:
-        yield f"Still to be graded by hand: {_titles(grade.open)}."
-
-
-def _grade_object(grade: StudentGrade | None) -> dict[str, Any]:
-    """Return what a submission is worth: nulls for a submission that does not count."""
-    if grade is None:
-        nothing: dict[str, Any] = dict.fromkeys(("score", "earned", "late", "deduction"))
-        return {**nothing, "late": 0, "final": False, "items": []}
-    return {
-        "score": _plain(grade.score),
-        "earned": _plain(grade.earned),
-        "late": round(grade.late.total_seconds()),
-        "deduction": None if grade.score is None else _plain(grade.deduction),
-        "final": grade.is_final,
-        "items": [
-            *(_item_object(item, "check") for item in grade.checks),
-            *(_item_object(item, "question") for item in grade.questions),
-        ],
-    }
-
-
-def _item_object(item: ItemScore, kind: str) -> dict[str, Any]:
+def _item_object(item: ItemScore, checks: Sequence[str]) -> dict[str, Any]:
     return {
         "name": item.name,
         "title": item.title,
-        "kind": kind,
-        "points": _plain(item.points),
+        "kind": "check" if item.name in checks else "question",
+        "points": plain_number(item.points),
         "out_of": item.out_of,
         "status": item.verdict.status.value if item.verdict else None,
         "mistake": item.verdict.mistake if item.verdict else "",
@@ -162,8 +132,10 @@ def _item_object(item: ItemScore, kind: str) -> dict[str, Any]:
     }
 
 
-def _plain(points: float | None) -> float | None:
-    return None if points is None else plain_number(points)
+def _notes(record: SubmissionRecord, grade: StudentGrade | None) -> Iterator[str]:
+    yield from grade.notes if grade else record.notes
+    if grade and grade.score is not None and grade.open:
+        yield f"Still to be graded by hand: {_titles(grade.open)}."
 
 
 # --- final scores, for platforms -----------------------------------------------------------------
@@ -173,24 +145,21 @@ def final_scores(class_grades: ClassGrades) -> tuple[list[FinalScore], list[str]
     """Return the final scores of a class, and a note on each student who has none."""
     scores, notes = [], []
     for grade in class_grades.student_grades:
-        if grade.is_final and grade.score is not None:
-            scores.append(_final_score(grade, grade.score))
-        else:
+        if grade.score is None or not grade.is_final:
             notes.append(f"{grade.student} is left out: {_missing(grade)}")
+            continue
+        late = ""
+        if grade.late:
+            deduction = number_cell(grade.deduction)
+            late = f"Late by {format_lateness(grade.late)}: {deduction} points less."
+        items = tuple(
+            ItemPoints(item.title, item.points, item.out_of, _remark(item))
+            for item in grade.items
+            if item.out_of or item.manual
+        )
+        submission = grade.record.submission
+        scores.append(FinalScore(grade.student, submission, grade.score, items, late))
     return scores, notes
-
-
-def _final_score(grade: StudentGrade, score: float) -> FinalScore:
-    late = ""
-    if grade.late:
-        deduction = number_cell(grade.deduction)
-        late = f"Late by {format_lateness(grade.late)}: {deduction} points less."
-    items = [
-        ItemPoints(item.title, item.points, item.out_of, _remark(item))
-        for item in grade.items
-        if item.out_of or item.manual
-    ]
-    return FinalScore(grade.student, grade.record.submission, score, tuple(items), late)
 
 
 def _remark(item: ItemScore) -> str:

@@ -10,41 +10,52 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gradkit.lms import canvas, gradescope, moodle
+from gradkit.lms.canvas import Canvas
+from gradkit.lms.gradescope import Gradescope
+from gradkit.lms.moodle import Moodle
 from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform
 from gradkit.lms.tables import (
     StudentList,
-    checked_students,
+    make_student_list,
     read_table,
     roster_students,
     student_id,
 )
 
-PLATFORMS: tuple[Platform, ...] = (canvas.PLATFORM, moodle.PLATFORM, gradescope.PLATFORM)
+# By the formats of `gradkit export`.
+PLATFORMS: dict[str, Platform] = {
+    each.name.lower(): each for each in (Canvas(), Moodle(), Gradescope())
+}
 
 
 def parse_platform_name(name: str) -> ParsedName | None:
     """Return the parts of a name that a platform gave, else None."""
-    for platform in PLATFORMS:
+    for platform in PLATFORMS.values():
         if parsed := platform.parse_name(name):
             return replace(parsed, student=student_id(parsed.student), platform=platform)
     return None
 
 
 def feedback_name(submission: str, page: str) -> str:
-    """Return the name under which the submission's platform takes a page; else the page's own."""
+    """Return the name under which the submission's platform takes a page; else the page's own.
+
+    Canvas and Moodle find the student by all that they put before the student's own file name.
+    """
     parsed = parse_platform_name(submission)
-    return parsed.platform.feedback_name(submission, page) if parsed and parsed.platform else page
+    if parsed is None or parsed.original_filename == submission:
+        return page
+    start = submission.removesuffix(parsed.original_filename).rstrip("_")
+    return f"{start}_feedback{Path(page).suffix}"
 
 
 def read_student_list(path: Path, platform: Platform | None = None) -> StudentList:
     """Read a roster, or the list that a platform exports; raise RosterError if it is unfit."""
     column = (platform or Platform).list_column
     table = read_table(path, column, (platform or Platform).list_advice)
-    for each in PLATFORMS:
+    for each in PLATFORMS.values():
         if each.list_column == column and (students := each.read_students(table)) is not None:
-            return checked_students(table, students)
-    return checked_students(table, roster_students(table))
+            return make_student_list(table, students)
+    return make_student_list(table, roster_students(table))
 
 
 def export_scores(

@@ -6,40 +6,19 @@ Names of the download; every file of a student is an entry, of the last attempt 
     doejane_LATE_12345_678901_softmax-1.zip   user and the file; -1, -2: handed in again;
     anon_a1B2c_678901_softmax.zip             graded anonymously
 
-Feedback files are uploaded under the same name, as far as the file's number.
-
 The gradebook's Import knows a student by ID, Canvas's own number, else by SIS User ID, SIS Login
-ID, else by the name in Student. It wants the columns Student, ID, SIS Login ID and Section, and
-below the header a row `Points Possible`. A column `Title (number)`, as in exports, is that
-assignment; a column of another name makes a new one. A student without a row keeps the old score,
-while an empty cell would remove it: a student without a score gets no row.
+ID, else by the name in Student. Below the header it wants a row `Points Possible`. A column
+`Title (number)`, as in exports, is that assignment; a column of another name makes a new one. A
+student without a row keeps the old score, while an empty cell would remove it: a student without a
+score gets no row.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
-from gradkit.lms.platform import (
-    Assignment,
-    Export,
-    FinalScore,
-    ParsedName,
-    Platform,
-    SheetRow,
-    compare_maximum,
-    fill_rows,
-    folded,
-    rows_from_names,
-)
-from gradkit.lms.tables import (
-    RosterError,
-    Student,
-    StudentList,
-    Table,
-    format_csv,
-    number_cell,
-)
+from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform, SheetRow
+from gradkit.lms.tables import RosterError, Student, StudentList, Table, format_csv, number_cell
 from gradkit.lms.times import find_time
 
 _NAME = re.compile(
@@ -48,26 +27,100 @@ _NAME = re.compile(
     r"_(?P<file>\d+)_(?P<rest>.+)"
 )
 _IDS = ("ID", "SIS User ID", "SIS Login ID", "Integration ID")
-_COLUMNS: tuple[str, ...] = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
-# The order in which Canvas looks for them. Few exports have the integration id and the account.
-_ALL_COLUMNS = (*_COLUMNS[:4], "Integration ID", "Root Account", "Section")
+_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 _POINTS_POSSIBLE = "    Points Possible"  # with the blanks that Canvas itself writes
 
 
-def parse_name(name: str) -> ParsedName | None:
-    """Return the parts of a name that Canvas gave, else None."""
-    match = _NAME.fullmatch(name)
-    if match is None or _is_compact_time(match):
-        return None
-    who = match["anonymous"] or f"{match['name']}_{match['user']}"
-    return ParsedName(
-        who,
-        who,
-        match["rest"],
-        user=match["user"] or "",
-        file=int(match["file"][:18]),
-        is_late=bool(match["late"] or match["late_anonymous"]),
-    )
+class Canvas(Platform):
+    name = "Canvas"
+    keeps_last_attempt_only = True
+
+    def parse_name(self, name: str) -> ParsedName | None:
+        match = _NAME.fullmatch(name)
+        if match is None or _is_compact_time(match):
+            return None
+        who = match["anonymous"] or f"{match['name']}_{match['user']}"
+        return ParsedName(
+            who,
+            who,
+            match["rest"],
+            user=match["user"] or "",
+            file=int(match["file"][:18]),
+            is_late=bool(match["late"] or match["late_anonymous"]),
+        )
+
+    def read_students(self, table: Table) -> Iterable[Student] | None:
+        """Return the students of a gradebook as Canvas exports it, by name; None for other tables.
+
+        Students who share a name have Canvas's number behind it. Their grades are not aliases.
+        """
+        if not table.has("Student", "ID", "SIS Login ID", "Section"):
+            return None
+        names = {row: table.cell(row, "Student") for row in table.rows}
+        counts = Counter(names.values())
+        students = []
+        for row, name in names.items():
+            if name.casefold() in ("", "points possible"):
+                continue
+            last, comma, first = name.partition(",")
+            ids = table.cells(row, _IDS)
+            unique = f"{name} ({ids[0]})" if counts[name] > 1 else name
+            aliases = (name, *([f"{first} {last}"] if comma else []), *ids)
+            students.append(Student(unique, aliases, row))
+        return students
+
+    def export_scores(
+        self, assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
+    ) -> Export:
+        """Return the CSV for the gradebook's Import.
+
+        `roster` is the gradebook as Canvas exports it, or a roster with one of Canvas's ids.
+        Without it, students are known by the numbers in the names of their submissions.
+        """
+        header, possible = assignment.title, str(assignment.maximum)
+        notes: list[str] = []
+        if roster is None:
+            students = {self.number_of(score): score.student for score in scores}
+            rows = [SheetRow(id, (), (name, id, "", "", "")) for id, name in students.items()]
+            where = "the names that Canvas gave. Give --roster the gradebook as Canvas exports it"
+        else:
+            where, table = str(roster.table.path), roster.table
+            if not any(map(table.has, _IDS)):
+                raise RosterError(
+                    f"{where} has none of the columns {', '.join(_IDS)}, so Canvas could identify "
+                    "nobody. Export the gradebook of the course from Canvas, and give that."
+                )
+            header, possible, notes = self._assignment_column(assignment, table)
+            rows = [
+                SheetRow(
+                    table.cell(row, "ID"), (id, *table.cells(row, _IDS)), table.cells(row, _COLUMNS)
+                )
+                for id, _, row in roster.students
+            ]
+        matched, left_out = self.match_rows(rows, scores, where)
+        lines = [[*cells, number_cell(score.score)] for cells, score in matched]
+        points_row = [_POINTS_POSSIBLE, "", "", "", "", possible]
+        return Export(format_csv([[*_COLUMNS, header], points_row, *lines]), notes + left_out)
+
+    def _assignment_column(
+        self, assignment: Assignment, table: Table
+    ) -> tuple[str, str, list[str]]:
+        """Return the header of the assignment's column, its points in Canvas, and notes on both."""
+        title, maximum = assignment.title, str(assignment.maximum)
+        is_title = re.compile(rf"\s*{re.escape(title)}(\s\(\d+\))?\s*", re.IGNORECASE).fullmatch
+        headers = [header for header in table.header if is_title(header)]
+        if len(headers) > 1:
+            raise RosterError(
+                f"{table.path} has {len(headers)} assignments {title!r}: {', '.join(headers)}. "
+                "Delete the columns of all but one."
+            )
+        if not headers:
+            note = f"{table.path} has no assignment {title!r}, so Canvas will make a new one."
+            return title, maximum, [note]
+        for row in table.rows:
+            if row.cells[0].strip().casefold() == "points possible":
+                maximum = table.cell(row, headers[0].strip()) or maximum
+        return headers[0], maximum, self.compare_maximum(maximum, assignment.maximum)
 
 
 def _is_compact_time(match: re.Match[str]) -> bool:
@@ -75,109 +128,3 @@ def _is_compact_time(match: re.Match[str]) -> bool:
     numbers = f"{match['user']}_{match['file']}"
     time = find_time(numbers) if match["user"] and len(match["file"]) == 6 else None
     return bool(time and time[1:] == (0, len(numbers)))
-
-
-def feedback_name(submission: str, page: str) -> str:
-    """Return the submission's name as far as the file's number, with `feedback` behind it."""
-    parsed = parse_name(submission)
-    assert parsed
-    return f"{submission.removesuffix(parsed.original_filename)}feedback{Path(page).suffix}"
-
-
-def read_students(table: Table) -> Iterator[Student] | None:
-    """Return the students of a gradebook as Canvas exports it, by name; None for other tables.
-
-    Students who share a name have Canvas's number behind it. Their grades are not aliases.
-    """
-    return _gradebook_students(table) if _is_gradebook(table) else None
-
-
-def _is_gradebook(table: Table) -> bool:
-    return table.has("Student", "ID", "SIS Login ID", "Section")
-
-
-def _gradebook_students(table: Table) -> Iterator[Student]:
-    rows = [
-        row
-        for row in table.rows
-        if table.cell(row, "Student").casefold() not in ("", "points possible")
-    ]
-    counts = Counter(table.cell(row, "Student") for row in rows)
-    for row in rows:
-        name = table.cell(row, "Student")
-        last, comma, first = name.partition(",")
-        ids = table.cells(row, _IDS)
-        unique = f"{name} ({ids[0]})" if counts[name] > 1 else name
-        yield Student(unique, (name, *([f"{first} {last}"] if comma else []), *ids), row)
-
-
-def export_scores(
-    assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
-) -> Export:
-    """Return the CSV for the gradebook's Import.
-
-    `roster` is the gradebook as Canvas exports it, or a roster with one of Canvas's ids. Without
-    it, students are known by the numbers in the names of their submissions.
-    """
-    columns, header, possible = _COLUMNS, assignment.title, str(assignment.maximum)
-    notes: list[str] = []
-    if roster is None:
-        rows = rows_from_names(
-            scores, parse_name, lambda score, id: (score.student, id, "", "", "")
-        )
-        where = "the names that Canvas gave. Give --roster the gradebook as Canvas exports it"
-    else:
-        where, table = str(roster.table.path), roster.table
-        if not any(map(table.has, _IDS)):
-            raise RosterError(
-                f"{where} has none of the columns {', '.join(_IDS)}, so Canvas could identify "
-                "nobody. Export the gradebook of the course from Canvas, and give that."
-            )
-        columns = tuple(filter(table.has, _ALL_COLUMNS)) if _is_gradebook(table) else _COLUMNS
-        header, possible, notes = _assignment_column(assignment, table)
-        rows = [
-            SheetRow(
-                table.cell(row, "ID"), (id, *table.cells(row, _IDS)), table.cells(row, columns)
-            )
-            for id, _, row in roster.students
-        ]
-    filled, left_out = fill_rows(
-        rows, scores, parse_name, lambda cells, score: [*cells, number_cell(score.score)], where
-    )
-    blanks = [""] * (len(columns) - 1)
-    text = format_csv([[*columns, header], [_POINTS_POSSIBLE, *blanks, possible], *filled])
-    return Export(text, notes + left_out)
-
-
-def _assignment_column(assignment: Assignment, table: Table) -> tuple[str, str, list[str]]:
-    """Return the header of the assignment's column, its points in Canvas, and notes on both."""
-    title = assignment.title
-    headers = [
-        header
-        for header in table.header
-        if folded(re.sub(r"\s\(\d+\)$", "", header.strip())) == folded(title)
-    ]
-    if len(headers) > 1:
-        raise RosterError(
-            f"{table.path} has {len(headers)} assignments {title!r}: {', '.join(headers)}. Delete "
-            "the columns of all but one."
-        )
-    if not headers:
-        note = f"{table.path} has no assignment {title!r}, so Canvas will make a new one."
-        return title, str(assignment.maximum), [note]
-    possible_rows = [row for row in table.rows if folded(row.cells[0]) == folded(_POINTS_POSSIBLE)]
-    possible = table.cell(possible_rows[0], headers[0].strip()) if possible_rows else ""
-    if "read only" in possible.casefold():
-        raise RosterError(f"Canvas does not let anyone import scores of {headers[0]!r}.")
-    notes = compare_maximum(possible, assignment.maximum, "Canvas")
-    return headers[0], possible or str(assignment.maximum), notes
-
-
-PLATFORM = Platform(
-    "Canvas",
-    parse_name,
-    export_scores,
-    feedback_name=feedback_name,
-    read_students=read_students,
-    keeps_last_attempt_only=True,
-)

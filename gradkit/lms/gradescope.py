@@ -11,24 +11,14 @@ number, else by the e-mail address, and fails for any other submission.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gradkit.files import open_file
-from gradkit.lms.platform import (
-    Assignment,
-    Export,
-    FinalScore,
-    ParsedName,
-    Platform,
-    Submitters,
-    folded,
-)
-from gradkit.lms.tables import RosterError, StudentList, number_cell, plain_number
+from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform, Submitters
+from gradkit.lms.tables import RosterError, StudentList, folded, number_cell, plain_number
 from gradkit.lms.times import find_time
-
-METADATA = "submission_metadata.yml"
 
 _NAME = re.compile(r"(?P<student>submission_(?P<user>\d+))(?:\.\w+)*")
 _EXPORT_FOLDER = re.compile(r"assignment_\d+_export")
@@ -37,132 +27,103 @@ _AUTOGRADER = Path(__file__).with_name("gradescope_autograder.py")
 _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
 
 
-def parse_name(name: str) -> ParsedName | None:
-    """Return the parts of a name that Gradescope gave, else None."""
-    match = _NAME.fullmatch(name)
-    return ParsedName(match["student"], name, name, user=match["user"]) if match else None
+class Gradescope(Platform):
+    name = "Gradescope"
+    metadata_file = "submission_metadata.yml"
+    download_folder = _EXPORT_FOLDER
+
+    def parse_name(self, name: str) -> ParsedName | None:
+        match = _NAME.fullmatch(name)
+        return ParsedName(match["student"], name, name, user=match["user"]) if match else None
+
+    def read_submitters(self, folder: Path) -> dict[str, Submitters]:
+        """Read the metadata of an export, by the names of its submissions.
+
+        It is YAML as Ruby writes it. A few lines matter, and all that comes from students, such as
+        the output of their programs, is indented further than these:
+
+            submission_409194023:
+              :submitters:
+              - :name: Jane Doe
+                :sid: '123456789'
+                :email: jane@example.edu
+              :created_at: 2026-04-26 17:34:00.861687000 Z
+        """
+        path = folder / self.metadata_file
+        try:
+            with open_file(path) as file:
+                shallow_lines = b"".join(line for line in file if line[:5].strip())
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise RosterError(
+                f"{path} cannot be read ({error.strerror}). It names the students of the "
+                "submissions."
+            ) from error
+        text = shallow_lines.decode("utf-8", "replace") + "\n"
+        entries = re.findall(r"^(\w+):\n((?: .*\n)*)", text, re.MULTILINE)
+        return {name: _submitters(entry) for name, entry in entries}
+
+    def export_scores(
+        self, assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
+    ) -> Export:
+        """Return the `run_autograder` with the results in it; `roster` gives e-mail addresses."""
+        addresses = {
+            student.id: {folded(cell) for cell in student.row.cells if _is_email(cell)}
+            for student in (roster.students if roster else ())
+        }
+        notes = []
+        owners: dict[str, list[FinalScore]] = {}  # by the submission's number, or by address
+        for score in scores:
+            keys = addresses.get(score.student, set())
+            if match := _SUBMISSION.fullmatch(score.submission):
+                keys = {match[1]}
+            elif _is_email(score.student):
+                keys = keys | {folded(score.student)}
+            for key in keys:
+                owners.setdefault(key, []).append(score)
+            if not keys:
+                notes.append(
+                    f"{score.student} is left out: their submission and e-mail address on "
+                    "Gradescope are unknown. Give --roster a CSV with a column `student` and one "
+                    "of addresses."
+                )
+        results = {}
+        for key, claims in owners.items():
+            results[key], *others = map(_results, claims)
+            if any(other != results[key] for other in others):  # unlike those of a group
+                del results[key]
+                students = " and ".join(score.student for score in claims)
+                notes.append(
+                    f"{students} are left out: Gradescope has one score for them, not several."
+                )
+        script = _AUTOGRADER.read_text(encoding="utf-8")
+        return Export(script.replace('"{}"', repr(json.dumps(results)), 1), notes)
 
 
-def read_submitters(folder: Path) -> dict[str, Submitters]:
-    """Read the metadata of an export, by the names of its submissions.
-
-    It is YAML as Ruby writes it. A few lines matter, and all that comes from students, such as the
-    output of their programs, is indented further than these:
-
-        submission_409194023:
-          :submitters:
-          - :name: Jane Doe
-            :sid: '123456789'
-            :email: jane@example.edu
-          :created_at: 2026-04-26 17:34:00.861687000 Z
-    """
-    try:
-        with open_file(folder / METADATA) as file:
-            lines = [line.decode("utf-8", "replace").rstrip() for line in file if line[:5].strip()]
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise RosterError(
-            f"{folder / METADATA} cannot be read ({error.strerror}). It names the students of the "
-            "submissions."
-        ) from error
-    return _parse_metadata(lines)
-
-
-def _parse_metadata(lines: Sequence[str]) -> dict[str, Submitters]:
-    people: dict[str, list[dict[str, str]]] = {}
-    times = {}
-    name = section = ""
-    for line in lines:
-        if match := re.fullmatch(r"([^\s:#-][^:]*|\"[^\"]+\"):", line):
-            name, section = _unquoted(match[1]), ""
-            people[name] = []
-        elif (match := re.match(r"  :(\w+):(.*)", line)) and name:
-            section = match[1]
-            if section == "created_at" and (time := find_time(match[2])):
-                times[name] = time[0]
-        elif section == "submitters" and (
-            match := re.match(r"  (- |  ):(name|sid|email): *(.+)", line)
-        ):
-            if match[1] == "- ":
-                people[name].append({})
-            if people[name]:
-                people[name][-1][match[2]] = _unquoted(match[3])
-    return {
-        name: Submitters(tuple(map(_ids, submitters)), times.get(name))
-        for name, submitters in people.items()
-    }
-
-
-def _ids(person: dict[str, str]) -> tuple[str, ...]:
-    return tuple(person[key] for key in ("sid", "email", "name") if person.get(key))
+def _submitters(entry: str) -> Submitters:
+    section = re.search(r"^  :submitters:\n((?:  - .*\n|    .*\n)*)", entry, re.MULTILINE)
+    people = []
+    for person in re.split("^  - ", section[1], flags=re.MULTILINE)[1:] if section else []:
+        texts = dict(re.findall(r"^ *:(\w+): *(.+)$", person, re.MULTILINE))
+        ids = [_unquoted(texts.get(key, "").strip()) for key in ("sid", "email", "name")]
+        people.append(tuple(filter(None, ids)))
+    created = re.search(r"^  :created_at:(.*)$", entry, re.MULTILINE)
+    time = find_time(created[1]) if created else None
+    return Submitters(tuple(people), time[0] if time else None)
 
 
 def _unquoted(text: str) -> str:
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] == "'":
+    if text.startswith("'"):
         return text[1:-1].replace("''", "'")
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            return text[1:-1]
-    return text
+    try:
+        return str(json.loads(text)) if text.startswith('"') else text
+    except ValueError:
+        return text[1:-1]
 
 
-def export_scores(
-    assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
-) -> Export:
-    """Return the `run_autograder` with the results in it; `roster` gives e-mail addresses."""
-    notes: list[str] = []
-    addresses = _addresses(roster)
-    by_number: dict[str, list[FinalScore]] = {}
-    by_address: dict[str, list[FinalScore]] = {}
-    for score in scores:
-        if match := _SUBMISSION.fullmatch(score.submission):
-            by_number.setdefault(match[1], []).append(score)
-            continue
-        theirs = addresses.get(score.student, set())
-        if _EMAIL.fullmatch(score.student):
-            theirs = theirs | {folded(score.student)}
-        for address in theirs:
-            by_address.setdefault(address, []).append(score)
-        if not theirs:
-            notes.append(
-                f"{score.student} is left out: their submission and e-mail address on Gradescope "
-                "are unknown. Give --roster a CSV with a column `student` and one of addresses."
-            )
-    known = {
-        "submissions": _results_of(by_number, notes),
-        "addresses": _results_of(by_address, notes),
-    }
-    script = _AUTOGRADER.read_text(encoding="utf-8")
-    return Export(script.replace('"{}"', repr(json.dumps(known)), 1), notes)
-
-
-def _addresses(roster: StudentList | None) -> dict[str, set[str]]:
-    """Return the e-mail addresses of a roster's students, by id."""
-    return {
-        student.id: {folded(cell) for cell in student.row.cells if _EMAIL.fullmatch(cell.strip())}
-        for student in (roster.students if roster else ())
-    }
-
-
-def _results_of(
-    owners: Mapping[str, Sequence[FinalScore]], notes: list[str]
-) -> dict[str, dict[str, Any]]:
-    """Return results by key. Students of one key, such as a group, must have the same."""
-    results = {}
-    for key, scores in owners.items():
-        first, *others = map(_results, scores)
-        if all(each == first for each in others):
-            results[key] = first
-        else:
-            students = " and ".join(score.student for score in scores)
-            notes.append(
-                f"{students} are left out: Gradescope has one score for them, not several."
-            )
-    return results
+def _is_email(text: str) -> bool:
+    return _EMAIL.fullmatch(text.strip()) is not None
 
 
 def _results(score: FinalScore) -> dict[str, Any]:
@@ -184,13 +145,3 @@ def _results(score: FinalScore) -> dict[str, Any]:
             if item.out_of
         ],
     }
-
-
-PLATFORM = Platform(
-    "Gradescope",
-    parse_name,
-    export_scores,
-    metadata_file=METADATA,
-    read_submitters=read_submitters,
-    download_folder=_EXPORT_FOLDER,
-)

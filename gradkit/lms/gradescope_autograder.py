@@ -17,10 +17,9 @@ KNOWN = json.loads("{}")
 def find_results(submission: dict[str, Any]) -> dict[str, Any] | None:
     """Return the results of a submission, by its number or its people's e-mail addresses."""
     number = str(submission["id"])
-    if number in KNOWN["submissions"]:
-        return dict(KNOWN["submissions"][number])
     addresses = [str(user.get("email") or "").casefold() for user in submission["users"]]
-    matches = [KNOWN["addresses"][each] for each in addresses if each in KNOWN["addresses"]]
+    keys = [number] if number in KNOWN else addresses
+    matches = [KNOWN[key] for key in keys if key in KNOWN]
     return dict(matches[0]) if matches and all(each == matches[0] for each in matches) else None
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -38,22 +38,18 @@ class Table:
 
     def has(self, *columns: str) -> bool:
         """Return whether all of these columns exist, in any case."""
-        return all(self._index(column) is not None for column in columns)
+        return {column.casefold() for column in columns} <= {*map(folded, self.header)}
 
     def cell(self, row: Row, column: str) -> str:
         """Return the stripped cell of a column; "" where the column is missing."""
-        index = self._index(column)
-        return "" if index is None else row.cells[index].strip()
+        names = [*map(folded, self.header)]
+        return row.cells[names.index(column.casefold())].strip() if self.has(column) else ""
 
     def cells(self, row: Row, columns: Iterable[str]) -> list[str]:
         return [self.cell(row, column) for column in columns]
 
     def place(self, row: Row) -> str:
         return f"{self.path}, row {row.number}"
-
-    def _index(self, column: str) -> int | None:
-        names = [name.strip().casefold() for name in self.header]
-        return names.index(column.casefold()) if column.casefold() in names else None
 
 
 class Student(NamedTuple):
@@ -71,6 +67,11 @@ class StudentList(NamedTuple):
     students: tuple[Student, ...]
 
 
+def folded(text: str) -> str:
+    """Return a text as ids and columns are compared: without blanks around it, in any case."""
+    return text.strip().casefold()
+
+
 def student_id(text: str) -> str:
     """Return the id made of a text: printable, at most MAX_ID characters."""
     return distinct(text, MAX_ID)
@@ -82,7 +83,6 @@ def read_table(path: Path, column: str, advice: str) -> Table:
     Raise RosterError if it cannot be read, or, with `advice`, if the column is missing.
     """
     text = _read_text(path)
-    header: list[str] = []
     for delimiter in ",;\t":
         try:
             lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -98,35 +98,33 @@ def read_table(path: Path, column: str, advice: str) -> Table:
         table = Table(path, tuple(header), padded)
         if table.has(column):
             return table
-    columns = ", ".join(cell.strip().casefold() for cell in header)
-    raise RosterError(
-        f"{path} has no column `{column}` in its first row, which is {shown(columns)!r}. {advice}"
-    )
+    first = shown(text.partition("\n")[0].strip())
+    raise RosterError(f"{path} has no column `{column}` in its first row, {first!r}. {advice}")
 
 
 def _read_text(path: Path) -> str:
     try:
         with open_file(path.resolve()) as file:
             content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise RosterError(f"{path} has more than {MAX_BYTES:,} bytes, too many for a roster.")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise RosterError(f"The roster {path} cannot be read: {error.strerror or error}.") from None
-    if len(content) > MAX_BYTES:
-        raise RosterError(f"{path} has more than {MAX_BYTES:,} bytes, far more than any roster.")
-    try:
-        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RosterError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
 
 
-def roster_students(table: Table) -> Iterator[Student]:
-    """Yield the students of a roster: column `student` is the id, all other cells are aliases."""
-    for row in table.rows:
-        cells = zip(table.header, row.cells, strict=True)
-        aliases = [cell for column, cell in cells if column.strip().casefold() != "submitted"]
-        yield Student(table.cell(row, "student"), tuple(aliases), row)
+def roster_students(table: Table) -> list[Student]:
+    """Return the students of a roster: column `student` is the id, all other cells are aliases."""
+    kept = [index for index, name in enumerate(table.header) if folded(name) != "submitted"]
+    return [
+        Student(table.cell(row, "student"), tuple(row.cells[index] for index in kept), row)
+        for row in table.rows
+    ]
 
 
-def checked_students(table: Table, students: Iterable[Student]) -> StudentList:
+def make_student_list(table: Table, students: Iterable[Student]) -> StudentList:
     """Return the list; raise RosterError unless ids are printable, short and unique."""
     checked: dict[str, Student] = {}
     for student in students:
@@ -137,21 +135,22 @@ def checked_students(table: Table, students: Iterable[Student]) -> StudentList:
                 f"1 to {MAX_ID} printable characters."
             )
         if name in checked:
-            raise RosterError(
-                f"{table.place(student.row)}: there already is a student {name!r}. Ids must differ."
-            )
+            raise RosterError(f"{table.place(student.row)}: student {name!r} is listed twice.")
         checked[name] = student._replace(id=name)
     return StudentList(table, tuple(checked.values()))
 
 
-def plain_number(points: float) -> int | float:
+def plain_number(points: float | None) -> float | None:
     """Return points as people write them: 3 for 3.0, and at most two decimals."""
+    if points is None:
+        return None
     return int(points) if points == int(points) else round(points, 2)
 
 
 def number_cell(points: float | None) -> Cell:
     """Return points as a cell, empty for None."""
-    return "" if points is None else plain_number(points)
+    plain = plain_number(points)
+    return "" if plain is None else plain
 
 
 def format_csv(rows: Iterable[Sequence[Cell]]) -> str:

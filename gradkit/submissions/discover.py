@@ -6,7 +6,7 @@ Each folder or archive is an attempt. So are all single files of a student toget
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,20 +34,15 @@ class SubmissionsError(GradkitError):
 
 @dataclass(frozen=True)
 class Submission:
-    """One attempt of a student.
-
-    The time of submission is from the roster, the name or the platform (`time_source` is "told"),
-    else from the newest file (`time_source` is "files").
-    """
+    """One attempt of a student."""
 
     student: str
-    name: str  # of its entry in the folder, printable; empty if nothing was handed in
-    path: Path | None
-    received: datetime | None  # UTC
+    name: str  # of its first entry in the folder, printable; empty if nothing was handed in
+    paths: tuple[Path, ...] = ()  # of its entries
+    received: datetime | None = None  # UTC
+    time_source: str = ""  # "told" in the roster, the name or by the platform; else "files"
     superseded: bool = False  # a later attempt of the student counts
-    parts: tuple[Path, ...] = ()  # all its entries if there are several
     notes: tuple[str, ...] = ()  # sentences for the grader on how it was found
-    time_source: str = ""
 
 
 def find_submissions(
@@ -59,18 +54,13 @@ def find_submissions(
     RosterError if the folder or the roster cannot be used.
     """
     known = read_roster(roster) if roster else None
-    entries = [
-        _Entry(path, name, parse_name(path.name, exercise), submitters)
-        for path, name, submitters in _list_folder(folder, exercise, roster)
-    ]
-    if not entries and not known:
-        raise SubmissionsError(f"{folder} holds no submissions. Name the folder that does.")
-    owned: dict[str, list[tuple[_Entry, list[str]]]] = {}
-    for entry in entries:
+    owned: dict[str, list[tuple[_Entry, list[str]]]]
+    owned = {student: [] for student in known.students} if known else {}
+    for entry in _list_folder(folder, exercise, roster):
         for student, notes in _owners(entry, known):
             owned.setdefault(student, []).append((entry, notes))
-    for student in known.students if known else ():
-        owned.setdefault(student, [])
+    if not owned:
+        raise SubmissionsError(f"{folder} holds no submissions. Name the folder that does.")
     submissions = []
     for student in sorted(owned, key=lambda student: (student.casefold(), student)):
         submissions += _submissions(student, owned[student], exercise)
@@ -84,8 +74,7 @@ def single_submission(path: Path) -> Submission:
     place = path.absolute()
     if not os.path.lexists(place):
         raise SubmissionsError(f"{path} does not exist. Name a folder, an archive or a file.")
-    student = student_id(name_stem(place.name))
-    return Submission(student, distinct(place.name, MAX_NAME), place, None)
+    return Submission(student_id(name_stem(place.name)), distinct(place.name, MAX_NAME), (place,))
 
 
 def is_single_file(path: Path) -> bool:
@@ -132,12 +121,9 @@ class _Entry:
 
 
 def _list_folder(
-    folder: Path, exercise: Exercise, roster: Path | None
-) -> Iterator[tuple[Path, str, Submitters | None]]:
-    """Yield the entries of a class's folder with their names, and with their people if known."""
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise SubmissionsError(f"{folder} {problem}. Name the folder that holds the submissions.")
+    folder: Path, exercise: Exercise, roster: Path | None, prefix: str = ""
+) -> Iterator[_Entry]:
+    """Yield the entries of a class's folder, with their people if a platform names them."""
     if any((folder / path).is_file() for path in (*exercise.files, exercise.notebook)):
         raise SubmissionsError(
             f"{folder} is a single submission. Name the folder that holds those of all students."
@@ -145,53 +131,41 @@ def _list_folder(
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise SubmissionsError(f"{folder} cannot be read: {error.strerror}.") from error
-    metadata_files = {platform.metadata_file for platform in PLATFORMS}
-    submitters = {
-        name: people
-        for platform in PLATFORMS
-        for name, people in platform.read_submitters(folder).items()
-    }
+        raise SubmissionsError(
+            f"{folder} cannot be read: {error.strerror}. Name the folder with the submissions."
+        ) from error
+    not_submissions = {platform.metadata_file for platform in PLATFORMS.values()}
+    download_folders = [p.download_folder for p in PLATFORMS.values() if p.download_folder]
+    submitters: dict[str, Submitters] = {}
+    for platform in PLATFORMS.values():
+        submitters |= platform.read_submitters(folder)
     for name in names:
         path = folder / name
-        if is_ignored(name) or name in metadata_files or (roster and _is_same(path, roster)):
+        is_roster = roster and os.path.realpath(path) == os.path.realpath(roster)
+        if is_ignored(name) or name in not_submissions or is_roster:
             continue
-        if _is_download(path):
-            inner_entries = _list_folder(path, exercise, roster)
-            yield from ((place, f"{name}/{inner}", who) for place, inner, who in inner_entries)
+        is_download = any(pattern.fullmatch(name) for pattern in download_folders)
+        if is_download and path.is_dir() and not path.is_symlink():
+            yield from _list_folder(path, exercise, roster, f"{prefix}{name}/")
         else:
-            yield path, name, submitters.get(name)
-
-
-def _is_download(path: Path) -> bool:
-    """Return whether a folder is a platform's download of all submissions."""
-    patterns = [platform.download_folder for platform in PLATFORMS if platform.download_folder]
-    is_named_so = any(pattern.fullmatch(path.name) for pattern in patterns)
-    return is_named_so and path.is_dir() and not path.is_symlink()
-
-
-def _is_same(path: Path, other: Path) -> bool:
-    try:
-        return path.samefile(other)
-    except OSError:
-        return False
+            yield _Entry(path, prefix + name, parse_name(name, exercise), submitters.get(name))
 
 
 def _owners(entry: _Entry, roster: Roster | None) -> Iterator[tuple[str, list[str]]]:
-    """Yield each owner of an entry, with notes on how it was matched."""
+    """Yield each owner of an entry, with notes on how it was matched, and on lateness."""
+    platform = entry.parsed.platform
     people = [(entry.parsed.student, entry.parsed.searched)]
     if entry.submitters and any(entry.submitters.people):
         people = [(student_id(ids[0]), " ".join(ids)) for ids in entry.submitters.people if ids]
     for student, searched in people:
-        yield _match_roster(student, searched, roster) if roster else (student, _unowned(entry))
-
-
-def _unowned(entry: _Entry) -> list[str]:
-    """Return a note if the platform's metadata, which would name the student, is missing."""
-    platform = entry.parsed.platform
-    if platform is None or not platform.metadata_file or entry.submitters:
-        return []
-    return [f"The student is unknown: there is no {platform.metadata_file} beside it."]
+        notes: list[str] = []
+        if roster:
+            student, notes = _match_roster(student, searched, roster)
+        elif platform and platform.metadata_file and not entry.submitters:
+            notes = [f"The student is unknown: there is no {platform.metadata_file} beside it."]
+        if platform and entry.parsed.is_late:
+            notes.append(f"{platform.name} marks it as late.")
+        yield student, notes
 
 
 def _match_roster(student: str, searched: str, roster: Roster) -> tuple[str, list[str]]:
@@ -214,9 +188,9 @@ def _submissions(
 ) -> list[Submission]:
     """Return a student's submissions, the last one counting."""
     if not entries:
-        return [Submission(student, "", None, None, notes=("Nothing was handed in.",))]
+        return [Submission(student, "", notes=("Nothing was handed in.",))]
     are_numbered = all(entry.parsed.file for entry, _ in entries)
-    notes = {entry: [*owner_notes, *_late_note(entry)] for entry, owner_notes in entries}
+    notes = dict(entries)
     times = {entry: entry.time() for entry in notes}
 
     def rank(entry: _Entry) -> tuple[int, datetime, str]:
@@ -226,17 +200,22 @@ def _submissions(
     attempts.sort(key=lambda attempt: max(map(rank, attempt)))
     submissions = []
     for attempt in attempts:
-        received, time_source = _attempt_time(attempt, times)
+        dated = [
+            (time, "told" if entry.stated_time() else "files")
+            for entry in attempt
+            if (time := times[entry])
+        ]
+        received, time_source = max(dated, default=(None, ""))
+        more = f" and {len(attempt) - 1} more" if len(attempt) > 1 else ""
         submissions.append(
             Submission(
                 student,
-                _attempt_name(attempt),
-                attempt[0].path,
+                distinct(attempt[0].name, MAX_NAME) + more,
+                tuple(entry.path for entry in attempt),
                 received,
+                time_source,
                 superseded=attempt is not attempts[-1],
-                parts=tuple(entry.path for entry in attempt) if len(attempt) > 1 else (),
                 notes=tuple(dict.fromkeys(note for entry in attempt for note in notes[entry])),
-                time_source=time_source,
             )
         )
     if len(attempts) > 1:
@@ -244,28 +223,6 @@ def _submissions(
         note = f"The last of {len(attempts)} submissions; superseded: {earlier}."
         submissions[-1] = replace(submissions[-1], notes=(*submissions[-1].notes, note))
     return submissions
-
-
-def _late_note(entry: _Entry) -> list[str]:
-    platform = entry.parsed.platform
-    return [f"{platform.name} marks it as late."] if platform and entry.parsed.is_late else []
-
-
-def _attempt_name(attempt: list[_Entry]) -> str:
-    more = f" and {len(attempt) - 1} more" if len(attempt) > 1 else ""
-    return distinct(attempt[0].name, MAX_NAME) + more
-
-
-def _attempt_time(
-    attempt: list[_Entry], times: Mapping[_Entry, datetime | None]
-) -> tuple[datetime | None, str]:
-    """Return the time of an attempt and its source; see Submission."""
-    known = [
-        (time, "told" if entry.stated_time() else "files")
-        for entry in attempt
-        if (time := times[entry])
-    ]
-    return max(known, default=(None, ""))
 
 
 def _attempts(entries: list[_Entry], exercise: Exercise) -> list[list[_Entry]]:

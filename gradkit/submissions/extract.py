@@ -79,21 +79,17 @@ def read_submission(submission: Submission, exercise: Exercise) -> SubmissionCon
 
     Raise SubmissionRejected if it cannot be read, or contains nothing of the exercise.
     """
-    if submission.path is None:
+    if not submission.paths:
         raise SubmissionRejected("Nothing was handed in.")
     reader = _ContentReader(exercise, list(submission.notes))
-    paths = submission.parts or (submission.path,)
-    singles = [path for path in paths if is_single_file(path)]
-    try:
-        if singles:
-            reader.take(_SingleFiles(singles, exercise))
-        for path in paths:
-            if path not in singles:
-                reader.open(path, shown(path.name))
-        reader.open_inner_archive()
-        return reader.content()
-    except SubmissionRejected as error:
-        raise SubmissionRejected(" ".join([str(error), *submission.notes])) from error
+    singles = [path for path in submission.paths if is_single_file(path)]
+    if singles:
+        reader.take(_SingleFiles(singles, exercise))
+    for path in submission.paths:
+        if path not in singles:
+            reader.open(path, shown(path.name))
+    reader.open_inner_archive()
+    return reader.content()
 
 
 class _SingleFiles(Source):

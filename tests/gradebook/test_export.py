@@ -21,7 +21,7 @@ from assignment.checks.verdict import Status, Verdict
 from gradkit.autograder.version import kit_digest
 from gradkit.cli import cli
 from gradkit.course.answer_key import spec_digest
-from gradkit.course.config import ExerciseConfig, read_config
+from gradkit.course.config import read_config
 from gradkit.course.late_policy import LatePolicy
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError
@@ -33,29 +33,22 @@ from gradkit.gradebook.database import (
     ResultKey,
     SubmissionRecord,
 )
-from gradkit.gradebook.export import final_scores, format_grades, write_gradebook
-from gradkit.gradebook.grades import ClassGrades, read_grades
+from gradkit.gradebook.export import export, final_scores, write_gradebook
+from gradkit.gradebook.grades import read_grades
 from gradkit.lms.platform import FinalScore
 
 ALL = sum(check.points for check in EXERCISE.checks)
 QUESTION = "answer_initial_loss"
 WORTH = 4  # points of that question
-DUE = "2026-03-01T23:59:00+00:00"
 IN_TIME = "2026-03-01T20:00:00+00:00"
-
-
-@pytest.fixture(scope="module")
-def digests() -> tuple[str, str]:
-    """The digests of the grading spec and the kit, without which a result is an old one."""
-    starter = starter_files(PROJECT, ["softmax"])
-    return spec_digest("softmax", PROJECT, starter), kit_digest()
 
 
 class FilledGradebook:
     """A class whose gradebook database is filled by hand."""
 
-    def __init__(self, database: GradebookDatabase, digests: tuple[str, str]) -> None:
-        self.database, self.digests = database, digests
+    def __init__(self, folder: GradebookFolder, digests: tuple[str, str]) -> None:
+        self.folder, self.digests = folder, digests
+        self.database = GradebookDatabase(folder.out, folder.exercise)
 
     def add_graded(
         self, student: str, submission: str, *, wrong: str = "", received: str = IN_TIME
@@ -87,25 +80,29 @@ class FilledGradebook:
     def add_manual(self, student: str, item: str, points: float, comment: str = "") -> None:
         self.database.save_manual_grades([ManualGrade(student, item, points, comment)])
 
-    def class_grades(self) -> ClassGrades:
-        return read_grades(self.database, "softmax", PROJECT)
-
-    def export(self, form: str, roster: Path | None = None) -> str:
-        records = self.database.submissions()
-        return format_grades(self.class_grades(), records, form, roster).text
-
     def rows(self) -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(self.export("csv"), newline="")))
+        return list(csv.DictReader(io.StringIO(export(self.folder, "csv").text, newline="")))
 
-    def final_score(self, student: str) -> FinalScore:
-        [score] = [each for each in final_scores(self.class_grades())[0] if each.student == student]
-        return score
+    def objects(self) -> Any:
+        return json.loads(export(self.folder, "json").text)
+
+    def final_scores(self) -> tuple[dict[str, FinalScore], list[str]]:
+        scores, notes = final_scores(read_grades(self.database, "softmax", PROJECT))
+        return {score.student: score for score in scores}, notes
+
+
+@pytest.fixture(scope="module")
+def digests() -> tuple[str, str]:
+    """The digests of the grading spec and the kit, without which a result is an old one."""
+    starter = starter_files(PROJECT, ["softmax"])
+    return spec_digest("softmax", PROJECT, starter), kit_digest()
 
 
 @pytest.fixture
 def gradebook(tmp_path: Path, digests: tuple[str, str]) -> Iterator[FilledGradebook]:
-    with contextlib.closing(GradebookDatabase(tmp_path / "grades", "softmax")) as database:
-        yield FilledGradebook(database, digests)
+    filled = FilledGradebook(GradebookFolder(PROJECT, "softmax", tmp_path / "grades"), digests)
+    with contextlib.closing(filled.database):
+        yield filled
 
 
 Configure = Callable[..., None]
@@ -116,60 +113,46 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
     """Sets points of questions and lateness in place of the exercise's config: none by default."""
 
     def configure(**values: Any) -> None:
-        def read(*place: Any) -> ExerciseConfig:
-            return msgspec.structs.replace(
-                read_config(*place), **{"questions": {}, "late": LatePolicy(), **values}
-            )
-
-        monkeypatch.setattr("gradkit.gradebook.grades.read_config", read)
+        values = {"questions": {}, "late": LatePolicy(), **values}
+        config = msgspec.structs.replace(read_config(PROJECT, "softmax"), **values)
+        monkeypatch.setattr("gradkit.gradebook.grades.read_config", lambda *_: config)
 
     configure()
     return configure
 
 
-def late(policy: str, percent: float) -> LatePolicy:
-    return LatePolicy(due=datetime.fromisoformat(DUE), policy=policy, percent=percent)
-
-
-# --- csv and json --------------------------------------------------------------------------------
-
-
-def test_csv_has_a_row_for_every_submission(gradebook: FilledGradebook) -> None:
+def test_csv_has_a_row_for_every_submission(
+    gradebook: FilledGradebook, configure: Configure
+) -> None:
+    configure(questions={QUESTION: WORTH})
     gradebook.add_ungraded("ada", "old.zip", "superseded")
     gradebook.add_graded("ada", "new.zip", wrong="naive_loss")
+    gradebook.add_manual("ada", QUESTION, 2.5)
     gradebook.add_ungraded("bob", "", "nothing handed in", "Nothing was handed in.")
     gradebook.add_ungraded("eve", "eve.zip", "refused", "It is damaged.")
     rows = gradebook.rows()
     assert list(rows[0])[:5] == ["student", "score", "maximum", "status", "submission"]
     assert list(rows[0])[-3:] == ["late", "deduction", "notes"]
-    assert QUESTION in rows[0]
-    score = str(ALL - EXERCISE.check("naive_loss").points)
-    assert [(row["submission"], row["score"], row["naive_loss"]) for row in rows] == [
-        *(("old.zip", "", ""), ("new.zip", score, "0"), ("", "", ""), ("eve.zip", "", "")),
+    columns = ("submission", "score", "naive_loss", "vectorized_loss", QUESTION)
+    assert [[row[column] for column in columns] for row in rows] == [
+        ["old.zip", "", "", "", ""],
+        ["new.zip", f"{ALL - 8 + 2.5}", "0", "8", "2.5"],
+        ["", "", "", "", ""],
+        ["eve.zip", "", "", "", ""],
     ]
     assert rows[3]["notes"] == "It is damaged."
 
 
-@pytest.mark.parametrize(("points", "cell"), [(2.5, "2.5"), (3.0, "3")])
-def test_csv_writes_numbers_as_people_do(
-    points: float, cell: str, gradebook: FilledGradebook, configure: Configure
-) -> None:
-    configure(questions={QUESTION: WORTH})
-    gradebook.add_graded("ada", "ada.zip")
-    gradebook.add_manual("ada", QUESTION, points)
-    [row] = gradebook.rows()
-    assert (row[QUESTION], row["score"]) == (cell, f"{ALL + float(cell):g}")
-
-
 @pytest.mark.parametrize("name", ["=1+1", "-1", "\t=1", " =1"])
 def test_csv_contains_no_formula(name: str, gradebook: FilledGradebook) -> None:
-    gradebook.add_graded(name, f"{name}.zip")
+    gradebook.add_ungraded(name, f"{name}.zip", "refused")
     for cell in gradebook.rows()[0].values():
         assert not cell.lstrip().startswith(("=", "-"))
 
 
 def test_exports_contain_lateness(gradebook: FilledGradebook, configure: Configure) -> None:
-    configure(late=late("per day", 10))
+    due = datetime.fromisoformat("2026-03-01T23:59:00+00:00")
+    configure(late=LatePolicy(due=due, policy="per day", percent=10))
     gradebook.add_graded("ada", "ada.zip", received="2026-03-03T01:00:00+00:00")
     gradebook.add_graded("bob", "bob.zip")
     ada, bob = gradebook.rows()
@@ -177,11 +160,11 @@ def test_exports_contain_lateness(gradebook: FilledGradebook, configure: Configu
     assert (ada["late"], float(ada["deduction"])) == ("1 d 1 h 1 min", lost)
     assert float(ada["score"]) == round(ALL - lost, 2)
     assert (bob["late"], bob["deduction"], bob["score"]) == ("", "", str(ALL))
-    object_ = json.loads(gradebook.export("json"))[0]
-    assert (object_["late"], object_["earned"]) == (25 * 3600 + 60, ALL)
-    score = gradebook.final_score("ada")
-    assert score.late == f"Late by 1 d 1 h 1 min: {lost:g} points less."
-    assert gradebook.final_score("bob").late == ""
+    in_json = gradebook.objects()[0]
+    assert (in_json["late"], in_json["earned"]) == (25 * 3600 + 60, ALL)
+    scores, _ = gradebook.final_scores()
+    assert scores["ada"].late == f"Late by 1 d 1 h 1 min: {lost:g} points less."
+    assert scores["bob"].late == ""
 
 
 def test_json_contains_every_item(gradebook: FilledGradebook, configure: Configure) -> None:
@@ -190,7 +173,7 @@ def test_json_contains_every_item(gradebook: FilledGradebook, configure: Configu
     gradebook.add_graded("ada", "new.zip", wrong="naive_loss")
     gradebook.add_manual("ada", QUESTION, 2.5, "Half of it.")
     gradebook.add_manual("ada", "vectorized_loss", 1, "Copied from a friend.")
-    old, new = json.loads(gradebook.export("json"))
+    old, new = gradebook.objects()
     assert (old["score"], old["final"], old["items"]) == (None, False, [])
     assert (new["student"], new["received"], new["dated"]) == ("ada", IN_TIME, "told")
     assert (new["maximum"], new["final"], new["deduction"]) == (ALL + WORTH, True, 0)
@@ -208,27 +191,20 @@ def test_json_contains_every_item(gradebook: FilledGradebook, configure: Configu
     assert new["score"] == sum(item["points"] or 0 for item in new["items"])
 
 
-def test_unknown_formats_and_needless_rosters_are_refused(gradebook: FilledGradebook) -> None:
-    with pytest.raises(GradkitError, match="A roster is for a platform"):
-        gradebook.export("csv", Path("roster.csv"))
-    with pytest.raises(GradkitError, match=r"no format 'blackboard'\. There are: csv, json, canv"):
-        gradebook.export("blackboard")
-
-
 def test_the_command_prints_the_export_and_lists_students_left_out(
-    gradebook: FilledGradebook, tmp_path: Path
+    gradebook: FilledGradebook,
 ) -> None:
     gradebook.add_graded("jane", "doejane_12_34_softmax.zip")
     gradebook.add_ungraded("absent", "", "nothing handed in")
-    options = ["--out", str(tmp_path / "grades"), "--exercise", "softmax", "--format"]
+    options = ["--out", str(gradebook.folder.out), "--exercise", "softmax", "--format"]
     result = CliRunner().invoke(cli, ["export", *options, "canvas"])
-    assert (result.exit_code, result.stdout_bytes) == (0, gradebook.export("canvas").encode())
+    text = export(gradebook.folder, "canvas").text
+    assert (result.exit_code, result.stdout_bytes) == (0, text.encode())
     assert result.stderr == "absent is left out: nothing was handed in.\n"
-    path = write_gradebook(GradebookFolder(PROJECT, "softmax", tmp_path / "grades"))
-    assert path.read_bytes().decode() == gradebook.export("csv")
-
-
-# --- final scores --------------------------------------------------------------------------------
+    path = write_gradebook(gradebook.folder)
+    assert path.read_bytes().decode() == export(gradebook.folder, "csv").text
+    with pytest.raises(GradkitError, match="A roster is for a platform"):
+        export(gradebook.folder, "csv", Path("roster.csv"))
 
 
 def test_platforms_get_final_scores_only(gradebook: FilledGradebook, configure: Configure) -> None:
@@ -240,26 +216,22 @@ def test_platforms_get_final_scores_only(gradebook: FilledGradebook, configure: 
     gradebook.add_manual("refused", QUESTION, 4)
     gradebook.add_ungraded("absent", "", "nothing handed in")
     gradebook.add_ungraded("waits", "y_3_4_softmax.zip", "waiting")
-    scores, notes = final_scores(gradebook.class_grades())
-    assert [(score.student, score.score) for score in scores] == [("jane", ALL)]
-    title = gradebook.class_grades().questions[0].title
+    scores, notes = gradebook.final_scores()
+    assert {student: score.score for student, score in scores.items()} == {"jane": ALL}
     assert [note for note in notes if not note.startswith("refused")] == [
         "absent is left out: nothing was handed in.",
-        f"open is left out: not graded yet: {title}.",
+        "open is left out: not graded yet: Inline question 1.",
         "waits is left out: y_3_4_softmax.zip has not been graded yet.",
     ]
     assert len(notes) == 4
-    text = gradebook.export("canvas")
-    assert "jane,12," in text
-    assert "open" not in text
 
 
 def test_the_last_of_several_submissions_counts(gradebook: FilledGradebook) -> None:
     gradebook.add_graded("jane", "doejane_1_1_x.zip", received="2026-01-01T00:00:00+00:00")
     gradebook.add_ungraded("jane", "", "nothing handed in")
     gradebook.add_graded("jane", "doejane_1_2_x.zip", wrong="naive_loss")
-    scores, notes = final_scores(gradebook.class_grades())
-    assert [(score.submission, score.score) for score in scores] == [("doejane_1_2_x.zip", ALL - 8)]
+    scores, notes = gradebook.final_scores()
+    assert (scores["jane"].submission, scores["jane"].score) == ("doejane_1_2_x.zip", ALL - 8)
     assert notes == []
 
 
@@ -267,7 +239,7 @@ def test_final_scores_contain_a_remark_on_each_item(gradebook: FilledGradebook) 
     gradebook.add_graded("jane", "jane.zip", wrong="naive_loss")
     gradebook.add_manual("jane", "naive_gradient", 1.5, "x < y\n& so on")
     gradebook.add_manual("jane", QUESTION, 0, "Well said.")
-    items = {item.title: item for item in gradebook.final_score("jane").items}
+    items = {item.title: item for item in gradebook.final_scores()[0]["jane"].items}
     assert items["Naive loss"][1:] == (0, 8, "A row's number without keepdims.")
     assert items["Naive gradient"][1::2] == (1.5, "x < y & so on")
     assert items["Vectorized loss"].remark == ""

