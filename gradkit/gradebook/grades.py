@@ -148,7 +148,7 @@ def read_grades(database: GradebookDatabase, name: str, project: Path) -> ClassG
 
     Raises
     ------
-    ConfigError
+    CourseError
         The exercise's configuration is invalid.
     """
     exercise, starter = load_exercise(name), starter_files(project, [name])
