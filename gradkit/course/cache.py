@@ -14,7 +14,7 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -37,27 +37,22 @@ def exercise_digest(project: Path, name: str, others: Mapping[str, bytes] | None
     """
     paths = {other: starter_paths(other) for other in exercise_names(project)}
     foreign = {path for own in paths.values() for path in own} - set(paths[name])
-    sources = [
-        *(project / "assignment").rglob("*.py"),
-        *(project / path for path in solved_paths(load_exercise(name))),
-    ]
+
+    def read(root: Path, files: Iterable[Path]) -> dict[str, bytes]:
+        named = {file.relative_to(root).as_posix(): file for file in files if file.is_file()}
+        return {path: file.read_bytes() for path, file in named.items() if path not in foreign}
+
+    solved = [project / path for path in solved_paths(load_exercise(name))]
+    contents = read(project, [*(project / "assignment").rglob("*.py"), *solved])
     for folder in (name, *read_config(project, name).shared):
-        sources += (project / "grading" / folder).rglob("*.toml")
-    contents = {path.relative_to(project).as_posix(): path for path in sources if path.is_file()}
+        contents |= read(project, (project / "grading" / folder).rglob("*.toml"))
     running = [*(PROJECT / "assignment").rglob("*.py"), *Path(__file__).parent.glob("*.py")]
+    contents |= {f"running {path}": code for path, code in read(PROJECT, running).items()}
     versions = [platform.python_version(), np.__version__, platform.machine()]
-    if any(place.stat().st_mtime > STARTED for place in running):
+    if any(file.stat().st_mtime > STARTED for file in running):
         versions.append(secrets.token_hex())  # the imported code is older: never to be found again
-    return content_digest(
-        {path: place.read_bytes() for path, place in contents.items() if path not in foreign}
-        | {
-            f"running {path}": place.read_bytes()
-            for place in running
-            if (path := place.relative_to(PROJECT).as_posix()) not in foreign
-        }
-        | {"paths and versions": repr((paths, versions)).encode()}
-        | dict(others or {})
-    )
+    contents["paths and versions"] = repr((paths, versions)).encode()
+    return content_digest({**contents, **(others or {})})
 
 
 def load(kind: str, digest: str) -> str | None:
