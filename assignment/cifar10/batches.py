@@ -65,13 +65,11 @@ class _ByteType:
         pass  # byte order and alignment, which mean nothing for single bytes
 
 
-def _latin1_bytes(*arguments: Any) -> bytes:
+def _latin1_bytes(text: Any, encoding: Any) -> bytes:
     """Stand-in for _codecs.encode, by which Python 3 writes bytes in protocols 0 to 2."""
-    match arguments:
-        case (str() as text, "latin1" | "latin-1"):
-            return text.encode("latin-1")
-    shown = ", ".join(f"{argument!a:.30}" for argument in arguments)
-    raise _CodeRefused(f"_codecs.encode({shown:.80})")
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise _CodeRefused("_codecs.encode")
+    return text.encode("latin-1")
 
 
 class _BatchUnpickler(pickle.Unpickler):
@@ -97,14 +95,11 @@ class _BatchUnpickler(pickle.Unpickler):
 def read_pickle(path: Path) -> Any:
     """Read one of CIFAR-10's files, its strings as bytes and its arrays as `ByteArray`.
 
-    Raises
-    ------
-    DataError
-        The file is missing, damaged or too large, or asks to run code.
+    Raises DataError if the file is missing, damaged or too large, or asks to run code.
     """
     try:
         if path.stat().st_size > MAX_BATCH_BYTES:
-            raise DataError(f"{path} is larger than any CIFAR-10 batch. {REPAIR}")
+            raise pickle.UnpicklingError("it is larger than any CIFAR-10 batch")
         with path.open("rb") as file:
             _require_few_objects(file)
             file.seek(0)
@@ -114,12 +109,8 @@ def read_pickle(path: Path) -> Any:
             f"{path} is refused: it wants to run {refused} while it is read, and a CIFAR-10 batch "
             "holds only arrays. Do not trust the place that this file came from. " + REPAIR
         ) from None
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing. {REPAIR}") from None
-    except DataError:
-        raise
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+        raise DataError(f"{path} cannot be read ({error.strerror}). {REPAIR}") from error
     except Exception as error:  # an unpickler raises nearly anything for garbage
         raise DataError(f"{path} is damaged ({str(error)!a}). {REPAIR}") from error
 
@@ -143,17 +134,6 @@ BYTE_TYPE = (
 Picklable = int | bytes | list["Picklable"] | dict[bytes, "Picklable"] | npt.NDArray[np.uint8]
 
 
-def pickled_integer(value: int) -> bytes:
-    if 0 <= value < 1 << 8:
-        return b"K" + value.to_bytes(1, "little")
-    if 0 <= value < 1 << 16:
-        return b"M" + value.to_bytes(2, "little")
-    if -(1 << 31) <= value < 1 << 31:
-        return b"J" + value.to_bytes(4, "little", signed=True)
-    size = value.bit_length() // 8 + 1  # with room for the sign
-    return b"\x8a" + size.to_bytes(1, "little") + value.to_bytes(size, "little", signed=True)
-
-
 def pickled(value: Picklable) -> bytes:
     """Return the opcodes that put the value on the stack, as Python 2 wrote them.
 
@@ -161,7 +141,7 @@ def pickled(value: Picklable) -> bytes:
     for an array depends on the version of numpy. Without a memo, since nothing occurs twice.
     """
     if isinstance(value, int):
-        return pickled_integer(value)
+        return pickle.dumps(value, protocol=2)[2:-1]  # without the protocol and the stop
     if isinstance(value, bytes):
         if len(value) < 256:
             return b"U" + len(value).to_bytes(1, "little") + value
@@ -172,7 +152,7 @@ def pickled(value: Picklable) -> bytes:
         items = (pickled(key) + pickled(item) for key, item in value.items())
         return b"}(" + b"".join(items) + b"u"
     # An array's state: version 1, two lengths, type, not in Fortran's order, bytes.
-    shape = b"".join(pickled_integer(length) for length in value.shape)
+    shape = b"".join(pickled(length) for length in value.shape)
     header = b"(K\x01" + shape + b"\x86" + BYTE_TYPE + b"\x89"
     return EMPTY_ARRAY + header + pickled(value.tobytes()) + b"tb"
 

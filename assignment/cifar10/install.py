@@ -3,16 +3,14 @@
     install_cifar10      download.download or a local file, then archive.unpack
     install_synthetic    synthetic.write_batches
 
-Both leave a complete folder alone. Otherwise they fill a temporary folder, add an install record,
-and rename it to its place. Until then, a run that fails or is killed leaves what was there. A lock
-on the datasets folder keeps two runs apart. Every failure is a DataError, a sentence to the user.
+Both leave a complete folder alone. Otherwise they fill a temporary folder, add a record of its
+checksums, and rename it to its place. A run that fails or is killed costs no second download. A
+lock on the datasets folder keeps two runs apart. Every failure is a DataError.
 """
 
 import contextlib
-import errno
 import json
 import os
-import secrets
 import shutil
 import sys
 import time
@@ -57,21 +55,22 @@ def install_cifar10(
     """
     part = datasets / f"{ARCHIVE_NAME}.part"
 
-    def fill(folder: Path) -> str:
+    def fill(folder: Path) -> None:
         if source is not None:
             check_local_archive(source, archive)
             unpack(source, folder)
-        else:
-            download(part, archive)
-            try:
-                unpack(part, folder)
-            except DataError:
-                part.unlink()  # its checksum is right: the next run would fail the same way
-                raise
-        part.unlink(missing_ok=True)
-        return archive.sha256
+            return
+        download(part, archive)
+        try:
+            unpack(part, folder)
+        except DataError:
+            part.unlink()  # its checksum is right: the next run would fail the same way
+            raise
 
-    return _install(datasets / CIFAR10_FOLDER, "CIFAR-10", fill)
+    folder = _install(datasets / CIFAR10_FOLDER, "CIFAR-10", fill)
+    with contextlib.suppress(OSError):  # a complete folder may be read-only
+        part.unlink()  # only now, so that a run killed before the end costs no second download
+    return folder
 
 
 def install_synthetic(datasets: Path = DATASETS) -> Path:
@@ -95,21 +94,18 @@ def find_damage(folder: Path) -> str | None:
 
     Every file must match the install record or, without one, the published MD5s.
     """
-    if not folder.is_dir():
-        return "it is not a folder"
     md5s: dict[str, str] = PUBLISHED_MD5
     if (folder / RECORD).is_file():
         try:
             md5s = dict(json.loads((folder / RECORD).read_bytes())["md5"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return f"its {RECORD} cannot be read"
+        except (ValueError, KeyError, TypeError):
+            md5s = {}
         if not set(REQUIRED) <= set(md5s) <= set(KNOWN):
             return f"its {RECORD} does not list the files of CIFAR-10"
-    for name in sorted({*REQUIRED, *md5s}):
-        path = folder / name
-        if not path.is_file() or path.stat().st_size == 0:
-            return f"{name} is missing or empty"
-        if name in md5s and file_digest(path, "md5") != md5s[name]:
+    for name, md5 in md5s.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if file_digest(folder / name, "md5") != md5:
             return f"{name} is damaged (its MD5 is not the expected one)"
     return None
 
@@ -117,38 +113,34 @@ def find_damage(folder: Path) -> str | None:
 # --- replacing a folder --------------------------------------------------------------------------
 
 
-def _install(target: Path, title: str, fill: Callable[[Path], str | None]) -> Path:
-    """Return `target`, replaced by a folder that `fill` fills unless it is complete.
-
-    `fill` returns the SHA-256 of the archive that its files are from, if any.
-    """
+def _install(target: Path, title: str, fill: Callable[[Path], None]) -> Path:
+    """Return `target`, replaced by a folder that `fill` fills unless it is complete."""
     try:
-        if target.is_dir() and find_damage(target) is None:  # without a lock: it may be read-only
+        if find_damage(target) is None:  # without a lock: the folder may be read-only
             print(f"{title} is already complete in {target}")
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.parent):
-            if os.path.lexists(target):
-                problem = find_damage(target)
-                if problem is None:
-                    print(f"{title} is complete in {target}: another run has installed it.")
-                    return target
-                _require_ours(target, problem)
-                print(f"{target} is not complete: {problem}. Installing it afresh ...")
-            for leftover in target.parent.glob(f".{target.name}.*.tmp"):  # of killed runs
-                shutil.rmtree(leftover, ignore_errors=True)
-            _replace(target, fill)
+            if problem := find_damage(target):  # else another run has installed it meanwhile
+                if os.path.lexists(target):
+                    _require_ours(target, problem)
+                    print(f"{target} is not complete: {problem}. Installing it afresh ...")
+                _replace(target, fill)
     except OSError as error:
-        raise DataError(_describe(error, target.parent)) from error
+        raise DataError(
+            f"{error.filename or target.parent} cannot be used ({error.strerror or error}). Make "
+            f"sure that {target.parent} is yours to write to and has 360 MB of free space, or work "
+            "in a copy of the project elsewhere. Then run this again: it keeps what was downloaded."
+        ) from error
     print(f"{title} is installed in {target}")
     return target
 
 
 def _require_ours(target: Path, problem: str) -> None:
     """Raise DataError unless the damaged `target` is a folder of CIFAR-10's files and caches."""
-    if not target.is_symlink() and target.is_dir():
-        others = {path.name for path in target.iterdir() if not path.name.startswith("decoded-")}
-        if others <= {*KNOWN, RECORD}:
+    if target.is_dir() and not target.is_symlink():
+        names = {path.name for path in target.iterdir() if not path.name.startswith("decoded-")}
+        if names <= {*KNOWN, RECORD}:
             return
     raise DataError(
         f"{target} is not complete: {problem}. It is a link, or holds other files than CIFAR-10's. "
@@ -156,14 +148,15 @@ def _require_ours(target: Path, problem: str) -> None:
     )
 
 
-def _replace(target: Path, fill: Callable[[Path], str | None]) -> None:
-    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+def _replace(target: Path, fill: Callable[[Path], None]) -> None:
+    """Put a folder that `fill` fills in the place of `target`."""
+    new = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(new, ignore_errors=True)  # of a killed run
+    new.mkdir()
     try:
-        new.mkdir()
-        sha256 = fill(new)
+        fill(new)
         md5 = {path.name: file_digest(path, "md5") for path in sorted(new.iterdir())}
-        record = json.dumps({"sha256": sha256, "md5": md5}, indent=2) + "\n"
-        (new / RECORD).write_text(record, encoding="utf-8")
+        (new / RECORD).write_text(json.dumps({"md5": md5}, indent=2) + "\n", encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
         new.rename(target)
@@ -188,19 +181,8 @@ def _try_lock(file: IO[str]) -> bool:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Any other error: a network file system without locks, on which a lone run works too.
-        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass  # a network file system without locks, on which a lone run works too
     return True
-
-
-def _describe(error: OSError, datasets: Path) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return (
-            f"There is no room left to write in {datasets} ({error.strerror}). Free some space "
-            "(CIFAR-10 needs about 360 MB) and run this again; what was downloaded is kept."
-        )
-    return (
-        f"{error.filename or datasets} cannot be used ({error.strerror or error}). Make {datasets} "
-        "writable for yourself, or work in a copy of the project that is yours, and run this again."
-    )

@@ -18,8 +18,6 @@ from assignment.cifar10.install import RECORD, install_cifar10
 PART = "cifar-10-python.tar.gz.part"
 FILES = {name: Random(name).randbytes(9000) for name in REQUIRED}
 
-Snapshot = dict[str, bytes | str]
-
 
 def pack(files: dict[str, bytes], *extra: tarfile.TarInfo) -> bytes:
     """Return an archive of the files in CIFAR-10's folder, and of extra members of zeros."""
@@ -38,21 +36,11 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def archive_of(data: bytes) -> Archive:
-    return Archive(sha256(data))
-
-
 PACKED = pack(FILES)
-ARCHIVE = archive_of(PACKED)
+ARCHIVE = Archive(sha256(PACKED))
 
 
-def save(folder: Path, data: bytes) -> Path:
-    path = folder / "given.tar.gz"
-    path.write_bytes(data)
-    return path
-
-
-def snapshot(folder: Path) -> Snapshot:
+def snapshot(folder: Path) -> dict[str, bytes | str]:
     """Return every name below the folder with its bytes, except the lock's."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else "folder"
@@ -70,13 +58,12 @@ def half_install(datasets: Path) -> Path:
     return folder
 
 
-def assert_installed(datasets: Path, files: dict[str, bytes] = FILES) -> None:
-    """Check that `datasets` holds the files in CIFAR-10's folder, and nothing else."""
+def assert_installed(datasets: Path) -> None:
+    """Check that `datasets` holds FILES in CIFAR-10's folder, and nothing else."""
     found = snapshot(datasets)
     found.pop(f"{CIFAR10_FOLDER}/{RECORD}")
-    assert found == {CIFAR10_FOLDER: "folder"} | {
-        f"{CIFAR10_FOLDER}/{name}": data for name, data in files.items()
-    }
+    files = {f"{CIFAR10_FOLDER}/{name}": data for name, data in FILES.items()}
+    assert found == {CIFAR10_FOLDER: "folder"} | files
 
 
 def fetch(datasets: Path, archive: Archive = ARCHIVE, source: Path | None = None) -> Path:

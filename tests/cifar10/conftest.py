@@ -1,14 +1,15 @@
-"""Fixtures for installing CIFAR-10: a datasets folder, mirrors, and a network that is only here."""
+"""Fixtures for installing CIFAR-10: a datasets folder, bad servers, no other network."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assignment.cifar10 import download
-from tests.cifar10.bad_server import BadServer
+from tests.cifar10.bad_server import Answer, BadServer, running
 
 NO_SERVER = "http://127.0.0.1:9/"  # the discard port, on which nothing listens
 
@@ -41,11 +42,15 @@ def datasets(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def mirrors(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets CIFAR10_MIRRORS to some servers and addresses."""
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., BadServer]]:
+    """Starts a server of some answers, as the only mirror or as one after those before it."""
+    urls: list[str] = []
+    with ExitStack() as stack:
 
-    def name(*addresses: str | BadServer) -> None:
-        urls = [one.url if isinstance(one, BadServer) else one for one in addresses]
-        monkeypatch.setenv("CIFAR10_MIRRORS", "\n ".join(urls))
+        def start(*answers: Answer) -> BadServer:
+            server = stack.enter_context(running(*answers))
+            urls.append(server.url)
+            monkeypatch.setenv("CIFAR10_MIRRORS", "\n ".join(urls))
+            return server
 
-    return name
+        yield start
