@@ -9,6 +9,7 @@ previous ones.
 import contextlib
 import importlib
 import linecache
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,7 @@ class Student:
         self.sources = dict(sources)
         self.notebook = notebook
         self._files = {path.removesuffix(".py").replace("/", "."): path for path in sources}
+        self._folders = {str(PROJECT / Path(path).parent) for path in sources}
         self._modules: dict[str, ModuleType] = {}
         # One search through all module names at once: a run of a check needs two, of hundreds.
         packages = "|".join({re.escape(f"{name.rpartition('.')[0]}.") for name in self._files})
@@ -113,8 +115,7 @@ class Student:
 
     def owns(self, filename: str) -> bool:
         """Return whether a file in a traceback is the student's, or a helper module beside it."""
-        folders = {PROJECT / Path(path).parent for path in self.sources}
-        return filename in self.sources or Path(filename).parent in folders
+        return filename in self.sources or filename.rpartition(os.sep)[0] in self._folders
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
