@@ -280,8 +280,10 @@ def _mutants(
             raise CourseError(f"{path} has {unknown[0]!r} in `also`, but there is no such mistake.")
         if unknown := sorted({*fails} - {*exercise.names}):
             raise CourseError(f"{path} has {unknown[0]!r} in `fails`, but there is no such check.")
-        body = _body_of(path, form, solution)
-        _require_no_markers(path, form.region, body)
+        try:
+            tree = solution.with_region(form.region, _body_of(path, form, solution))
+        except regions.RegionError as error:
+            raise CourseError(f"{path}: {error}") from None
         yield Mutant(
             path.stem,
             path.relative_to(project).as_posix(),
@@ -290,7 +292,7 @@ def _mutants(
             fails,
             also,
             form.replace,
-            solution.with_region(form.region, body),
+            tree,
         )
         numbers[form.region] += 1
 
@@ -312,18 +314,6 @@ def _body_of(path: Path, form: _Form, solution: SourceTree) -> str:
             )
         body = body.replace(old, new)
     return body
-
-
-def _require_no_markers(path: Path, region: str, body: str) -> None:
-    try:
-        is_marked = bool(regions.find(body, str(path)))
-    except regions.RegionError:
-        is_marked = True
-    if is_marked:
-        raise CourseError(
-            f"{path} has the marker of a region, or a line like one, in its form for {region}. "
-            "Write only the lines between the markers."
-        )
 
 
 def _require_python(path: Path, mutant: Mutant) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from assignment import PROJECT
 from assignment.checks.check import load_exercise
+from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE
 from gradkit.course.instructor_tree import CourseError
 from gradkit.course.mistakes import Bank, mistake_paths, read_bank, without_magics
@@ -112,8 +113,11 @@ def with_body(body: str) -> str:
         (with_replace('[["self.V", "0"]]'), " replaces 'self.V', which stands 0 times in predict"),
         (HEAD + FORM.replace('"y_pred = 0"', "7"), ", [form 1]: body = 7 does not fit. Write body"),
         (HEAD + FORM.replace('region = "predict"\n', ""), ", [form 1] has no 'region'. Write reg"),
-        (with_body("y = 0\\n### END SOLUTION\\n"), " has the marker of a region, or a line like"),
-        (with_body("### BEGIN SOLUTION x\\n### END SOLUTION"), " has the marker of a region, or"),
+        (with_body("y = 0\\n### END SOLUTION\\n"), f": {LINEAR_CLASSIFIER}, in the new body of"),
+        (
+            with_body("### BEGIN SOLUTION x\\n### END SOLUTION"),
+            f": {LINEAR_CLASSIFIER}, in the new",
+        ),
         (with_body("y_pred = (0"), " puts invalid Python into predict near `y_pred = (0`: "),
     ],
 )
