@@ -35,14 +35,7 @@ from assignment.workspace.regions import (
 from assignment.workspace.starter import STARTER_MANIFEST, StarterManifest
 
 TIMEOUT = 60.0  # seconds; all checks together take about one
-
-_PROGRAM = """
-import sys
-from assignment.workspace.fresh_copy import write_errors
-write_errors(*sys.argv[1:])
-"""
 _MAGIC = re.compile(r"(?m)^(\s*)(?:(?:[\w, ]+=\s*)?[%!].*|.*\?\s*)$")
-_GRADED_ROLES = ("setup", "parameters")
 
 
 def compare_with_fresh_copy(
@@ -83,14 +76,13 @@ def _copy_starter(exercise: Exercise, project: Path, manifest: StarterManifest, 
 
 
 def _run(exercise: Exercise, folder: Path, result: Path) -> dict[str, str]:
-    """Run `write_errors` in a process that sees the project `folder` only; return its errors.
-
-    Raises TimeoutExpired.
-    """
+    """Run `write_errors` in a process that sees the project `folder` only; return its errors."""
     result.unlink(missing_ok=True)
+    module = "assignment.workspace.fresh_copy"
+    program = f"from {module} import write_errors\nwrite_errors({exercise.name!r}, {str(result)!r})"
     # Without pipes, which a process that the student's code starts could hold open.
     subprocess.run(
-        [sys.executable, "-B", "-c", _PROGRAM, exercise.name, str(result)],
+        [sys.executable, "-B", "-c", program],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": "", "PYTHONSAFEPATH": ""},
         stdin=subprocess.DEVNULL,
@@ -129,17 +121,14 @@ def _run_imports(nb: Notebook) -> dict[str, str]:
     sys.path.insert(0, str(PROJECT / "notebooks"))  # Jupyter's working directory
     errors = {}
     for region, source in region_cells(nb):
-        nodes: list[ast.AST] = []
-        with contextlib.suppress(SyntaxError):  # `submit` reports it
-            nodes += ast.walk(parse_cell(source))
-        for node in nodes:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                title = f"`{ast.unparse(node)}` in the cell {region}"
-                errors[title] = ""
-                try:
-                    exec(ast.unparse(node), {})
-                except BaseException as error:  # an imported module can raise anything
-                    errors[title] = f"{type(error).__name__}: {error}"
+        imports = [x for x in _walk(source) if isinstance(x, ast.Import | ast.ImportFrom)]
+        for line in map(ast.unparse, imports):
+            title = f"`{line}` in the cell {region}"
+            errors[title] = ""
+            try:
+                exec(line, {})
+            except BaseException as error:  # an imported module can raise anything
+                errors[title] = f"{type(error).__name__}: {error}"
     return errors
 
 
@@ -169,34 +158,37 @@ def parse_cell(source: str) -> ast.Module:
         return parse_python(_MAGIC.sub(r"\1pass", source))
 
 
+def _walk(source: str) -> Iterator[ast.AST]:
+    """Yield the syntax of a cell; nothing if it cannot be read as Python."""
+    with contextlib.suppress(SyntaxError):
+        yield from ast.walk(parse_cell(source))
+
+
 def find_lost_names(nb: Notebook) -> Iterator[str]:
     """Yield a sentence for each name that a student's cell uses and only an ungraded one binds.
 
     Scopes are not told apart: a name that is bound anywhere in a graded cell is not reported.
     """
-    used: dict[str, str] = {}
+    used: dict[str, str] = {}  # name -> the student's cell
     graded, lost = {*dir(builtins)}, set[str]()
     for cell in nb["cells"]:
-        region, role = region_of(cell), cell.get("metadata", {}).get("gradkit", {}).get("role")
-        if cell["cell_type"] != "code":
-            continue
-        bound = graded if region or role in _GRADED_ROLES else lost
-        with contextlib.suppress(SyntaxError):
-            for node in ast.walk(parse_cell(source_of(cell))):
-                match node:
-                    case ast.Name(id=name, ctx=ast.Load()):
-                        used.update({name: region} if region else {})
-                    case ast.alias():
-                        bound.add((node.asname or node.name).split(".")[0])
-                    case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
-                        bound.add(name)
-                    case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                        bound.add(name)
+        about = cell.get("metadata", {}).get("gradkit", {})
+        region, is_graded = about.get("region"), about.get("role") in ("setup", "parameters")
+        bound = graded if region or is_graded else lost
+        for node in _walk(source_of(cell) if cell["cell_type"] == "code" else ""):
+            match node:
+                case ast.Name(id=name, ctx=ast.Load()):
+                    used.update({name: region} if region else {})
+                case ast.alias():
+                    bound.add((node.asname or node.name).split(".")[0])
+                case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                    bound.add(name)
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    bound.add(name)
     if "*" in graded:
         return  # a star import may bind any name
     for name in sorted(used.keys() & lost - graded):
         yield (
             f"The cell {used[name]} uses `{name}`, which is defined in a cell that is not graded: "
-            f"one that was added, or that only displays something. Define it in the cell "
-            f"{used[name]}."
+            "one that was added, or that only displays something. Define it in the cell itself."
         )

@@ -1,10 +1,10 @@
 """Starters: the files that students download, and the starter manifest that describes them.
 
-write_manifest    the course's build writes `assignment/starter.json`: a digest of each file
+write_manifest    write `assignment/starter.json` in the course's build: a digest of each file
                   without the student's part, and of each stub
-read_manifest     `update` and `submit` tell by it the course's text from the student's
+read_manifest     read it: `update` and `submit` tell by it the course's text from the student's
 pack_zip          pack a starter or a submission: the same files give the same bytes
-read_zip          read a starter from a zip file, which may be hostile: check it before use
+read_zip          read a starter from a zip file, which may be hostile
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import stat
 import zipfile
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from assignment.workspace.regions import (
     RegionError,
@@ -23,6 +23,7 @@ from assignment.workspace.regions import (
     extract,
     extract_cells,
     read_notebook,
+    region_of,
     skeleton,
 )
 
@@ -55,27 +56,13 @@ class StarterError(ValueError):
 
 @dataclass(frozen=True)
 class StarterManifest:
-    """The contents of `assignment/starter.json`.
+    """The contents of `assignment/starter.json`."""
 
-    Attributes
-    ----------
-    name : str
-        Such as ``softmax-starter``.
-    exercises : tuple of str
-        Names of its exercises.
-    version : str
-        Such as ``1.0+0123456789``: the release, then a digest of all files.
-    skeletons : mapping
-        SHA-256 of each file's skeleton, by path.
-    stubs : mapping
-        SHA-256 of each region's stub, by path and region name.
-    """
-
-    name: str
+    name: str  # such as softmax-starter
     exercises: tuple[str, ...]
-    version: str
-    skeletons: Mapping[str, str]
-    stubs: Mapping[str, Mapping[str, str]]
+    version: str  # such as 1.0+0123456789: the release, then a digest of all files
+    skeletons: Mapping[str, str]  # SHA-256 of each file's skeleton, by path
+    stubs: Mapping[str, Mapping[str, str]]  # SHA-256 of each region's stub, by path and region
 
 
 def write_manifest(
@@ -113,16 +100,14 @@ def read_manifest(text: str) -> StarterManifest:
             skeletons=dict(stored["skeletons"].items()),
             stubs={path: dict(regions.items()) for path, regions in stored["stubs"].items()},
         )
+        for word in (manifest.name, manifest.version, *manifest.exercises):
+            if not isinstance(word, str) or not word.isprintable():
+                raise ValueError(f"{word!a} is not a name")
+        for path in (*manifest.skeletons, *manifest.stubs):
+            if problem := path_problem(path):
+                raise ValueError(f"{path!a} {problem}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StarterError(f"its {STARTER_MANIFEST} is damaged ({error!r:.80})") from error
-    for word in (manifest.name, manifest.version, *manifest.exercises):
-        if not isinstance(word, str) or not word.isprintable():
-            raise StarterError(
-                f"its {STARTER_MANIFEST} is damaged ({str(word)[:80]!a} is not a name)"
-            )
-    for path in (*manifest.skeletons, *manifest.stubs):
-        if problem := path_problem(path):
-            raise StarterError(f"its {STARTER_MANIFEST} lists {path[:80]!r}, which {problem}")
+        raise StarterError(f"its {STARTER_MANIFEST} is damaged ({error!a:.150})") from error
     return manifest
 
 
@@ -145,6 +130,17 @@ def region_texts(path: str, text: str) -> dict[str, str]:
             for name, body in extract(text, path).items()
         }
     return {}
+
+
+def touched_regions(path: str, text: str, stubs: Mapping[str, str]) -> list[str]:
+    """Return the regions of a file in which the student has put code, an answer or a picture.
+
+    `stubs` are the digests of its stubs in the starter, by region.
+    """
+    cells = read_notebook(text, path)["cells"] if path.endswith(".ipynb") else []
+    pictured = {region_of(cell) for cell in cells if cell.get("attachments")}
+    regions = region_texts(path, text)
+    return [x for x in regions if digest(regions[x]) != stubs.get(x) or x in pictured]
 
 
 # --- zip files -----------------------------------------------------------------------------------
@@ -170,10 +166,7 @@ def pack_zip(files: Mapping[str, bytes], executable: Container[str] = SCRIPTS) -
 def read_zip(path: Path) -> tuple[StarterManifest, dict[str, str]]:
     """Read a starter from a zip file: its manifest, and the texts of all its files by path.
 
-    Raises
-    ------
-    StarterError
-        The file is missing, is not a zip file, or holds anything but one complete starter.
+    Raise StarterError unless the file holds one complete starter and nothing else.
     """
     if not path.is_file():
         if path.is_dir():
@@ -202,17 +195,13 @@ def read_zip(path: Path) -> tuple[StarterManifest, dict[str, str]]:
 
 def _require_listed(files: Mapping[str, str], manifest: StarterManifest) -> None:
     """Raise StarterError unless these are exactly the files that the manifest describes."""
-    for name in (*manifest.skeletons, *manifest.stubs):
-        if name not in files:
-            raise StarterError(f"it does not hold {name}, which its {STARTER_MANIFEST} lists")
-    skeletons, stubs = compute_digests(files)  # raises for damaged markers or notebooks
-    for name in files:
-        if name not in manifest.skeletons:
-            raise StarterError(f"it holds {name}, which its {STARTER_MANIFEST} does not list")
-        listed = manifest.skeletons[name], manifest.stubs.get(name)
-        if listed != (skeletons[name], stubs.get(name)):
+    skeletons, stubs = compute_digests(files)  # raises RegionError for damaged markers or notebooks
+    for name in sorted({*files, *manifest.skeletons, *manifest.stubs}):
+        listed = manifest.skeletons.get(name), manifest.stubs.get(name)
+        if listed != (skeletons.get(name), stubs.get(name)):
             raise StarterError(
-                f"its {name} was changed after the build: it does not match {STARTER_MANIFEST}"
+                f"its {name} was added, changed or removed after the build: it does not match "
+                f"{STARTER_MANIFEST}"
             )
 
 
@@ -220,11 +209,10 @@ def _read_members(path: Path) -> dict[str, str]:
     """Read all files of a zip file as texts by path, at most MAX_BYTES in total."""
     if path.stat().st_size > MAX_BYTES:
         raise StarterError(f"it has more than {MAX_BYTES:,} bytes, far more than a starter")
+    contents: dict[str, str] = {}
+    left = MAX_BYTES
     with zipfile.ZipFile(path) as archive:
-        members = _members(archive)
-        contents: dict[str, str] = {}
-        left = MAX_BYTES
-        for name, member in members.items():
+        for name, member in _members(archive).items():
             # The size in a member's header may be wrong.
             with archive.open(member) as file:
                 content = file.read(left + 1)
@@ -243,50 +231,26 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """
     if len(archive.infolist()) > MAX_FILES:
         raise StarterError(f"it has {len(archive.infolist()):,} members, far more than a starter")
-    members: dict[str, zipfile.ZipInfo] = {}
+    members = {}
     for member in archive.infolist():
         name = member.orig_filename  # ZipInfo.filename ends at a null byte
-        if problem := _member_problem(member):
-            raise StarterError(f"its member {name[:80]!r} {problem}")
         if name.endswith("/") or any(LITTER.fullmatch(part) for part in name.split("/")):
             continue
-        if name in members:
-            raise StarterError(f"it has two members {name[:80]!r}")
+        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise StarterError(f"its member {name[:80]!a} is a link or a device, not a file")
+        is_known = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if member.flag_bits & 1 or not is_known:
+            raise StarterError(f"its member {name[:80]!a} is encrypted, or not deflated")
         members[name] = member
-    top = next(iter(members), "").split("/")[0]
-    if STARTER_MANIFEST not in members and f"{top}/{STARTER_MANIFEST}" in members:
-        if stray := next((name for name in members if not name.startswith(f"{top}/")), None):
-            raise StarterError(f"its member {stray[:80]!r} lies beside the folder {top!r}")
+    if STARTER_MANIFEST not in members:
+        top = next(iter(members), "").partition("/")[0]
         members = {name.removeprefix(f"{top}/"): member for name, member in members.items()}
     if STARTER_MANIFEST not in members:
         raise StarterError(f"it is not a starter: it has no {STARTER_MANIFEST}")
-    folded: dict[str, str] = {}  # as file systems see names that ignore capitals
-    for name in sorted(members):
+    for name in members:
         if problem := path_problem(name):
-            raise StarterError(f"its member {name[:80]!r} {problem}")
-        for place in (name, *map(str, PurePosixPath(name).parents)):
-            other = folded.get(place.casefold())
-            if other is not None:
-                raise StarterError(f"its members {other!r} and {name!r} want the same place")
-        folded[name.casefold()] = name
+            raise StarterError(f"its member {name[:80]!a} {problem}")
     return members
-
-
-def _member_problem(member: zipfile.ZipInfo) -> str | None:
-    """Return why a member cannot be read safely, or None."""
-    name = member.orig_filename
-    if _leads_out(name):
-        return "leads out of the project's folder"
-    if not name.isprintable():
-        return "has a name that cannot be printed"
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFDIR if name.endswith("/") else stat.S_IFREG):
-        return "is a link or a device, not a file"
-    if member.flag_bits & 1:
-        return "is encrypted"
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is neither stored nor deflated"
-    return None
 
 
 def path_problem(path: str) -> str | None:
@@ -295,20 +259,12 @@ def path_problem(path: str) -> str | None:
     A path without a problem names the same file on every system, inside the project's folder.
     """
     parts = path.split("/")
-    if _leads_out(path):
-        return "leads out of the project's folder"
-    if not all(
-        re.fullmatch("[A-Za-z0-9_-]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?", part) for part in parts
-    ):
+    plain = re.compile("[A-Za-z0-9_-]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
+    if not all(plain.fullmatch(part) for part in parts):
         return "has a part that is not a plain name (letters, digits, _, - and inner dots)"
     if parts[0] not in TOP_LEVEL:
         return "does not belong in a starter"
     return None
-
-
-def _leads_out(path: str) -> bool:
-    drive = re.match("[A-Za-z]:", path)
-    return bool(path.startswith("/") or drive or "\\" in path or ".." in path.split("/"))
 
 
 def digest(text: str) -> str:

@@ -1,12 +1,11 @@
 """Pack a submission: `python -m assignment submit`.
 
-_read_files         read the exercise's files and its notebook; refuse what the grader would not
-                    take: missing files or regions, or too large ones
+_read_files         read the exercise's files and its notebook
+_require_regions    refuse what the grader would not take: missing regions, too large cells
 _find_problems      find what is still open, and what would not work where it is graded
 pack_zip            pack them: the same files give the same bytes
 """
 
-import contextlib
 import hashlib
 import os
 import zipfile
@@ -23,22 +22,14 @@ from assignment.workspace.fresh_copy import (
     parse_python,
     region_cells,
 )
-from assignment.workspace.regions import (
-    ANSWER_STUB,
-    Notebook,
-    RegionError,
-    decode,
-    extract,
-    extract_cells,
-    read_notebook,
-    region_of,
-    restore_stubs,
-)
+from assignment.workspace.regions import RegionError, decode, read_notebook
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
     StarterManifest,
     pack_zip,
     read_project_manifest,
+    region_texts,
+    touched_regions,
 )
 
 # The grader's limits. A solved file has 10 kB, a solved notebook 1 MB with its pictures.
@@ -54,10 +45,7 @@ class SubmitError(Exception):
 def submit(exercise: Exercise, out: Path | None = None, project: Path = PROJECT) -> str:
     """Pack a submission to an exercise into the zip file `out`, and return a report.
 
-    Raises
-    ------
-    SubmitError
-        A part is missing, or cannot be read or written. No file was written.
+    Raise SubmitError if a part is missing, or cannot be read or written. No file was written.
     """
     if (project / "gradkit").is_dir():
         raise SubmitError(
@@ -69,7 +57,8 @@ def submit(exercise: Exercise, out: Path | None = None, project: Path = PROJECT)
     contents = _read_files(exercise, project)
     try:
         texts = {path: decode(content, path) for path, content in contents.items()}
-        _require_regions(exercise, texts, manifest)
+        regions = {path: region_texts(path, text) for path, text in texts.items()}
+        _require_regions(exercise, regions, manifest)
         problems = list(_find_problems(exercise, project, texts, manifest))
     except RegionError as error:
         raise SubmitError(f"{error} Nothing was packed.") from error
@@ -113,16 +102,16 @@ def _read_files(exercise: Exercise, project: Path) -> dict[str, bytes]:
 
 
 def _require_regions(
-    exercise: Exercise, texts: Mapping[str, str], manifest: StarterManifest | None
+    exercise: Exercise,
+    regions: Mapping[str, Mapping[str, str]],
+    manifest: StarterManifest | None,
 ) -> None:
-    """Raise SubmitError for a missing region or too large a cell, RegionError for wrong markers."""
-    regions = {path: _extract_texts(path, text) for path, text in texts.items()}
-    checked = {region for check in exercise.checks for region in check.regions}
-    for path, bodies in regions.items():
-        if manifest:
-            missing = manifest.stubs.get(path, {}).keys() - bodies.keys()
-        else:  # nothing tells in which file a region should be
-            missing = checked - set[str]().union(*regions.values())
+    """Raise SubmitError for a region that the starter has and a file has not, or too large a cell.
+
+    `regions` are the texts of the regions of each file, by path and name.
+    """
+    for path, there in regions.items():
+        missing = manifest.stubs.get(path, {}).keys() - there.keys() if manifest else ()
         for name in sorted(missing):
             advice = (
                 f"Put the lines `### START OF YOUR CODE: {name}` and `### END OF YOUR CODE` back "
@@ -134,19 +123,13 @@ def _require_regions(
                     "notebook into yours, put your code or answer into it and save."
                 )
             raise SubmitError(f"{path} has no region {name} any more. Nothing was packed. {advice}")
-        for name, body in bodies.items():
-            if path == exercise.notebook and len(body.encode()) > MAX_CELL_BYTES:
-                raise SubmitError(
-                    f"{path}: the cell {name} has more than {_format_size(MAX_CELL_BYTES)}, the "
-                    "most that is graded. Nothing was packed. Shorten it, and run this again."
-                )
-
-
-def _extract_texts(path: str, text: str) -> dict[str, str]:
-    """Return the texts of a file's regions, by name."""
-    if path.endswith(".ipynb"):
-        return extract_cells(read_notebook(text, path), path)
-    return {name: body.text for name, body in extract(text, path).items()}
+    for name, text in regions[exercise.notebook].items():
+        if len(text.encode()) > MAX_CELL_BYTES:
+            raise SubmitError(
+                f"{exercise.notebook}: the cell {name} has more than "
+                f"{_format_size(MAX_CELL_BYTES)}, the most that is graded. Nothing was packed. "
+                "Shorten it, and run this again."
+            )
 
 
 # --- problems ------------------------------------------------------------------------------------
@@ -157,21 +140,6 @@ def _find_problems(
 ) -> Iterator[str]:
     """Yield sentences on what is still open, and what would not work where it is graded."""
     nb = read_notebook(texts[exercise.notebook], exercise.notebook)
-    yield from _find_syntax_errors(exercise, texts, nb)
-    yield from _find_open_regions(exercise, texts, nb)
-    yield from find_lost_names(nb)
-    if manifest:
-        yield from compare_with_fresh_copy(exercise, project, manifest)
-    else:
-        yield (
-            f"{STARTER_MANIFEST} is missing or damaged. Without it your grader cannot see which "
-            "starter you have worked with. It is in the starter's zip file."
-        )
-
-
-def _find_syntax_errors(
-    exercise: Exercise, texts: Mapping[str, str], nb: Notebook
-) -> Iterator[str]:
     sources = [(path, parse_python, texts[path]) for path in exercise.files]
     sources += [(f"The cell {name}", parse_cell, source) for name, source in region_cells(nb)]
     for title, parse, source in sources:
@@ -180,30 +148,20 @@ def _find_syntax_errors(
         except SyntaxError as error:
             place = f"line {error.lineno}, " if error.lineno else ""
             yield f"{title} cannot be read as Python: {place}{error.msg}."
-
-
-def _find_open_regions(exercise: Exercise, texts: Mapping[str, str], nb: Notebook) -> Iterator[str]:
-    code, answers = [], []
-    for path in exercise.files:
-        bodies, stubs = extract(texts[path], path), extract(restore_stubs(texts[path], path), path)
-        code += [name for name in bodies if bodies[name].text == stubs[name].text]
-    pictured = {region_of(cell) for cell in nb["cells"] if cell.get("attachments")}
-    cells_of_code = {region for region, _ in region_cells(nb)}
-    for name, text in extract_cells(nb, exercise.notebook).items():
-        if name in cells_of_code:
-            code += [name] if _is_stub(text, name) else []
-        elif text.strip() in ("", ANSWER_STUB) and name not in pictured:
-            answers.append(name)
-    if code:
-        yield f"Not attempted yet: {', '.join(code)}."
-    if answers:
-        yield f"Not answered yet: {', '.join(answers)}."
-
-
-def _is_stub(cell: str, name: str) -> bool:
-    with contextlib.suppress(RegionError):
-        return list(extract(cell, name)) == [name] and restore_stubs(cell, name) == cell
-    return False
+    yield from find_lost_names(nb)
+    if manifest is None:
+        yield (
+            f"{STARTER_MANIFEST} is missing or damaged. Without it your grader cannot see which "
+            "starter you have worked with, and nobody has tried what is missing or would not work "
+            "there. It is in the starter's zip file."
+        )
+        return
+    for path, text in texts.items():
+        touched = touched_regions(path, text, manifest.stubs.get(path, {}))
+        regions = region_texts(path, text)
+        if left := [name for name in regions if name not in touched or not regions[name].strip()]:
+            yield f"{path}: not attempted yet: {', '.join(left)}."
+    yield from compare_with_fresh_copy(exercise, project, manifest)
 
 
 # --- write ---------------------------------------------------------------------------------------
@@ -224,9 +182,6 @@ def _write(archive: bytes, out: Path, contents: Mapping[str, bytes]) -> None:
         raise SubmitError(
             f"{out} cannot be written: {error.strerror}. Give --out a place where you may write."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
 
 
 def _is_submission(out: Path, contents: Mapping[str, bytes]) -> bool:

@@ -14,7 +14,7 @@ backup.
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ from assignment.workspace.starter import (
     read_project_manifest,
     read_zip,
     region_texts,
+    touched_regions,
 )
 
 
@@ -57,10 +58,7 @@ class Plan(NamedTuple):
 def update(archive: Path, project: Path = PROJECT) -> str:
     """Update `project` to the starter in a zip file, and return a report.
 
-    Raises
-    ------
-    UpdateError
-        Nothing was changed; or a write failed, and the same update can be run again.
+    Raise UpdateError if nothing was changed, or a write failed and the update can be run again.
     """
     if (project / "gradkit").is_dir():
         raise UpdateError(
@@ -81,23 +79,22 @@ def update(archive: Path, project: Path = PROJECT) -> str:
         ) from error
     except OSError as error:
         raise UpdateError(f"{_explain(error, project)} Nothing was changed.") from error
-    if not plan.texts and not plan.removed and newer == current:
-        title = f"Already up to date: {newer.name} {newer.version}."
-        return "\n".join([title, *plan.report, *_list_backups(project)])
-    try:
-        apply_plan(plan, project, texts[STARTER_MANIFEST])
-    except OSError as error:
-        advice = "Nothing is lost, but some files are not up to date yet: run the update again."
-        raise UpdateError(
-            " ".join([_explain(error, project), advice, *_list_backups(project)])
-        ) from error
     before = current.version if current else "an unknown version"
     title = f"{newer.name}: {before} → {newer.version}"
+    if newer == current and not plan.texts and not plan.removed:
+        title = f"Already up to date: {newer.name} {newer.version}."
+    else:
+        try:
+            apply_plan(plan, project, texts[STARTER_MANIFEST])
+        except OSError as error:
+            advice = "Nothing is lost, but some files are not up to date yet: run the update again."
+            raise UpdateError(
+                " ".join([_explain(error, project), advice, *_list_backups(project)])
+            ) from error
     return "\n".join([title, *plan.report, *_list_backups(project)])
 
 
 def _require_successor(archive: Path, newer: StarterManifest, current: StarterManifest) -> None:
-    """Raise UpdateError for another starter than the project's, and for an older version."""
     if current.name != newer.name:
         raise UpdateError(
             f"{archive} is {newer.name}, but this project is {current.name}. Nothing was changed. "
@@ -118,6 +115,18 @@ def _release_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split(".")) if is_numeric else ()
 
 
+def _list_backups(project: Path) -> list[str]:
+    folders = sorted(path.name for path in project.glob("backup-*") if path.is_dir())
+    return [f"The old files are in {', '.join(folders)}."] if folders else []
+
+
+def _explain(error: OSError, project: Path) -> str:
+    return (
+        f"{error.filename or project}: {error.strerror or error}. Make sure that no other file or "
+        "folder is in the way, that you may write there, and that the disk is not full."
+    )
+
+
 # --- plan ----------------------------------------------------------------------------------------
 
 
@@ -129,21 +138,20 @@ def plan_update(
 ) -> Plan:
     """Plan the update of `project` from its own manifest, if any, to the newer starter's `texts`.
 
-    Raises UpdateError or RegionError for a file that cannot be read, merged or written.
+    Raise RegionError or OSError for a file that cannot be read or merged.
     """
     plan, edited = Plan({}, [], []), []
     current = current or StarterManifest(newer.name, (), "", {}, {})
-    _require_writable(project, STARTER_MANIFEST)
     for path in sorted(newer.skeletons):
+        stubs, new_stubs = current.stubs.get(path, {}), newer.stubs.get(path, {})
         if path.startswith("datasets/") and (project / "datasets").is_symlink():
             continue  # a link to a larger disk
-        _require_writable(project, path)
         if not (project / path).exists():
             plan.texts[path] = texts[path]
             plan.report.append(f"  new: {path}")
-        elif not _is_same(path, current, newer):
+        elif (current.skeletons.get(path), stubs) != (newer.skeletons[path], new_stubs):
             old = read_source(project / path)
-            text, grafted, notes = merge(path, old, texts[path], current.stubs.get(path, {}))
+            text, grafted, notes = merge(path, old, texts[path], stubs)
             if text != old:
                 plan.texts[path] = text
                 names = f", with your {', '.join(grafted)} in it" if grafted else ""
@@ -152,12 +160,11 @@ def plan_update(
                     edited.append(path)
             plan.report.extend(notes)
     for path in sorted(current.skeletons.keys() - newer.skeletons.keys()):
-        if os.path.lexists(project / path):
-            if _is_untouched(project, path, current):
-                plan.removed.append(path)
-                plan.report.append(f"  removed, since the new starter does not have it: {path}")
-            else:
-                plan.report.append(f"  kept, since you changed it, though no longer used: {path}")
+        if _is_untouched(project, path, current):
+            plan.removed.append(path)
+            plan.report.append(f"  removed, since the new starter does not have it: {path}")
+        elif (project / path).exists():
+            plan.report.append(f"  kept, since you changed it, though no longer used: {path}")
     if edited:
         plan.report.append(
             f"You may have changed more than your regions in {', '.join(edited)}: copy what you "
@@ -170,10 +177,14 @@ def plan_update(
     return plan
 
 
-def _is_same(path: str, current: StarterManifest, newer: StarterManifest) -> bool:
-    """Return whether the course has left a file unchanged between two versions of a starter."""
-    before, after = ((x.skeletons.get(path), x.stubs.get(path)) for x in (current, newer))
-    return before == after
+def _is_untouched(project: Path, path: str, manifest: StarterManifest) -> bool:
+    """Return whether a file is as it was handed out, except its line endings and outputs."""
+    try:
+        text = read_source(project / path)
+        touched = touched_regions(path, text, manifest.stubs.get(path, {}))
+        return not touched and manifest.skeletons[path] == digest(skeleton(path, text))
+    except (OSError, RegionError):
+        return False
 
 
 def merge(
@@ -184,8 +195,7 @@ def merge(
     `stubs` are the digests of the stubs that the student was given, by region: a region that still
     holds its stub takes the new one. Returns the text, the names of the grafted regions, and notes.
     """
-    touched = _touched_regions(path, old, stubs)
-    there = region_texts(path, new).keys()
+    touched, there = touched_regions(path, old, stubs), region_texts(path, new)
     grafted, notes = [name for name in touched if name in there], []
     if lost := [name for name in touched if name not in there]:
         notes.append(f"  {path} has no place for your {', '.join(lost)} any more: see the old file")
@@ -196,14 +206,6 @@ def merge(
         new, more = _merge_notebook(path, old, new, grafted, stubs)
         notes += more
     return new, grafted, notes
-
-
-def _touched_regions(path: str, text: str, stubs: Mapping[str, str]) -> list[str]:
-    """Return the regions in which the student has put code, an answer or a picture."""
-    cells = read_notebook(text, path)["cells"] if path.endswith(".ipynb") else []
-    pictured = {region_of(cell) for cell in cells if cell.get("attachments")}
-    regions = region_texts(path, text)
-    return [x for x in regions if digest(regions[x]) != stubs.get(x) or x in pictured]
 
 
 def _merge_notebook(
@@ -247,51 +249,6 @@ def _is_marked(cell: str, name: str) -> bool:
         return False
 
 
-def _is_untouched(project: Path, path: str, manifest: StarterManifest) -> bool:
-    """Return whether a file is as it was handed out, except its line endings and outputs."""
-    try:
-        _require_writable(project, path)
-        text = read_source(project / path)
-        touched = _touched_regions(path, text, manifest.stubs.get(path, {}))
-        return not touched and manifest.skeletons[path] == digest(skeleton(path, text))
-    except (UpdateError, RegionError):
-        return False
-
-
-# --- the project's files -------------------------------------------------------------------------
-
-
-def _require_writable(project: Path, path: str) -> None:
-    """Raise UpdateError if a link, a file or a folder is in the way of a file at `path`."""
-    place = project
-    for part in path.split("/"):
-        place /= part
-        expected = "file" if place == project / path else "folder"
-        is_expected = place.is_file() if expected == "file" else place.is_dir()
-        if place.is_symlink():
-            problem = "is a link, and an update writes into the project's own folder only"
-        elif place.exists() and not is_expected:
-            problem = f"is not a {expected}, but the starter has a {expected} of that name"
-        else:
-            continue
-        raise UpdateError(
-            f"{place} {problem}. Nothing was changed. Move it away, and run the update again."
-        )
-
-
-def _list_backups(project: Path) -> Iterator[str]:
-    folders = sorted(path.name for path in project.glob("backup-*") if path.is_dir())
-    if folders:
-        yield f"The old files are in {', '.join(folders)}."
-
-
-def _explain(error: OSError, project: Path) -> str:
-    return (
-        f"{error.filename or project}: {error.strerror or error}. Make sure that you may write "
-        "there, and that the disk is not full."
-    )
-
-
 # --- apply ---------------------------------------------------------------------------------------
 
 
@@ -311,32 +268,29 @@ def _back_up(paths: list[str], project: Path) -> None:
     if not paths:
         return
     unfinished = project / ".backup.update"
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a killed run
-    try:
-        unfinished.mkdir()
-        for path in paths:
-            (unfinished / path).parent.mkdir(parents=True, exist_ok=True)
-            _write_synced(unfinished / path, (project / path).read_bytes())
-        number = 1
-        while os.path.lexists(project / f"backup-{number}"):
-            number += 1
-        unfinished.rename(project / f"backup-{number}")
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed or failed
+    for path in paths:
+        (unfinished / path).parent.mkdir(parents=True, exist_ok=True)
+        _write_synced(unfinished / path, (project / path).read_bytes())
+    number = 1
+    while os.path.lexists(project / f"backup-{number}"):
+        number += 1
+    unfinished.rename(project / f"backup-{number}")
 
 
 def _write(place: Path, text: str, executable: bool = False) -> None:
     """Write a file beside its place, then move it there: no reader sees half of it."""
+    place = Path(os.path.realpath(place))  # a link stays one
     place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_name(f".{place.name}.update")  # the next run overwrites a killed run's
-    try:
-        fresh.unlink(missing_ok=True)
-        _write_synced(fresh, text.encode("utf-8"))
-        mode = (place if place.exists() else fresh).stat().st_mode & 0o777
-        fresh.chmod(mode | (mode & 0o444) >> 2 if executable else mode)  # for all who may read it
-        fresh.replace(place)
-    finally:
-        fresh.unlink(missing_ok=True)
+    fresh = place.with_name(f".{place.name}.update")
+    fresh.unlink(missing_ok=True)  # of a run that was killed or failed
+    _write_synced(fresh, text.encode("utf-8"))
+    if place.exists():
+        shutil.copymode(place, fresh)
+    if executable:
+        mode = fresh.stat().st_mode
+        fresh.chmod(mode | (mode & 0o444) >> 2)  # for all who may read it
+    fresh.replace(place)
 
 
 def _write_synced(place: Path, content: bytes) -> None:

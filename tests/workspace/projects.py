@@ -13,11 +13,12 @@ from typing import Any
 
 from assignment import PROJECT
 from assignment.workspace.regions import (
-    extract,
+    Body,
     graft,
     graft_cells,
     read_notebook,
     region_of,
+    source_of,
     write_notebook,
 )
 from assignment.workspace.starter import SCRIPTS, STARTER_MANIFEST, pack_zip, write_manifest
@@ -76,10 +77,11 @@ def changed(text: str, change: Callable[[str], str]) -> str:
 
 
 def edit(project: Path, *edits: Edit) -> None:
-    """Apply edits to files of a student's project."""
+    """Apply edits to files of a student's project; a lone surrogate writes a byte."""
     for path, change in edits:
         before = (project / path).read_text() if (project / path).exists() else ""
-        (project / path).write_text(changed(before, change))
+        after = changed(before, change).encode(errors="surrogateescape")
+        (project / path).write_bytes(after)
 
 
 def replace(path: str, old: str, new: str) -> Edit:
@@ -95,6 +97,17 @@ def edit_cells(change: Callable[[list[Any]], object]) -> Edit:
         return write_notebook(nb)
 
     return NOTEBOOK, apply
+
+
+def edit_cell(region: str, **fields: Any) -> Edit:
+    """Return an edit of the cell of a region: these fields of it, or functions of its source."""
+
+    def apply(cells: list[Any]) -> None:
+        cell = cells[find_cell(cells, region)]
+        for key, value in fields.items():
+            cell[key] = value(source_of(cell)) if callable(value) else value
+
+    return edit_cells(apply)
 
 
 def find_cell(cells: list[Any], region: str) -> int:
@@ -127,13 +140,8 @@ def solve(project: Path) -> Path:
 
 def fill(path: Path, texts: Mapping[str, str]) -> None:
     """Put lines of code into regions of a file, by name, at the indentation of the region."""
-    source = path.read_text()
-    bodies = extract(source, path.name)
-    for name, text in texts.items():
-        indent = bodies[name].indent
-        lines = "".join(f"{indent}{line}\n" if line else "\n" for line in text.splitlines())
-        bodies[name] = type(bodies[name])(lines, indent, "\n")
-    path.write_text(graft(source, bodies, path.name))
+    bodies = {name: Body(text, "", "\n") for name, text in texts.items()}
+    path.write_text(graft(path.read_text(), bodies, path.name))
 
 
 def snapshot(project: Path) -> dict[str, tuple[bytes, int]]:
@@ -169,8 +177,4 @@ def code_cell(source: str, **gradkit: str) -> dict[str, Any]:
 def tune(body: str) -> Edit:
     """Return an edit that puts code between the markers of the cell `tuning`."""
     lines = ["results = {}", "### START OF YOUR CODE: tuning", body, "### END OF YOUR CODE", ""]
-
-    def apply(cells: list[Any]) -> None:
-        cells[find_cell(cells, "tuning")]["source"] = "\n".join(lines)
-
-    return edit_cells(apply)
+    return edit_cell("tuning", source="\n".join(lines))

@@ -142,7 +142,7 @@ def test_name_that_only_an_ungraded_cell_defines_is_lost() -> None:
     [line] = find_lost_names({"cells": [added, code_cell("helper()", region="tuning")]})
     assert line == (
         "The cell tuning uses `helper`, which is defined in a cell that is not graded: one that "
-        "was added, or that only displays something. Define it in the cell tuning."
+        "was added, or that only displays something. Define it in the cell itself."
     )
 
 

@@ -12,14 +12,8 @@ from typing import Any
 
 import pytest
 
-from assignment.workspace.regions import (
-    extract,
-    extract_cells,
-    read_notebook,
-    region_of,
-    source_of,
-)
-from assignment.workspace.starter import STARTER_MANIFEST, pack_zip, read_zip
+from assignment.workspace.regions import extract_cells, read_notebook, region_of, source_of
+from assignment.workspace.starter import STARTER_MANIFEST, pack_zip, read_zip, region_texts
 from assignment.workspace.update import UpdateError, update
 from tests.workspace.projects import (
     ANSWERS,
@@ -34,6 +28,7 @@ from tests.workspace.projects import (
     backups,
     contents,
     edit,
+    edit_cell,
     edit_cells,
     fill,
     find_cell,
@@ -71,10 +66,9 @@ NEWER: dict[str, Edit] = {
     "a new file": (EXTRA, lambda _: "EXTRA = 1\n"),
     "a cell more": edit_cells(lambda cells: cells.insert(3, text_cell("A new hint."))),
     "cells in another order": edit_cells(lambda cells: cells.append(cells.pop(12))),
-    "another text": replace(NOTEBOOK, "## 1. The data", "## 1. The pictures"),
     "another question": replace(NOTEBOOK, "Why does the error grow", "Why may it grow"),
     "a TODO in a cell": replace(NOTEBOOK, "# TODO: Train a Softmax", "# TODO: Now train a Softmax"),
-    "another README": ("README.md", lambda text: text + "\nNew.\n"),
+    "other texts": ("README.md", lambda text: text + "\nNew.\n"),
     "another script": (SCRIPT, lambda text: text + "\n# new\n"),
 }
 OLD_FILES: list[Edit] = [
@@ -114,18 +108,14 @@ def starter_with(folder: Path, *edits: Edit, release: str = "1.0") -> Path:
 
 def require_solved(project: Path) -> None:
     """Assert that the student's code and answers are in their regions."""
-    for name, texts in CODE.items():
-        bodies = extract((project / name).read_text(), name)
-        for region, text in texts.items():
-            indent = bodies[region].indent
-            lines = [line.removeprefix(indent) for line in bodies[region].text.split("\n")]
-            assert "\n".join(lines) == text
-    cells = cell_texts(project)
-    assert {name: cells[name] for name in ANSWERS} == ANSWERS
+    for path, texts in (*CODE.items(), (NOTEBOOK, ANSWERS)):
+        regions = region_texts(path, (project / path).read_text())
+        assert {name: regions[name] for name in texts} == texts
 
 
-def cell_texts(project: Path) -> dict[str, str]:
-    return extract_cells(read_notebook((project / NOTEBOOK).read_text(), NOTEBOOK), NOTEBOOK)
+def tuning_cell(project: Path) -> str:
+    nb = read_notebook((project / NOTEBOOK).read_text(), NOTEBOOK)
+    return extract_cells(nb, NOTEBOOK)["tuning"]
 
 
 def require_up_to_date(archive: Path, project: Path) -> None:
@@ -146,22 +136,16 @@ def require_refused(archive: Path, project: Path) -> str:
 # --- code and answers ----------------------------------------------------------------------------
 
 
-def test_update_to_the_same_starter_changes_nothing(project: Path, older: Path) -> None:
-    require_up_to_date(older, project)
-    assert backups(project) == []
-
-
 @pytest.mark.parametrize("change", NEWER.values(), ids=NEWER)
 def test_update_grafts_code_and_answers_into_the_newer_starter(
     tmp_path: Path, project: Path, change: Edit
 ) -> None:
     starter = make_starter(*OLD_FILES, change)
     archive, before = pack(tmp_path / "new.zip", starter), contents(project)
-    report = update(archive, project)
-    assert " → " in report.splitlines()[0]
+    update(archive, project)
     require_solved(project)
     require_up_to_date(archive, project)
-    # All that is not the student's is the newer starter's, and the old files are in the backup.
+    # All that is not the student's is the newer starter's.
     after = contents(solve(unpack(tmp_path / "fresh", starter)))
     assert contents(project) == after
     replaced = [p for p in before if before[p] != after[p] and p != STARTER_MANIFEST]
@@ -170,6 +154,8 @@ def test_update_grafts_code_and_answers_into_the_newer_starter(
 
 
 def test_report_lists_files_and_regions(project: Path, older: Path, newer: Path) -> None:
+    require_up_to_date(older, project)
+    assert backups(project) == []
     (project / SCRIPT).chmod(0o640)
     versions = [read_zip(archive)[0].version for archive in (older, newer)]
     assert update(newer, project).splitlines() == [
@@ -194,26 +180,25 @@ def test_report_lists_files_and_regions(project: Path, older: Path, newer: Path)
     assert stat.S_IMODE((project / SCRIPT).stat().st_mode) == 0o750  # for all who may read it
 
 
-def test_command_updates_a_whole_starter(tmp_path: Path) -> None:
+def test_command_mends_a_whole_starter(tmp_path: Path) -> None:
     project = solve(unpack(tmp_path / "student", whole_starter()))
     archive = tmp_path / "same.zip"
     archive.write_bytes(pack_zip(whole_starter()))
     (project / VIS).unlink()
     shutil.rmtree(project / "assignment/cifar10")
     command = [sys.executable, "-m", "assignment", "update"]
-    for arguments, status, words in (
-        ([str(archive)], 0, "new: assignment/cifar10/archive.py"),
-        ([str(project / "README.md")], 1, "is not a zip file, or a damaged one"),
-        ([], 2, "usage: python -m assignment update"),
+    for argument, status, words in (
+        (archive, 0, "new: assignment/cifar10/archive.py"),
+        (project / "README.md", 1, "is not a zip file, or a damaged one"),
     ):
         ran = subprocess.run(
-            [*command, *arguments], cwd=project, capture_output=True, encoding="utf-8", check=False
+            [*command, argument], cwd=project, capture_output=True, encoding="utf-8", check=False
         )
         assert ran.returncode == status
         assert words in (ran.stderr if status else ran.stdout)
         assert "Traceback" not in ran.stderr
     require_solved(project)
-    assert (project / VIS).is_file()  # a file that the student has lost comes back
+    assert (project / VIS).is_file()
 
 
 def test_file_that_the_course_has_not_changed_stays_in_every_byte(
@@ -223,8 +208,11 @@ def test_file_that_the_course_has_not_changed_stays_in_every_byte(
     nb["cells"][1] |= {"execution_count": 7, "outputs": [{"output_type": "stream", "text": "a"}]}
     nb["cells"].insert(5, text_cell("My notes."))
     (project / NOTEBOOK).write_text(json.dumps(nb, indent=3))
-    edit(project, replace(SOFTMAX, "import numpy as np\n", "import numpy as np\r\nmine = 1\n"))
-    (project / "README.md").write_bytes(b"caf\xe9")
+    edit(
+        project,
+        replace(SOFTMAX, "import numpy as np\n", "import numpy as np\r\nmine = 1\n"),
+        ("README.md", lambda _: "caf\udce9"),
+    )
     before = {name: (project / name).read_bytes() for name in (NOTEBOOK, SOFTMAX, "README.md")}
     update(starter_with(tmp_path, NEWER["a helper in a file of the course"]), project)
     assert {name: (project / name).read_bytes() for name in before} == before
@@ -233,9 +221,8 @@ def test_file_that_the_course_has_not_changed_stays_in_every_byte(
 
 def test_untouched_stub_takes_the_new_wording(tmp_path: Path, fresh: Path) -> None:
     archive = starter_with(tmp_path, NEWER["a TODO in a cell"])
-    report = update(archive, fresh)
-    assert "# TODO: Now train a Softmax" in cell_texts(fresh)["tuning"]
-    assert f"  updated: {NOTEBOOK}" in report
+    assert f"  updated: {NOTEBOOK}" in update(archive, fresh)
+    assert "# TODO: Now train a Softmax" in tuning_cell(fresh)
     require_up_to_date(archive, fresh)
 
 
@@ -244,45 +231,26 @@ def test_windows_line_endings_and_byte_order_marks_are_not_changes(
 ) -> None:
     for name in (*CODE, "README.md", VIS):
         (project / name).write_bytes((project / name).read_bytes().replace(b"\n", b"\r\n"))
-    (project / NOTEBOOK).write_bytes(b"\xef\xbb\xbf" + (project / NOTEBOOK).read_bytes())
-    report = update(newer, project)
-    require_solved(project)
-    assert "more than your regions" not in report
+    edit(project, (NOTEBOOK, lambda text: "\ufeff" + text))
+    assert "more than your regions" not in update(newer, project)
     json.loads((project / NOTEBOOK).read_text())  # without a mark: Jupyter opens it
+    require_solved(project)
 
 
-def test_cells_of_a_split_answer_keep_their_own_pictures(project: Path, newer: Path) -> None:
-    pictures = [{"image.png": {"image/png": letter}} for letter in "ab"]
+def test_pictures_are_answers_and_stay_in_their_cells(fresh: Path, newer: Path) -> None:
+    one, two, three = ({"image.png": {"image/png": letter}} for letter in "abc")
 
     def split(cells: list[Any]) -> None:
         at = find_cell(cells, "answer_step")
-        cells[at : at + 1] = [
-            {**cells[at], "id": f"half-{n}", "source": f"{n}: ![](attachment:image.png)"}
-            | {"attachments": picture}
-            for n, picture in enumerate(pictures)
-        ]
+        cells[at]["attachments"] = one
+        cells.insert(at + 1, {**cells[at], "id": "half", "source": "2", "attachments": two})
 
-    edit(project, edit_cells(split))
-    update(newer, project)
-    nb = read_notebook((project / NOTEBOOK).read_text(), NOTEBOOK)
-    cells = [cell for cell in nb["cells"] if region_of(cell) == "answer_step"]
-    assert [cell["attachments"] for cell in cells] == pictures
-    assert [source_of(cell) for cell in cells] == [
-        f"{n}: ![](attachment:image.png)" for n in (0, 1)
-    ]
-    assert len({cell["id"] for cell in nb["cells"]}) == len(nb["cells"])
-
-
-def test_picture_alone_is_an_answer(fresh: Path, newer: Path) -> None:
-    pictures = {"image.png": {"image/png": "aaaa"}}
-
-    def paste(cells: list[Any]) -> None:
-        cells[find_cell(cells, "answer_step")]["attachments"] = pictures
-
-    edit(fresh, edit_cells(paste))
+    edit(fresh, edit_cells(split), edit_cell("answer_templates", attachments=three))
     update(newer, fresh)
     cells = read_notebook((fresh / NOTEBOOK).read_text(), NOTEBOOK)["cells"]
-    assert cells[find_cell(cells, "answer_step")]["attachments"] == pictures
+    pictured = [(region_of(cell), cell["attachments"]) for cell in cells if "attachments" in cell]
+    assert pictured == [("answer_step", one), ("answer_step", two), ("answer_templates", three)]
+    assert len({cell["id"] for cell in cells}) == len(cells)
 
 
 # --- the course's lines in a cell of the student's code ------------------------------------------
@@ -291,18 +259,11 @@ FIX = replace(NOTEBOOK, "best_val = -1.0", "best_val = -np.inf")
 MINE = "for mine in range(3):\n    best_val = mine"
 
 
-def edit_tuning(change: Callable[[str], str]) -> Edit:
-    def apply(cells: list[Any]) -> None:
-        cell = cells[find_cell(cells, "tuning")]
-        cell["source"] = change(source_of(cell))
-
-    return edit_cells(apply)
-
-
 @pytest.fixture
 def tuned(fresh: Path) -> Path:
     """A project with the student's code between the markers of the cell `tuning`."""
-    edit(fresh, edit_tuning(lambda text: text.replace('raise NotImplementedError("tuning")', MINE)))
+    stub = 'raise NotImplementedError("tuning")'
+    edit(fresh, edit_cell("tuning", source=lambda text: text.replace(stub, MINE)))
     return fresh
 
 
@@ -316,32 +277,27 @@ def split_tuning(cells: list[Any]) -> None:
 @pytest.mark.parametrize(
     "own",
     [
-        edit_tuning(lambda text: "mine = 1\n" + text),
-        edit_tuning(lambda text: text + "\nmine = 1"),
-        edit_tuning(lambda text: text.replace("best_val = -1.0", "best_val = -2.0; mine = 1")),
+        edit_cell("tuning", source=lambda text: f"mine = 1\n{text}\nmine = 1"),
+        replace(NOTEBOOK, "best_val = -1.0", "best_val = -2.0; mine = 1"),
         edit_cells(split_tuning),
         (STARTER_MANIFEST, lambda _: "{}"),
         FIX,
-        None,
+        (SOFTMAX, lambda text: text + "\n"),
     ],
-    ids=["above", "below", "the same line", "split", "no manifest", "fixed already", "nothing"],
+    ids=["above and below", "the same line", "split", "no manifest", "fixed already", "nothing"],
 )
-def test_fix_outside_the_markers_of_a_cell_arrives(
-    tmp_path: Path, tuned: Path, own: Edit | None
-) -> None:
+def test_fix_outside_the_markers_of_a_cell_arrives(tmp_path: Path, tuned: Path, own: Edit) -> None:
     archive = starter_with(tmp_path, FIX)
-    expected = cell_texts(tuned)["tuning"].replace("best_val = -1.0", "best_val = -np.inf")
-    if own:
-        edit(tuned, own)
+    expected = tuning_cell(tuned).replace("best_val = -1.0", "best_val = -np.inf")
+    assert MINE in expected
+    edit(tuned, own)
     before = (tuned / NOTEBOOK).read_text()
     report = update(archive, tuned)
-    assert MINE in expected
-    assert cell_texts(tuned)["tuning"] == expected
+    assert tuning_cell(tuned) == expected
     if own == FIX:
         assert backups(tuned) == []
     else:
-        [line] = [line for line in report.splitlines() if "updated" in line]
-        assert "tuning" in line
+        assert any("updated" in line and "tuning" in line for line in report.splitlines())
         assert (tuned / "backup-1" / NOTEBOOK).read_text() == before
     require_up_to_date(archive, tuned)
 
@@ -349,10 +305,10 @@ def test_fix_outside_the_markers_of_a_cell_arrives(
 def test_student_cell_stays_whole_if_the_course_has_not_changed_its_lines(
     tmp_path: Path, tuned: Path
 ) -> None:
-    edit(tuned, edit_tuning(lambda text: "mine = 1\n" + text))
-    before = cell_texts(tuned)["tuning"]
-    update(starter_with(tmp_path, NEWER["another text"]), tuned)
-    assert cell_texts(tuned)["tuning"] == before
+    edit(tuned, edit_cell("tuning", source=lambda text: "mine = 1\n" + text))
+    before = tuning_cell(tuned)
+    update(starter_with(tmp_path, NEWER["a cell more"]), tuned)
+    assert tuning_cell(tuned) == before
 
 
 @pytest.mark.parametrize(
@@ -362,42 +318,34 @@ def test_student_cell_stays_whole_if_the_course_has_not_changed_its_lines(
         lambda text: text.replace("### START", "## START"),
         lambda text: text.replace("YOUR CODE: tuning", "YOUR CODE: mine"),
         lambda text: f"{text}\n{text}",
-        lambda text: MINE,
     ],
-    ids=["no end", "damaged", "renamed", "copied", "none"],
+    ids=["no end", "damaged", "renamed", "copied"],
 )
-def test_cell_without_its_markers_stays_whole_and_the_report_says_so(
+def test_cell_without_its_markers_stays_whole_and_the_report_names_it(
     tmp_path: Path, tuned: Path, change: Callable[[str], str]
 ) -> None:
-    archive = starter_with(tmp_path, FIX)
-    edit(tuned, edit_tuning(change))
-    before = cell_texts(tuned)["tuning"]
-    report = update(archive, tuned)
-    assert cell_texts(tuned)["tuning"] == before
+    edit(tuned, edit_cell("tuning", source=change))
+    before = tuning_cell(tuned)
+    report = update(starter_with(tmp_path, FIX), tuned)
+    assert tuning_cell(tuned) == before
     assert f"{NOTEBOOK}: the course's own lines in the cell tuning may have changed" in report
-    require_up_to_date(archive, tuned)
 
 
 # --- what has no place in the newer files --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "change"),
+    "change",
     [
-        (
-            SOFTMAX,
-            replace(SOFTMAX, "import numpy as np\n", "import numpy as np\ndef mine(): ...\n"),
-        ),
-        (NOTEBOOK, edit_cells(lambda cells: cells.insert(5, text_cell("My notes.")))),
-        ("README.md", replace("README.md", "# The", "# My notes on the")),
-        (VIS, replace(VIS, "import", "import io\nimport")),
-        (EXTRA, (EXTRA, lambda _: "MINE = 1\n")),
+        replace(SOFTMAX, "import numpy as np\n", "import numpy as np\ndef mine(): ...\n"),
+        edit_cells(lambda cells: cells.insert(5, text_cell("My notes."))),
+        replace("README.md", "# The", "# My notes on the"),
+        (EXTRA, lambda _: "MINE = 1\n"),
     ],
 )
-def test_file_edited_outside_regions_is_named(
-    project: Path, newer: Path, name: str, change: Edit
-) -> None:
+def test_file_edited_outside_regions_is_named(project: Path, newer: Path, change: Edit) -> None:
     edit(project, change)
+    name = change[0]
     before = (project / name).read_bytes()
     report = update(newer, project)
     require_solved(project)
@@ -407,16 +355,14 @@ def test_file_edited_outside_regions_is_named(
 
 
 def test_region_without_a_place_is_named_and_in_the_backup(tmp_path: Path, project: Path) -> None:
-    archive = starter_with(
-        tmp_path, (SOFTMAX, lambda text: text.replace("CODE: softmax_naive", "CODE: loops"))
-    )
+    archive = starter_with(tmp_path, replace(SOFTMAX, "CODE: softmax_naive", "CODE: loops"))
     report = update(archive, project)
     assert f"{SOFTMAX} has no place for your softmax_naive any more: see the old file" in report
     kept = (project / "backup-1" / SOFTMAX).read_text()
     assert CODE[SOFTMAX]["softmax_naive"].strip() in kept
-    bodies = extract((project / SOFTMAX).read_text(), SOFTMAX)
-    assert bodies["loops"].text.strip() == 'raise NotImplementedError("softmax_naive")'
-    assert "# mine" in bodies["softmax_vectorized"].text
+    regions = region_texts(SOFTMAX, (project / SOFTMAX).read_text())
+    assert regions["loops"].strip() == 'raise NotImplementedError("softmax_naive")'
+    assert regions["softmax_vectorized"] == CODE[SOFTMAX]["softmax_vectorized"]
     require_up_to_date(archive, project)
 
 
@@ -430,58 +376,68 @@ def test_each_update_has_its_own_backup(project: Path, older: Path, newer: Path)
     assert (project / "backup-3/README.md").read_text() == "second"
 
 
-LIST = '{"starter": "softmax-starter", "exercises": [], "version": "1", "skeletons": [[1, 2]]}'
-
-
-@pytest.mark.parametrize(
-    "manifest", [None, "", "{}", '{"starter": 1}', LIST, "[" * 10**5, "\udcff", "../mine.txt"]
-)
+@pytest.mark.parametrize("is_hostile", [False, True])
 def test_update_without_a_manifest_backs_up_all_that_differs(
-    tmp_path: Path, project: Path, newer: Path, manifest: str | None
+    tmp_path: Path, project: Path, newer: Path, is_hostile: bool
 ) -> None:
+    stored = json.loads((project / STARTER_MANIFEST).read_text())
+    stored["skeletons"]["../mine.txt"] = "0" * 64  # to be removed
+    (project / STARTER_MANIFEST).write_text(json.dumps(stored) if is_hostile else "")
     (tmp_path / "mine.txt").write_text("mine")
-    if manifest is None:
-        (project / STARTER_MANIFEST).unlink()
-    elif manifest == "../mine.txt":  # a manifest with a path that leads out is damaged, too
-        stored = json.loads((project / STARTER_MANIFEST).read_text())
-        stored["skeletons"][manifest] = "0" * 64
-        (project / STARTER_MANIFEST).write_text(json.dumps(stored))
-    else:
-        (project / STARTER_MANIFEST).write_bytes(manifest.encode(errors="surrogateescape"))
-    report = update(newer, project)
+    assert update(newer, project).startswith(f"{NAME}: an unknown version → 1.0+")
     require_solved(project)
-    assert report.startswith(f"{NAME}: an unknown version → 1.0+")
     kept = {name.removeprefix("backup-1/") for name in backups(project)}
     assert kept == {SOFTMAX, NOTEBOOK, VIS, "README.md", SCRIPT}
     assert (tmp_path / "mine.txt").read_text() == "mine"
     require_up_to_date(newer, project)
 
 
-def test_old_files_are_removed_unless_the_student_has_changed_them(
-    project: Path, newer: Path
-) -> None:
-    (project / HELPER).write_text("OLD = 2\n")
-    fill(project / TASK, {"old_task": "x = 1\n"})
-    report = update(newer, project)
-    for name in (HELPER, TASK):
-        assert (project / name).exists()
-        assert f"kept, since you changed it, though no longer used: {name}" in report
-    require_up_to_date(newer, project)
-
-
-def test_files_of_no_starter_are_left_alone(project: Path, newer: Path) -> None:
-    for name in (
+def test_files_of_the_students_own_stay(project: Path, newer: Path) -> None:
+    (project / HELPER).write_text("mine")
+    fill(project / TASK, {"old_task": "mine"})
+    others = (
         "datasets/cifar-10-batches-py/test_batch",
         "notebooks/.ipynb_checkpoints/softmax-checkpoint.ipynb",
         "assignment/my_helpers.py",
         "my notes.txt",
-    ):
+    )
+    for name in others:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("mine")
-    before = {name: now for name, now in snapshot(project).items() if now[0] == b"mine"}
-    update(newer, project)
+    before = {name: snapshot(project)[name] for name in (HELPER, TASK, *others)}
+    report = update(newer, project)
+    for name in (HELPER, TASK):
+        assert f"kept, since you changed it, though no longer used: {name}" in report
     after = snapshot(project)
     assert {name: after[name] for name in before} == before
+    require_up_to_date(newer, project)
+
+
+def test_links_stay_links_and_the_files_behind_them_are_backed_up_and_updated(
+    tmp_path: Path, project: Path, newer: Path
+) -> None:
+    before = (project / SOFTMAX).read_bytes()
+    for name, outside in ((SOFTMAX, "softmax.py"), ("notebooks", "notes"), ("datasets", "disk")):
+        (project / name).rename(tmp_path / outside)
+        (project / name).symlink_to(tmp_path / outside)
+    (tmp_path / "mine").write_text("mine")
+    (project / "assignment/.extra.py.update").symlink_to(tmp_path / "mine")
+    update(newer, project)
+    require_solved(project)
+    assert all((project / name).is_symlink() for name in (SOFTMAX, "notebooks", "datasets"))
+    assert (project / "backup-1" / SOFTMAX).read_bytes() == before
+    assert (tmp_path / "mine").read_text() == "mine"
+    require_up_to_date(newer, project)
+
+
+def test_update_writes_nothing_into_datasets_on_another_disk(tmp_path: Path, project: Path) -> None:
+    archive = starter_with(tmp_path, (DATA_README, lambda text: text + "\nNew.\n"))
+    (project / "datasets").rename(tmp_path / "disk")
+    (project / "datasets").symlink_to(tmp_path / "disk")
+    before = snapshot(tmp_path / "disk")
+    update(archive, project)
+    assert snapshot(tmp_path / "disk") == before
+    require_up_to_date(archive, project)
 
 
 # --- refused -------------------------------------------------------------------------------------
@@ -490,74 +446,48 @@ def test_files_of_no_starter_are_left_alone(project: Path, newer: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
-            replace(SOFTMAX, "### END OF YOUR CODE", "### END OF MY CODE"),
-            f"{SOFTMAX}, line 78: region 'softmax_vectorized' begins inside region",
-        ),
+        (replace(SOFTMAX, "### END OF YOUR CODE", "### END OF MY CODE"), f"{SOFTMAX}, line 78: "),
         (replace(SOFTMAX, "### START OF", "### STRAT OF"), f"{SOFTMAX}, line "),
         (replace(NOTEBOOK, '"cells": [', '"cells": '), f"{NOTEBOOK} is not a notebook"),
-        ((SOFTMAX, lambda _: "\n# caf\udce9"), f"{SOFTMAX}, line 2: the byte 0xe9 is not UTF-8"),
         (("README.md", lambda _: "caf\udce9"), "README.md, line 1: the byte 0xe9 is not UTF-8"),
     ],
 )
 def test_update_refuses_a_file_that_cannot_be_read(
     project: Path, newer: Path, change: Edit, words: str
 ) -> None:
-    path, change_text = change
-    text = change_text((project / path).read_text())
-    (project / path).write_bytes(text.encode(errors="surrogateescape"))
+    edit(project, change)
     refusal = require_refused(newer, project)
     assert words in refusal
     assert refusal.endswith("Run the update again after that.")
 
 
-def test_update_refuses_a_folder_or_a_file_in_the_way(project: Path, newer: Path) -> None:
-    for path in (VIS, EXTRA, STARTER_MANIFEST):
+def test_update_changes_nothing_if_a_folder_is_in_the_way(project: Path, newer: Path) -> None:
+    for path in (VIS, EXTRA):
         (project / path).unlink(missing_ok=True)
         (project / path).mkdir()
-        assert f"{path} is not a file, but the starter has" in require_refused(newer, project)
+        assert f"{path}: Is a directory. Make sure that" in require_refused(newer, project)
         (project / path).rmdir()
-    shutil.rmtree(project / "assignment/classifiers")
-    (project / "assignment/classifiers").touch()
-    assert "classifiers is not a folder, but the starter" in require_refused(newer, project)
 
 
-@pytest.mark.parametrize(
-    "name", ["assignment", "notebooks", SOFTMAX, NOTEBOOK, STARTER_MANIFEST, "README.md", EXTRA]
-)
-def test_update_refuses_a_link(tmp_path: Path, project: Path, newer: Path, name: str) -> None:
-    outside = tmp_path / "outside"  # there is no extra.py yet, so its link leads nowhere
-    if (project / name).exists():
-        (project / name).rename(outside)
-    (project / name).symlink_to(outside)
-    assert f"{project / name} is a link" in require_refused(newer, project)
-
-
-def test_update_never_writes_through_a_link(tmp_path: Path, project: Path, newer: Path) -> None:
-    (tmp_path / "outside.py").write_text("mine")
-    (project / "assignment/.extra.py.update").symlink_to(tmp_path / "outside.py")
+def test_update_goes_on_when_a_file_in_the_way_is_gone(project: Path, newer: Path) -> None:
+    folder = project / "assignment/classifiers"
+    folder.rename(project / "moved")
+    folder.touch()
+    with pytest.raises(UpdateError, match="classifiers: File exists"):
+        update(newer, project)
+    folder.unlink()
+    (project / "moved").rename(folder)
     update(newer, project)
-    assert (tmp_path / "outside.py").read_text() == "mine"
+    require_solved(project)
+    require_up_to_date(newer, project)
 
 
-def test_datasets_may_be_a_link(tmp_path: Path, project: Path) -> None:
-    archive = starter_with(tmp_path, (DATA_README, lambda text: text + "\nNew.\n"))
-    (project / "datasets").rename(tmp_path / "disk")
-    (project / "datasets").symlink_to(tmp_path / "disk")
-    before = (tmp_path / "disk/README.md").read_bytes()
-    update(archive, project)
-    assert (tmp_path / "disk/README.md").read_bytes() == before
-    require_up_to_date(archive, project)
-
-
-def test_update_refuses_another_starter_the_instructors_tree_and_a_damaged_zip(
+def test_update_refuses_another_starter_and_the_instructors_tree(
     tmp_path: Path, project: Path, newer: Path
 ) -> None:
     other = pack(tmp_path / "other.zip", make_starter(name="svm-starter"))
     refusal = require_refused(other, project)
     assert "is svm-starter, but this project is softmax-starter" in refusal
-    other.write_bytes(newer.read_bytes()[:-2000])
-    assert "is not a zip file, or a damaged one" in require_refused(other, project)
     (project / "gradkit").mkdir()
     with pytest.raises(UpdateError, match="is the instructor's tree"):
         update(newer, project)
@@ -565,25 +495,16 @@ def test_update_refuses_another_starter_the_instructors_tree_and_a_damaged_zip(
 
 @pytest.mark.parametrize(
     ("current", "release", "is_older"),
-    [
-        ("1.10", "1.0", True),
-        ("1.10", "1.9.2", True),
-        ("1.9", "1.10", False),
-        ("1.0.0", "1", False),
-        ("1.1", "dev", False),
-        ("dev", "1", False),
-    ],
+    [("1.10", "1.9.2", True), ("1.9", "1.10", False), ("1.0.0", "1", False), ("dev", "1", False)],
 )
 def test_update_refuses_an_older_release(
     tmp_path: Path, fresh: Path, current: str, release: str, is_older: bool
 ) -> None:
     unpack(fresh, make_starter(*OLD_FILES, release=current))
-    archive = starter_with(tmp_path, NEWER["another text"], release=release)
+    archive = starter_with(tmp_path, NEWER["a cell more"], release=release)
     if is_older:
         refusal = require_refused(archive, fresh)
         assert f"older than this project, which is {current}+" in refusal
-        (fresh / STARTER_MANIFEST).unlink()  # without a manifest nothing tells the version
-        update(archive, fresh)
     else:
         assert f": {current}+" in update(archive, fresh)
 
@@ -604,7 +525,7 @@ def edited(project: Path) -> Path:
 
 
 def require_nothing_lost(project: Path, report: str = "") -> None:
-    """Assert that all of the student's is in the project, and `report`, if any, says where."""
+    """Assert that all of the student's is in the project, and `report`, if any, names its place."""
     texts = [
         content.decode()
         for path, (content, _) in snapshot(project).items()
@@ -670,39 +591,28 @@ def test_update_killed_at_any_write_is_completed_by_the_next(
     assert snapshot(project).keys() == snapshot(whole).keys()
 
 
-def failing(function: Callable[..., Any], number: int, error: OSError) -> Callable[..., Any]:
-    """Return `function`, except that its call of this number raises."""
-    calls = iter(range(1, 10**6))
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        if next(calls) == number:
-            raise error
-        return function(*arguments, **options)
-
-    return call
-
-
+@pytest.mark.parametrize("written", [0, 3, 10])
 def test_update_on_a_full_disk_is_completed_by_the_next(
-    tmp_path: Path, edited: Path, newer: Path, monkeypatch: pytest.MonkeyPatch
+    edited: Path, newer: Path, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
-    for number in range(1, 100):
-        project = shutil.copytree(edited, tmp_path / f"full-{number}")
-        with monkeypatch.context() as patch:
-            error = OSError(28, "No space left on device")
-            patch.setattr(os, "fsync", failing(os.fsync, number, error))
-            try:
-                update(newer, project)
-                break
-            except UpdateError as failure:
-                message = str(failure)
-        assert message.startswith(f"{project}: No space left on device. Make sure that you may")
-        assert "Nothing is lost" in message
-        assert "run the update again." in message
-        assert all(folder.name in message for folder in project.glob("backup-*"))
-        assert not list(project.glob(".backup*"))
-        require_nothing_lost(project)
-        require_nothing_lost(project, update(newer, project))
-    assert number > 10
+    fsync, left = os.fsync, iter(range(written))
+
+    def fail_when_full(file: int) -> None:
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        fsync(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail_when_full)
+        with pytest.raises(UpdateError) as caught:
+            update(newer, edited)
+    message = str(caught.value)
+    assert message.startswith(f"{edited}: No space left on device. Make sure that no other")
+    assert "Nothing is lost, but some files are not up to date yet: run the update" in message
+    assert all(folder.name in message for folder in edited.glob("backup-*"))
+    require_nothing_lost(edited)
+    require_nothing_lost(edited, update(newer, edited))
+    require_up_to_date(newer, edited)
 
 
 def test_backup_is_on_the_disk_before_any_file_is_replaced(
