@@ -10,8 +10,23 @@ import pytest
 
 from assignment.cifar10 import batches
 from assignment.cifar10.archive import DataError
-from assignment.cifar10.batches import MAX_BATCH_BYTES, read_pickle
+from assignment.cifar10.batches import read_pickle
 from assignment.data_utils import load_CIFAR10, load_CIFAR_batch
+
+
+class Call:
+    """A call that a pickle asks for."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def codecs_encode(*arguments: Any) -> bytes:
+    """Return a pickle that calls _codecs.encode."""
+    return pickle.dumps(Call(__import__("_codecs").encode, *arguments), protocol=4)
 
 
 @pytest.fixture
@@ -31,14 +46,10 @@ def test_a_batch_that_python_3_pickled_again_is_read_too(
         np.testing.assert_array_equal(ours, theirs)
 
 
-class Call:
-    """A call that a pickle asks for."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.call = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.call
+@pytest.mark.parametrize("encoding", ["latin1", "latin-1"])
+def test_bytes_written_as_latin1_text_are_read(path: Path, encoding: str) -> None:
+    path.write_bytes(codecs_encode("\x00caf\xe9\xff", encoding))
+    assert read_pickle(path) == b"\x00caf\xe9\xff"
 
 
 @pytest.mark.parametrize(
@@ -64,50 +75,35 @@ def test_a_batch_that_wants_to_run_code_is_refused_by_name(
     assert not list(small_batches.glob("decoded-*"))
 
 
-def codecs_encode(*arguments: Any) -> bytes:
-    """Return a pickle that calls _codecs.encode."""
-    return pickle.dumps(Call(__import__("_codecs").encode, *arguments), protocol=4)
-
-
-@pytest.mark.parametrize("encoding", ["latin1", "latin-1"])
-def test_bytes_written_as_latin1_text_are_read(path: Path, encoding: str) -> None:
-    path.write_bytes(codecs_encode("\x00caf\xe9\xff", encoding))
-    assert read_pickle(path) == b"\x00caf\xe9\xff"
-
-
 @pytest.mark.parametrize(
-    ("arguments", "shown"),
+    "data",
     [
-        (("text", "rot13"), "'text', 'rot13'"),
-        ((b"bytes", "zlib"), "b'bytes', 'zlib'"),
-        ((b"bytes", "latin1"), "b'bytes', 'latin1'"),
-        (("text", "Latin1"), "'text', 'Latin1'"),
-        (("text", b"latin1"), "'text', b'latin1'"),
-        (("text", "latin1", "ignore"), "'text', 'latin1', 'ignore'"),
-        (("text",), "'text'"),
-        ((), ""),
-        (("\x1b[31m" * 9000, "latin\n"), r"'\x1b[31m"),
+        # other calls of the encoder
+        codecs_encode("text", "rot13"),
+        codecs_encode(b"bytes", "zlib"),
+        codecs_encode(b"bytes", "latin1"),
+        codecs_encode("text", "Latin1"),
+        codecs_encode("text", b"latin1"),
+        codecs_encode("text", "latin1", "ignore"),
+        codecs_encode("text"),
+        codecs_encode(),
+        codecs_encode("\x1b[31m" * 9000, "latin\n"),
+        # other kinds of files
+        b"<!DOCTYPE html><title>Log in</title>",
+        b"cos\n\x1b[31m\n.",
+        b"F\x1b[31m\n.",
+        b"\x1b[31m",
     ],
+    ids=lambda data: ascii(data[:30]),
 )
-def test_any_other_call_of_the_encoder_is_refused_by_name(
-    path: Path, arguments: tuple[Any, ...], shown: str
+def test_a_file_of_another_kind_is_refused_without_its_control_characters(
+    path: Path, data: bytes
 ) -> None:
-    path.write_bytes(codecs_encode(*arguments))
-    with pytest.raises(DataError) as caught:
+    path.write_bytes(data)
+    refused = r"data_batch_1 is (damaged \(.*\)\. Repair it|refused: it wants to run .{,100}\. Do)"
+    with pytest.raises(DataError, match=refused) as caught:
         read_pickle(path)
-    message = str(caught.value)
-    assert f"it wants to run _codecs.encode({shown}" in message
-    assert message.isprintable()
-    assert len(message) < 500 + len(str(path))
-
-
-@pytest.mark.parametrize(
-    "rows", [b"\x8c\x07_codecs\x8c\x06encode\x93", codecs_encode("x" * 3072, "latin1")[2:-1]]
-)
-def test_neither_the_encoder_nor_bare_bytes_pass_for_an_array(path: Path, rows: bytes) -> None:
-    path.write_bytes(b"\x80\x04}(C\x04data" + rows + b"C\x06labels]K\x00au.")
-    with pytest.raises(DataError, match=r"does not hold its images|is damaged"):
-        load_CIFAR_batch(path)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -132,10 +128,18 @@ def test_an_array_that_is_not_rows_of_3072_bytes_is_refused(
         load_CIFAR_batch(path)
 
 
-def test_an_array_that_is_never_filled_is_refused(path: Path) -> None:
-    empty = b"\x8c\x05numpy\x8c\x07ndarray\x93)\x81"
-    path.write_bytes(b"\x80\x02}(C\x04data" + empty + b"C\x06labels]u.")
-    with pytest.raises(DataError, match=r"data_batch_1 does not hold its images as \(N, 3072\)"):
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b"\x8c\x07_codecs\x8c\x06encode\x93",
+        codecs_encode("x" * 3072, "latin1")[2:-1],
+        b"\x8c\x05numpy\x8c\x07ndarray\x93)\x81",
+    ],
+    ids=["the encoder", "bare bytes", "an array that is never filled"],
+)
+def test_nothing_else_passes_for_an_array(path: Path, rows: bytes) -> None:
+    path.write_bytes(b"\x80\x04}(C\x04data" + rows + b"C\x06labels]K\x00au.")
+    with pytest.raises(DataError, match=r"data_batch_1 (does not hold its images|is damaged)"):
         load_CIFAR_batch(path)
 
 
@@ -148,41 +152,19 @@ def test_a_batch_that_is_cut_off_is_damaged(small_batches: Path, kept: int) -> N
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("bomb", "reason"),
     [
-        b"<!DOCTYPE html><title>Log in</title>",
-        b"cos\n\x1b[31m\n.",
-        b"F\x1b[31m\n.",
-        b"\x1b[31m",
+        (b"\x80\x02]r\x00\x00\x00\x7f.", "far more objects"),  # an index of the memo: 16 GB
+        (b"\x80\x02" + b"]" * 6_000 + b".", "far more objects"),
+        (b"\x80\x02" + bytes(20_000), "larger than any CIFAR-10 batch"),
     ],
+    ids=["memo", "lists", "size"],
 )
-def test_a_file_of_another_kind_is_reported_without_its_control_characters(
-    path: Path, data: bytes
-) -> None:
-    path.write_bytes(data)
-    with pytest.raises(DataError, match=r"data_batch_1 is (damaged|refused)") as caught:
-        read_pickle(path)
-    assert str(caught.value).isprintable()
-
-
-def test_a_file_far_larger_than_a_batch_is_not_even_opened(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(MAX_BATCH_BYTES + 1)
-    with pytest.raises(DataError, match="data_batch_1 is larger than any CIFAR-10 batch"):
-        read_pickle(path)
-
-
-@pytest.mark.parametrize(
-    "bomb",
-    [
-        b"\x80\x02]r\x00\x00\x00\x7f.",  # an index of the memo, for which 16 GB are allocated
-        b"\x80\x02" + b"]" * 6_000 + b".",
-    ],
-)
-def test_a_small_file_that_needs_much_memory_is_refused_before_it_is_loaded(
-    path: Path, bomb: bytes, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_needs_much_memory_is_refused_before_it_is_loaded(
+    path: Path, bomb: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "MAX_OPCODES", 5_000)
+    monkeypatch.setattr(batches, "MAX_BATCH_BYTES", 10_000)
     path.write_bytes(bomb)
-    with pytest.raises(DataError, match=r"data_batch_1 is damaged .*far more objects"):
+    with pytest.raises(DataError, match=rf"data_batch_1 is damaged .*{reason}"):
         read_pickle(path)

@@ -16,7 +16,7 @@ import pytest
 
 from assignment import PROJECT
 from assignment.__main__ import main
-from assignment.cifar10 import download, install
+from assignment.cifar10 import install
 from assignment.cifar10.archive import CIFAR10_FOLDER, PUBLISHED, REQUIRED, DataError
 from assignment.cifar10.install import (
     RECORD,
@@ -274,7 +274,7 @@ def test_an_interrupted_download_is_reported_and_resumed(
 ) -> None:
     server = mirror(serve(PACKED, count=30_000), serve(PACKED))
     with monkeypatch.context() as patch:
-        patch.setattr(download.time, "sleep", lambda _: signal.raise_signal(signal.SIGINT))
+        patch.setattr("time.sleep", lambda _: signal.raise_signal(signal.SIGINT))
         status, _, err = data(*ACCEPT)
     assert status == 130
     assert "Interrupted. What was downloaded is kept" in err
