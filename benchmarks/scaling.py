@@ -111,7 +111,7 @@ def copies(folder: Path, count: int, of: str) -> None:
 
 
 def results(out: Path) -> int:
-    """How many results are in the ledger."""
+    """How many results are in the database."""
     with contextlib.suppress(sqlite3.Error):
         path = f"file:{out / DATABASE_NAME}?mode=ro"
         with contextlib.closing(sqlite3.connect(path, uri=True, timeout=60)) as db:
@@ -191,7 +191,7 @@ def main() -> None:
         start = time.monotonic()
         write_gradebook(request)
         took = time.monotonic() - start
-        print(f"The ledger has {size / MB:,.0f} MB, {size / count / 1000:.0f} kB a submission.")
+        print(f"The database has {size / MB:,.0f} MB, {size / count / 1000:.0f} kB a submission.")
         print(f"The gradebook took {took:.1f} s, {1000 * took / count:.1f} ms a submission.")
 
 
