@@ -8,7 +8,7 @@ import pickletools
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ from assignment.cifar10 import canvas, drawings, synthetic
 from assignment.cifar10.synthetic import CLASS_NAMES, DEFAULT_SEED, draw_images, write_batches
 
 TRAIN_FILES = [f"data_batch_{k}" for k in range(1, 6)]
-FILES = [*TRAIN_FILES, "test_batch", "batches.meta"]
-SMALL = 30  # images per batch where the number does not matter
+BATCHES = [*TRAIN_FILES, "test_batch"]
+FILES = [*BATCHES, "batches.meta"]
 
 # numpy 2.4 warns that the type in these files, as in the published ones, says 0 and not False.
 pytestmark = pytest.mark.filterwarnings("ignore:.*align should be passed as:Warning")
@@ -32,10 +32,6 @@ def digest(*arrays: npt.NDArray[Any]) -> str:
     for array in arrays:
         sha256.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
     return sha256.hexdigest()
-
-
-def file_digest(*paths: Path) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def load(path: Path, encoding: str = "latin1") -> Any:
@@ -51,16 +47,9 @@ def images_of(batch: dict[str, Any]) -> npt.NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def default_set(stand_in_folder: Path) -> Split:
     """10,000 training images and 2,000 test images of the default seed, with their labels."""
-    batches = [load(stand_in_folder / name) for name in [*TRAIN_FILES, "test_batch"]]
+    batches = [load(stand_in_folder / name) for name in BATCHES]
     labels = np.concatenate([batch["labels"] for batch in batches])
     return np.concatenate([images_of(batch) for batch in batches]), labels
-
-
-@pytest.fixture(scope="module")
-def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("small")
-    write_batches(folder, seed=7, images_per_batch=SMALL)
-    return folder
 
 
 # ----- the same bytes everywhere -----------------------------------------------------------------
@@ -74,34 +63,20 @@ def test_a_small_set_has_the_pinned_bytes() -> None:
 
 
 def test_the_default_files_have_the_pinned_bytes(stand_in_folder: Path) -> None:
+    content = b"".join((stand_in_folder / name).read_bytes() for name in FILES)
     assert (
-        file_digest(stand_in_folder / "test_batch")
-        == "e4237faaf98b82b52edebd792a4b0a2710a25ce7b6fbd2bb34942d9bbbe69224"
-    )
-    assert (
-        file_digest(stand_in_folder / "batches.meta")
-        == "33daaacca47a15a558523ff9fcccbd54b539244fdd17713a58abda06b25bdd30"
-    )
-    assert (
-        file_digest(*(stand_in_folder / name for name in FILES))
+        hashlib.sha256(content).hexdigest()
         == "50104dcbb7baa7feea9a6f98fd74e17701326c8748acbff20ceb4b75385a6a23"
     )
 
 
-def test_the_same_seed_writes_the_same_files(small_folder: Path, tmp_path: Path) -> None:
-    write_batches(tmp_path, seed=7, images_per_batch=SMALL)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
-    for name in FILES:
-        assert (tmp_path / name).read_bytes() == (small_folder / name).read_bytes()
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
+@pytest.mark.parametrize("chunk", [1, 7])
 def test_the_number_of_images_drawn_at_a_time_changes_nothing(
     chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = digest(*draw_images(200, seed=3))
+    expected = digest(*draw_images(100, seed=3))
     monkeypatch.setattr(synthetic, "CHUNK", chunk)
-    assert digest(*draw_images(200, seed=3)) == expected
+    assert digest(*draw_images(100, seed=3)) == expected
 
 
 def test_the_drawing_uses_only_integers_and_raw_random_words() -> None:
@@ -168,82 +143,65 @@ def test_no_integer_overflows(extreme: bool, monkeypatch: pytest.MonkeyPatch) ->
 # ----- the data set ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("num", [1, 7, 10, 23, 640])
+@pytest.mark.parametrize("num", [1, 7, 23, 200])
 def test_any_number_of_images_has_balanced_classes(num: int) -> None:
     images, labels = draw_images(num, seed=1)
     assert images.shape == (num, 32, 32, 3)
-    assert images.dtype == np.uint8
     assert labels.shape == (num,)
-    assert labels.dtype == np.int64
+    assert [images.dtype, labels.dtype] == [np.uint8, np.int64]
     counts = np.bincount(labels, minlength=10)
     assert len(counts) == 10
     assert counts.max() - counts.min() <= 1
 
 
-def test_the_classes_are_shuffled(default_set: Split) -> None:
-    labels = default_set[1][:10_000]
-    same_as_before = float(np.mean(labels[1:] == labels[:-1]))
+def test_the_default_set_is_balanced_shuffled_and_without_equal_images(default_set: Split) -> None:
+    images, labels = default_set
+    assert np.bincount(labels[:10_000]).tolist() == [1000] * 10
+    assert np.bincount(labels[10_000:]).tolist() == [200] * 10
+    same_as_before = float(np.mean(labels[1:10_000] == labels[:9_999]))
     assert 0.08 < same_as_before < 0.12  # 0.1, with a standard deviation of 0.003
-
-
-def test_no_two_images_are_equal(default_set: Split) -> None:
-    images, _ = default_set
     assert len({image.tobytes() for image in images}) == len(images)
 
 
 def test_different_seeds_give_different_data() -> None:
-    sets = [draw_images(50, seed) for seed in (0, 1, 2, DEFAULT_SEED, 2**70)]
+    sets = [draw_images(20, seed) for seed in (0, 1, DEFAULT_SEED, 2**70)]
     assert len({digest(images) for images, _ in sets}) == len(sets)
     assert len({digest(labels) for _, labels in sets}) == len(sets)
 
 
-@pytest.mark.parametrize("num", [0, -3])
-def test_fewer_than_one_image_is_refused(num: int) -> None:
-    with pytest.raises(ValueError, match=f"must be at least 1, not {num}"):
-        draw_images(num, seed=1)
-
-
-def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
+def test_arguments_that_cannot_be_drawn_are_refused(tmp_path: Path) -> None:
+    for num in (0, -3):
+        with pytest.raises(ValueError, match=f"must be at least 1, not {num}"):
+            draw_images(num, seed=1)
     with pytest.raises(ValueError, match="a seed must be at least 0, not -1"):
         draw_images(10, seed=-1)
     with pytest.raises(ValueError, match="a seed must be at least 0, not -1"):
         write_batches(tmp_path, seed=-1)
+    with pytest.raises(ValueError, match="must be at least 1, not 0"):
+        write_batches(tmp_path, images_per_batch=0)
     assert not list(tmp_path.iterdir())
-
-
-def test_every_class_is_drawn_in_as_many_ways() -> None:
-    assert len(drawings.KINDS) == drawings.WAYS * len(CLASS_NAMES)
 
 
 # ----- the files ---------------------------------------------------------------------------------
 
 
-def test_the_batches_hold_the_drawn_images(small_folder: Path) -> None:
-    images, labels = draw_images(5 * SMALL, seed=7)
-    batches = [load(small_folder / name) for name in TRAIN_FILES]
-    np.testing.assert_array_equal(np.concatenate([images_of(b) for b in batches]), images)
-    assert [label for batch in batches for label in batch["labels"]] == labels.tolist()
-
-
-def test_a_batch_has_the_published_layout(small_folder: Path) -> None:
-    for name in [*TRAIN_FILES, "test_batch"]:
-        batch = load(small_folder / name)
+def test_the_batches_have_the_published_layout_and_the_drawn_images(small_batches: Path) -> None:
+    images, labels = draw_images(5 * 40, seed=1)
+    batches = [load(small_batches / name) for name in BATCHES]
+    np.testing.assert_array_equal(np.concatenate([images_of(b) for b in batches[:5]]), images)
+    assert [label for batch in batches[:5] for label in batch["labels"]] == labels.tolist()
+    assert batches[1]["batch_label"] == "synthetic training batch 2 of 5"
+    for name, batch in zip(BATCHES, batches, strict=True):
         assert list(batch) == ["batch_label", "labels", "data", "filenames"]
-        assert batch["data"].shape == (SMALL, 3072)
-        assert batch["data"].dtype == np.uint8
+        assert (batch["data"].shape, batch["data"].dtype) == ((40, 3072), np.uint8)
         assert {type(label) for label in batch["labels"]} == {int}
-        assert len(batch["labels"]) == len(set(batch["filenames"])) == SMALL
+        assert len(batch["labels"]) == len(set(batch["filenames"])) == 40
         assert "synthetic" in batch["batch_label"]
-    assert load(small_folder / "data_batch_2")["batch_label"] == "synthetic training batch 2 of 5"
-
-
-def test_the_files_read_the_same_as_byte_strings(small_folder: Path) -> None:
-    for name in [*TRAIN_FILES, "test_batch"]:
-        text, raw = load(small_folder / name), load(small_folder / name, encoding="bytes")
-        assert [key.encode() for key in text] == list(raw)
-        assert raw[b"labels"] == text["labels"]
-        assert raw[b"filenames"] == [filename.encode() for filename in text["filenames"]]
-        np.testing.assert_array_equal(raw[b"data"], text["data"])
+        raw = load(small_batches / name, encoding="bytes")
+        assert list(raw) == [key.encode() for key in batch]
+        assert raw[b"labels"] == batch["labels"]
+        assert raw[b"filenames"] == [filename.encode() for filename in batch["filenames"]]
+        np.testing.assert_array_equal(raw[b"data"], batch["data"])
 
 
 @pytest.mark.parametrize("seed", [0, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**63, 2**128])
@@ -257,23 +215,18 @@ def test_the_meta_file_names_the_classes_and_the_seed(seed: int, tmp_path: Path)
     }
 
 
-def test_the_pickles_are_in_the_dialect_of_python_2(small_folder: Path) -> None:
-    found: set[str] = set()
-    imported: set[object] = set()
-    for name in FILES:
-        opcodes = list(pickletools.genops((small_folder / name).read_bytes()))
-        assert (opcodes[0][0].name, opcodes[0][1]) == ("PROTO", 2)
-        found |= {opcode.name for opcode, _, _ in opcodes}
-        imported |= {argument for opcode, argument, _ in opcodes if opcode.name == "GLOBAL"}
+def test_the_pickles_are_in_the_dialect_of_python_2(small_batches: Path) -> None:
+    opcodes = [
+        (opcode.name, argument)
+        for name in FILES
+        for opcode, argument, _ in pickletools.genops((small_batches / name).read_bytes())
+    ]
+    found = {name for name, _ in opcodes}
+    assert {argument for name, argument in opcodes if name == "PROTO"} == {2}
     assert {"SHORT_BINSTRING", "BINSTRING"} <= found
     assert not {name for name in found if "UNICODE" in name or "BINBYTES" in name}
+    imported = {argument for name, argument in opcodes if name == "GLOBAL"}
     assert imported == {"numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"}
-
-
-def test_both_parts_of_the_set_are_balanced(default_set: Split) -> None:
-    labels = default_set[1]
-    assert np.bincount(labels[:10_000]).tolist() == [1000] * 10
-    assert np.bincount(labels[10_000:]).tolist() == [200] * 10
 
 
 def test_only_an_empty_folder_is_written_to(tmp_path: Path) -> None:
@@ -283,11 +236,6 @@ def test_only_an_empty_folder_is_written_to(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_batches(tmp_path / "missing")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_an_empty_batch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must be at least 1, not 0"):
-        write_batches(tmp_path, images_per_batch=0)
 
 
 # ----- the difficulty ----------------------------------------------------------------------------
@@ -315,32 +263,20 @@ def probabilities(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return p
 
 
-class Setting(NamedTuple):
-    lr: float
-    reg: float
-    expected: float
-    sd: float
+# Learning rate, regularisation, expected test accuracy, its standard deviation.
+SETTINGS = [
+    (1e-6, 2e3, 0.407, 0.0122),  # tuned; on the real data set: 0.38
+    (1e-7, 2.5e4, 0.360, 0.0090),  # slow; real: 0.355
+    (1e-5, 2e3, 0.247, 0.0292),  # too fast; real: 0.21
+]
 
 
-SETTINGS = {
-    "tuned": Setting(1e-6, 2e3, expected=0.407, sd=0.0122),  # on the real data set: 0.38
-    "slow": Setting(1e-7, 2.5e4, expected=0.360, sd=0.0090),  # real: 0.355
-    "too fast": Setting(1e-5, 2e3, expected=0.247, sd=0.0292),  # real: 0.21
-}
-
-
-@pytest.fixture(scope="module")
-def accuracies(rows: Rows) -> dict[str, float]:
-    """Test accuracy of a linear softmax after 1,500 steps of 200 images, by setting.
-
-    Trains the settings side by side, as groups of ten columns, on the same batches.
-    """
+def test_a_linear_softmax_finds_it_about_as_hard_as_the_real_data_set(rows: Rows) -> None:
+    """Trains for 1,500 steps of 200 images, the settings side by side as groups of ten columns."""
     X, y = rows
+    lr, reg, expected, spread = np.array(SETTINGS, np.float32).T
+    lr, reg = np.repeat(lr, 10), np.repeat(reg, 10)
     rng = np.random.default_rng(0)
-    lr, reg = (
-        np.repeat([getattr(setting, name) for setting in SETTINGS.values()], 10).astype(np.float32)
-        for name in ("lr", "reg")
-    )
     W = (1e-3 * rng.standard_normal((X.shape[1], lr.size))).astype(np.float32)
     for _ in range(1_500):
         batch = rng.integers(0, 9_000, 200)
@@ -349,16 +285,8 @@ def accuracies(rows: Rows) -> dict[str, float]:
         d_scores[np.arange(200), :, y[batch]] -= 1
         W -= lr * (inputs.T @ d_scores.reshape(200, -1) / np.float32(200) + reg * W)
     guesses = (X[9_000:] @ W).reshape(2_000, -1, 10).argmax(axis=-1)
-    correct = (guesses == y[9_000:, None]).mean(axis=0)
-    return dict(zip(SETTINGS, correct.tolist(), strict=True))
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_a_linear_softmax_finds_it_about_as_hard_as_the_real_data_set(
-    name: str, accuracies: dict[str, float]
-) -> None:
-    setting = SETTINGS[name]
-    assert accuracies[name] == pytest.approx(setting.expected, abs=SPREADS * setting.sd)
+    accuracy = (guesses == y[9_000:, None]).mean(axis=0)
+    assert np.all(np.abs(accuracy - expected) < SPREADS * spread), accuracy
 
 
 def test_the_first_loss_is_that_of_the_real_data_set(rows: Rows) -> None:
