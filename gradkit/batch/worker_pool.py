@@ -42,7 +42,8 @@ POLL_INTERVAL = 1.0  # seconds between two looks at how many workers there are
 MAX_TRIES = 3  # of a submission whose worker ended
 # The memory of a process grows a little with every run of pytest; a new process costs a second.
 TASKS_PER_PROCESS = 64
-OVERHEAD_SECONDS = 120.0  # that grading may take besides the deadlines of all cells
+# Besides the deadlines of all cells; when both are over, something else must be stuck.
+OVERHEAD_SECONDS = 120.0
 
 
 class GradingFailed(GradkitError):
@@ -69,11 +70,6 @@ class TaskResult:
     graded: "GradedSubmission | None" = None
     problem: str = ""
     alone: bool = False
-
-
-def max_seconds(spec: GradingSpec) -> float:
-    """Return the seconds after which something else than the submission's code must be stuck."""
-    return OVERHEAD_SECONDS + spec.all_deadlines
 
 
 class WorkerPool(ABC):
@@ -156,7 +152,7 @@ class GraderProcess:
 
     def __init__(self, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
         self._arguments = (spec, isolation, folder)
-        self._max_seconds = max_seconds(spec)
+        self._max_seconds = OVERHEAD_SECONDS + spec.all_deadlines
         self._executor: ProcessPoolExecutor | None = None
         self._closed = False
 
@@ -166,7 +162,7 @@ class GraderProcess:
         Raises
         ------
         GradingFailed
-            The process ended, or took longer than `max_seconds`, three times.
+            The process ended, or got stuck, three times.
         """
         for _ in range(MAX_TRIES):
             if self._closed:
