@@ -56,7 +56,7 @@ def environment() -> dict[str, str]:
 
 
 def check(project: Path, *names: str) -> tuple[bool, str]:
-    """Whether the checks pass, and what is printed."""
+    """Run checks in this process; return whether they pass, and the printed text."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         passed = terminal.check("softmax", names, project)
@@ -258,7 +258,7 @@ def watching(whole_starter: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]
 
 
 def read_report(process: "subprocess.Popen[str]") -> str:
-    """What is printed up to the end of the next report."""
+    """Read the printed text up to the end of the next report."""
     assert process.stdout is not None
     text = ""
     for line in process.stdout:

@@ -248,7 +248,7 @@ def wait_until(page: Page, holds: Callable[[Page], bool], seconds: float) -> Non
 
 
 def is_idle(page: Page) -> bool:
-    """Whether the status bar reports an idle kernel.
+    """Return whether the status bar reports an idle kernel.
 
     The circle beside the kernel's name looks idle even before the kernel exists, when Run All does
     nothing.
@@ -257,7 +257,7 @@ def is_idle(page: Page) -> bool:
 
 
 def has_run(page: Page) -> bool:
-    """Whether no cell waits any more; Lab adds the cells to the page one after another."""
+    """Return whether no cell waits; Lab adds the cells to the page one after another."""
     shown = prompts(page)
     return len(shown) == CODE_CELLS and "[*]:" not in shown and is_idle(page)
 

@@ -254,7 +254,7 @@ KernelRun = tuple[Path, Mapping[str, Any]]
 
 
 def failure(run: KernelRun, cell: str) -> str:
-    """What Jupyter shows of the CheckFailed that a cell raises."""
+    """Return the lines that Jupyter shows of a CheckFailed."""
     [error] = [o for o in run[1][cell].outputs if o.output_type == "error"]
     assert error.ename == "CheckFailed"
     return "\n".join(error.traceback)
