@@ -3,9 +3,11 @@
 import io
 import json
 import tarfile
+import tracemalloc
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,6 @@ ANSWER = "**Your answer:** because of the logarithm — 対数."
 Files = Mapping[str, bytes]
 # Puts a student's files into the class's folder; returns the path.
 Pack = Callable[[Files, Path], Path]
-
-LONG = "a folder of a very long name, as deep as people have them " * 3
 
 
 def code_cell(text: str, region: str | None = None) -> dict[str, Any]:
@@ -50,10 +50,12 @@ def write_files(files: Files, folder: Path) -> Path:
 
 
 def zip_of(files: Files, path: Path) -> Path:
-    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
         warnings.simplefilter("ignore")
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (2026, 3, 1, 12, 0, 0)), content)
+            info = zipfile.ZipInfo("", (2026, 3, 1, 12, 0, 0))
+            info.filename = name  # whatever it is
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     return path
 
 
@@ -74,12 +76,19 @@ def inside(files: Files, folder: str) -> dict[str, bytes]:
     return {f"{folder}{name}": content for name, content in files.items()}
 
 
-def without_folders(files: Files) -> dict[str, bytes]:
-    return {Path(name).name: content for name, content in files.items()}
-
-
 def content_of(path: Path) -> SubmissionContent:
     return read_submission(single_submission(path), SOFTMAX)
+
+
+@contextmanager
+def memory_below(most: int) -> Iterator[None]:
+    """Fail if Python allocates more bytes at a time."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most
+    finally:
+        tracemalloc.stop()
 
 
 def notes_of(path: Path) -> str:

@@ -3,12 +3,10 @@
 import gzip
 import json
 import tarfile
-import tracemalloc
 import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +22,6 @@ from tests.submissions.fuzz import FUZZ, MUTATIONS, mutated
 from tests.submissions.packing import (
     ANSWER,
     FILE,
-    LONG,
     NOTEBOOK,
     OTHER_FILE,
     SOFTMAX,
@@ -35,20 +32,20 @@ from tests.submissions.packing import (
     code_cell,
     content_of,
     inside,
+    memory_below,
     notebook,
     notes_of,
     rejection,
     tar_of,
-    without_folders,
     write_files,
     zip_of,
 )
 
-# --- as students pack it -------------------------------------------------------------------------
+LONG = "a folder of a very long name, as deep as people have them " * 3
 
 
-def by(pack: Pack, name: str, prefix: str = "") -> Pack:
-    return lambda files, place: pack(inside(files, prefix), place / name)
+def flat_folder(files: Files, path: Path) -> Path:
+    return write_files({Path(name).name: content for name, content in files.items()}, path)
 
 
 def windows_zip(files: Files, path: Path) -> Path:
@@ -67,31 +64,32 @@ def zip_in_a_folder(files: Files, path: Path) -> Path:
 gnu_tar = partial(tar_of, form=tarfile.GNU_FORMAT)
 old_tar = partial(tar_of, form=tarfile.USTAR_FORMAT)
 
-PACKS: dict[str, Pack] = {
-    "a folder": by(write_files, "jane"),
-    "a folder in a folder": by(write_files, "jane", "softmax/"),
-    "two folders deep": by(write_files, "jane", "hw 1/softmax/"),
-    "files without their folders": lambda files, place: write_files(
-        without_folders(files), place / "jane"
-    ),
-    "a zip": by(zip_of, "jane.zip"),
-    "a zip of a folder": by(zip_of, "jane.zip", "softmax-starter/"),
-    "a zip of a folder in any script": by(zip_of, "jane.zip", "作业 Übung/"),
-    "a zip from Windows": by(windows_zip, "jane.zip", "starter/"),
-    "a zip from macOS": by(macos_zip, "jane.zip", "starter/"),
-    "a zip in a folder": by(zip_in_a_folder, "jane"),
-    "a tar.gz": by(tar_of, "jane.tar.gz"),
-    "a tgz of GNU": by(gnu_tar, "jane.tgz", f"{LONG}/"),
-    "a tar.gz of POSIX": by(tar_of, "jane.tar.gz", f"./{LONG} 作业/"),
-    "an old tar.gz": by(old_tar, "jane.tar.gz", "softmax/"),
-    "a tar.gz that the browser has unpacked": by(tar_of, "jane.tar"),
-    "a tar.gz with the name of a zip": by(tar_of, "jane.zip"),
-}
 
-
-@pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
-def test_content_is_the_same_in_every_packing(pack: Pack, wanted: Files, tmp_path: Path) -> None:
-    pack(wanted, tmp_path)
+@pytest.mark.parametrize(
+    ("pack", "name", "prefix"),
+    [
+        (write_files, "jane", ""),
+        (write_files, "jane", "softmax/"),
+        (write_files, "jane", "hw 1/softmax/"),
+        (flat_folder, "jane", ""),
+        (zip_of, "jane.zip", ""),
+        (zip_of, "jane.zip", "softmax-starter/"),
+        (zip_of, "jane.zip", "作业 Übung/"),
+        (windows_zip, "jane.zip", "starter/"),
+        (macos_zip, "jane.zip", "starter/"),
+        (zip_in_a_folder, "jane", ""),
+        (tar_of, "jane.tar.gz", ""),
+        (gnu_tar, "jane.tgz", f"{LONG}/"),
+        (tar_of, "jane.tar.gz", f"./{LONG} 作业/"),
+        (old_tar, "jane.tar.gz", "softmax/"),
+        (tar_of, "jane.tar", ""),  # as browsers unpack it
+        (tar_of, "jane.zip", ""),
+    ],
+)
+def test_content_is_the_same_in_every_packing(
+    pack: Pack, name: str, prefix: str, wanted: Files, tmp_path: Path
+) -> None:
+    pack(inside(wanted, prefix), tmp_path / name)
     before = sorted((path, path.lstat().st_mtime_ns) for path in tmp_path.rglob("*"))
     [found] = find_submissions(tmp_path, SOFTMAX)
     content = read_submission(found, SOFTMAX)
@@ -106,12 +104,6 @@ def test_content_is_the_same_in_every_packing(pack: Pack, wanted: Files, tmp_pat
     assert content.digest == content_of(write_files(wanted, tmp_path / "plain")).digest
     after = ((path, path.lstat().st_mtime_ns) for path, _ in before)
     assert [*after] == before, "something was written"
-
-
-def test_the_digest_changes_with_every_file(wanted: Files, tmp_path: Path) -> None:
-    other = {**wanted, FILE: wanted[FILE] + b"\n"}
-    digests = {content_of(zip_of(files, tmp_path / "a.zip")).digest for files in (wanted, other)}
-    assert len(digests) == 2
 
 
 def test_the_rest_of_the_project_is_ignored(project: Files, tmp_path: Path) -> None:
@@ -133,9 +125,12 @@ def test_the_rest_of_the_project_is_ignored(project: Files, tmp_path: Path) -> N
 
 
 def test_missing_parts_stay_missing(wanted: Files, tmp_path: Path) -> None:
-    content = content_of(zip_of({FILE: wanted[FILE]}, tmp_path / "jane.zip"))
-    assert (set(content.files), content.cells, content.written_answers) == ({FILE}, {}, {})
-    assert content.version is None
+    anything = b"\xff\xfe\0 not UTF-8 \r\n"
+    content = content_of(zip_of({"softmax.py": anything}, tmp_path / "jane.zip"))
+    assert content.files == {FILE: anything}
+    assert (content.cells, content.written_answers, content.version) == ({}, {}, None)
+    other = content_of(zip_of({"softmax.py": b""}, tmp_path / "jane.zip"))
+    assert content.digest != other.digest
     content = content_of(zip_of({NOTEBOOK: wanted[NOTEBOOK]}, tmp_path / "notebook.zip"))
     assert (content.files, content.cells) == ({}, {"tuning": TUNING})
 
@@ -180,11 +175,6 @@ def test_cells_of_one_region_are_joined_as_code(code: str, tmp_path: Path) -> No
     content = content_of(zip_of({NOTEBOOK: notebook(*cells, prose)}, tmp_path / "jane.zip"))
     expected = {"tuning": "a\nc" if code else "c"}
     assert (content.cells, content.written_answers) == (expected, {})
-
-
-def test_a_python_file_is_taken_byte_for_byte(tmp_path: Path) -> None:
-    text = b"\xff\xfe\0 not UTF-8 \r\n"
-    assert content_of(zip_of({"softmax.py": text}, tmp_path / "j.zip")).files == {FILE: text}
 
 
 def test_an_archive_beside_the_files_adds_missing_ones(
@@ -266,23 +256,15 @@ def test_a_large_file_costs_only_itself(pack: Pack, tmp_path: Path) -> None:
 # --- notebooks that take memory or time ----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "count"),
-    [("[],", 2_000), ('{"a":0},', 2_000), ("0,", 2_000), ('"é",', 2_000), ("[[],{}],", 400_000)],
-)
+@pytest.mark.parametrize("value", ["[],", '{"a":0},', "0,", '"é",', "[[],{}],"])
 def test_a_notebook_of_many_values_is_not_parsed(
-    value: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extract, "MAX_TOKENS", count)
-    text = f'{{"nbformat": 4, "cells": [], "metadata": {{"x": [{value * count}0]}}}}'
+    monkeypatch.setattr(extract, "MAX_TOKENS", 20_000)
+    text = f'{{"nbformat": 4, "cells": [], "metadata": {{"x": [{value * 20_000}0]}}}}'
     path = zip_of({FILE: b"", NOTEBOOK: text.encode()}, tmp_path / "jane.zip")
-    del text
-    tracemalloc.start()
-    notes = notes_of(path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert "takes too much memory to be read. Clear its outputs." in notes
-    assert peak < 40_000_000
+    with memory_below(2_000_000):
+        assert "takes too much memory to be read. Clear its outputs." in notes_of(path)
 
 
 def test_a_notebook_of_wide_characters_is_not_parsed(
@@ -354,18 +336,6 @@ def test_mutated_archives_are_read_or_rejected(
     outcome(path)
 
 
-@FUZZ
-@given(mutations=MUTATIONS)
-def test_a_mutated_notebook_costs_only_its_cells(
-    mutations: list[tuple[float, bytes | int]], tmp_path: Path
-) -> None:
-    nb = notebook(code_cell("a", "tuning"), code_cell("b"), code_cell("c", "other"))
-    write_files({FILE: b"x = 1", NOTEBOOK: mutated(nb, mutations)}, tmp_path / "jane")
-    content = outcome(tmp_path / "jane")
-    assert isinstance(content, SubmissionContent)
-    assert content.files == {FILE: b"x = 1"}
-
-
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
     lambda inner: st.one_of(
@@ -376,13 +346,20 @@ JSON = st.recursive(
         ),
     ),
 )
+CELLS = code_cell("a", "tuning"), code_cell("b"), code_cell("c", "other")
 
 
 @FUZZ
-@given(cells=JSON, metadata=JSON)
-def test_a_notebook_of_any_json_costs_only_its_cells(
-    cells: Any, metadata: Any, tmp_path: Path
-) -> None:
-    nb = {"nbformat": 4, "metadata": metadata, "cells": cells}
-    write_files({FILE: b"x = 1", NOTEBOOK: json.dumps(nb).encode()}, tmp_path / "jane")
-    assert isinstance(outcome(tmp_path / "jane"), SubmissionContent)
+@given(
+    content=st.one_of(
+        MUTATIONS.map(lambda mutations: mutated(notebook(*CELLS), mutations)),
+        st.fixed_dictionaries({"nbformat": st.just(4), "metadata": JSON, "cells": JSON}).map(
+            lambda nb: json.dumps(nb).encode()
+        ),
+    )
+)
+def test_any_notebook_costs_only_its_cells(content: bytes, tmp_path: Path) -> None:
+    write_files({FILE: b"x = 1", NOTEBOOK: content}, tmp_path / "jane")
+    read = outcome(tmp_path / "jane")
+    assert isinstance(read, SubmissionContent)
+    assert read.files == {FILE: b"x = 1"}
