@@ -113,16 +113,11 @@ def _require_regions(
     for path, there in regions.items():
         missing = manifest.stubs.get(path, {}).keys() - there.keys() if manifest else ()
         for name in sorted(missing):
-            advice = (
-                f"Put the lines `### START OF YOUR CODE: {name}` and `### END OF YOUR CODE` back "
-                "around your code."
+            raise SubmitError(
+                f"{path} has no region {name} any more. Nothing was packed. Unpack your starter "
+                "again into a folder of its own, copy that cell, or the two lines that mark that "
+                "code, from there, and save."
             )
-            if path == exercise.notebook:
-                advice = (
-                    "Unpack your starter again into a folder of its own, copy that cell from its "
-                    "notebook into yours, put your code or answer into it and save."
-                )
-            raise SubmitError(f"{path} has no region {name} any more. Nothing was packed. {advice}")
     for name, text in regions[exercise.notebook].items():
         if len(text.encode()) > MAX_CELL_BYTES:
             raise SubmitError(
