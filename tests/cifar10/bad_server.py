@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-Answer = Callable[[Handler], None]
+Answer = Callable[[Handler], object]
 
 
 class BadServer(ThreadingTCPServer):
@@ -68,9 +68,17 @@ def running(*answers: Answer) -> Iterator[BadServer]:
 
 
 def serve(
-    body: bytes, *, count: int | None = None, ranges: bool = True, length: int | None = None
+    body: bytes,
+    *,
+    ranges: bool = True,
+    length: int | None = None,
+    count: int | None = None,
+    stall: bool = False,
 ) -> Answer:
-    """Serve as a server should; or hang up early, without ranges, under a wrong Content-Length."""
+    """Serve as a server should; or without ranges, under a wrong Content-Length, or stop early.
+
+    After `count` bytes, it hangs up, or sends nothing more with the connection open.
+    """
 
     def answer(handler: Handler) -> None:
         start = handler.start if ranges else 0
@@ -81,27 +89,10 @@ def serve(
         else:
             handler.head(200, announced)
         handler.wfile.write(rest[:count])
+        if stall:
+            handler.server.closing.wait(20)
 
     return answer
-
-
-def stall_after(body: bytes, count: int) -> Answer:
-    """Send `count` bytes of a whole body, then nothing, with the connection open."""
-
-    def answer(handler: Handler) -> None:
-        handler.head(200, len(body))
-        handler.wfile.write(body[:count])
-        handler.server.closing.wait(20)
-
-    return answer
-
-
-def silence(handler: Handler) -> None:
-    handler.server.closing.wait(20)
-
-
-def gibberish(handler: Handler) -> None:
-    handler.wfile.write(b"220 \x1b[31mmail server ready\r\n")
 
 
 def without_length(body: bytes) -> Answer:

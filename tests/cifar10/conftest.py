@@ -43,14 +43,12 @@ def datasets(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., BadServer]]:
-    """Starts a server of some answers, as the only mirror or as one after those before it."""
-    urls: list[str] = []
+    """Starts a server of some answers and makes it the only mirror."""
     with ExitStack() as stack:
 
         def start(*answers: Answer) -> BadServer:
             server = stack.enter_context(running(*answers))
-            urls.append(server.url)
-            monkeypatch.setenv("CIFAR10_MIRRORS", "\n ".join(urls))
+            monkeypatch.setenv("CIFAR10_MIRRORS", server.url)
             return server
 
         yield start

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -27,17 +28,15 @@ from tests.cifar10.bad_server import (
     Answer,
     BadServer,
     endless,
-    gibberish,
     refuse,
     serve,
-    silence,
-    stall_after,
     unsatisfiable,
     without_length,
     wrong_range,
 )
 from tests.cifar10.conftest import NO_SERVER
 
+SIZED = Archive(ARCHIVE.sha256, size=len(PACKED))
 STALL = 0.05  # seconds
 LIMIT = 300_000  # bytes of an archive
 CUT = sha256(b"\x1f\x8b" + bytes(LIMIT - 2))  # of a body without end
@@ -45,79 +44,36 @@ CUT = sha256(b"\x1f\x8b" + bytes(LIMIT - 2))  # of a body without end
 Mirror = Callable[..., BadServer]
 
 
-@pytest.fixture
-def part(datasets: Path) -> Path:
-    """What an earlier run has downloaded: 30,000 bytes."""
-    path = datasets / PART
-    path.write_bytes(PACKED[:30_000])
-    return path
-
-
 # --- servers from which the archive can be had ---------------------------------------------------
 
+RESUMED = {
+    "a good server": (b"", [serve(PACKED)], [None]),
+    "without a length": (b"", [without_length(PACKED + bytes(99))], [None]),
+    "longer than announced": (b"", [serve(PACKED + bytes(99), length=len(PACKED))], [None]),
+    "cut off": (b"", [serve(PACKED, count=20_000), serve(PACKED)], [None, "bytes=20000-"]),
+    "a part": (PACKED[:30_000], [serve(PACKED)], ["bytes=30000-"]),
+    "ignores ranges": (PACKED[:30_000], [serve(PACKED, ranges=False)], ["bytes=30000-"]),
+    "refuses ranges": (PACKED[:30_000], [unsatisfiable(PACKED)], ["bytes=30000-", None]),
+    "confuses ranges": (PACKED[:30_000], [wrong_range(PACKED)], ["bytes=30000-", None]),
+    "a part of another archive": (b"\x1f\x8b" + bytes(98), [serve(PACKED)], ["bytes=100-", None]),
+    "a part of a web page": (b"<html>", [serve(PACKED)], ["bytes=6-", None]),
+    "a part that is too long": (PACKED + bytes(99), [unsatisfiable(PACKED)], [ANY, None]),
+    "a complete part": (PACKED, [refuse(500)], []),
+}
 
-@pytest.mark.parametrize(
-    ("answer", "archive"),
-    [
-        (serve(PACKED), ARCHIVE),
-        (without_length(PACKED), ARCHIVE),
-        (without_length(PACKED + bytes(1000)), Archive(ARCHIVE.sha256, size=len(PACKED))),
-        (serve(PACKED + bytes(1000), length=len(PACKED)), ARCHIVE),
-    ],
-    ids=["good", "without a length", "too long for the known size", "longer than announced"],
-)
-def test_a_download_is_verified_and_unpacked(
-    answer: Answer,
-    archive: Archive,
-    datasets: Path,
-    mirror: Mirror,
-    capsys: pytest.CaptureFixture[str],
+
+@pytest.mark.parametrize("case", RESUMED)
+def test_a_download_is_resumed_verified_and_unpacked(
+    case: str, datasets: Path, mirror: Mirror, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mirror(answer)
-    fetch(datasets, archive)
-    assert_installed(datasets)
-    assert "B/s" in capsys.readouterr().err, "progress, in bytes"
-
-
-@pytest.mark.parametrize(
-    ("answers", "ranges"),
-    [
-        ([serve(PACKED)], ["bytes=30000-"]),
-        ([serve(PACKED, count=5000), serve(PACKED)], ["bytes=30000-", "bytes=35000-"]),
-        ([serve(PACKED, ranges=False)], ["bytes=30000-"]),
-        ([unsatisfiable(PACKED)], ["bytes=30000-", None]),
-        ([wrong_range(PACKED)], ["bytes=30000-", None]),
-    ],
-    ids=["good", "cut off", "ignores ranges", "refuses ranges", "confuses ranges"],
-)
-def test_a_part_is_resumed_where_the_server_can(
-    answers: list[Answer], ranges: list[str | None], datasets: Path, part: Path, mirror: Mirror
-) -> None:
+    part, answers, ranges = RESUMED[case]
+    if part:
+        (datasets / PART).write_bytes(part)
     server = mirror(*answers)
-    fetch(datasets)
+    fetch(datasets, SIZED)
     assert server.ranges == ranges
     assert_installed(datasets)
-
-
-@pytest.mark.parametrize("data", [b"\x1f\x8b" + bytes(5000), b"<html>sign in", PACKED + b"?"])
-def test_a_part_of_another_file_is_fetched_afresh(
-    data: bytes, datasets: Path, part: Path, mirror: Mirror
-) -> None:
-    part.write_bytes(data)
-    server = mirror(serve(PACKED))
-    fetch(datasets)
-    assert (server.ranges[0], server.ranges[-1]) == (f"bytes={len(data)}-", None)
-    assert_installed(datasets)
-
-
-def test_a_redirection_is_followed_with_the_place_to_resume_from(
-    datasets: Path, part: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = mirror(serve(PACKED))
-    monkeypatch.setenv("CIFAR10_MIRRORS", mirror(refuse(302, Location=target.url)).url)
-    fetch(datasets)
-    assert target.ranges == ["bytes=30000-"]
-    assert_installed(datasets)
+    assert ("B/s" in capsys.readouterr().err) == bool(ranges), "progress, in bytes"
 
 
 def test_a_stalled_download_is_interrupted_and_resumed(
@@ -125,7 +81,7 @@ def test_a_stalled_download_is_interrupted_and_resumed(
 ) -> None:
     monkeypatch.setattr(download, "STALL_TIMEOUT", STALL)
     monkeypatch.setattr(download, "TRIES", 1000)  # a busy machine may be as slow as a bad server
-    server = mirror(stall_after(PACKED, 20_000), serve(PACKED))
+    server = mirror(serve(PACKED, count=20_000, stall=True), serve(PACKED))
     fetch(datasets)
     assert len(server.ranges) >= 2
     assert_installed(datasets)
@@ -143,23 +99,19 @@ def test_a_download_that_is_always_cut_off_is_kept_for_the_next_run(
     assert_installed(datasets)
 
 
-def test_the_next_mirror_resumes_the_download_of_the_one_before(
-    datasets: Path, mirror: Mirror
-) -> None:
-    mirror(refuse(404))
-    mirror(serve(PACKED, count=20_000), refuse(500))
-    last = mirror(serve(PACKED))
-    fetch(datasets)
-    assert last.ranges == ["bytes=20000-"]
-    assert_installed(datasets)
-
-
-def test_an_address_that_ends_in_a_slash_is_a_folder_with_the_archive(
+def test_mirrors_are_tried_in_turn_and_resumed_behind_a_redirection(
     datasets: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = mirror(serve(PACKED)).url.removesuffix("cifar-10-python.tar.gz")
-    monkeypatch.setenv("CIFAR10_MIRRORS", f" {folder}a/\n\t")
+    last = mirror(serve(PACKED))
+    mirrors = (
+        mirror(refuse(404)).url,
+        mirror(serve(PACKED, count=20_000), refuse(500)).url,
+        # an address that ends in a slash is that of a folder
+        mirror(refuse(302, Location=last.url)).url.removesuffix("cifar-10-python.tar.gz"),
+    )
+    monkeypatch.setenv("CIFAR10_MIRRORS", "\n\t ".join(mirrors))
     fetch(datasets)
+    assert last.ranges == ["bytes=20000-"]
     assert_installed(datasets)
 
 
@@ -183,10 +135,11 @@ def test_an_address_that_ends_in_a_slash_is_a_folder_with_the_archive(
     ],
 )
 def test_a_wrong_answer_is_final_and_spares_the_part(
-    answer: Answer, sentence: str, datasets: Path, part: Path, mirror: Mirror
+    answer: Answer, sentence: str, datasets: Path, mirror: Mirror
 ) -> None:
+    (datasets / PART).write_bytes(PACKED[:30_000])
     server = mirror(answer)
-    message = failure(datasets, Archive(ARCHIVE.sha256, size=len(PACKED)))
+    message = failure(datasets, SIZED)
     assert sentence in message
     assert "it goes on from what was downloaded" in message
     assert server.ranges in (["bytes=30000-"], ["bytes=30000-", None])
@@ -195,8 +148,14 @@ def test_a_wrong_answer_is_final_and_spares_the_part(
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (silence, f"sent nothing for {STALL:g} seconds; 5 tries did not complete the file"),
-        (gibberish, "gave no usable answer (BadStatusLine)"),  # without the server's own text
+        (
+            lambda handler: handler.server.closing.wait(20),
+            f"sent nothing for {STALL:g} seconds; 5 tries did not complete the file",
+        ),
+        (
+            lambda handler: handler.wfile.write(b"220 \x1b[31mmail server ready\r\n"),
+            "gave no usable answer (BadStatusLine)",  # without the server's own text
+        ),
         (serve(b"", length=len(PACKED)), "closed the connection before the first byte"),
         (refuse(302, Location="/cifar-10-python.tar.gz"), "answered 302 Found"),
         (endless, f"its SHA-256 is {CUT}"),

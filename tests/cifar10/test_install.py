@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from assignment import PROJECT
 from assignment.__main__ import main
-from assignment.cifar10 import install
+from assignment.cifar10 import install, synthetic
 from assignment.cifar10.archive import CIFAR10_FOLDER, PUBLISHED, REQUIRED, DataError
 from assignment.cifar10.install import (
     RECORD,
@@ -36,7 +36,7 @@ from tests.cifar10.archives import (
     half_install,
     snapshot,
 )
-from tests.cifar10.bad_server import BadServer, refuse, serve, stall_after
+from tests.cifar10.bad_server import BadServer, refuse, serve
 from tests.cifar10.conftest import NO_SERVER
 
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and limits")
@@ -56,18 +56,30 @@ def given(tmp_path: Path) -> Path:
 # --- a local archive -----------------------------------------------------------------------------
 
 
-def test_a_local_archive_is_installed_once_with_a_record_of_checksums(
-    datasets: Path, given: Path, mirror: Mirror, capsys: Capture
+def test_a_local_archive_is_installed_with_a_record_of_checksums(
+    datasets: Path, given: Path
 ) -> None:
     (datasets / PART).write_bytes(PACKED[:100])
     fetch(datasets, source=given)
     assert_installed(datasets)
     assert given.read_bytes() == PACKED
     assert json.loads((datasets / CIFAR10_FOLDER / RECORD).read_bytes()) == {"md5": MD5}
+
+
+def test_a_complete_folder_is_left_alone_and_may_be_read_only(
+    datasets: Path, given: Path, mirror: Mirror, capsys: Capture
+) -> None:
+    fetch(datasets, source=given)
+    (datasets / ".lock").unlink()
     server = mirror(refuse(500))
-    fetch(datasets)
+    datasets.chmod(0o555)
+    try:
+        fetch(datasets)
+    finally:
+        datasets.chmod(0o755)
     assert "already complete" in capsys.readouterr().out
     assert server.ranges == []
+    assert not (datasets / ".lock").exists(), "nothing is written"
     assert_installed(datasets)
 
 
@@ -188,35 +200,7 @@ def test_a_download_that_fills_the_disk_is_reported_and_kept(
     assert snapshot(datasets) == {PART: PACKED[:20_000]}
 
 
-@POSIX_ONLY
-def test_a_complete_read_only_folder_is_good_enough(datasets: Path, given: Path) -> None:
-    fetch(datasets, source=given)
-    (datasets / ".lock").unlink()
-    datasets.chmod(0o555)
-    try:
-        fetch(datasets)
-    finally:
-        datasets.chmod(0o755)
-    assert not (datasets / ".lock").exists(), "nothing is written"
-
-
 # --- the command ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Replaces the drawing of the stand-in by a quick one; lists the folders drawn into."""
-    folders: list[Path] = []
-
-    def write_batches(folder: Path) -> None:
-        folders.append(folder)
-        for name, data in FILES.items():
-            (folder / name).write_bytes(data)
-
-    synthetic = ModuleType("assignment.cifar10.synthetic")
-    synthetic.__dict__["write_batches"] = write_batches
-    monkeypatch.setitem(sys.modules, "assignment.cifar10.synthetic", synthetic)
-    return folders
 
 
 @pytest.fixture
@@ -247,24 +231,42 @@ def test_the_command_installs_an_archive_of_an_accepted_checksum(
 
 
 def test_the_command_draws_the_stand_in_once_and_again_when_damaged(
-    data: Data, datasets: Path, drawn: list[Path]
+    data: Data, datasets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    small = partial(synthetic.write_batches, images_per_batch=1)
+    monkeypatch.setattr(synthetic, "write_batches", small)
     folder = datasets / SYNTHETIC_FOLDER
-    for times in (1, 1, 2):
+    for report in ("is installed", "is already complete", "test_batch is damaged"):
         status, out, err = data("--synthetic")
         assert (status, err) == (0, "")
+        assert report in out
         assert "not CIFAR-10" in out
         assert find_damage(folder) is None
-        assert len(drawn) == times
-        if out.startswith("The drawn stand-in (not CIFAR-10) is already complete"):
+        if report == "is already complete":
             (folder / "test_batch").write_bytes(b"?")
-    assert drawn[0] != folder, "drawn under a temporary name"
 
 
-def test_a_failure_is_a_sentence_on_stderr_and_status_1(data: Data, datasets: Path) -> None:
-    status, _, err = data()
+@pytest.mark.parametrize(
+    ("missing", "options", "sentence"),
+    [
+        ("nothing", [], "The CIFAR-10 archive could not be downloaded:"),
+        ("tqdm", [], "tqdm is not installed: run `pip install -r requirements.txt`"),
+        ("numpy", ["--synthetic"], "numpy is not installed: run `pip install -r requirements.txt`"),
+    ],
+)
+def test_a_failure_is_a_sentence_on_stderr_and_status_1(
+    missing: str,
+    options: list[str],
+    sentence: str,
+    data: Data,
+    datasets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, "assignment.cifar10.synthetic")
+    status, _, err = data(*options)
     assert status == 1
-    assert "Connection refused" in err
+    assert err.startswith(sentence)
     assert snapshot(datasets) == {}
 
 
@@ -304,18 +306,6 @@ def test_wrong_usage_is_explained_with_status_2(
     assert message in err
 
 
-@pytest.mark.parametrize(("package", "options"), [("tqdm", []), ("numpy", ["--synthetic"])])
-def test_a_missing_package_is_named_with_the_command_that_installs_it(
-    package: str, options: list[str], data: Data, datasets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "assignment.cifar10.synthetic", raising=False)
-    status, _, err = data(*options)
-    assert status == 1
-    assert err.startswith(f"{package} is not installed: run `pip install -r requirements.txt`")
-    assert snapshot(datasets) == {}
-
-
 # --- processes that are killed, or wait ----------------------------------------------------------
 
 
@@ -351,7 +341,7 @@ def test_a_run_killed_before_it_renames_costs_no_second_download(datasets: Path)
 
 
 def test_a_second_run_waits_for_the_first(datasets: Path, mirror: Mirror) -> None:
-    server = mirror(stall_after(PACKED, 30_000), serve(PACKED))
+    server = mirror(serve(PACKED, count=30_000, stall=True), serve(PACKED))
     part, deadline = datasets / PART, time.monotonic() + 60
     with start(datasets, server.url) as first:
         while not part.exists() or part.stat().st_size < 8000:
