@@ -14,8 +14,7 @@ import psutil
 def started(pid: int) -> str:
     """Return when a process began, in seconds since this machine did; "ended" if it has ended.
 
-    With its pid that names a process for good: a later one of the same pid began later. The time of
-    day is left out, since it would change when the clock is set.
+    With its pid that names a process for good, also after the clock has been set.
     """
     boot_time = psutil.boot_time()
     try:

@@ -8,7 +8,7 @@ The second command runs the notebook as `gradkit grade` does, with the same seed
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ SPEC = "spec"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let pytest run the notebooks of debug workdirs as submissions."""
-    config.pluginmanager.register(Plugin(find_runner), "gradkit debug")
+    config.pluginmanager.register(Plugin(open_debug_runner), "gradkit debug")
 
 
 def prepare_debug_workdir(
@@ -38,9 +38,8 @@ def prepare_debug_workdir(
 ) -> Path:
     """Write a submission's workdir with the settings to run it, and return its notebook's path."""
     workdir.mkdir(parents=True)
-    workdir.chmod(0o700)  # it holds the secret seed
     notebook = prepare_workdir(spec, files, cells, workdir, isolation)
-    workdir.chmod(0o700)
+    workdir.chmod(0o700)  # it holds the secret seed
     settings = {
         "exercise": spec.exercise.name,
         "digest": spec.digest,
@@ -52,31 +51,21 @@ def prepare_debug_workdir(
     return notebook
 
 
-def find_runner(notebook: Path) -> Callable[[], SubmissionRunner] | None:
-    """Return a function that opens a notebook's runner; None outside debug workdirs.
+def open_debug_runner(notebook: Path) -> SubmissionRunner:
+    """Return the runner of a notebook in a debug workdir.
 
-    Raises
-    ------
-    GradkitError
-        By that function: its sandbox does not start, or the exercise has changed since.
+    Raises GradkitError if its sandbox does not start, or the exercise has changed since.
     """
     workdir = notebook.parent
-    if not (workdir / SETTINGS).is_file():
-        return None
     settings = json.loads((workdir / SETTINGS).read_text(encoding="utf-8"))
-
-    def open_() -> SubmissionRunner:
-        isolation = Isolation(settings["isolation"])
-        if isolation is not Isolation.NONE:
-            self_test(isolation)
-        shutil.rmtree(workdir / SPEC, ignore_errors=True)
-        secret = int(settings["secret"], 16)
-        spec = build_spec(settings["exercise"], PROJECT, secret, workdir / SPEC)
-        if spec.digest != settings["digest"]:
-            raise GradingError(
-                f"The exercise has changed since {workdir} was written. Run gradkit debug again."
-            )
-        files = {path: (workdir / TREE / path).read_bytes() for path in settings["files"]}
-        return open_runner(spec, files, workdir, isolation)
-
-    return open_
+    isolation, secret = Isolation(settings["isolation"]), int(settings["secret"], 16)
+    if isolation is not Isolation.NONE:
+        self_test(isolation)
+    shutil.rmtree(workdir / SPEC, ignore_errors=True)
+    spec = build_spec(settings["exercise"], PROJECT, secret, workdir / SPEC)
+    if spec.digest != settings["digest"]:
+        raise GradingError(
+            f"The exercise has changed since {workdir} was written. Run gradkit debug again."
+        )
+    files = {path: (workdir / TREE / path).read_bytes() for path in settings["files"]}
+    return open_runner(spec, files, workdir, isolation)

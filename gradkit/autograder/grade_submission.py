@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -59,17 +58,14 @@ def grade_submission(
 ) -> GradedSubmission:
     """Grade a submission: `files` by their paths, `cells` by the names of their regions.
 
-    Raises
-    ------
-    GradingError
-        A check came to no verdict.
+    Raises GradingError if a check came to no verdict.
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
         workdir = Path(folder)
         notebook = prepare_workdir(spec, files, cells, workdir, isolation)
         with contextlib.closing(open_runner(spec, files, workdir, isolation)) as runner:
-            problems = _run_nbval(notebook, runner)
+            problems = " ".join(_run_nbval(notebook, runner))
     names = spec.exercise.names
     lost = [name for name in names if name not in runner.outcomes]
     if lost:
@@ -110,9 +106,9 @@ def open_runner(
     return SubmissionRunner(spec, files, partial(open_sandbox, readable, folder, limits, isolation))
 
 
-def _run_nbval(notebook: Path, runner: SubmissionRunner) -> str:
+def _run_nbval(notebook: Path, runner: SubmissionRunner) -> list[str]:
     """Run a notebook by nbval in this process; return its errors, except the checks' verdicts."""
-    errors = _ErrorLog()
+    plugin = Plugin(lambda _: runner)
     # Each plugin costs time at every start.
     unneeded = ("cacheprovider", "faulthandler", "unraisableexception", "threadexception")
     arguments = [
@@ -124,20 +120,5 @@ def _run_nbval(notebook: Path, runner: SubmissionRunner) -> str:
         str(notebook),
     ]
     with contextlib.redirect_stdout(io.StringIO()):
-        pytest.main(arguments, plugins=[Plugin(lambda _: lambda: runner), errors])
-    return " ".join(errors.lines)
-
-
-class _ErrorLog:
-    """A pytest plugin that collects the last line of each error except a verdict."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        lines = str(report.longrepr).splitlines()
-        if report.failed and (report.when != "call" or "Error" in lines[-1]):
-            self.lines.append(lines[-1][:300])
-
-    def pytest_internalerror(self, excrepr: Any) -> None:
-        self.lines.append(str(excrepr).splitlines()[-1][:300])
+        pytest.main(arguments, plugins=[plugin])
+    return plugin.errors

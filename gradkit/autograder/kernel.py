@@ -11,20 +11,18 @@ import contextlib
 import socket
 import stat
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
 from assignment.checks.graded import MIMETYPE
-from gradkit.autograder.sandbox.config import SandboxConfig
-from gradkit.autograder.sandbox.launch import freeze_socket_dir
-from gradkit.autograder.sandbox.provisioner import kernel_spec
+from gradkit.autograder.sandbox import SandboxConfig, freeze_socket_dir
+from gradkit.autograder.sandbox.provisioner import KERNEL_SPEC, SandboxProvisioner
 from gradkit.errors import GradkitError
 
 START_TIMEOUT = 60.0  # seconds
@@ -45,47 +43,33 @@ class KernelError(GradkitError):
 
 @dataclass
 class CellRun:
-    """The result of running a cell.
+    """The result of running a cell; `outcome` and `error` are as received, and not trusted.
 
-    Attributes
-    ----------
-    status : str
-        "done", "timed out", "died" or "flooded".
-    reason : str
-        A sentence for the student, unless it is "done".
-    outcome : object
-        The first displayed outcome, as received.
-    error : tuple
-        Name, text and traceback of an exception, as received; empty without an exception.
-    seconds : float
-        From the request to the outcome, or to the end of the cell if it displayed no outcome.
+    `seconds` is the time until the outcome, or until the cell's end if it displayed no outcome.
     """
 
-    status: str = "done"
-    reason: str = ""
-    outcome: Any = None
-    error: tuple[Any, ...] = ()
+    status: str = "done"  # or "timed out", "died", "flooded"
+    reason: str = ""  # a sentence for the student, unless it is done
+    outcome: Any = None  # the first that was displayed
+    error: tuple[Any, ...] = ()  # name, text and traceback of an exception
     seconds: float = 0.0
-    received: int = field(default=0, repr=False)
+    received: int = 0  # bytes
 
 
 class Kernel(RunningKernel):
-    """A running kernel in a sandbox.
-
-    Raises
-    ------
-    KernelError
-        It did not start.
-    """
+    """A running kernel in a sandbox; raises KernelError if it does not start."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
         self.km = _Manager(
-            kernel_spec_manager=_OneSpec(config),
             transport="ipc",
             ip=str(config.socket_dir / "s"),
             connection_file=str(config.socket_dir / "kernel.json"),
         )
+        self._provisioner = SandboxProvisioner(
+            parent=self.km, kernel_spec=KERNEL_SPEC, sandbox=config
+        )
+        self.km.provisioner = self._provisioner
         self.km.start_kernel()
         self.kc = self.km.client()
         try:
@@ -134,22 +118,15 @@ class Kernel(RunningKernel):
         run.seconds = time.monotonic() - start
         return run
 
-    @property
-    def _provisioner(self) -> Any:
-        return self.km.provisioner
-
     def is_alive(self) -> bool:
-        process = self._provisioner and self._provisioner.process
+        process = self._provisioner.process
         return process is not None and process.poll() is None
 
     def exit_reason(self) -> str:
         """Return why a dead kernel ended, as a sentence."""
-        watchdog = self._provisioner and self._provisioner.watchdog
-        if watchdog is not None:
-            watchdog.join(timeout=1.0)
-            if watchdog.reason:
-                return str(watchdog.reason)
-        return "The Python that ran it ended."
+        watchdog = self._provisioner.watchdog
+        watchdog.join(timeout=1.0)
+        return watchdog.reason or "The Python that ran it ended."
 
     def stop(self) -> None:
         """Kill the kernel and all processes that it has started."""
@@ -263,17 +240,7 @@ _SOCKET_TYPES = {"shell": zmq.DEALER, "iopub": zmq.SUB, "control": zmq.DEALER}
 
 class _Manager(KernelManager):
     client_factory = _Client
+    kernel_spec = KERNEL_SPEC
 
     def _context_default(self) -> zmq.Context[Any]:
         return zmq.Context()
-
-
-class _OneSpec(KernelSpecManager):
-    """The specifications of kernels: the same one for every name."""
-
-    def __init__(self, config: SandboxConfig) -> None:
-        super().__init__()
-        self.spec = kernel_spec(config)
-
-    def get_kernel_spec(self, kernel_name: str) -> Any:
-        return self.spec

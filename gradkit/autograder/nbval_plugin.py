@@ -3,8 +3,7 @@
     notebook -> nbval's collector -> GradedCell -> SubmissionRunner -> verdict -> pytest's report
 
 A `SubmissionRunner` runs the cells: its kernel is in the sandbox, and its outcomes are judged out
-here. Each check is a test of its name, which fails with the verdict as its message. nbval runs all
-other notebooks as it always does.
+here. Each check is a test of its name, which fails with the verdict as its message.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -17,8 +16,6 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from assignment.checks.display import as_text
 from gradkit.autograder.runner import SubmissionRunner
 
-OpenRunner = Callable[[], SubmissionRunner]
-
 
 class NotPassed(Exception):
     """A check that did not pass; the message is the verdict."""
@@ -27,11 +24,11 @@ class NotPassed(Exception):
 class GradedNotebook(IPyNbFile):
     """A notebook whose cells a `SubmissionRunner` runs; it is opened before the first of them."""
 
-    open_runner: OpenRunner
+    open_runner: Callable[[Path], SubmissionRunner]
     runner: SubmissionRunner
 
     def setup(self) -> None:
-        self.runner = self.open_runner()
+        self.runner = self.open_runner(self.path)
 
     def collect(self) -> Iterator["GradedCell"]:
         for item in super().collect():
@@ -71,12 +68,12 @@ class GradedCell(IPyNbCell):
 class Plugin:
     """A pytest plugin that replaces nbval's collector by `GradedNotebook`.
 
-    `find_runner` returns a function that opens a notebook's runner, or None for a notebook that is
-    not graded.
+    `open_runner` opens a notebook's runner. `errors` collects what was raised besides verdicts.
     """
 
-    def __init__(self, find_runner: Callable[[Path], OpenRunner | None]) -> None:
-        self.find_runner = find_runner
+    def __init__(self, open_runner: Callable[[Path], SubmissionRunner]) -> None:
+        self.open_runner = open_runner
+        self.errors: list[str] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(
@@ -85,8 +82,11 @@ class Plugin:
         # A wrapper, since nbval's own hook is called as well, and would collect a second time.
         collectors = yield
         for number, collector in enumerate(collectors):
-            open_runner = isinstance(collector, IPyNbFile) and self.find_runner(file_path)
-            if open_runner:
+            if isinstance(collector, IPyNbFile):
                 collectors[number] = GradedNotebook.from_parent(parent, path=file_path)
-                collectors[number].open_runner = open_runner
+                collectors[number].open_runner = self.open_runner
         return collectors
+
+    def pytest_exception_interact(self, call: pytest.CallInfo[Any]) -> None:
+        if call.excinfo and not isinstance(call.excinfo.value, NotPassed):
+            self.errors.append(call.excinfo.exconly()[:300])

@@ -28,10 +28,7 @@ MAX_TEXT = 4000  # characters of an exception's text or of a part of its traceba
 class SubmissionRunner:
     """Runs the cells of the graded notebook for one submission, and judges its checks.
 
-    Attributes
-    ----------
-    outcomes : dict
-        The outcomes of the checks run so far, by name.
+    `outcomes` are those of the checks run so far, by name.
     """
 
     def __init__(
@@ -53,10 +50,7 @@ class SubmissionRunner:
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
         """Run a cell; return the verdict of a check's cell, None for any other.
 
-        Raises
-        ------
-        KernelError
-            A kernel could not be started, for which the student is not to blame.
+        Raises KernelError if a kernel could not be started.
         """
         metadata = cell.get("metadata", {}).get("gradkit", {})
         source, limits = "".join(cell["source"]), self.spec.config.limits
@@ -116,7 +110,12 @@ class SubmissionRunner:
             self._finished.append(source)
             self._stub_met = self._stub_met or run.error[:1] == ("NotImplementedError",)
             if run.error and not self._stub_met:
-                self._failure = _outcome_of_error(name, run)
+                raised = _read_error(run)
+                self._failure = Outcome(
+                    raised=replace(raised, traceback=f"{name} raised\n{raised.traceback}")
+                )
+                if raised.kind == "CheckFailed":  # the verdict on files that cannot be loaded
+                    self._failure = Outcome(invalid=raised.text)
         elif run.status == "timed out":
             self._failure = Outcome(timed_out=f"{name} did not end: {run.reason}")
         else:
@@ -127,9 +126,13 @@ class SubmissionRunner:
             outcome = read_outcome(run.outcome)
         except OutcomeError as error:
             outcome = Outcome(crashed=f"No answer came out of it: {error}.")
-            if run.outcome is None:
-                # Without the setup cell, for example, no check can even begin.
-                outcome = self._failure or Outcome(crashed=_explain_no_outcome(run))
+        if run.outcome is None:
+            reason = "No answer came out of it"
+            if run.error:
+                raised = _read_error(run)
+                reason += f", but an exception: {raised.kind}: {raised.text[:200]}"
+            # Without the setup cell, for example, no check can even begin.
+            outcome = self._failure or Outcome(crashed=f"{reason}.")
         if run.status == "timed out":
             outcome = Outcome(timed_out=run.reason, raised=outcome.raised)
         elif run.status != "done":
@@ -167,28 +170,14 @@ def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, 
     return Judge(spec.exercise, spec.answer_key, sources, outcome_of, spec.data)
 
 
-def _outcome_of_error(name: str, run: CellRun) -> Outcome:
-    """Return the outcome, for the checks that need it, of a cell that raised an exception."""
-    kind, text, _ = map(_plain_text, run.error)
-    if kind == "CheckFailed":  # the verdict on files that cannot be loaded
-        return Outcome(invalid=text)
-    return Outcome(raised=Raised(kind, text, f"{name} raised\n{_quote_error(run)}"))
-
-
-def _quote_error(run: CellRun) -> str:
-    """Return the notebook's own lines of an exception's traceback, then its name and text."""
+def _read_error(run: CellRun) -> Raised:
+    """Return a cell's exception, with the notebook's own lines of its traceback."""
     kind, text, traceback = run.error
+    kind, text = _plain_text(kind), _plain_text(text)
     parts = map(_plain_text, traceback if isinstance(traceback, list) else [])
-    own = [part for part in parts if part.startswith("Cell ")]
-    lines = "\n".join(own).splitlines()[:MAX_QUOTED_LINES]
-    return "\n".join([*lines, f"{_plain_text(kind)}: {_plain_text(text)}"])
-
-
-def _explain_no_outcome(run: CellRun) -> str:
-    if run.error:
-        kind, text, _ = map(_plain_text, run.error)
-        return f"No answer came out of it, but an exception: {kind}: {text[:200]}"
-    return "No answer came out of it."
+    own = "\n".join(part for part in parts if part.startswith("Cell "))
+    lines = [*own.splitlines()[:MAX_QUOTED_LINES], f"{kind}: {text}"]
+    return Raised(kind, text, "\n".join(lines))
 
 
 def _plain_text(text: object) -> str:

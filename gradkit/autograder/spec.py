@@ -9,13 +9,12 @@ never enter a sandbox.
 
 import contextlib
 import hashlib
-import importlib.util
 import io
-import py_compile
-import tempfile
+import marshal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,7 @@ from gradkit.course.mistakes import read_bank
 from gradkit.course.starter import starter_files
 
 DATA = "/data"  # where the stand-in lies in a sandbox
-
 BEST_MODEL = "/tmp/best_model.npz"
-
 # Lines of the notebook's setup that reload changed modules before each cell. While a submission is
 # graded its files do not change.
 AUTORELOAD = ("%load_ext autoreload", "%autoreload 2")
@@ -41,68 +38,47 @@ AUTORELOAD = ("%load_ext autoreload", "%autoreload 2")
 
 @dataclass(frozen=True)
 class GradingSpec:
-    """The data that every submission of an exercise is graded with.
-
-    Attributes
-    ----------
-    exercise : Exercise
-    config : ExerciseConfig
-    secret : int
-        The secret seed, 128 bits; the problems can be computed from it.
-    digest : str
-        Hash of solution, checks, config and mistakes.
-    starter : mapping
-        The pristine files of a starter with this exercise, by their paths.
-    answer_key : AnswerKey
-        The references and the mistakes' fingerprints for this seed.
-    data_folder : Path
-        The stand-in's batches.
-    """
+    """The data that every submission of an exercise is graded with."""
 
     exercise: Exercise
     config: ExerciseConfig
-    secret: int
-    digest: str
-    starter: Mapping[str, bytes]
-    answer_key: AnswerKey
-    data_folder: Path
+    secret: int  # the secret seed, 128 bits; the problems can be computed from it
+    digest: str  # hash of solution, checks, config and mistakes
+    starter: Mapping[str, bytes]  # the pristine files of a starter with this exercise, by path
+    answer_key: AnswerKey  # the references and the mistakes' fingerprints for this seed
+    data_folder: Path  # the stand-in's batches
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The data for rules: parameters and bounds; for exercises with images, also splits.
+        """The data for rules: parameters and bounds; for exercises with images, also arrays.
 
-        X_val, X_test : (N, D) arrays of the stand-in, with labels y_val, y_test : (N,) integers.
-        X_unseen, y_unseen : the same of images that no submission has seen.
+        X_val, X_test, X_unseen : (N, D) images of the stand-in, and images that no submission has
+        seen. y_val, y_test, y_unseen : (N,) integers, their labels.
         """
-        parameters: dict[str, Any] = {**self.config.parameters}
+        data: dict[str, Any] = {**self.config.parameters, **self.config.bounds}
         if not self.config.images_per_batch:
-            return {**parameters, **self.config.bounds}
+            return data
         with contextlib.redirect_stdout(io.StringIO()):
             splits = get_CIFAR10_data(
                 self.data_folder,
-                num_training=parameters["NUM_TRAINING"],
-                num_validation=parameters["NUM_VALIDATION"],
-                num_test=parameters["NUM_TEST"],
-                num_dev=parameters["NUM_DEV"],
+                num_training=data["NUM_TRAINING"],
+                num_validation=data["NUM_VALIDATION"],
+                num_test=data["NUM_TEST"],
+                num_dev=data["NUM_DEV"],
             )
-        unseen, labels = draw_images(
-            self.config.unseen_images, derive_seed(self.secret, "unseen pictures")
-        )
+        for name in ("X_val", "y_val", "X_test", "y_test"):
+            data[name] = getattr(splits, name)
+        seed = derive_seed(self.secret, "unseen pictures")
+        unseen, data["y_unseen"] = draw_images(self.config.unseen_images, seed)
         mean = splits.mean_image.reshape(-1)
-        names = ("X_val", "y_val", "X_test", "y_test")
-        return {
-            **parameters,
-            **self.config.bounds,
-            **{name: getattr(splits, name) for name in names},
-            "X_unseen": to_rows(unseen, mean, splits.X_val.dtype.type),
-            "y_unseen": labels,
-        }
+        data["X_unseen"] = to_rows(unseen, mean, splits.X_val.dtype.type)
+        return data
 
     @property
     def all_deadlines(self) -> float:
         """The sum of all its cells' time limits, in seconds: the limit of a submission."""
         limits, checks = self.config.limits, len(self.exercise.checks)
-        others = len(self._cells) - checks
+        others = len(self._notebook["cells"]) - checks
         return checks * limits.check_seconds + others * limits.cell_seconds
 
     def notebook(
@@ -110,51 +86,44 @@ class GradingSpec:
     ) -> regions.Notebook:
         """Return the graded notebook of a submission; `cells` are its texts by region.
 
-        It has the starter's code cells except those that only display. Checks use the secret seed,
-        and the parameters are those for grading.
+        Its checks use the secret seed, and its parameters are those for grading.
         """
         graded = []
-        for cell in self._cells:
+        for cell in self._notebook["cells"]:
             metadata = cell["metadata"].get("gradkit", {})
             source = cells.get(metadata.get("region", ""), regions.source_of(cell))
             if "check" in metadata:
                 source = self._check_source(metadata["check"])
             elif metadata.get("role") == "parameters":
-                source = "\n".join([source, *self._parameters(isolation)])
+                source = f"{source}\n{self._parameters(isolation)}"
             elif metadata.get("role") == "setup":
                 source = "\n".join(line for line in source.splitlines() if line not in AUTORELOAD)
             graded.append({**cell, "source": source})
-        return {**self._starter_notebook, "cells": graded}
+        return {**self._notebook, "cells": graded}
 
     @cached_property
-    def _starter_notebook(self) -> regions.Notebook:
+    def _notebook(self) -> regions.Notebook:
+        """The starter's notebook with its code cells, except those that only display."""
         path = self.exercise.notebook
-        return regions.read_notebook(self.starter[path].decode(), path)
-
-    @cached_property
-    def _cells(self) -> list[Any]:
-        """The code cells except those that only display."""
-        return [
+        notebook = regions.read_notebook(self.starter[path].decode(), path)
+        cells = [
             cell
-            for cell in self._starter_notebook["cells"]
+            for cell in notebook["cells"]
             if cell["cell_type"] == "code"
             and cell["metadata"].get("gradkit", {}).get("role") != "display"
         ]
+        return {**notebook, "cells": cells}
 
     @cached_property
     def compiled(self) -> dict[str, bytes]:
         """The course's own modules as byte code, by the paths where Python looks for it."""
+        hash_based = (1).to_bytes(4, "little")  # PEP 552: with a hash that Python does not check
         compiled = {}
-        with tempfile.TemporaryDirectory() as folder:
-            source, target = Path(folder) / "source.py", Path(folder) / "compiled"
-            for path, content in self.starter.items():
-                if path.endswith(".py") and path not in self.exercise.files:
-                    source.write_bytes(content)
-                    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-                    py_compile.compile(
-                        str(source), str(target), path, doraise=True, invalidation_mode=mode
-                    )
-                    compiled[importlib.util.cache_from_source(path)] = target.read_bytes()
+        for path, content in self.starter.items():
+            if path.endswith(".py") and path not in self.exercise.files:
+                code = compile(content, path, "exec", dont_inherit=True)
+                header = MAGIC_NUMBER + hash_based + source_hash(content)
+                compiled[cache_from_source(path)] = header + marshal.dumps(code)
         return compiled
 
     def _check_source(self, name: str) -> str:
@@ -164,13 +133,13 @@ class GradingSpec:
             f"answer({self.exercise.name!r}, {name!r}, {own_seed}, globals())"
         )
 
-    def _parameters(self, isolation: Isolation) -> list[str]:
+    def _parameters(self, isolation: Isolation) -> str:
         data = DATA if isolation is Isolation.SANDBOX else str(self.data_folder)
         model = f"Path({BEST_MODEL!r})"
         if isolation is Isolation.SEPARATE_USER:  # one cannot replace another one's file in /tmp
             model = f"Path.home() / {Path(BEST_MODEL).name!r}"
         lines = [f"{name} = {value!r}" for name, value in self.config.parameters.items()]
-        return [*lines, f"DATA = {data!r}", f"BEST_MODEL = {model}"]
+        return "\n".join([*lines, f"DATA = {data!r}", f"BEST_MODEL = {model}"])
 
 
 def derive_seed(secret: int, purpose: str) -> int:

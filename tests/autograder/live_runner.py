@@ -20,8 +20,7 @@ from assignment.checks.verdict import Verdict
 from assignment.workspace import regions
 from gradkit.autograder.grade_submission import TREE, open_runner, prepare_workdir
 from gradkit.autograder.runner import judge
-from gradkit.autograder.sandbox import Isolation
-from gradkit.autograder.sandbox.launch import launch
+from gradkit.autograder.sandbox import Isolation, launch
 from gradkit.autograder.spec import GradingSpec
 from tests.banks import BANK
 

@@ -1,4 +1,4 @@
-"""A workdir that stays; tests/batch/test_grade_class.py runs one by `pytest --nbval`."""
+"""A workdir that stays; tests/batch/test_regrade.py runs one by `pytest --nbval`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,6 @@ def test_debug_workdir_is_closed_to_others_and_refused_when_exercise_has_changed
     workdir = tmp_path / "debug"
     notebook = debug.prepare_debug_workdir(spec, {}, {}, workdir, Isolation.NONE)
     assert workdir.stat().st_mode & 0o777 == 0o700
-    changed = replace(spec, digest="another")
-    monkeypatch.setattr(debug, "build_spec", lambda *arguments: changed)
-    open_runner = debug.find_runner(notebook)
-    assert open_runner
+    monkeypatch.setattr(debug, "build_spec", lambda *arguments: replace(spec, digest="another"))
     with pytest.raises(GradingError, match=r"exercise has changed .* Run gradkit debug again"):
-        open_runner()
-
-
-def test_notebook_outside_debug_workdirs_is_left_to_nbval(tmp_path: Path) -> None:
-    assert debug.find_runner(tmp_path / "softmax.ipynb") is None
+        debug.open_debug_runner(notebook)

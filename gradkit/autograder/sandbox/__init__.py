@@ -4,33 +4,157 @@
     seccomp         the filter of system calls
     bwrap           a command as bubblewrap runs it
     separate_user   a command as another user runs it, where bubblewrap cannot
-    launch          the start and the end of a command in a sandbox; the self-test
     watchdog        kills a sandbox that exceeds its limits
     provisioner     lets Jupyter start its kernels in sandboxes
 
-In: the student's tree and the data, read-only. Out: the kernel's messages, through Unix sockets in
-a folder of its own. The sandbox has no network, sees no other process, and reads no file except
-those of the interpreter, the system's libraries and the folders named in its settings. Its /tmp has
-a fixed size and ends with it. The filter refuses system calls that use memory which counts as no
-process's own, or that reach the kernel's less tested parts.
-
-Containers forbid what bubblewrap needs. In a container root can still let another user run the
-code: it then has no network and no privileges, and cannot read files closed to that user, as the
-instructor's tree must be. But it sees the container's other files and processes, and its files in
-/tmp stay there. That suffices where each container grades one submission.
+A sandbox reads the student's tree, the data, the interpreter and the system's libraries. Only the
+kernel's messages come out, through Unix sockets. docs/security.md lists what it holds off, also as
+another user in a container that forbids what bubblewrap needs.
 """
 
-from gradkit.autograder.sandbox.bwrap import end_sandboxes
-from gradkit.autograder.sandbox.config import WORK, Isolation, SandboxConfig, SandboxError
-from gradkit.autograder.sandbox.launch import FIRST_FREE_UID, open_sandbox, self_test
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-__all__ = [
-    "FIRST_FREE_UID",
-    "WORK",
-    "Isolation",
-    "SandboxConfig",
-    "SandboxError",
-    "end_sandboxes",
-    "open_sandbox",
-    "self_test",
-]
+from assignment import PROJECT
+from gradkit.autograder.sandbox.bwrap import bwrap_command, end_sandboxes
+from gradkit.autograder.sandbox.config import (
+    SETUP_HELP,
+    WORK,
+    Isolation,
+    SandboxConfig,
+    SandboxError,
+    environment,
+)
+from gradkit.autograder.sandbox.seccomp import FAMILIES, LOCAL_FAMILIES, seccomp_filter
+from gradkit.autograder.sandbox.separate_user import kill_leftovers, separate_user_command
+from gradkit.course.config import Limits
+
+__all__ = ["WORK", "Isolation", "SandboxConfig", "SandboxError", "end_sandboxes"]
+
+FIRST_FREE_UID = 1 << 30  # far above the accounts of any system
+
+MAX_SOCKET_PATH = 60  # of a folder, in characters: a socket's whole path has at most 107
+
+
+@contextlib.contextmanager
+def open_sandbox(
+    readable: Mapping[Path, str],
+    workdir: Path,
+    limits: Limits | None = None,
+    isolation: Isolation = Isolation.SANDBOX,
+) -> Iterator[SandboxConfig]:
+    """Make a sandbox's socket folder and user; afterwards remove it and kill the user's processes.
+
+    Raises SandboxError if a separate user is wanted, and the grader is not root.
+    """
+    is_root = os.geteuid() == 0
+    if isolation is Isolation.SEPARATE_USER and not is_root:
+        raise SandboxError("Only root can let another user run a submission, and you are not root.")
+    usual = tempfile.gettempdir()
+    parent = usual if len(usual) < MAX_SOCKET_PATH else "/tmp"
+    socket_dir = Path(tempfile.mkdtemp(prefix="gk-", dir=parent))
+    uid = None
+    if is_root and isolation is not Isolation.NONE:
+        uid = FIRST_FREE_UID + secrets.randbelow(1 << 29)
+    config = SandboxConfig(socket_dir, readable, workdir, limits or Limits(), uid, isolation)
+    try:
+        if uid is not None:
+            os.chown(socket_dir, uid, uid)
+            if isolation is Isolation.SEPARATE_USER:
+                Path(config.home).mkdir(0o700)
+                os.chown(config.home, uid, uid)
+        yield config
+    finally:
+        try:
+            kill_leftovers(config)
+        finally:
+            with contextlib.suppress(Exception):  # folders in folders, thousands deep
+                shutil.rmtree(socket_dir, ignore_errors=True)
+
+
+def freeze_socket_dir(config: SandboxConfig) -> None:
+    """Forbid all writing to the socket folder, once the sockets exist."""
+    if config.uid is not None:
+        os.chown(config.socket_dir, 0, 0)
+        config.socket_dir.chmod(0o555)
+
+
+def launch(
+    command: list[str], config: SandboxConfig, stderr: int = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
+    """Start a command in a sandbox; its output is dropped, except `stderr` if that is a pipe."""
+    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    options |= {"stderr": stderr, "start_new_session": True, "cwd": config.workdir}
+    if config.isolation is Isolation.NONE:
+        env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        env.pop("JPY_PARENT_PID", None)  # else the kernel ends with the process that it names
+        return subprocess.Popen(command, env=env, **options)
+    # bubblewrap gets no variable of the grader's either: it is process 1 in the sandbox, where
+    # /proc/1/environ can be read.
+    options["env"] = environment(config.home)
+    if config.isolation is Isolation.SEPARATE_USER:
+        with seccomp_filter(LOCAL_FAMILIES) as seccomp:
+            wrapped = separate_user_command(command, config, seccomp)
+            return subprocess.Popen(wrapped, pass_fds=[seccomp], **options)
+    with seccomp_filter(FAMILIES) as seccomp:
+        wrapped = bwrap_command(command, config, seccomp)
+        return subprocess.Popen(wrapped, pass_fds=[seccomp], **options)
+
+
+def kill_sandbox(process: "subprocess.Popen[bytes]", config: SandboxConfig) -> None:
+    """Kill a sandbox's first process, and with its namespace everything in it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    kill_leftovers(config)
+
+
+# Exits with 7 if this Python works and none of the files can be read.
+_SELF_TEST = """
+import sys
+import numpy, zmq
+for path in sys.argv[1:]:
+    try:
+        open(path).close()
+    except OSError:
+        continue
+    sys.exit(f"it can read {path}")
+sys.exit(7)
+"""
+
+SECRET_FOLDERS = ("assignment", "grading", "gradkit", "notebooks")
+
+
+def self_test(isolation: Isolation = Isolation.SANDBOX) -> None:
+    """Start Python in a sandbox; raise SandboxError if that fails or it can read the solutions."""
+    paths = [str(path) for name in SECRET_FOLDERS for path in (PROJECT / name).rglob("*.[pti]*")]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_sandbox({Path(folder): WORK}, Path(folder), isolation=isolation) as config,
+    ):
+        Path(folder).chmod(0o711)
+        command = [sys.executable, "-c", _SELF_TEST, *paths]
+        process = launch(command, config, stderr=subprocess.PIPE)
+        try:
+            _, stderr = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            kill_sandbox(process, config)
+            _, stderr = process.communicate()
+    if process.returncode == 7:
+        return
+    lines = stderr.decode(errors="replace").strip().splitlines() or ["it printed no reason"]
+    reason = lines[-1][:300]
+    if isolation is Isolation.SEPARATE_USER:
+        raise SandboxError(
+            f"No other user can run a submission here: {reason}. Close {PROJECT} to other users "
+            f"(chmod 700), and let them run {sys.executable}."
+        )
+    raise SandboxError(f"A sandbox does not start here: {reason}. {SETUP_HELP}")

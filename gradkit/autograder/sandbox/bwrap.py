@@ -1,22 +1,16 @@
 """A command as bubblewrap runs it: in namespaces of its own, with the folders that it may read."""
 
+import contextlib
 import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from assignment import PROJECT
-from gradkit.autograder.sandbox.config import (
-    SETUP_HELP,
-    SandboxConfig,
-    SandboxError,
-    environment,
-    limit_command,
-)
+from gradkit.autograder.sandbox.config import SETUP_HELP, SandboxConfig, SandboxError, limit_command
 from gradkit.course.config import MB
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -26,15 +20,12 @@ SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/et
 def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> list[str]:
     """Return `command` with bubblewrap in front; `seccomp` is the filter's file descriptor.
 
-    Raises
-    ------
-    SandboxError
-        bubblewrap is not installed, or the interpreter's folders hold the instructor's tree.
+    Raises SandboxError if bubblewrap is not installed, or the solutions could be read.
     """
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is None:
         raise SandboxError(f"bubblewrap (the command bwrap) is not installed. {SETUP_HELP}")
-    wrapped = [bubblewrap, "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    wrapped = [bubblewrap, "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if config.uid is not None:
         # As root a limit on processes does not hold. So no user namespace, in which the outer user
         # would still be root, but really another user; setpriv below becomes that one.
@@ -47,40 +38,19 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
     wrapped += ["--proc", "/proc", "--dev", "/dev"]
     wrapped += ["--size", str(8 * MB), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     wrapped += ["--perms", "1777", "--size", str(config.limits.files_mb * MB), "--tmpfs", "/tmp"]
-    for path in (*_system_paths(), *_interpreter_folders()):
-        wrapped += _bind_at_same_path(path)
+    system = filter(os.path.lexists, (*SYSTEM_FOLDERS, *SYSTEM_FILES))
+    for path in (*system, *_interpreter_folders()):
+        if Path(path).is_symlink():
+            wrapped += ["--symlink", str(Path(path).readlink()), path]
+        else:
+            wrapped += [*_make_parents(path), "--ro-bind", path, path]
     for outside, inside in config.readable.items():
         wrapped += ["--ro-bind", str(outside), inside]
+        if config.workdir.is_relative_to(outside):
+            wrapped += ["--chdir", str(inside / config.workdir.relative_to(outside))]
     socket_dir = str(config.socket_dir)
     wrapped += [*_make_parents(socket_dir), "--bind", socket_dir, socket_dir]
-    wrapped += ["--chdir", config.path_inside(config.workdir)]
-    for name, value in environment(config.home).items():
-        wrapped += ["--setenv", name, value]
     return [*wrapped, "--", *limit_command(command, config)]
-
-
-def end_sandboxes(folder: Path) -> None:
-    """Kill the sandboxes that have a path below `folder` among their arguments.
-
-    bubblewrap asks the kernel to end it with its parent, and its inner process to end with the
-    outer one. A grader that is killed in the milliseconds before leaves them behind.
-    """
-    for process in psutil.process_iter(["cmdline"]):
-        arguments = process.info["cmdline"] or [""]
-        if arguments[0].endswith("bwrap") and any(
-            argument.startswith(f"{folder}/") for argument in arguments
-        ):
-            try:
-                process.kill()
-            except psutil.Error:  # it has ended meanwhile, or belongs to another user
-                continue
-
-
-def _bind_at_same_path(path: str) -> list[str]:
-    """Return the options that show a folder, file or link of the system at its own path."""
-    if Path(path).is_symlink():
-        return ["--symlink", str(Path(path).readlink()), path]
-    return [*_make_parents(path), "--ro-bind", path, path]
 
 
 def _make_parents(path: str) -> list[str]:
@@ -89,17 +59,10 @@ def _make_parents(path: str) -> list[str]:
     return [word for folder in parents for word in ("--perms", "0755", "--dir", folder)]
 
 
-def _system_paths() -> Iterator[str]:
-    yield from (path for path in (*SYSTEM_FOLDERS, *SYSTEM_FILES) if os.path.lexists(path))
-
-
 def _interpreter_folders() -> list[str]:
     """Return the folders of this Python and its packages, except those that lie in /usr."""
-    paths = {
-        sys.prefix,
-        sys.base_prefix,
-        *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
-    }
+    libraries = map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))
+    paths = {sys.prefix, sys.base_prefix, *libraries}
     folders: list[str] = []
     for path in sorted({str(Path(path).resolve()) for path in paths} | paths):
         if PROJECT.is_relative_to(path):
@@ -111,3 +74,17 @@ def _interpreter_folders() -> list[str]:
         if not any(Path(path).is_relative_to(other) for other in (*folders, "/usr")):
             folders.append(path)
     return folders
+
+
+def end_sandboxes(folder: Path) -> None:
+    """Kill the sandboxes that have a path below `folder` among their arguments.
+
+    bubblewrap asks the kernel to end it with its parent, and its inner process to end with the
+    outer one. A grader that is killed in the milliseconds before leaves them behind.
+    """
+    for process in psutil.process_iter(["cmdline"]):
+        arguments = process.info["cmdline"] or [""]
+        below = any(argument.startswith(f"{folder}/") for argument in arguments)
+        if arguments[0].endswith("bwrap") and below:
+            with contextlib.suppress(psutil.Error):  # it has ended meanwhile, or is another user's
+                process.kill()

@@ -1,9 +1,9 @@
-"""The settings of one sandbox: what it can read, where its sockets lie, its user and its limits."""
+"""The settings of one sandbox: its folders, user and limits; and the environment in it."""
 
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SETUP_HELP = (
 
 
 class Isolation(Enum):
-    """The barrier between student code and everything else."""
+    """The barrier between student code and everything else; with NONE only the watchdog."""
 
     SANDBOX = "sandbox"
     SEPARATE_USER = "separate user"
@@ -36,27 +36,15 @@ class SandboxError(GradkitError):
 class SandboxConfig:
     """The settings of one sandbox.
 
-    Attributes
-    ----------
-    socket_dir : Path
-        A folder that grader and sandbox share, for the kernel's connection file and sockets. The
-        sandbox may write to no other folder of this machine; the watchdog keeps this one small.
-    readable : mapping
-        From folders of this machine to their paths in the sandbox.
-    workdir : Path
-        The folder, below one of `readable`, in which a kernel starts.
-    limits : Limits
-    uid : int or None
-        The user that the sandbox runs as, where the grader may choose: another one for each.
-    isolation : Isolation
-        NONE for trusted submissions: they have no sandbox, only the watchdog.
+    `socket_dir` holds the kernel's connection file and sockets. The sandbox may write to no other
+    folder of this machine; the watchdog keeps this one small.
     """
 
     socket_dir: Path
-    readable: Mapping[Path, str]
-    workdir: Path
-    limits: Limits = field(default_factory=Limits)
-    uid: int | None = None
+    readable: Mapping[Path, str]  # from folders of this machine to their paths in the sandbox
+    workdir: Path  # below one of `readable`; the command starts in it
+    limits: Limits = Limits()
+    uid: int | None = None  # the sandbox's own user, where the grader is root
     isolation: Isolation = Isolation.SANDBOX
 
     @property
@@ -66,27 +54,17 @@ class SandboxConfig:
             return str(self.socket_dir / "home")
         return "/tmp"
 
-    def path_inside(self, path: Path) -> str:
-        """Return where a path below one of the readable folders lies in the sandbox."""
-        for outside, inside in self.readable.items():
-            if path.is_relative_to(outside):
-                return (Path(inside) / path.relative_to(outside)).as_posix()
-        raise ValueError(f"{path} lies in none of the sandbox's readable folders")
-
 
 def environment(home: str) -> dict[str, str]:
-    """Return a sandboxed kernel's environment variables; the grader's own are not passed on."""
+    """Return a sandbox's environment variables; the grader's own are not passed on."""
     variables = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": home,
         "TMPDIR": home,
         "USER": "student",
-        "LOGNAME": "student",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
-        "IPYTHONDIR": f"{home}/.ipython",
-        "MPLCONFIGDIR": f"{home}/.matplotlib",
         # More threads than processors, as with several sandboxes, make BLAS wait for itself.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",

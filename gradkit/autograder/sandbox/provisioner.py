@@ -4,26 +4,21 @@ import contextlib
 import os
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Any as AnyTrait
 
-from gradkit.autograder.sandbox.config import SandboxConfig
-from gradkit.autograder.sandbox.launch import kill_sandbox, launch
+from gradkit.autograder.sandbox import kill_sandbox, launch
 from gradkit.autograder.sandbox.watchdog import Watchdog
-
-PROVISIONER = "gradkit-sandbox"
 
 
 class SandboxProvisioner(LocalProvisioner):
-    """A provisioner that starts a kernel in the sandbox of its kernel specification's metadata."""
+    """A provisioner that starts a kernel in a sandbox."""
 
     sandbox: Any = AnyTrait()  # a SandboxConfig
-    watchdog: Watchdog | None = None
+    watchdog: Watchdog
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         kwargs = await super().pre_launch(**kwargs)
@@ -33,8 +28,6 @@ class SandboxProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         self.process = launch(cmd, self.sandbox)
-        self.pid = self.process.pid
-        self.pgid = os.getpgid(self.pid)
         self.watchdog = Watchdog(self.process, self.sandbox)
         self.watchdog.start()
         return self.connection_info
@@ -48,14 +41,13 @@ class SandboxProvisioner(LocalProvisioner):
                 self.process.wait(timeout=1.0)
 
     async def cleanup(self, restart: bool = False) -> None:
-        if self.watchdog:
-            self.watchdog.stop()
+        self.watchdog.stop()
 
 
 # `python -m ipykernel_launcher` without the debugger, whose import takes a third of a kernel's
 # start; the kernel does without where it is missing. Imports leave no garbage, so that collecting
 # it meanwhile is time lost.
-_KERNEL = """
+_LAUNCHER = """
 import gc, sys
 sys.path.remove("")
 sys.modules["debugpy"] = None
@@ -65,25 +57,12 @@ gc.enable()
 kernelapp.launch_new_instance()
 """
 
-
-def kernel_spec(config: SandboxConfig) -> KernelSpec:
-    """Return the specification of this Python's kernel, to be started in a sandbox."""
-    factory = KernelProvisionerFactory.instance()
-    factory.provisioners[PROVISIONER] = EntryPoint(
-        PROVISIONER, f"{__name__}:SandboxProvisioner", factory.GROUP_NAME
-    )
-    return KernelSpec(
-        argv=[
-            sys.executable,
-            *("-c", _KERNEL, "-f", "{connection_file}"),
-            *("--HistoryManager.enabled=False", "--IPKernelApp.log_level=CRITICAL"),
-        ],
-        display_name="Python in a sandbox",
-        language="python",
-        metadata={
-            "kernel_provisioner": {
-                "provisioner_name": PROVISIONER,
-                "config": {"sandbox": config},
-            }
-        },
-    )
+KERNEL_SPEC = KernelSpec(
+    argv=[
+        sys.executable,
+        *("-c", _LAUNCHER, "-f", "{connection_file}"),
+        *("--HistoryManager.enabled=False", "--IPKernelApp.log_level=CRITICAL"),
+    ],
+    display_name="Python in a sandbox",
+    language="python",
+)

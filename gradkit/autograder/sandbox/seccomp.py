@@ -35,10 +35,7 @@ CLONE_NEWUSER = 0x10000000  # <linux/sched.h>
 def seccomp_filter(families: tuple[int, ...]) -> Iterator[int]:
     """Yield a file descriptor to read the filter from; it allows sockets of `families` only.
 
-    Raises
-    ------
-    SandboxError
-        libseccomp or its Python binding is missing, or libseccomp is too old.
+    Raises SandboxError if libseccomp or its Python binding is missing or too old.
     """
     try:
         program = _build_filter(families)

@@ -3,7 +3,12 @@
 import subprocess
 import sys
 
-from gradkit.autograder.sandbox.config import SandboxConfig, SandboxError, limit_command
+from gradkit.autograder.sandbox.config import (
+    Isolation,
+    SandboxConfig,
+    SandboxError,
+    limit_command,
+)
 from gradkit.processes import processes_of
 
 MAX_KILLS = 100
@@ -31,14 +36,14 @@ def separate_user_command(command: list[str], config: SandboxConfig, seccomp: in
     return limit_command([*load_filter, *command], config)
 
 
-def kill_processes_of(uid: int) -> None:
-    """Kill all processes of a user.
+def kill_leftovers(config: SandboxConfig) -> None:
+    """Kill a separate user's processes, which no namespace takes along.
 
-    Raises
-    ------
-    SandboxError
-        Some remain.
+    Raises SandboxError if some remain.
     """
+    uid = config.uid
+    if config.isolation is not Isolation.SEPARATE_USER or uid is None:
+        return
     # The kernel kills all but the sender in one step: none can be started in between.
     command = ["sh", "-c", "kill -9 -1"]
     for _ in range(MAX_KILLS):  # a process that is to be killed may kill the killer first

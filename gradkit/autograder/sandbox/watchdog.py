@@ -4,19 +4,13 @@ import os
 import subprocess
 import threading
 
-import psutil
-
-from gradkit.autograder.sandbox.config import Isolation, SandboxConfig
-from gradkit.autograder.sandbox.launch import kill_sandbox
+from gradkit.autograder.sandbox import Isolation, SandboxConfig, kill_sandbox
 from gradkit.course.config import MB
 from gradkit.processes import descendants, processes_of, resident_memory
 
 WATCH_INTERVAL = 0.05  # seconds between two looks at the sandbox
-
 MAX_SOCKET_FILES = 32  # a kernel makes a dozen sockets
-
 MAX_SOCKET_BYTES = MB
-
 MAX_RECEIVED = 150 * MB  # by which a grader's process may grow while a sandbox runs
 
 
@@ -29,8 +23,7 @@ class Watchdog(threading.Thread):
     def __init__(self, process: "subprocess.Popen[bytes]", config: SandboxConfig) -> None:
         super().__init__(name="watchdog", daemon=True)
         self.process, self.config, self.reason = process, config, ""
-        self._grader = psutil.Process()
-        self._most_of_grader = self._grader.memory_info().rss + MAX_RECEIVED
+        self._most_of_grader = resident_memory(os.getpid()) + MAX_RECEIVED
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -54,16 +47,13 @@ class Watchdog(threading.Thread):
         if sum(map(resident_memory, pids)) > limits.memory_mb * MB:
             return f"It used more than {limits.memory_mb:,} MB of memory."
         # A message in many small pieces is in the grader's memory before any of it can be counted.
-        if self._grader.memory_info().rss > self._most_of_grader:
+        if resident_memory(os.getpid()) > self._most_of_grader:
             return "It sent far more than a result has."
-        if self._floods_socket_dir():
-            return "It wrote into the folder of the kernel's own files."
-        return ""
-
-    def _floods_socket_dir(self) -> bool:
         try:
-            entries = list(os.scandir(self.config.socket_dir))
+            entries = list(os.scandir(config.socket_dir))
             size = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
         except OSError:  # a file was removed meanwhile
-            return False
-        return len(entries) > MAX_SOCKET_FILES or size > MAX_SOCKET_BYTES
+            return ""
+        if len(entries) > MAX_SOCKET_FILES or size > MAX_SOCKET_BYTES:
+            return "It wrote into the folder of the kernel's own files."
+        return ""

@@ -142,7 +142,7 @@ GRADER = """
 import sys, time
 from pathlib import Path
 from gradkit.autograder.sandbox import open_sandbox
-from gradkit.autograder.sandbox.launch import launch
+from gradkit.autograder.sandbox import launch
 folder = Path(sys.argv[1])
 with open_sandbox({folder: "/project"}, folder) as config:
     launch(["sleep", "60"], config)

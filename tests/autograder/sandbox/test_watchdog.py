@@ -10,8 +10,7 @@ import pytest
 from msgspec.structs import replace as replace_fields
 
 from assignment.checks.verdict import Status
-from gradkit.autograder.sandbox import WORK, Isolation, open_sandbox
-from gradkit.autograder.sandbox.launch import kill_sandbox, launch
+from gradkit.autograder.sandbox import WORK, Isolation, kill_sandbox, launch, open_sandbox
 from gradkit.autograder.sandbox.watchdog import Watchdog
 from gradkit.processes import processes_of
 from tests.autograder.conftest import LIMITS
