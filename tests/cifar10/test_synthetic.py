@@ -16,6 +16,8 @@ import pytest
 
 from assignment.cifar10 import canvas, drawings, synthetic
 from assignment.cifar10.synthetic import CLASS_NAMES, DEFAULT_SEED, draw_images, write_batches
+from assignment.classifiers.softmax import softmax_loss_vectorized
+from assignment.data_utils import load_CIFAR_batch, to_rows
 
 TRAIN_FILES = [f"data_batch_{k}" for k in range(1, 6)]
 BATCHES = [*TRAIN_FILES, "test_batch"]
@@ -35,21 +37,14 @@ def digest(*arrays: npt.NDArray[Any]) -> str:
 
 
 def load(path: Path, encoding: str = "latin1") -> Any:
-    with path.open("rb") as file:
-        return pickle.load(file, encoding=encoding)  # noqa: S301  # written by the test itself
-
-
-def images_of(batch: dict[str, Any]) -> npt.NDArray[np.uint8]:
-    rows: npt.NDArray[np.uint8] = batch["data"]
-    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return pickle.loads(path.read_bytes(), encoding=encoding)  # noqa: S301  # our own
 
 
 @pytest.fixture(scope="module")
 def default_set(stand_in_folder: Path) -> Split:
     """10,000 training images and 2,000 test images of the default seed, with their labels."""
-    batches = [load(stand_in_folder / name) for name in BATCHES]
-    labels = np.concatenate([batch["labels"] for batch in batches])
-    return np.concatenate([images_of(batch) for batch in batches]), labels
+    images, labels = zip(*[load_CIFAR_batch(stand_in_folder / b) for b in BATCHES], strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 # ----- the same bytes everywhere -----------------------------------------------------------------
@@ -178,11 +173,12 @@ def test_arguments_that_cannot_be_drawn_are_refused(tmp_path: Path) -> None:
 
 def test_the_batches_have_the_published_layout_and_the_drawn_images(small_batches: Path) -> None:
     images, labels = draw_images(5 * 40, seed=1)
-    batches = [load(small_batches / name) for name in BATCHES]
-    np.testing.assert_array_equal(np.concatenate([images_of(b) for b in batches[:5]]), images)
-    assert [label for batch in batches[:5] for label in batch["labels"]] == labels.tolist()
-    assert batches[1]["batch_label"] == "synthetic training batch 2 of 5"
-    for name, batch in zip(BATCHES, batches, strict=True):
+    for k, name in enumerate(TRAIN_FILES):
+        read_images, read_labels = load_CIFAR_batch(small_batches / name)
+        np.testing.assert_array_equal(read_images, images[40 * k : 40 * (k + 1)])
+        np.testing.assert_array_equal(read_labels, labels[40 * k : 40 * (k + 1)])
+    for name in BATCHES:
+        batch = load(small_batches / name)
         assert list(batch) == ["batch_label", "labels", "data", "filenames"]
         assert (batch["data"].shape, batch["data"].dtype) == ((40, 3072), np.uint8)
         assert {type(label) for label in batch["labels"]} == {int}
@@ -241,17 +237,7 @@ Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 def rows(default_set: Split) -> Rows:
     """9,000 training and 2,000 test images as rows, minus the mean of the former, with a bias."""
     images, labels = (np.concatenate([part[:9_000], part[10_000:]]) for part in default_set)
-    X = np.ones((11_000, 3 * 32 * 32 + 1), np.float32)
-    X[:, :-1] = images.reshape(11_000, -1)
-    X[:, :-1] -= X[:9_000, :-1].mean(axis=0)
-    return X, labels
-
-
-def probabilities(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Softmax over the last axis."""
-    p: npt.NDArray[np.float32] = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    return p
+    return to_rows(images, images[:9_000].reshape(9_000, -1).mean(axis=0), np.float32), labels
 
 
 # Learning rate, regularisation, expected test accuracy, its standard deviation.
@@ -272,7 +258,9 @@ def test_a_linear_softmax_finds_it_about_as_hard_as_the_real_data_set(rows: Rows
     for _ in range(1_500):
         batch = rng.integers(0, 9_000, 200)
         inputs = X[batch]
-        d_scores = probabilities((inputs @ W).reshape(200, -1, 10))
+        scores = (inputs @ W).reshape(200, -1, 10)
+        d_scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        d_scores /= d_scores.sum(axis=-1, keepdims=True)
         d_scores[np.arange(200), :, y[batch]] -= 1
         W -= lr * (inputs.T @ d_scores.reshape(200, -1) / np.float32(200) + reg * W)
     guesses = (X[9_000:] @ W).reshape(2_000, -1, 10).argmax(axis=-1)
@@ -283,8 +271,8 @@ def test_a_linear_softmax_finds_it_about_as_hard_as_the_real_data_set(rows: Rows
 def test_the_first_loss_is_that_of_the_real_data_set(rows: Rows) -> None:
     X, y = rows[0][:500], rows[1][:500]
     W = 1e-4 * np.random.default_rng(0).standard_normal((X.shape[1], 10)).astype(np.float32)
-    loss = -np.log(probabilities(X @ W)[np.arange(500), y]).mean()
-    assert float(loss) == pytest.approx(2.349, abs=SPREADS * 0.037)  # the real data set: 2.365
+    loss, _ = softmax_loss_vectorized(W, X, y, reg=0.0)
+    assert loss == pytest.approx(2.349, abs=SPREADS * 0.037)  # the real data set: 2.365
 
 
 def test_the_pixels_are_distributed_as_in_the_real_data_set(rows: Rows, default_set: Split) -> None:
