@@ -29,12 +29,3 @@ def _time_of(match: re.Match[str]) -> datetime | None:
         return datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def read_time(text: str) -> datetime:
-    """Return an ISO 8601 time, as UTC unless it has an offset; raise ValueError for anything else,
-    a date without a time included."""
-    if len(text) <= len("2026-03-01"):
-        raise ValueError("a date without a time")
-    time = datetime.fromisoformat(text)
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)

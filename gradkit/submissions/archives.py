@@ -184,8 +184,9 @@ class ZipSource(Source):
     def members(self) -> Iterator[Member]:
         with self._archive() as archive:
             for number, info in enumerate(archive.infolist()):
-                if not info.orig_filename.endswith(("/", "\\")):
-                    name, problem = _clean_path(_zip_name(info))
+                raw = info.orig_filename  # info.filename is cut off at a null byte
+                if not raw.endswith(("/", "\\")):
+                    name, problem = _clean_path(raw)
                     problem = problem or _zip_problem(info)
                     yield Member(name, _zip_time(info), number, problem=problem)
 
@@ -224,15 +225,6 @@ class _BoundedZip(io.BufferedReader):
         if size is not None and size > MAX_ENTRIES * _SMALLEST_ZIP_ENTRY:
             raise ValueError(f"it has far more than {MAX_ENTRIES:,} entries")
         return super().read(size)
-
-
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """Return a member's name. macOS writes UTF-8 without the flag, which zipfile reads as cp437."""
-    name = info.orig_filename  # ZipInfo.filename is cut off at a null byte
-    if not info.flag_bits & 0x800:
-        with contextlib.suppress(UnicodeError):
-            return name.encode("cp437").decode("utf-8")
-    return name
 
 
 def _zip_time(info: zipfile.ZipInfo) -> float:

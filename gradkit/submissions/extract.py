@@ -6,7 +6,6 @@ Nothing else of a submission is used: no other file, no cell outside a region. A
 as not attempted. A problem of a part is a note, a problem of the whole a `SubmissionRejected`.
 """
 
-import itertools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -332,10 +331,7 @@ _TOKEN = re.compile(r'[,\[{]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
 
 def _has_many_tokens(text: str) -> bool:
     """Return whether a JSON text has more values than a notebook, each of which takes memory."""
-    if len(text) <= MAX_TOKENS:
-        return False
-    tokens = itertools.islice(_TOKEN.finditer(text), MAX_TOKENS + 1)
-    return sum(1 for _ in tokens) > MAX_TOKENS
+    return any(number >= MAX_TOKENS for number, _ in enumerate(_TOKEN.finditer(text)))
 
 
 def _digest(files: Mapping[str, bytes], *texts: Mapping[str, str]) -> str:

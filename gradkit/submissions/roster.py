@@ -19,7 +19,7 @@ from pathlib import Path
 from gradkit.files import shown
 from gradkit.lms import read_student_list
 from gradkit.lms.tables import RosterError, Row, Table
-from gradkit.lms.times import read_time
+from gradkit.lms.times import find_time
 
 Words = tuple[str, ...]
 
@@ -82,10 +82,10 @@ def _words(text: str) -> list[str]:
 
 
 def _submission_time(table: Table, row: Row, text: str) -> datetime:
-    try:
-        return read_time(text)
-    except (ValueError, OverflowError):
+    found = find_time(text)
+    if not found or found[1:] != (0, len(text)) or len(text) == len("2026-03-01"):
         raise RosterError(
             f"{table.place(row)}: {shown(text)!r} in the column `submitted` is not a time. Write "
             "it as in 2026-03-01T23:59:00+01:00; without an offset it is UTC."
-        ) from None
+        )
+    return found[0]
