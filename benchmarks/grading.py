@@ -1,16 +1,14 @@
-"""What a submission costs to grade, beside `pytest --nbval` started for each of them.
+"""Measure what a submission costs to grade, against one run of `pytest --nbval` for each.
 
     python -m benchmarks.grading [--submissions 200] [--plain 20] [--jobs 1 2]
 
-Makes a class of the solution, the starter, mistakes of the bank and a few broken files, and grades
-it; then runs the same graded notebooks, of some of them, by plain nbval: a process for each, a
-kernel without a sandbox, nothing compared. CPU is that of the whole machine (/proc/stat), so that
-sandboxes, kernels and workers count, and so does everything else that runs meanwhile: let nothing.
-Goals: a fifth of plain nbval's CPU; the grader's own memory below 400 MB. Where it goes is told by
-`benchmarks.grading_parts`.
+Makes a class of the solution, the starter, known mistakes and a few broken files, and grades it.
+Runs the graded notebooks of some of them by plain nbval as well: one process for each, a kernel
+without a sandbox, nothing compared. CPU is that of the whole machine (/proc/stat), which includes
+sandboxes, kernels and workers, and everything else: run nothing beside it. Goals: a fifth of plain
+nbval's CPU, and less than 400 MB of memory for the grader. `benchmarks.grading_parts` splits it up.
 """
 
-import argparse
 import itertools
 import os
 import resource
@@ -20,12 +18,13 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
+from benchmarks.timing import parser
 from gradkit.autograder.grade_submission import prepare_workdir
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec, build_spec
@@ -36,7 +35,7 @@ Files = dict[str, bytes]
 
 
 def handed_in() -> Iterator[Files]:
-    """The files of submissions, without end: of each kind in turn."""
+    """Yield the files of submissions without end, of each kind in turn."""
     bank = read_bank(EXERCISE, PROJECT)
     solved = {path: text.encode() for path, text in bank.solution.files.items()}
     mutants = itertools.cycle(
@@ -51,7 +50,7 @@ def handed_in() -> Iterator[Files]:
 
 
 def cpu_seconds() -> float:
-    """What all processors of this machine have worked since it started."""
+    """Return the CPU seconds of this whole machine since it started."""
     ticks = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]))
     idle = ticks[3] + ticks[4]
     return (sum(ticks[:8]) - idle) / os.sysconf("SC_CLK_TCK")
@@ -73,7 +72,7 @@ def solved_cells() -> dict[str, str]:
 
 
 def grade(count: int, jobs: int) -> tuple[float, float, float]:
-    """Wall and CPU seconds a submission, and the largest memory of grader and workers in bytes."""
+    """Return wall and CPU seconds per submission, and the peak memory of a process in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "class").mkdir()
         make_class(Path(folder) / "class", count, solved_cells())
@@ -87,16 +86,16 @@ def grade(count: int, jobs: int) -> tuple[float, float, float]:
 
 
 def plain(count: int) -> tuple[float, float]:
-    """Wall and CPU seconds a submission of plain nbval on the same graded notebooks."""
+    """Return wall and CPU seconds per submission of plain nbval on the same graded notebooks."""
     cells = solved_cells()
     wall = cpu = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        spec = build_spec("softmax", PROJECT, 1, Path(folder) / "exam")
+        spec = build_spec("softmax", PROJECT, 1, Path(folder) / "spec")
         for number, files in enumerate(itertools.islice(handed_in(), count)):
-            workdir = Path(folder) / f"desk{number}"
+            workdir = Path(folder) / f"workdir{number}"
             workdir.mkdir()
             notebook = prepare_workdir(spec, files, cells, workdir, isolation=Isolation.NONE)
-            # nbval starts a kernel in the notebook's folder, where this one finds its tree.
+            # nbval starts the kernel in the notebook's folder, where it finds the tree.
             notebook = notebook.rename(workdir / "tree" / EXERCISE.notebook)
             as_handed_out(notebook, spec)
             command = [
@@ -116,7 +115,7 @@ def plain(count: int) -> tuple[float, float]:
 
 
 def as_handed_out(notebook: Path, spec: GradingSpec) -> None:
-    """Take back what `gradkit grade` saves: nothing is compiled, and the setup is the students'."""
+    """Undo the savings of `gradkit grade`: compiled files, and a shorter setup cell."""
     for compiled in notebook.parents[1].rglob("__pycache__"):
         shutil.rmtree(compiled)
     nb = regions.read_notebook(notebook.read_text(encoding="utf-8"), str(notebook))
@@ -128,22 +127,25 @@ def as_handed_out(notebook: Path, spec: GradingSpec) -> None:
     notebook.write_text(regions.write_notebook(nb), encoding="utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--submissions", type=int, default=200, help="how many are graded (200)")
-    parser.add_argument("--plain", type=int, default=20, help="how many by plain nbval (20)")
-    text = "how many at once (1, and the number of processors)"
-    parser.add_argument("--jobs", type=int, nargs="+", default=[1, os.cpu_count() or 1], help=text)
-    options = parser.parse_args()
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    plain_wall, plain_cpu = plain(options.plain)
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    help = "submissions to grade (default: 200)"
+    options.add_argument("--submissions", type=int, default=200, help=help)
+    help = "submissions to run by plain nbval (default: 20)"
+    options.add_argument("--plain", type=int, default=20, help=help)
+    help = "submissions to grade in parallel (default: 1, and the number of CPUs)"
+    options.add_argument("--jobs", type=int, nargs="+", default=[1, os.cpu_count() or 1], help=help)
+    chosen = options.parse_args(arguments)
+    if chosen.quick:
+        chosen.submissions, chosen.plain, chosen.jobs = 2, 1, [1]
+    plain_wall, plain_cpu = plain(chosen.plain)
     print(f"{'':34}  wall     CPU     of plain nbval's CPU")
     print(f"{'pytest --nbval for each':34} {plain_wall:5.2f} s  {plain_cpu:5.2f} s   1.00")
-    for jobs in options.jobs:
-        wall, cpu, memory = grade(options.submissions, jobs)
+    for jobs in chosen.jobs:
+        wall, cpu, memory = grade(chosen.submissions, jobs)
         name = f"gradkit grade, {jobs} at once"
         print(f"{name:34} {wall:5.2f} s  {cpu:5.2f} s   {cpu / plain_cpu:.2f}")
-    print(f"The grader and its workers: {memory / 1e6:.0f} MB at the most, each.")
+    print(f"Peak memory of the grader or a worker: {memory / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

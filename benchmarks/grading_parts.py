@@ -1,28 +1,27 @@
-"""Where the time of a graded submission goes, part by part.
+"""Split the time of a graded submission into its parts.
 
     python -m benchmarks.grading_parts [--submissions 60]
 
-Grades the class of `benchmarks.grading` in one process, as a worker does, and prints for each part
-its wall time and the CPU time of the whole machine (/proc/stat), means over the submissions: let
-nothing else run meanwhile. A part's CPU is what all processes took while it lasted, so what the
-worker does beside a running cell counts for the cell.
+Grades the class of `benchmarks.grading` in one process, as a worker does, and prints the wall time
+of each part and the CPU time of the whole machine (/proc/stat), as means over the submissions: run
+nothing beside it. The CPU time of a part is that of all processes while it lasts, so the worker's
+own share beside a running cell counts for the cell.
 """
 
-import argparse
 import contextlib
 import functools
 import itertools
-import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from assignment import PROJECT
 from assignment.checks.verdict import Judge
 from benchmarks.grading import cpu_seconds, handed_in, solved_cells
+from benchmarks.timing import parser
 from gradkit.autograder import grade_submission as grading
 from gradkit.autograder.kernel import Kernel
 from gradkit.autograder.runner import SubmissionRunner
@@ -38,7 +37,7 @@ CELLS = {
 
 
 class Parts:
-    """Adds up what each part takes; what a part within it takes is not its own."""
+    """The sums of each part's times, without those of parts within it."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # wall, CPU
@@ -70,7 +69,7 @@ class Parts:
         self._since = now
 
     def count(self, owner: Any, name: str, part: Callable[..., str]) -> None:
-        """Let a function's time be that of a part, which depends on its arguments."""
+        """Count a function's time for the part that `part` names from its arguments."""
         function = getattr(owner, name)
 
         @functools.wraps(function)
@@ -86,31 +85,32 @@ def of_cell(_: SubmissionRunner, cell: Mapping[str, Any]) -> str:
     return "the checks" if "check" in about else CELLS.get(cell["id"], "training and tuning")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--submissions", type=int, default=60, help="how many are graded (60)")
-    options = parser.parse_args()
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    help = "submissions to grade (default: 60)"
+    options.add_argument("--submissions", type=int, default=60, help=help)
+    chosen = options.parse_args(arguments)
+    count = 1 if chosen.quick else chosen.submissions
     cells, parts = solved_cells(), Parts()
-    class_grades = list(itertools.islice(handed_in(), options.submissions))
+    submissions = list(itertools.islice(handed_in(), count))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
-        spec = build_spec("softmax", PROJECT, 1, Path(folder) / "exam")
-        grading.grade_submission(spec, {}, cells)  # what is imported and computed once
+        spec = build_spec("softmax", PROJECT, 1, Path(folder) / "spec")
+        grading.grade_submission(spec, {}, cells)  # imports, and what is computed once
         parts.count(grading, "prepare_workdir", lambda *_: "files and notebook laid out")
         parts.count(Kernel, "__init__", lambda *_: "the kernel's start, in its sandbox")
         parts.count(Kernel, "stop", lambda *_: "the kernel's end")
         parts.count(SubmissionRunner, "run", of_cell)
         parts.count(Judge, "verdict", lambda *_: "verdicts")
         parts.begin()
-        for files in class_grades:
+        for files in submissions:
             grading.grade_submission(spec, files, cells)
         parts.end()
-    print(f"{'seconds for each of ' + str(options.submissions) + ' submissions':38}  wall    CPU")
+    print(f"{'seconds for each of ' + str(count) + ' submissions':38}  wall    CPU")
     for name, (wall, cpu) in sorted(parts.seconds.items(), key=lambda item: -item[1][1]):
-        print(f"{name:38} {wall / options.submissions:5.3f}  {cpu / options.submissions:5.3f}")
+        print(f"{name:38} {wall / count:5.3f}  {cpu / count:5.3f}")
     sums = [sum(part[which] for part in parts.seconds.values()) for which in (0, 1)]
-    wall, cpu = (total / options.submissions for total in sums)
+    wall, cpu = (total / count for total in sums)
     print(f"{'together':38} {wall:5.3f}  {cpu:5.3f}")
 
 

@@ -1,17 +1,15 @@
-"""What a large class costs for each submission besides the grading itself.
+"""Measure what a large class costs besides the grading itself.
 
     python -m benchmarks.scaling [--submissions 100000] [--of starter] [--scheduler tcp://HOST:PORT]
 
-Makes a class of copies of one submission: the starter as it was handed out, or the solution with
-all the outputs of its notebook, which are the least and the most of what comes in. Sends it through
-`gradkit grade`: found, read, claimed, handed to a worker, written down; then the gradebook. Only
-the grading is a stand-in: a worker grades one of them and answers with that from then on. With
---scheduler the workers are that cluster's, which has to be started in this checkout, and everything
-goes through Dask; without, two threads of the grader. In the middle the grader is killed, and the
-same command goes on. `docs/scaling.md` plans with what is printed.
+Makes a class of copies of one submission: the untouched starter, or the solution with all outputs
+of its notebook, the smallest and the largest that students hand in. Sends it through `gradkit
+grade`, and writes the gradebook. Only the grading is replaced: a worker grades the submission once
+and gives the same answer from then on. Without --scheduler, two threads of the grader are the
+workers; with it, those of a Dask cluster that was started in this checkout. Half-way the grader is
+killed, and the same command continues. `docs/scaling.md` plans with these figures.
 """
 
-import argparse
 import contextlib
 import multiprocessing
 import os
@@ -21,13 +19,15 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
 from benchmarks.grading import make_class, solved_cells
+from benchmarks.timing import parser
 from gradkit.autograder.spec import GradingSpec
 from gradkit.batch.dask_pool import DaskPool, grade_one
 from gradkit.batch.grade_class import Request, grade_class
@@ -80,8 +80,8 @@ def open_pool(
 
 
 def grade(request: Request) -> None:
-    """The grader: a process of its own, so that it can be killed."""
-    from benchmarks import scaling  # by the name that a cluster's workers know it by
+    """Grade in a process of its own, so that it can be killed."""
+    scaling = import_module("benchmarks.scaling")  # the name by which workers of a cluster find it
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the progress bar
     try:
@@ -91,7 +91,7 @@ def grade(request: Request) -> None:
 
 
 def copies(folder: Path, count: int, of: str) -> None:
-    """A class of so many copies of the solution, or of the starter."""
+    """Make a class of `count` copies of the solution or of the starter, as links to one file."""
     one = folder / "one"
     one.mkdir()
     make_class(one, 1, solved_cells())
@@ -101,17 +101,17 @@ def copies(folder: Path, count: int, of: str) -> None:
         with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in (EXERCISE.notebook, *EXERCISE.files):
                 archive.writestr(path, starter[path])
-    class_grades = folder / "class"
-    class_grades.mkdir()
+    submissions = folder / "class"
+    submissions.mkdir()
     for number in range(count):
         if number and number % MAX_LINKS == 0:
             source = Path(source.rename(one / f"{number}.zip").with_suffix(".copy"))
             source.write_bytes((one / f"{number}.zip").read_bytes())
-        os.link(source, class_grades / f"student{number:07}.zip")
+        os.link(source, submissions / f"student{number:07}.zip")
 
 
 def results(out: Path) -> int:
-    """How many results are in the database."""
+    """Return the number of results in the database."""
     with contextlib.suppress(sqlite3.Error):
         path = f"file:{out / DATABASE_NAME}?mode=ro"
         with contextlib.closing(sqlite3.connect(path, uri=True, timeout=60)) as db:
@@ -120,7 +120,7 @@ def results(out: Path) -> int:
 
 
 class Grader:
-    """A grader's process, watched from here."""
+    """A grader in a process of its own."""
 
     def __init__(self, request: Request) -> None:
         self.request, self.started = request, time.monotonic()
@@ -128,7 +128,7 @@ class Grader:
         self.process.start()
 
     def has(self, count: int) -> float:
-        """Wait until so many results are there; seconds since the grader was started."""
+        """Wait for `count` results, and return the seconds since the grader was started."""
         while (done := results(self.request.out)) < count and self.process.is_alive():
             time.sleep(0.02)
         assert done >= count or results(self.request.out) >= count, "the grader has ended"
@@ -146,7 +146,7 @@ class Grader:
 
 
 def simulate(grader: Grader, done: int, until: int, part: int) -> None:
-    """Print a line for each part of the class, from what is done to where it is to be stopped."""
+    """Print a line for each part of the class, from `done` results to `until`."""
     before = grader.has(done + 1), grader.cpu
     for count in range(done + part, until + 1, part):
         now = grader.has(count), grader.cpu if grader.process.is_alive() else before[1]
@@ -156,15 +156,17 @@ def simulate(grader: Grader, done: int, until: int, part: int) -> None:
         before = now
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--submissions", type=int, default=100_000, help="how many (100,000)")
-    text = "which one is copied (starter)"
-    parser.add_argument("--of", choices=("starter", "solution"), default="starter", help=text)
-    text = "of a Dask cluster, to go through it"
-    parser.add_argument("--scheduler", metavar="ADDRESS", help=text)
-    options = parser.parse_args()
-    count, part = options.submissions, options.submissions // PARTS
+def main(arguments: Sequence[str] | None = None) -> None:
+    parsed = parser(__doc__)
+    help = "size of the class (default: 100,000)"
+    parsed.add_argument("--submissions", type=int, default=100_000, help=help)
+    help = "submission to copy (default: starter)"
+    parsed.add_argument("--of", choices=("starter", "solution"), default="starter", help=help)
+    help = "grade through the Dask cluster of this scheduler"
+    parsed.add_argument("--scheduler", metavar="ADDRESS", help=help)
+    options = parsed.parse_args(arguments)
+    count = 1_000 if options.quick else options.submissions
+    part = count // PARTS
     with tempfile.TemporaryDirectory(prefix="gradkit-scaling-") as name:
         folder = Path(name)
         copies(folder, count, options.of)
