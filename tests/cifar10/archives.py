@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from assignment.cifar10.archive import CIFAR10_FOLDER, REQUIRED, Archive, DataError
-from assignment.cifar10.install import RECORD, install_cifar10
+from assignment.cifar10.install import RECORD, find_damage, install_cifar10
 
 PART = "cifar-10-python.tar.gz.part"
 FILES = {name: Random(name).randbytes(9000) for name in REQUIRED}
@@ -60,6 +60,7 @@ def half_install(datasets: Path) -> Path:
 
 def assert_installed(datasets: Path) -> None:
     """Check that `datasets` holds FILES in CIFAR-10's folder, and nothing else."""
+    assert find_damage(datasets / CIFAR10_FOLDER) is None
     found = snapshot(datasets)
     found.pop(f"{CIFAR10_FOLDER}/{RECORD}")
     files = {f"{CIFAR10_FOLDER}/{name}": data for name, data in FILES.items()}

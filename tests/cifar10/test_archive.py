@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from assignment.cifar10 import archive
-from assignment.cifar10.archive import PUBLISHED, REQUIRED, DataError, check_local_archive, unpack
-from tests.cifar10.archives import ARCHIVE, FILES, PACKED, pack
+from assignment.cifar10.archive import REQUIRED, DataError, unpack
+from tests.cifar10.archives import FILES, PACKED, pack
 
 
 def member(name: str, **attributes: Any) -> tarfile.TarInfo:
@@ -85,17 +85,3 @@ def test_unpack_refuses_an_archive_that_is_hostile_or_damaged(
     assert sentence in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} == {"new", "given.tar.gz"}
     assert {path.name for path in (tmp_path / "new").iterdir()} <= {*REQUIRED}
-
-
-def test_a_local_file_of_another_checksum_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "given.tar.gz"
-    path.write_bytes(PACKED)
-    sentence = f"SHA-256 is {ARCHIVE.sha256}, not {PUBLISHED.sha256}.*--accept-checksum"
-    with pytest.raises(DataError, match=sentence):
-        check_local_archive(path, PUBLISHED)
-
-
-@pytest.mark.parametrize("name", ["missing.tar.gz", "."])
-def test_a_local_file_that_is_missing_or_a_folder_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot be read \(.*\)\. Give --from the path"):
-        check_local_archive(tmp_path / name, PUBLISHED)

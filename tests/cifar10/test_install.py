@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -39,10 +41,12 @@ from tests.cifar10.archives import (
 from tests.cifar10.bad_server import BadServer, refuse, serve
 from tests.cifar10.conftest import NO_SERVER
 
-POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and limits")
 MD5 = {name: hashlib.md5(data).hexdigest() for name, data in FILES.items()}
 
+ACCEPT = ("--accept-checksum", ARCHIVE.sha256.upper())
+
 Mirror = Callable[..., BadServer]
+Data = Callable[..., tuple[int, str, str]]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -53,14 +57,28 @@ def given(tmp_path: Path) -> Path:
     return path
 
 
-# --- a local archive -----------------------------------------------------------------------------
+@pytest.fixture
+def data(datasets: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Data:
+    """Runs `python -m assignment data` in this process, for the test's datasets folder."""
+    for function in (install_cifar10, install_synthetic):
+        monkeypatch.setattr(function, "__defaults__", (datasets,))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(["data", *arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+# --- complete and damaged folders ----------------------------------------------------------------
 
 
 def test_a_local_archive_is_installed_with_a_record_of_checksums(
-    datasets: Path, given: Path
+    data: Data, datasets: Path, given: Path
 ) -> None:
     (datasets / PART).write_bytes(PACKED[:100])
-    fetch(datasets, source=given)
+    status, _, err = data("--from", str(given), *ACCEPT)
+    assert (status, err) == (0, "")
     assert_installed(datasets)
     assert given.read_bytes() == PACKED
     assert json.loads((datasets / CIFAR10_FOLDER / RECORD).read_bytes()) == {"md5": MD5}
@@ -83,11 +101,18 @@ def test_a_complete_folder_is_left_alone_and_may_be_read_only(
     assert_installed(datasets)
 
 
-def test_a_local_archive_that_is_refused_changes_nothing(datasets: Path, given: Path) -> None:
-    assert "--accept-checksum" in failure(datasets, PUBLISHED, given)
-
-
-# --- damaged folders -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("given.tar.gz", rf"SHA-256 is {ARCHIVE.sha256}, not {PUBLISHED.sha256}.*accept-checksum"),
+        ("missing.tar.gz", r"cannot be read \(No such file .*\)\. Give --from the path"),
+        (".", r"cannot be read \(Is a directory\)\. Give --from the path"),
+    ],
+)
+def test_a_local_file_that_is_not_the_archive_is_refused(
+    name: str, sentence: str, datasets: Path, given: Path
+) -> None:
+    assert re.search(sentence, failure(datasets, PUBLISHED, given.parent / name))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +137,6 @@ def test_a_damaged_folder_is_installed_afresh(
     fetch(datasets, source=given)
     assert f"is not complete: {damage}" in capsys.readouterr().out
     assert_installed(datasets)
-    assert find_damage(folder) is None
 
 
 def test_published_checksums_decide_without_a_record(
@@ -133,7 +157,6 @@ def test_caches_and_leftovers_of_killed_runs_are_removed(datasets: Path, given: 
     assert_installed(datasets)
 
 
-@POSIX_ONLY
 @pytest.mark.parametrize("link", [False, True], ids=["with other files", "by a link"])
 def test_a_damaged_folder_of_others_is_not_replaced(
     link: bool, datasets: Path, given: Path, tmp_path: Path
@@ -183,12 +206,9 @@ def test_an_error_of_the_disk_is_reported_and_keeps_what_was_there(
     assert_installed(datasets)
 
 
-@POSIX_ONLY
 def test_a_download_that_fills_the_disk_is_reported_and_kept(
     datasets: Path, mirror: Mirror
 ) -> None:
-    import resource
-
     mirror(serve(PACKED))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
@@ -201,33 +221,6 @@ def test_a_download_that_fills_the_disk_is_reported_and_kept(
 
 
 # --- the command ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def data(
-    datasets: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs `python -m assignment data` in this process, for the test's datasets folder."""
-    for function in (install_cifar10, install_synthetic):
-        monkeypatch.setattr(function, "__defaults__", (datasets,))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(["data", *arguments])
-        return status, *capsys.readouterr()
-
-    return run
-
-
-Data = Callable[..., tuple[int, str, str]]
-ACCEPT = ("--accept-checksum", ARCHIVE.sha256.upper())
-
-
-def test_the_command_installs_an_archive_of_an_accepted_checksum(
-    data: Data, datasets: Path, given: Path
-) -> None:
-    status, _, err = data("--from", str(given), *ACCEPT)
-    assert (status, err) == (0, "")
-    assert_installed(datasets)
 
 
 def test_the_command_draws_the_stand_in_once_and_again_when_damaged(
@@ -270,7 +263,6 @@ def test_a_failure_is_a_sentence_on_stderr_and_status_1(
     assert snapshot(datasets) == {}
 
 
-@POSIX_ONLY
 def test_an_interrupted_download_is_reported_and_resumed(
     data: Data, datasets: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,7 +320,6 @@ def start(datasets: Path, mirror: str, prelude: str = "") -> subprocess.Popen[st
     )
 
 
-@POSIX_ONLY
 def test_a_run_killed_before_it_renames_costs_no_second_download(datasets: Path) -> None:
     half_install(datasets)
     (datasets / PART).write_bytes(PACKED)
