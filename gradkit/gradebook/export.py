@@ -27,8 +27,8 @@ from gradkit.errors import GradkitError
 from gradkit.files import write_atomic
 from gradkit.gradebook.database import GradebookFolder, SubmissionRecord
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
-from gradkit.lms import PLATFORMS, export_scores
-from gradkit.lms.platform import Assignment, Export, FinalScore, ItemPoints
+from gradkit.lms import PLATFORMS, read_student_list
+from gradkit.lms.platform import Export, FinalScore, ItemPoints
 from gradkit.lms.tables import Cell, format_csv, number_cell, plain_number
 
 FORMATS = ("csv", "json", *PLATFORMS)
@@ -52,9 +52,10 @@ def export(folder: GradebookFolder, form: str, roster: Path | None = None) -> Ex
         records = database.submissions()
     if platform := PLATFORMS.get(form):
         scores, left_out = final_scores(class_grades)
-        assignment = Assignment(class_grades.exercise.title, class_grades.maximum)
-        exported = export_scores(platform, assignment, scores, roster)
-        return Export(exported.text, left_out + exported.notes)
+        students = read_student_list(roster, platform) if roster else None
+        title, maximum = class_grades.exercise.title, class_grades.maximum
+        text, notes = platform.export_scores(title, maximum, scores, students)
+        return Export(text, left_out + notes)
     if roster is not None:
         raise ExportError(f"A roster is for a platform. Leave it out for {form}.")
     counting = {

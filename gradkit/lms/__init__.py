@@ -1,19 +1,18 @@
 """Learning platforms: one file each, which is all that has to be added for another platform.
 
-a name in the class's folder            -> parse_platform_name   -> its parts
-a roster, or the platform's own list    -> read_student_list     -> students
-final scores                            -> export_scores         -> a text that it imports
-a submission's name                     -> feedback_name         -> the name of a page to upload
+a name in the class's folder            -> parse_platform_name    -> its parts
+a roster, or the platform's own list    -> read_student_list      -> students
+final scores                            -> Platform.export_scores -> a text that it imports
+a submission's name                     -> feedback_name          -> the name of a page to upload
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gradkit.lms.canvas import Canvas
 from gradkit.lms.gradescope import Gradescope
 from gradkit.lms.moodle import Moodle
-from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform
+from gradkit.lms.platform import ParsedName, Platform
 from gradkit.lms.tables import (
     StudentList,
     make_student_list,
@@ -56,14 +55,3 @@ def read_student_list(path: Path, platform: Platform | None = None) -> StudentLi
         if each.list_column == column and (students := each.read_students(table)) is not None:
             return make_student_list(table, students)
     return make_student_list(table, roster_students(table))
-
-
-def export_scores(
-    platform: Platform,
-    assignment: Assignment,
-    scores: Sequence[FinalScore],
-    roster: Path | None = None,
-) -> Export:
-    """Return final scores as the platform imports them; raise RosterError for an unfit roster."""
-    students = read_student_list(roster, platform) if roster else None
-    return platform.export_scores(assignment, scores, students)

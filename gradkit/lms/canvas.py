@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform, SheetRow
+from gradkit.lms.platform import Export, FinalScore, ParsedName, Platform, SheetRow
 from gradkit.lms.tables import RosterError, Student, StudentList, Table, format_csv, number_cell
 from gradkit.lms.times import find_time
 
@@ -70,14 +70,14 @@ class Canvas(Platform):
         return students
 
     def export_scores(
-        self, assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
+        self, title: str, maximum: int, scores: Sequence[FinalScore], roster: StudentList | None
     ) -> Export:
         """Return the CSV for the gradebook's Import.
 
         `roster` is the gradebook as Canvas exports it, or a roster with one of Canvas's ids.
         Without it, students are known by the numbers in the names of their submissions.
         """
-        header, possible = assignment.title, str(assignment.maximum)
+        header, possible = title, str(maximum)
         notes: list[str] = []
         if roster is None:
             students = {self.number_of(score): score.student for score in scores}
@@ -90,7 +90,7 @@ class Canvas(Platform):
                     f"{where} has none of the columns {', '.join(_IDS)}, so Canvas could identify "
                     "nobody. Export the gradebook of the course from Canvas, and give that."
                 )
-            header, possible, notes = self._assignment_column(assignment, table)
+            header, possible, notes = self._assignment_column(title, maximum, table)
             rows = [
                 SheetRow(
                     table.cell(row, "ID"), (id, *table.cells(row, _IDS)), table.cells(row, _COLUMNS)
@@ -103,10 +103,9 @@ class Canvas(Platform):
         return Export(format_csv([[*_COLUMNS, header], points_row, *lines]), notes + left_out)
 
     def _assignment_column(
-        self, assignment: Assignment, table: Table
+        self, title: str, maximum: int, table: Table
     ) -> tuple[str, str, list[str]]:
         """Return the header of the assignment's column, its points in Canvas, and notes on both."""
-        title, maximum = assignment.title, str(assignment.maximum)
         is_title = re.compile(rf"\s*{re.escape(title)}(\s\(\d+\))?\s*", re.IGNORECASE).fullmatch
         headers = [header for header in table.header if is_title(header)]
         if len(headers) > 1:
@@ -116,11 +115,12 @@ class Canvas(Platform):
             )
         if not headers:
             note = f"{table.path} has no assignment {title!r}, so Canvas will make a new one."
-            return title, maximum, [note]
+            return title, str(maximum), [note]
+        possible = str(maximum)
         for row in table.rows:
             if row.cells[0].strip().casefold() == "points possible":
-                maximum = table.cell(row, headers[0].strip()) or maximum
-        return headers[0], maximum, self.compare_maximum(maximum, assignment.maximum)
+                possible = table.cell(row, headers[0].strip()) or possible
+        return headers[0], possible, self.compare_maximum(possible, maximum)
 
 
 def _is_compact_time(match: re.Match[str]) -> bool:

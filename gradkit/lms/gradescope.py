@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gradkit.files import open_file
-from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform, Submitters
+from gradkit.lms.platform import Export, FinalScore, ParsedName, Platform, Submitters
 from gradkit.lms.tables import RosterError, StudentList, folded, number_cell, plain_number
 from gradkit.lms.times import find_time
 
@@ -65,7 +65,7 @@ class Gradescope(Platform):
         return {name: _submitters(entry) for name, entry in entries}
 
     def export_scores(
-        self, assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
+        self, title: str, maximum: int, scores: Sequence[FinalScore], roster: StudentList | None
     ) -> Export:
         """Return the `run_autograder` with the results in it; `roster` gives e-mail addresses."""
         addresses = {

@@ -16,7 +16,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from gradkit.lms.platform import Assignment, Export, FinalScore, ParsedName, Platform, SheetRow
+from gradkit.lms.platform import Export, FinalScore, ParsedName, Platform, SheetRow
 from gradkit.lms.tables import RosterError, Student, StudentList, Table, format_csv, number_cell
 
 _NAME = re.compile(
@@ -57,7 +57,7 @@ class Moodle(Platform):
         ]
 
     def export_scores(
-        self, assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
+        self, title: str, maximum: int, scores: Sequence[FinalScore], roster: StudentList | None
     ) -> Export:
         """Return the grading worksheet with grades and feedback comments filled in.
 
@@ -70,7 +70,6 @@ class Moodle(Platform):
                 self.number_of(score): score.submission.partition("_assignsubmission_")[0]
                 for score in scores
             }
-            maximum = str(assignment.maximum)
             rows = [
                 SheetRow(id, (), (f"Participant {id}", who[: -len(id) - 1], "", maximum, "-", ""))
                 for id, who in people.items()
@@ -78,7 +77,7 @@ class Moodle(Platform):
             where = "the names that Moodle gave. Give --roster the assignment's grading worksheet"
         else:
             header, where = roster.table.header, str(roster.table.path)
-            notes = self._check_worksheet(roster.table, assignment)
+            notes = self._check_worksheet(roster.table, maximum)
             rows = [
                 SheetRow(student.id.split()[-1], student.aliases, student.row.cells)
                 for student in roster.students
@@ -92,7 +91,7 @@ class Moodle(Platform):
             lines.append([new_cells.get(column.strip(), cell) for column, cell in columns])
         return Export(format_csv([header, *lines]), notes + left_out)
 
-    def _check_worksheet(self, table: Table, assignment: Assignment) -> list[str]:
+    def _check_worksheet(self, table: Table, maximum: int) -> list[str]:
         """Return notes on what does not fit; raise RosterError if Moodle would refuse it."""
         if missing := [column for column in ("Grade", _MODIFIED) if not table.has(column)]:
             raise RosterError(
@@ -109,8 +108,8 @@ class Moodle(Platform):
                 f"{table.path} has no column {_FEEDBACK}, so there are grades only. Feedback "
                 "comments are turned on in the assignment's settings."
             )
-        for maximum in sorted({table.cell(row, "Maximum Grade") for row in table.rows}):
-            notes += self.compare_maximum(maximum, assignment.maximum)
+        for theirs in sorted({table.cell(row, "Maximum Grade") for row in table.rows}):
+            notes += self.compare_maximum(theirs, maximum)
         return notes
 
 

@@ -37,13 +37,6 @@ class Submitters(NamedTuple):
     time: datetime | None
 
 
-class Assignment(NamedTuple):
-    """An assignment as platforms call it, and its maximum points."""
-
-    title: str
-    maximum: int
-
-
 class ItemPoints(NamedTuple):
     """The points of one check or question, with a sentence for the student."""
 
@@ -93,9 +86,12 @@ class Platform:
         raise NotImplementedError
 
     def export_scores(
-        self, assignment: Assignment, scores: Sequence[FinalScore], roster: StudentList | None
+        self, title: str, maximum: int, scores: Sequence[FinalScore], roster: StudentList | None
     ) -> Export:
-        """Return the text that the platform imports; raise RosterError for an unfit roster."""
+        """Return the text that the platform imports, for an assignment of so many points.
+
+        Raise RosterError for an unfit roster.
+        """
         raise NotImplementedError
 
     def read_students(self, table: Table) -> Iterable[Student] | None:

@@ -16,6 +16,7 @@ import math
 import os
 import re
 import stat
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,17 +27,22 @@ from typing import IO
 from assignment.workspace.starter import LITTER
 from gradkit.errors import GradkitError
 from gradkit.files import open_file, shown
-from gradkit.submissions import tar_stream
-from gradkit.submissions.tar_stream import TarStream, TooManyBytes, tar_members
 
 # A project with a virtual environment, as Jupyter and PyTorch fill it, has about 40,000 files.
 MAX_ENTRIES = 200_000
+
+# A project with CIFAR-10 in it three times (packed, unpacked, decoded) has 0.6 GB. Unpacking a
+# gigabyte takes some 3 s, and a tar file can only be read from its beginning.
+MAX_UNPACKED = 1_000_000_000
+
+MAX_HEADER = 100_000  # bytes of the headers of a member of a tar file, which hold a path
 
 MAX_PATH = 4096  # characters, as on Linux
 
 CHUNK = 1 << 18  # bytes
 
 HOSTILE = "has a path that leads out of its folder, or that no system accepts"
+_BAD_HEADERS = "its headers make no sense"
 _NOT_A_FILE = "is a link, a device or the like"
 _SMALLEST_ZIP_ENTRY = 46  # bytes in the zip's directory, with an empty name
 
@@ -249,6 +255,68 @@ def _zip_problem(info: zipfile.ZipInfo) -> str:
 # --- tar files -----------------------------------------------------------------------------------
 
 
+class _TooManyBytes(Exception):
+    """A tar file that unpacks to more than MAX_UNPACKED bytes."""
+
+
+class _TarStream:
+    """The bytes of a tar file, for tarfile: read once, forward only, as far as `limit`.
+
+    While tarfile reads the headers of a member, the limit is MAX_HEADER bytes away. So paths, maps
+    of sparse files and headers before headers are bounded, in memory and in recursion.
+    """
+
+    def __init__(self, file: gzip.GzipFile | io.BufferedReader) -> None:
+        self._file = file
+        self.limit = MAX_UNPACKED
+        self.last_read = b""
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int) -> bytes:
+        """Return exactly `size` bytes; raise EOFError if there are fewer."""
+        self._check(self.tell() + size)
+        self.last_read = self._file.read(size)
+        if len(self.last_read) < size:
+            raise EOFError("it ends too early")
+        return self.last_read
+
+    def seek(self, position: int) -> None:
+        if position < self.tell():
+            raise ValueError(_BAD_HEADERS)
+        self._check(position)
+        self._file.seek(position)
+
+    def skip_to_end(self) -> None:
+        while self._file.read(CHUNK):
+            self._check(self.tell())
+
+    def _check(self, position: int) -> None:
+        if position > self.limit:
+            raise ValueError(_BAD_HEADERS) if self.limit < MAX_UNPACKED else _TooManyBytes
+
+
+def _tar_members(stream: _TarStream) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar file, while the stream is at the data of each."""
+    stream.limit = MAX_HEADER
+    archive = tarfile.TarFile(
+        fileobj=stream,  # type: ignore[arg-type]  # which need not write
+        encoding="utf-8",
+        errors="surrogateescape",
+    )
+    while info := archive.next():
+        stream.limit = MAX_UNPACKED
+        yield info
+        archive.members.clear()  # type: ignore[attr-defined]  # 2 KB a member
+        archive.pax_headers = {}
+        stream.seek(archive.offset)
+        stream.limit = archive.offset + MAX_HEADER
+    if stream.last_read.strip(b"\0"):  # tarfile takes a damaged header for the end
+        raise ValueError(_BAD_HEADERS)
+    stream.limit = MAX_UNPACKED
+
+
 class TarSource(Source):
     """A tar file, mostly gzipped, which is read from its beginning to its end."""
 
@@ -258,22 +326,23 @@ class TarSource(Source):
 
     def members(self) -> Iterator[Member]:
         with self._stream() as stream:
-            for number, info in enumerate(tar_members(stream)):
+            for number, info in enumerate(_tar_members(stream)):
                 if number >= MAX_ENTRIES:
                     self.truncated = f"has more than {MAX_ENTRIES:,} entries"
                     return
                 if not info.isdir():
                     name, problem = _clean_path(info.name)
-                    is_file = info.isreg() and not info.issparse()
+                    if not info.isreg() or info.issparse():
+                        problem = problem or _NOT_A_FILE
                     time = info.mtime if math.isfinite(info.mtime) else 0.0
-                    yield Member(name, time, number, problem=problem or _NOT_A_FILE * (not is_file))
+                    yield Member(name, time, number, problem=problem)
             stream.skip_to_end()  # where a checksum shows whether it is complete
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
         left = {member.number: member for member in wanted}
         contents: dict[Member, bytes | str] = {}
         with self._stream() as stream:
-            for number, info in enumerate(tar_members(stream)):
+            for number, info in enumerate(_tar_members(stream)):
                 if member := left.pop(number, None):
                     data = stream.read(min(info.size, wanted[member] + 1))
                     contents[member] = _read_bounded(io.BytesIO(data), wanted[member])
@@ -282,16 +351,16 @@ class TarSource(Source):
         return contents
 
     @contextlib.contextmanager
-    def _stream(self) -> Iterator[TarStream]:
+    def _stream(self) -> Iterator[_TarStream]:
         """Open the tar file; damage raises SubmissionRejected, too many bytes set `truncated`."""
         try:
             with (
                 open_file(self.path) as file,
                 gzip.GzipFile(fileobj=file) if self.is_gzip else file as unpacked,
             ):
-                yield TarStream(unpacked)
-        except TooManyBytes:
-            self.truncated = f"unpacks to more than {tar_stream.MAX_UNPACKED / 1e9:.1f} GB"
+                yield _TarStream(unpacked)
+        except _TooManyBytes:
+            self.truncated = f"unpacks to more than {MAX_UNPACKED / 1e9:.1f} GB"
         except Exception as error:  # tarfile raises anything on damaged and hostile files
             raise SubmissionRejected(
                 f"{self.name} is damaged, or not a tar file ({shown(str(error))}). "

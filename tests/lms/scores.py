@@ -4,8 +4,8 @@ import csv
 import io
 from pathlib import Path
 
-from gradkit.lms import PLATFORMS, export_scores
-from gradkit.lms.platform import Assignment, Export, FinalScore, ItemPoints
+from gradkit.lms import PLATFORMS, read_student_list
+from gradkit.lms.platform import Export, FinalScore, ItemPoints
 
 WRONG = ItemPoints("Naive loss", 0.0, 8, "A row's number without keepdims.")
 # The name that each platform gives to a submission of user, or on Gradescope submission, 12345.
@@ -23,7 +23,8 @@ def final(
 
 
 def exported(form: str, *scores: FinalScore, roster: Path | None = None) -> Export:
-    return export_scores(PLATFORMS[form], Assignment("Softmax", 30), scores, roster)
+    students = read_student_list(roster, PLATFORMS[form]) if roster else None
+    return PLATFORMS[form].export_scores("Softmax", 30, scores, students)
 
 
 def rows_of(text: str) -> list[list[str]]:

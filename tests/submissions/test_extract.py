@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from assignment.workspace.regions import ANSWER_STUB
 from assignment.workspace.starter import STARTER_MANIFEST
-from gradkit.submissions import extract, tar_stream
+from gradkit.submissions import archives, extract
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import find_submissions
 from gradkit.submissions.extract import SubmissionContent, read_submission
@@ -187,7 +187,7 @@ def test_an_archive_beside_the_files_adds_missing_ones(
     note = "Taken from jane/softmax-starter.zip: linear_classifier.py, softmax.ipynb."
     assert note in content.notes
     (folder / "softmax-starter.zip").unlink()
-    monkeypatch.setattr(tar_stream, "MAX_UNPACKED", 10_000)
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 10_000)
     tar_of({"data": bytes(100_000)}, folder / "data.tar.gz")
     (folder / "damaged.zip").write_bytes(b"PK\3\4")
     assert content_of(folder).files == {FILE: b"# mine"}
