@@ -5,12 +5,13 @@ A command is one function below its options. It imports what it needs when it ru
 usage in status 2, Ctrl-C in 130.
 """
 
+import functools
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -29,8 +30,6 @@ COMMANDS = {
     "When a result is in doubt": ("debug", "rejudge"),
     "Called by a service": ("gradescope",),
 }
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _CommandsByUser(click.Group):
@@ -80,10 +79,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 PATH = click.Path(path_type=Path)
-one_exercise = click.option(
-    "--exercise", metavar="NAME", help="The exercise, where the course has several."
+
+
+def _exercises(ctx: click.Context, param: click.Parameter, name: str | None) -> list[str]:
+    from gradkit.course.exercises import exercise_names
+
+    return [_choose(name)] if name else exercise_names(PROJECT)
+
+
+def _isolation(ctx: click.Context, param: click.Parameter, no_sandbox: bool) -> "Isolation":
+    from gradkit.autograder.sandbox import Isolation
+
+    return Isolation.NONE if no_sandbox else Isolation.SANDBOX
+
+
+exercises_option = click.option(
+    "--exercise",
+    "exercises",
+    metavar="NAME",
+    callback=_exercises,
+    help="Only this exercise (default: all).",
 )
-any_exercise = click.option("--exercise", metavar="NAME", help="Only this exercise (default: all).")
+isolation_option = click.option(
+    "--no-sandbox",
+    "isolation",
+    is_flag=True,
+    callback=_isolation,
+    help="Run submissions as yourself: only for code that you trust as your own.",
+)
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -91,18 +114,37 @@ jobs_option = click.option(
     metavar="N",
     help="Processes to work in parallel (default: number of CPUs).",
 )
-no_sandbox_option = click.option(
-    "--no-sandbox",
-    is_flag=True,
-    help="Run submissions as yourself: only for code that you trust as your own.",
+exercise_option = click.option(
+    "--exercise", metavar="NAME", help="The exercise, where the course has several."
 )
 
 
-def gradebook_options(command: Command) -> Command:
-    """Add --out and --exercise, which together name a class's gradebook."""
+def gradebook_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Pass the gradebook that --out and --exercise name as a command's first argument."""
     help = "Folder of the gradebook (default: grades in the course's folder)."
-    out = click.option("--out", type=PATH, default=PROJECT / "grades", metavar="FOLDER", help=help)
-    return out(one_exercise(command))
+
+    @click.option("--out", type=PATH, default=PROJECT / "grades", metavar="FOLDER", help=help)
+    @exercise_option
+    @functools.wraps(command)
+    def with_gradebook(out: Path, exercise: str | None, **options: Any) -> None:
+        from gradkit.gradebook.database import GradebookFolder, exercise_of
+
+        name = _choose(exercise or exercise_of(out))
+        command(GradebookFolder(PROJECT, name, out), **options)
+
+    return with_gradebook
+
+
+def _choose(name: str | None) -> str:
+    """Return the exercise of this name; without a name, the only one of the course."""
+    from gradkit.course.exercises import exercise_names
+
+    names = exercise_names(PROJECT)
+    if name in names:
+        return str(name)
+    if not name and len(names) == 1:
+        return names[0]
+    raise GradkitError(f"Name one of the exercises with --exercise: {', '.join(names)}.")
 
 
 class _Seed(click.ParamType[int]):
@@ -139,10 +181,10 @@ def release(out: Path, gradescope: bool, github: bool) -> None:
 
 
 @cli.command()
-@any_exercise
+@exercises_option
 @click.option("--all", "again", is_flag=True, help="Prove again what was proved before.")
 @click.pass_context
-def verify(ctx: click.Context, exercise: str | None, again: bool) -> None:
+def verify(ctx: click.Context, exercises: list[str], again: bool) -> None:
     """Prove that starter, solution and mistakes get the right verdicts.
 
     Grades the starter, the solution, each correct variant and each known mistake, and prints one
@@ -150,12 +192,12 @@ def verify(ctx: click.Context, exercise: str | None, again: bool) -> None:
     """
     from gradkit.authoring.verify import verify_all
 
-    ctx.exit(0 if verify_all(_chosen(exercise), PROJECT, again) else 1)
+    ctx.exit(0 if verify_all(exercises, PROJECT, again) else 1)
 
 
 @cli.command()
-@any_exercise
-def answer_key(exercise: str | None) -> None:
+@exercises_option
+def answer_key(exercises: list[str]) -> None:
     """Compute the public answer key, which students' checks compare with.
 
     Run it after a change of a solution, a check or a known mistake. It writes
@@ -164,13 +206,13 @@ def answer_key(exercise: str | None) -> None:
     from assignment.checks.check import load_exercise
     from gradkit.course.answer_key import write_answer_key
 
-    for name in _chosen(exercise):
+    for name in exercises:
         click.echo(f"Wrote {write_answer_key(load_exercise(name), PROJECT)}")
 
 
 @cli.command()
-@any_exercise
-def run_notebooks(exercise: str | None) -> None:
+@exercises_option
+def run_notebooks(exercises: list[str]) -> None:
     """Run the solved notebooks and store their outputs in them.
 
     They run on the synthetic images, so that everyone can compute the same outputs again.
@@ -178,7 +220,7 @@ def run_notebooks(exercise: str | None) -> None:
     from assignment.checks.check import load_exercise
     from gradkit.authoring.notebook_outputs import store_outputs
 
-    for name in _chosen(exercise):
+    for name in exercises:
         store_outputs(PROJECT / load_exercise(name).notebook)
 
 
@@ -218,7 +260,7 @@ def demo(jobs: int) -> None:
     metavar="NUMBER",
     help="Secret seed of the class (default: drawn in the first run and kept).",
 )
-@no_sandbox_option
+@isolation_option
 @click.option(
     "--regrade",
     is_flag=False,
@@ -226,18 +268,11 @@ def demo(jobs: int) -> None:
     metavar="[STUDENT]",
     help="Regrade one student, or everyone.",
 )
-@click.pass_context
 def grade(
-    ctx: click.Context,
-    submissions: Path,
-    out: Path,
-    exercise: str | None,
-    roster: Path | None,
-    jobs: int,
+    gradebook: "GradebookFolder",
     scheduler: str | None,
-    seed: int | None,
-    no_sandbox: bool,
     regrade: str | None,
+    **options: Any,
 ) -> None:
     """Grade a folder of submissions.
 
@@ -251,43 +286,34 @@ def grade(
     from gradkit.batch.regrade import delete_results
     from gradkit.gradebook.export import write_gradebook
 
-    if scheduler and ctx.get_parameter_source("jobs") is ParameterSource.COMMANDLINE:
+    source = click.get_current_context().get_parameter_source("jobs")
+    if scheduler and source is ParameterSource.COMMANDLINE:
         raise click.UsageError("--jobs and --scheduler exclude each other.")
-    request = Request(
-        PROJECT,
-        _chosen_for(out, exercise),
-        out,
-        submissions,
-        jobs,
-        roster,
-        seed,
-        _isolation(no_sandbox),
-        scheduler,
-    )
+    request = Request(**vars(gradebook), scheduler=scheduler, **options)
     if regrade is not None:
         delete_results(request, regrade)
     try:
         report = grade_class(request, tqdm.write)
     finally:
-        gradebook = write_gradebook(request)
+        path = write_gradebook(request)
     click.echo(report)
-    click.echo(f"The gradebook: {gradebook}")
+    click.echo(f"The gradebook: {path}")
 
 
 @cli.command()
 @gradebook_options
 @click.option("--hide-names", is_flag=True, help="Replace the students' names by pseudonyms.")
-def manual_page(out: Path, exercise: str | None, hide_names: bool) -> None:
+def manual_page(gradebook: "GradebookFolder", hide_names: bool) -> None:
     """Write the page on which people grade written answers."""
     from gradkit.feedback.manual_grading_page import write_manual_page
 
-    click.echo(write_manual_page(_folder(out, exercise), hide_names))
+    click.echo(write_manual_page(gradebook, hide_names))
 
 
 @cli.command()
 @click.argument("csv", type=PATH)
 @gradebook_options
-def import_grades(csv: Path, out: Path, exercise: str | None) -> None:
+def import_grades(gradebook: "GradebookFolder", csv: Path) -> None:
     """Import points and comments that people gave.
 
     CSV has the columns student, item, points and comment: the export of the manual grading page,
@@ -296,20 +322,19 @@ def import_grades(csv: Path, out: Path, exercise: str | None) -> None:
     from gradkit.gradebook.export import write_gradebook
     from gradkit.gradebook.manual_grades import import_manual
 
-    folder = _folder(out, exercise)
-    click.echo(import_manual(folder, csv))
-    click.echo(f"The gradebook: {write_gradebook(folder)}")
+    click.echo(import_manual(gradebook, csv))
+    click.echo(f"The gradebook: {write_gradebook(gradebook)}")
 
 
 @cli.command()
 @gradebook_options
 @click.option("--zip", "zipped", is_flag=True, help="Also pack the pages, named for the platform.")
 @jobs_option
-def feedback(out: Path, exercise: str | None, zipped: bool, jobs: int) -> None:
+def feedback(gradebook: "GradebookFolder", zipped: bool, jobs: int) -> None:
     """Write a page for each student and one for the class."""
     from gradkit.feedback.class_page import write_pages
 
-    _, written = write_pages(_folder(out, exercise), zipped, jobs)
+    _, written = write_pages(gradebook, zipped, jobs)
     for path in written:
         click.echo(path)
 
@@ -330,14 +355,14 @@ def feedback(out: Path, exercise: str | None, zipped: bool, jobs: int) -> None:
     help="The platform's own list: Canvas's gradebook, Moodle's grading worksheet, or students "
     "with e-mail addresses for Gradescope.",
 )
-def export(out: Path, exercise: str | None, form: str, roster: Path | None) -> None:
+def export(gradebook: "GradebookFolder", form: str, roster: Path | None) -> None:
     """Print the gradebook in a format that others read.
 
     Students who are left out are listed on stderr.
     """
     from gradkit.gradebook.export import export
 
-    exported = export(_folder(out, exercise), form, roster)
+    exported = export(gradebook, form, roster)
     for sentence in exported.notes:
         click.echo(sentence, err=True)
     click.echo(exported.text, nl=False)
@@ -350,9 +375,9 @@ def export(out: Path, exercise: str | None, form: str, roster: Path | None) -> N
 @click.argument("submission", type=PATH)
 @click.argument("workdir", type=PATH)
 @gradebook_options
-@no_sandbox_option
+@isolation_option
 def debug(
-    submission: Path, workdir: Path, out: Path, exercise: str | None, no_sandbox: bool
+    gradebook: "GradebookFolder", submission: Path, workdir: Path, isolation: "Isolation"
 ) -> None:
     """Prepare one submission to be run by hand with pytest --nbval.
 
@@ -360,15 +385,14 @@ def debug(
     """
     from gradkit.batch.regrade import debug_submission
 
-    folder, isolation = _folder(out, exercise), _isolation(no_sandbox)
-    notebook = debug_submission(folder, submission, workdir, isolation)
+    notebook = debug_submission(gradebook, submission, workdir, isolation)
     click.echo("Run it with")
     click.echo(f"    {sys.executable} -m pytest -p gradkit.autograder.debug --nbval {notebook}")
 
 
 @cli.command()
 @gradebook_options
-def rejudge(out: Path, exercise: str | None) -> None:
+def rejudge(gradebook: "GradebookFolder") -> None:
     """Judge all results again, without running any submission.
 
     Use it after a correction of a check, a tolerance or a hint. Prints whose points changed.
@@ -376,10 +400,9 @@ def rejudge(out: Path, exercise: str | None) -> None:
     from gradkit.batch.regrade import rejudge
     from gradkit.gradebook.export import write_gradebook
 
-    folder = _folder(out, exercise)
-    for line in rejudge(folder):
+    for line in rejudge(gradebook):
         click.echo(line)
-    click.echo(f"The gradebook: {write_gradebook(folder)}")
+    click.echo(f"The gradebook: {write_gradebook(gradebook)}")
 
 
 # --- called by a service -------------------------------------------------------------------------
@@ -394,7 +417,7 @@ def rejudge(out: Path, exercise: str | None) -> None:
     help="Folder with submission/ and results/ (default: /autograder).",
 )
 @click.option("--prove", is_flag=True, help="Only check that the solution passes here.")
-@one_exercise
+@exercise_option
 @click.pass_context
 def gradescope(ctx: click.Context, autograder: Path, prove: bool, exercise: str | None) -> None:
     """Grade the submission in a Gradescope container.
@@ -403,44 +426,8 @@ def gradescope(ctx: click.Context, autograder: Path, prove: bool, exercise: str 
     """
     from gradkit.batch.gradescope_run import grade_upload, prove_image
 
-    name = _chosen_for(None, exercise)
+    name = _choose(exercise)
     if prove:
         prove_image(name)
     else:
         ctx.exit(grade_upload(autograder, name))
-
-
-# --- what options stand for ----------------------------------------------------------------------
-
-
-def _isolation(no_sandbox: bool) -> "Isolation":
-    from gradkit.autograder.sandbox import Isolation
-
-    return Isolation.NONE if no_sandbox else Isolation.SANDBOX
-
-
-def _folder(out: Path, exercise: str | None) -> "GradebookFolder":
-    from gradkit.gradebook.database import GradebookFolder
-
-    return GradebookFolder(PROJECT, _chosen_for(out, exercise), out)
-
-
-def _chosen(exercise: str | None) -> list[str]:
-    """Return the exercise of the option, or all of them."""
-    from gradkit.course.exercises import exercise_names
-
-    return [_chosen_for(None, exercise)] if exercise else exercise_names(PROJECT)
-
-
-def _chosen_for(out: Path | None, exercise: str | None) -> str:
-    """Return the exercise of the option, else that of the gradebook in `out`, else the only one."""
-    from gradkit.course.exercises import exercise_names
-    from gradkit.gradebook.database import exercise_of
-
-    names = exercise_names(PROJECT)
-    chosen = exercise or (out and exercise_of(out))
-    if chosen in names:
-        return str(chosen)
-    if not chosen and len(names) == 1:
-        return names[0]
-    raise GradkitError(f"Name one of the exercises with --exercise: {', '.join(names)}.")

@@ -41,7 +41,10 @@ def test_a_command_describes_itself_and_each_option(
         (["demo", "--jobs", "0"], "'--jobs': 0 is not in the range x>=1"),
         (["grade"], "Missing argument 'SUBMISSIONS'"),
         (["grade", "x", "--seed", "12"], "'12' is not a whole number from 2^64 to 2^128"),
-        (["grade", "x", "--jobs", "2", "--scheduler", "tcp://h:1"], "exclude each other"),
+        (
+            ["grade", "x", "--exercise", "svm", "--jobs", "2", "--scheduler", "tcp://h:1"],
+            "exclude each other",
+        ),
         (["export", "--format", "excel"], "'excel' is not one of"),
     ],
 )
