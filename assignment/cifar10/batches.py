@@ -28,9 +28,6 @@ MAX_BATCH_BYTES = 64 * 2**20
 MAX_OPCODES = 500_000
 
 
-# --- reading -------------------------------------------------------------------------------------
-
-
 class _CodeRefused(pickle.UnpicklingError):
     """A pickle's request for something that a batch does not need."""
 

@@ -126,10 +126,7 @@ def _receive(address: str, part: Path, archive: Archive) -> int:
 
 
 def _request(address: str, start: int) -> tuple[http.client.HTTPResponse, int]:
-    """Request the file from byte `start`, or all of it where the server cannot do that.
-
-    Returns the response and the byte of the file that it begins at.
-    """
+    """Request the file from byte `start`; return the response, and the byte it begins at."""
     ranges = {"Range": f"bytes={start}-"} if start else {}
     request = urllib.request.Request(address, headers={"User-Agent": "gradkit"} | ranges)
     try:

@@ -56,16 +56,11 @@ def install_cifar10(
     part = datasets / f"{ARCHIVE_NAME}.part"
 
     def fill(folder: Path) -> None:
-        if source is not None:
+        if source is None:
+            download(part, archive)
+        else:
             check_local_archive(source, archive)
-            unpack(source, folder)
-            return
-        download(part, archive)
-        try:
-            unpack(part, folder)
-        except DataError:
-            part.unlink()  # its checksum is right: the next run would fail the same way
-            raise
+        unpack(source or part, folder)
 
     folder = _install(datasets / CIFAR10_FOLDER, "CIFAR-10", fill)
     with contextlib.suppress(OSError):  # a complete folder may be read-only

@@ -175,19 +175,10 @@ def test_a_server_that_never_ends_well_is_given_up(
     assert sentence in failure(datasets)
 
 
-@pytest.mark.parametrize(
-    ("data", "expected", "sentence"),
-    [
-        (pack({"data_batch_1": b"other"}), ARCHIVE, "sent another file: its SHA-256 is "),
-        (pack({"../up": b""}), None, "leads outside"),
-    ],
-    ids=["other", "hostile"],
-)
-def test_another_archive_is_refused_at_once_and_not_kept(
-    data: bytes, expected: Archive | None, sentence: str, datasets: Path, mirror: Mirror
-) -> None:
-    server = mirror(serve(data))
-    assert sentence in failure(datasets, expected or Archive(sha256(data)))
+def test_another_archive_is_refused_at_once_and_not_kept(datasets: Path, mirror: Mirror) -> None:
+    other = pack({"data_batch_1": b"other"})
+    server = mirror(serve(other))
+    assert f"sent another file: its SHA-256 is {sha256(other)}, not " in failure(datasets)
     assert len(server.ranges) == 1
 
 
