@@ -5,10 +5,8 @@
     apply_plan     copy the old files into backup-N, then write the new ones, the manifest last
 
 A refused update therefore changes nothing, and the next run completes an update that was killed.
-
 A file that the course has not changed stays as the student has it. Into a file that the course has
-changed, the student's regions are grafted; anything else that the student had in it is in the
-backup.
+changed, the student's regions are grafted; the rest of what the student had in it is in the backup.
 """
 
 import os

@@ -257,7 +257,7 @@ def test_damaged_marker_is_refused(data: st.DataObject, region: str, text: str) 
         find(source[:at] + damage + source[at + 1 :], "f.py")
 
 
-# In quadratic time these took 5 to 40 s each; a clock would only measure the machine.
+# In quadratic time each took 5 to 40 s. No clock measures it: whoever runs the tests would notice.
 @pytest.mark.parametrize(
     "source",
     [
@@ -275,7 +275,7 @@ def test_damaged_marker_is_refused(data: st.DataObject, region: str, text: str) 
     ],
     ids=lambda source: repr(source[:30]),
 )
-def test_hostile_text_takes_time_in_proportion_to_its_length(source: str) -> None:
+def test_hostile_text_is_read_or_refused(source: str) -> None:
     with contextlib.suppress(RegionError):
         assert graft(source, extract(source, "f.py"), "f.py") == source
 

@@ -103,6 +103,18 @@ def project(fresh: Path) -> Path:
     return solve(fresh)
 
 
+@pytest.fixture
+def edited(project: Path) -> Path:
+    """A solved project with more of the student's outside the regions."""
+    edit(
+        project,
+        replace(SOFTMAX, "import numpy as np\n", "import numpy as np\n\ndef mine(): ...\n"),
+        edit_cells(lambda cells: cells.insert(5, text_cell("My notes."))),
+        ("README.md", lambda _: "My own README"),
+    )
+    return project
+
+
 def starter_with(folder: Path, *edits: Edit, release: str = "1.0") -> Path:
     """Pack the older starter with these edits."""
     return pack(folder / "new.zip", make_starter(*OLD_FILES, *edits, release=release))
@@ -314,24 +326,17 @@ def test_cell_without_its_markers_stays_whole_and_the_report_names_it(
 # --- what has no place in the newer files --------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        replace(SOFTMAX, "import numpy as np\n", "import numpy as np\ndef mine(): ...\n"),
-        edit_cells(lambda cells: cells.insert(5, text_cell("My notes."))),
-        replace("README.md", "# The", "# My notes on the"),
-        (EXTRA, lambda _: "MINE = 1\n"),
-    ],
-)
-def test_file_edited_outside_regions_is_named(project: Path, newer: Path, change: Edit) -> None:
-    edit(project, change)
-    name = change[0]
-    before = (project / name).read_bytes()
-    report = update(newer, project)
-    require_solved(project)
-    assert (project / "backup-1" / name).read_bytes() == before
-    assert f"You may have changed more than your regions in {name}: copy what you still" in report
-    require_up_to_date(newer, project)
+def test_files_edited_outside_regions_are_named_and_in_the_backup(
+    edited: Path, newer: Path
+) -> None:
+    (edited / EXTRA).write_text("MINE = 1\n")
+    names = ("README.md", SOFTMAX, EXTRA, NOTEBOOK)
+    before = [(edited / name).read_bytes() for name in names]
+    report = update(newer, edited)
+    require_solved(edited)
+    assert [(edited / "backup-1" / name).read_bytes() for name in names] == before
+    assert f"more than your regions in {', '.join(names)}: copy what you still need" in report
+    require_up_to_date(newer, edited)
 
 
 def test_region_without_a_place_is_named_and_in_the_backup(tmp_path: Path, project: Path) -> None:
@@ -477,18 +482,6 @@ def test_update_refuses_an_older_release(
 
 
 # --- interrupted ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def edited(project: Path) -> Path:
-    """A solved project with more of the student's outside the regions."""
-    edit(
-        project,
-        replace(SOFTMAX, "import numpy as np\n", "import numpy as np\n\ndef mine(): ...\n"),
-        edit_cells(lambda cells: cells.insert(5, text_cell("My notes."))),
-        ("README.md", lambda _: "My own README"),
-    )
-    return project
 
 
 def require_nothing_lost(project: Path, report: str = "") -> None:
