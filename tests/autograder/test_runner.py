@@ -8,8 +8,15 @@ from msgspec.structs import replace as replace_fields
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status
 from gradkit.autograder.spec import GradingSpec
-from tests.autograder.conftest import LIMITS, SECRET
-from tests.autograder.live_runner import CHECKS, LiveRunner, body, open_live_runner, solution
+from tests.autograder.conftest import (
+    CHECKS,
+    LIMITS,
+    SECRET,
+    LiveRunner,
+    body,
+    open_live_runner,
+    solution,
+)
 from tests.banks import BANK
 
 # --- errors --------------------------------------------------------------------------------------
@@ -55,27 +62,12 @@ def test_every_check_names_setup_cell_when_file_does_not_end_to_load(
             assert "The cell `setup` did not end" in verdict.text
 
 
-def test_background_thread_and_exit_handler_change_no_verdict(live: LiveRunner) -> None:
-    code = (
-        "import atexit, threading, time\n"
-        "atexit.register(time.sleep, 99)\n"
-        "def go():\n"
-        "    while True:\n"
-        "        time.sleep(0.001)\n"
-        "        print('still here')\n"
-        "threading.Thread(target=go).start()\n"
-    )
-    assert live.attack(code).status is Status.NOT_ATTEMPTED
-    live.runner.close()
-
-
 # --- time ----------------------------------------------------------------------------------------
 
 
 def test_submission_has_no_more_time_than_all_its_cells_together(
     spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often its kernel ends, and the cells before have to run again."""
     monkeypatch.setattr(GradingSpec, "all_deadlines", 8.0)
     slow = b"import time\ntime.sleep(1)\n" + solution("import os\nos._exit(0)")
     with open_live_runner(spec, slow) as live:
@@ -134,6 +126,15 @@ PATCHES = {
     "the display": (
         "import IPython.display\nIPython.display.display = lambda *a, **k: None\nreturn 0.5, W"
     ),
+    "a thread and an exit handler": (
+        "import atexit, threading, time\n"
+        "atexit.register(time.sleep, 99)\n"
+        "def go():\n"
+        "    while True:\n"
+        "        time.sleep(0.001)\n"
+        "        print('still here')\n"
+        "threading.Thread(target=go).start()\n"
+    ),
 }
 FORGE = (
     "from IPython.display import display\n"
@@ -161,15 +162,11 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("code", [*WRONG.values(), *FORGED.values()], ids=[*WRONG, *FORGED])
+@pytest.mark.parametrize("code", [*WRONG, *FORGED, *PATCHES])
 def test_wrong_or_forged_result_earns_no_points(live: LiveRunner, code: str) -> None:
-    assert live.attack(code).points == 0
-
-
-@pytest.mark.parametrize("patched", PATCHES)
-def test_patching_the_kernel_earns_no_points(live: LiveRunner, patched: str) -> None:
-    assert live.attack(PATCHES[patched]).points == 0
-    live.runner.close()
+    assert live.attack({**WRONG, **FORGED, **PATCHES}[code]).points == 0
+    if code in PATCHES:
+        live.runner.close()
 
 
 def test_right_result_passes_however_it_is_computed(live: LiveRunner) -> None:

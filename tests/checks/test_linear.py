@@ -50,6 +50,7 @@ def test_every_mistake_that_the_checks_name_is_in_the_answer_key() -> None:
 
 
 WEIGHTS = np.random.default_rng(0).standard_normal((8, 4))
+NAN_RESULTS = {(0.1, 1.0): (np.nan, np.nan), (0.1, 2.0): (np.nan, np.nan)}
 
 
 def model_of(W: Any) -> Any:
@@ -98,6 +99,7 @@ def test_a_trained_and_tuned_model_passes() -> None:
         ("tuning", {"results": {(0.1, 1.0): 1.0}}, "cannot be checked"),
         ("tuning", {"results": {0.1: "good"}}, "cannot be checked"),
         ("tuning", {"best_val": "high"}, "cannot be checked"),
+        ("tuning", {"results": NAN_RESULTS, "best_val": np.nan}, "not numbers"),
         ("tuning", {"best_softmax": "a model"}, "cannot be checked"),
         ("tuning", {"results": {}}, "not attempted yet"),
         ("tuning", {"best_softmax": None}, "not attempted yet"),

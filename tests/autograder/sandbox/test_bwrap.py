@@ -1,6 +1,5 @@
 """What code in bubblewrap's sandbox finds when it looks around, and what outlives its grader."""
 
-import ast
 import os
 import shutil
 import subprocess
@@ -13,8 +12,7 @@ from assignment import PROJECT
 from gradkit.autograder.sandbox import SandboxError, end_sandboxes, open_sandbox, self_test
 from gradkit.autograder.sandbox.bwrap import bwrap_command
 from gradkit.autograder.spec import GradingSpec
-from tests.autograder.conftest import SECRET
-from tests.autograder.live_runner import run_program, wait_until
+from tests.autograder.conftest import SECRET, run_program, wait_until
 from tests.banks import BANK
 
 
@@ -28,10 +26,9 @@ def test_sandbox_can_read_no_solution_and_no_answer(spec: GradingSpec, sandbox: 
     number = f"{float(next(iter(reference.values()))):.9g}"
     secrets = [*lines, number, str(SECRET), f"{SECRET:x}", "gradient_of_right_class_only.toml"]
     program = (
-        "import os\n"
         f"secrets = {[secret[::-1] for secret in secrets]!r}\n"
         "secrets = [secret[::-1].encode() for secret in secrets]\n"
-        "found, read = [], 0\n"
+        "read = 0\n"
         "for folder, folders, names in os.walk('/'):\n"
         "    folders[:] = [name for name in folders if (folder, name) not in\n"
         "                  (('/', 'sys'), ('/', 'usr'), ('/proc', 'sys'))]\n"
@@ -52,42 +49,19 @@ def test_sandbox_can_read_no_solution_and_no_answer(spec: GradingSpec, sandbox: 
     assert run_program(spec, program) == "True []"
 
 
-def test_sandbox_shows_starter_without_instructor_files_and_startup_files(
-    spec: GradingSpec, sandbox: None
-) -> None:
-    folders = [str(PROJECT / name) for name in ("gradkit", "grading", "tests", ".git")]
-    startup = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
-    program = (
-        "import importlib.util, os\n"
-        f"found = [path for path in {folders!r} if os.path.exists(path)]\n"
+INSTRUCTORS = [str(PROJECT / name) for name in ("gradkit", "grading", "tests", ".git")]
+STARTUP = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
+STARTER = {"README.md", "assignment", "datasets", "get_datasets.sh", "notebooks"}
+PROBES = {
+    "instructor's files": (
+        "import importlib.util\n"
+        f"found += [path for path in [*{INSTRUCTORS!r}, '/tmp/.ipython'] if os.path.exists(path)]\n"
         "found += [n for n in ('gradkit', 'tests') if importlib.util.find_spec(n)]\n"
-        f"found += [n for d, _, ns in os.walk('/project') for n in ns if n in {startup!r}]\n"
-        "found += [d for d in ('/tmp/.ipython',) if os.path.exists(d)]\n"
-        "found += sorted(os.listdir('/project'))"
-    )
-    shown = ["README.md", "assignment", "datasets", "get_datasets.sh", "notebooks"]
-    found = ast.literal_eval(run_program(spec, program))
-    assert [name for name in found if not name.startswith((".", "requirements"))] == shown
-
-
-def test_sandbox_hides_environment_and_processes_of_the_grader(
-    spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GRADERS_OWN", "31415926535")
-    program = (
-        "import os, glob\n"
-        "found = [k for k in os.environ if 'GRADERS' in k], "
-        "len(glob.glob('/proc/[0-9]*')), os.getuid() == 0"
-    )
-    text = run_program(spec, program)
-    assert text.startswith("([], ")
-    assert int(text.split(", ")[1]) < 8
-    assert text.endswith("False)") or os.geteuid() != 0
-
-
-def test_sandbox_can_write_nowhere_except_its_own_folders(spec: GradingSpec, sandbox: None) -> None:
-    program = (
-        "import os\nfound = []\n"
+        f"found += [n for d, _, ns in os.walk('/project') for n in ns if n in {STARTUP!r}]\n"
+        "shown = {n for n in os.listdir('/project') if not n.startswith(('.', 'requirements'))}\n"
+        f"found += shown ^ {STARTER!r}"
+    ),
+    "folders to write to, except its own": (
         "for folder, folders, names in os.walk('/'):\n"
         "    if folder.startswith(('/proc', '/sys', '/tmp', '/dev/shm', '/dev/pts')): continue\n"
         "    try:\n"
@@ -95,15 +69,9 @@ def test_sandbox_can_write_nowhere_except_its_own_folders(spec: GradingSpec, san
         "        found.append(folder)\n"
         "    except OSError: pass\n"
         "    folders[:] = [n for n in folders if (folder, n) != ('/', 'usr')]"
-    )
-    assert run_program(spec, program) == "[]"
-
-
-def test_sandbox_has_no_network_and_cannot_gain_privileges(
-    spec: GradingSpec, sandbox: None
-) -> None:
-    program = (
-        "import os, socket\nfound = []\n"
+    ),
+    "network, privileges and other processes": (
+        "import socket\n"
         "def attempt(what, f):\n"
         "    try:\n"
         "        f()\n"
@@ -114,16 +82,46 @@ def test_sandbox_has_no_network_and_cannot_gain_privileges(
         "attempt('vsock', lambda: socket.socket(40, 1))\n"
         "attempt('chroot', lambda: os.chroot('/tmp'))\n"
         "attempt('setuid', lambda: os.setuid(0))\n"
-        "for pid in range(200, 40000): attempt(pid, lambda: os.kill(pid, 0))\n"
-    )
-    assert run_program(spec, program) == "[]"
+        "for pid in range(200, 40000): attempt(pid, lambda: os.kill(pid, 0))"
+    ),
+}
 
 
-def test_sandbox_does_not_start_without_bubblewrap(
-    sandbox: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("probe", PROBES)
+def test_sandbox_has_none_of(spec: GradingSpec, sandbox: None, probe: str) -> None:
+    assert run_program(spec, PROBES[probe]) == "[]"
+
+
+def test_sandbox_hides_environment_and_processes_of_the_grader(
+    spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SandboxError, match=r"not installed. Install it .* --no-sandbox"):
+    monkeypatch.setenv("GRADERS_OWN", "31415926535")
+    program = (
+        "import glob\n"
+        "readable = [p for p in glob.glob('/proc/[0-9]*/environ') if os.access(p, os.R_OK)]\n"
+        "variables = b''.join(open(path, 'rb').read() for path in readable)\n"
+        "found = b'GRADERS' in variables, len(glob.glob('/proc/[0-9]*')) < 8, os.getuid() > 0"
+    )
+    assert run_program(spec, program) == "(False, True, True)"
+    # Unless the grader is root, bubblewrap (process 1) is of the same user as the code.
+    assert run_program(spec, program, uid=None).startswith("(False, True, ")
+
+
+@pytest.mark.parametrize(
+    ("bwrap", "reason"),
+    [
+        ("", r"not installed. Install it .* --no-sandbox"),
+        ("echo 'bwrap: No new namespaces' >&2\nexit 1", r"No new namespaces.*sysctl"),
+    ],
+)
+def test_self_test_reports_why_no_sandbox_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bwrap: str, reason: str
+) -> None:
+    if bwrap:
+        (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{bwrap}\n")
+        (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxError, match=reason):
         self_test()
 
 
@@ -131,18 +129,17 @@ def test_sandbox_is_refused_when_interpreter_lies_beside_the_solutions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(PROJECT))
-    with (
-        open_sandbox({tmp_path: "/project"}, tmp_path) as config,
-        pytest.raises(SandboxError, match="the solutions could be read"),
-    ):
-        bwrap_command(["true"], config, 0)
+    with open_sandbox({tmp_path: "/project"}, tmp_path) as config:
+        assert config.socket_dir.stat().st_mode & 0o077 == 0
+        with pytest.raises(SandboxError, match="the solutions could be read"):
+            bwrap_command(["true"], config, 0)
+    assert not config.socket_dir.exists()
 
 
 GRADER = """
 import sys, time
 from pathlib import Path
-from gradkit.autograder.sandbox import open_sandbox
-from gradkit.autograder.sandbox import launch
+from gradkit.autograder.sandbox import launch, open_sandbox
 folder = Path(sys.argv[1])
 with open_sandbox({folder: "/project"}, folder) as config:
     launch(["sleep", "60"], config)

@@ -3,18 +3,15 @@
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as replace_fields
 
-from assignment.checks.verdict import Status
 from gradkit.autograder.sandbox import WORK, Isolation, kill_sandbox, launch, open_sandbox
 from gradkit.autograder.sandbox.watchdog import Watchdog
 from gradkit.processes import processes_of
-from tests.autograder.conftest import LIMITS
-from tests.autograder.live_runner import LiveRunner, wait_until
+from tests.autograder.conftest import LIMITS, wait_until
 
 MEMORY = r"It used more than 300 MB of memory\.|MemoryError|Cannot allocate memory"
 NO_SPACE = "No space left on device|File too large|Bus error"
@@ -78,35 +75,12 @@ def test_code_ends_when_it_takes_endless(sandbox: None, tmp_path: Path, what: st
             wait_until(lambda: not any(processes_of(uid)))  # they take a moment to end
 
 
-def test_verdict_gives_the_limit_that_was_exceeded(live: LiveRunner) -> None:
-    verdict = live.attack(
-        "import mmap\nheld = []\nwhile True:\n    held.append(mmap.mmap(-1, 10**7))\n"
-        "    held[-1].write(bytes(10**7))"
-    )
-    assert verdict.status is Status.CRASHED
-    assert verdict.text == "It used more than 300 MB of memory."
-
-
-def test_children_in_their_own_session_end_with_their_kernel(live: LiveRunner) -> None:
-    code = (
-        "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n"
-        "        try: os.setsid()\n        except OSError: pass\n"
-        "        if os.fork() == 0:\n            time.sleep(9999)\n        os._exit(0)\n"
-        "while True: pass"
-    )
-    assert live.attack(code).status in (Status.TIMED_OUT, Status.CRASHED)
-
-
-def test_watchdog_counts_grandchildren(tmp_path: Path) -> None:
-    program = "import subprocess; subprocess.run(['sleep', '60'])"
-    with open_sandbox({tmp_path: WORK}, tmp_path, isolation=Isolation.NONE) as config:
-        process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
-        try:
-            few = replace(config, limits=replace_fields(config.limits, processes=0))
-            watchdog = Watchdog(process, few)
-            watchdog.start()
-            watchdog.join(timeout=30)
-            assert watchdog.reason == "It started more than 0 processes."
-            assert process.wait(timeout=10) == -9
-        finally:
-            process.kill()
+def test_watchdog_guards_a_trusted_submission_as_well(tmp_path: Path) -> None:
+    limits = replace_fields(LIMITS, processes=1)
+    with open_sandbox({tmp_path: WORK}, tmp_path, limits, Isolation.NONE) as config:
+        process = launch(["sh", "-c", "sh -c 'sleep 60; true'; true"], config)
+        watchdog = Watchdog(process, config)
+        watchdog.start()
+        watchdog.join(timeout=30)
+        assert watchdog.reason == "It started more than 1 processes."
+        assert process.wait(timeout=10) == -9
