@@ -44,6 +44,7 @@ CHUNK = 1 << 18  # bytes
 HOSTILE = "has a path that leads out of its folder, or that no system accepts"
 _BAD_HEADERS = "its headers make no sense"
 _NOT_A_FILE = "is a link, a device or the like"
+_GZIP = b"\x1f\x8b"
 _SMALLEST_ZIP_ENTRY = 46  # bytes in the zip's directory, with an empty name
 
 # Left behind by systems, editors, environments and `update`, beside the files to be graded.
@@ -68,7 +69,8 @@ class Member:
 class Source:
     """A folder or archive."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
         self.name = name  # in messages
         self.truncated = ""  # why `members` ended early, such as "has more than 10 entries"
 
@@ -106,24 +108,11 @@ def open_source(path: Path, name: str) -> Source:
         raise SubmissionRejected(f"{name} cannot be read: {error.strerror or error}.") from error
     if head.startswith(b"PK"):
         return ZipSource(path, name)
-    is_gzip = head.startswith(b"\x1f\x8b")
-    if is_gzip or head[257:262] == b"ustar":
-        return TarSource(path, name, is_gzip)
+    if head.startswith(_GZIP) or head[257:262] == b"ustar":
+        return TarSource(path, name)
     raise SubmissionRejected(
         f"{name} is damaged, or neither a .zip nor a .tar.gz archive. Ask for one, or for a folder."
     )
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:g} MB"
-
-
-def file_time(seconds: float) -> datetime | None:
-    """Return a file's time; None for a time beyond the calendar."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def is_ignored(path: str) -> bool:
@@ -137,7 +126,7 @@ def _read_bounded(file: IO[bytes], most: int) -> bytes | str:
     while piece := file.read(min(left + 1, CHUNK)):
         left -= len(piece)
         if left < 0:
-            return f"has more than {megabytes(most)}"
+            return f"has more than {most / 1e6:g} MB"
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -156,20 +145,16 @@ def _clean_path(raw: str) -> tuple[str, str]:
 class FolderSource(Source):
     """A folder on disk."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        super().__init__(name)
-        self.folder = folder
-
     def members(self) -> Iterator[Member]:
         left = MAX_ENTRIES
-        for place, folders, names in os.walk(self.folder):
+        for place, folders, names in os.walk(self.path):
             left -= len(folders) + len(names)
             if left < 0:
                 self.truncated = f"has more than {MAX_ENTRIES:,} entries"
                 return
             folders[:] = sorted(name for name in folders if not is_ignored(name))
             for path in sorted(Path(place, name) for name in names if not is_ignored(name)):
-                name, problem = _clean_path(str(path.relative_to(self.folder)))
+                name, problem = _clean_path(str(path.relative_to(self.path)))
                 with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                     status = path.lstat()
                     if not stat.S_ISREG(status.st_mode):
@@ -182,10 +167,6 @@ class FolderSource(Source):
 
 class ZipSource(Source):
     """A zip file."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        super().__init__(name)
-        self.path = path
 
     def members(self) -> Iterator[Member]:
         with self._archive() as archive:
@@ -320,10 +301,6 @@ def _tar_members(stream: _TarStream) -> Iterator[tarfile.TarInfo]:
 class TarSource(Source):
     """A tar file, mostly gzipped, which is read from its beginning to its end."""
 
-    def __init__(self, path: Path, name: str, is_gzip: bool) -> None:
-        super().__init__(name)
-        self.path, self.is_gzip = path, is_gzip
-
     def members(self) -> Iterator[Member]:
         with self._stream() as stream:
             for number, info in enumerate(_tar_members(stream)):
@@ -356,7 +333,7 @@ class TarSource(Source):
         try:
             with (
                 open_file(self.path) as file,
-                gzip.GzipFile(fileobj=file) if self.is_gzip else file as unpacked,
+                gzip.GzipFile(fileobj=file) if file.peek().startswith(_GZIP) else file as unpacked,
             ):
                 yield _TarStream(unpacked)
         except _TooManyBytes:

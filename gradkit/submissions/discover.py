@@ -17,7 +17,7 @@ from gradkit.files import distinct, shown_names
 from gradkit.lms import PLATFORMS
 from gradkit.lms.platform import ParsedName, Submitters
 from gradkit.lms.tables import student_id
-from gradkit.submissions.archives import SubmissionRejected, file_time, is_ignored, open_source
+from gradkit.submissions.archives import SubmissionRejected, is_ignored, open_source
 from gradkit.submissions.names import is_archive, name_stem, parse_name
 from gradkit.submissions.roster import Roster, read_roster
 from gradkit.submissions.wanted_files import WantedFiles
@@ -111,13 +111,13 @@ class _Entry:
         if stated := self.stated_time():
             return stated
         try:
-            if not self.path.is_dir() or self.path.is_symlink():
-                return file_time(self.path.lstat().st_mtime)
-            members = open_source(self.path, self.name).members()
-            newest = max((m.time for m in members if not is_ignored(m.name)), default=None)
-        except (SubmissionRejected, OSError):
+            if self.path.is_dir() and not self.path.is_symlink():
+                newest = max(m.time for m in open_source(self.path, self.name).members())
+            else:
+                newest = self.path.lstat().st_mtime
+            return datetime.fromtimestamp(newest, UTC)
+        except (SubmissionRejected, OSError, ValueError, OverflowError):  # such as an empty folder
             return None
-        return None if newest is None else file_time(newest)
 
 
 def _list_folder(

@@ -36,7 +36,6 @@ from gradkit.submissions.archives import (
     Source,
     SubmissionRejected,
     is_ignored,
-    megabytes,
     open_source,
 )
 from gradkit.submissions.discover import Submission, is_single_file
@@ -99,7 +98,7 @@ class _SingleFiles(Source):
     """Single files that were handed in together, under the names that their students gave them."""
 
     def __init__(self, paths: list[Path], exercise: Exercise) -> None:
-        super().__init__("the files")
+        super().__init__(paths[0].parent, "the files")
         self._members = []
         wanted = WantedFiles(exercise)
         for number, path in enumerate(paths):  # the last one is the newest
@@ -248,7 +247,7 @@ class _ContentReader:
             raise RegionError(f"{name} has no cell that is marked as one of the exercise.")
         if long := [r for r, text in texts.items() if len(text.encode()) > MAX_CELL_BYTES]:
             self._note_problem(
-                f"More than {megabytes(MAX_CELL_BYTES)}, so it counts as not attempted: "
+                f"More than {MAX_CELL_BYTES / 1e6:g} MB, so it counts as not attempted: "
                 f"{shown_names(sorted(long))}."
             )
         regions = [region for region in texts if region not in long][:MAX_REGIONS]

@@ -82,11 +82,13 @@ def test_the_gradebook_is_a_roster_too(tmp_path: Path) -> None:
 
 
 def test_export_takes_ids_from_a_roster_of_the_course(tmp_path: Path) -> None:
-    roster = write(tmp_path, "student;sis login id\nu1;jdoe\nu2;x\n")
-    text, [note] = exported("canvas", final("u1", "u1.zip"), roster=roster)
+    roster = write(tmp_path, "student;sis login id\nu1;jdoe\nu2;x\nu3;x\n")
+    scores = final("u1", "u1.zip"), final("x", "x.zip")
+    text, [note, left_out] = exported("canvas", *scores, roster=roster)
     assert import_csv(text, {"12345": "u1"}) == ("Softmax", "30", {"12345": "30"})
     assert rows_of(text)[2:] == [["u1", "", "", "jdoe", "", "30"]]
     assert "so Canvas will make a new one" in note
+    assert left_out.startswith("x is left out: found more than once in")
 
 
 def test_export_notes_other_points(tmp_path: Path) -> None:
