@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
         """Return the first byte of the requested range."""
         return int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
-    def head(self, status: int, length: int | None = None, **headers: str) -> None:
+    def head(self, status: int, length: int | None, **headers: str) -> None:
         self.send_response(status)
         if length is not None:
             self.send_header("Content-Length", str(length))
@@ -95,41 +95,13 @@ def serve(
     return answer
 
 
-def without_length(body: bytes) -> Answer:
-    """Send the whole body without a length; the connection ends with it."""
+def reply(
+    status: int, body: bytes = b"<html>no</html>", *, sized: bool = True, **headers: str
+) -> Answer:
+    """Answer with a status, a body, which may come without its length, and other headers."""
 
     def answer(handler: Handler) -> None:
-        handler.head(200)
+        handler.head(status, len(body) if sized else None, **headers)
         handler.wfile.write(body)
 
     return answer
-
-
-def endless(handler: Handler) -> None:
-    """Send bytes without end that begin like a gzip file."""
-    handler.head(200)
-    handler.wfile.write(b"\x1f\x8b")
-    while not handler.server.closing.is_set():
-        handler.wfile.write(bytes(1 << 16))
-
-
-def refuse(status: int, **headers: str) -> Answer:
-    """Answer with a status and a web page."""
-
-    def answer(handler: Handler) -> None:
-        page = b"<html>no</html>"
-        handler.head(status, len(page), **headers)
-        handler.wfile.write(page)
-
-    return answer
-
-
-def unsatisfiable(body: bytes) -> Answer:
-    """Answer 416 to every range; serve the whole file well."""
-    return lambda handler: (refuse(416) if handler.start else serve(body))(handler)
-
-
-def wrong_range(body: bytes) -> Answer:
-    """Answer a range with another one; serve the whole file well."""
-    other = refuse(206, Content_Range=f"bytes 7-21/{len(body)}")
-    return lambda handler: (other if handler.start else serve(body))(handler)

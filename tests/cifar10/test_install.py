@@ -38,7 +38,7 @@ from tests.cifar10.archives import (
     half_install,
     snapshot,
 )
-from tests.cifar10.bad_server import BadServer, refuse, serve
+from tests.cifar10.bad_server import BadServer, reply, serve
 from tests.cifar10.conftest import NO_SERVER
 
 MD5 = {name: hashlib.md5(data).hexdigest() for name, data in FILES.items()}
@@ -70,9 +70,6 @@ def data(datasets: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Da
     return run
 
 
-# --- complete and damaged folders ----------------------------------------------------------------
-
-
 def test_a_local_archive_is_installed_with_a_record_of_checksums(
     data: Data, datasets: Path, given: Path
 ) -> None:
@@ -89,7 +86,7 @@ def test_a_complete_folder_is_left_alone_and_may_be_read_only(
 ) -> None:
     fetch(datasets, source=given)
     (datasets / ".lock").unlink()
-    server = mirror(refuse(500))
+    server = mirror(reply(500))
     datasets.chmod(0o555)
     try:
         fetch(datasets)
@@ -172,9 +169,6 @@ def test_a_damaged_folder_of_others_is_not_replaced(
         fetch(datasets, source=given)
     assert target.is_symlink() == link
     assert snapshot(tmp_path) == before
-
-
-# --- disks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

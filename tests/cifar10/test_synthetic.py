@@ -155,7 +155,7 @@ def test_different_seeds_give_different_data() -> None:
     assert len({digest(labels) for _, labels in sets}) == len(sets)
 
 
-def test_arguments_that_cannot_be_drawn_are_refused(tmp_path: Path) -> None:
+def test_arguments_that_cannot_be_drawn_or_written_are_refused(tmp_path: Path) -> None:
     for num in (0, -3):
         with pytest.raises(ValueError, match=f"must be at least 1, not {num}"):
             draw_images(num, seed=1)
@@ -165,7 +165,13 @@ def test_arguments_that_cannot_be_drawn_are_refused(tmp_path: Path) -> None:
         write_batches(tmp_path, seed=-1)
     with pytest.raises(ValueError, match="must be at least 1, not 0"):
         write_batches(tmp_path, images_per_batch=0)
+    with pytest.raises(FileNotFoundError):
+        write_batches(tmp_path / "missing")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match="is not empty"):
+        write_batches(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 # ----- the files ---------------------------------------------------------------------------------
@@ -214,15 +220,6 @@ def test_the_pickles_are_in_the_dialect_of_python_2(small_batches: Path) -> None
     assert not {name for name in found if "UNICODE" in name or "BINBYTES" in name}
     imported = {argument for name, argument in opcodes if name == "GLOBAL"}
     assert imported == {"numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"}
-
-
-def test_only_an_empty_folder_is_written_to(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match="is not empty"):
-        write_batches(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        write_batches(tmp_path / "missing")
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 # ----- the difficulty ----------------------------------------------------------------------------
