@@ -14,7 +14,6 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +30,15 @@ from gradkit.course.questions import is_answered
 from gradkit.feedback.markdown import as_html
 
 TEMPLATES = Path(__file__).parent / "templates"
-INK = "#010203"  # replaced by the page's text colour, in light and dark
 
 
 def render(name: str, /, **values: Any) -> str:
     """Return the page of a template, filled with the values."""
-    script = _read_template(f"{name}.js")
+    file = TEMPLATES / f"{name}.js"
+    script = file.read_text(encoding="utf-8") if file.is_file() else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    sources = f"script-src 'sha256-{digest}'" if script else "script-src 'none'"
-    page = (
-        _environment()
-        .get_template(f"{name}.html")
-        .render(
-            **values,
-            policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {sources}",
-            style=Markup(_read_template("page.css")),
-            script=Markup(script),
-        )
+    page = ENVIRONMENT.get_template(f"{name}.html").render(
+        values, script=Markup(script), script_source=f"'sha256-{digest}'" if script else "'none'"
     )
     # Control characters and lone surrogates, which browsers cannot show.
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", page)
@@ -64,13 +55,11 @@ def as_svg(figure: Figure, sentence: str) -> Markup:
     with rc_context(settings):
         # `savefig` would draw the figure twice.
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = buffer.getvalue().partition("<svg")[2]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     mark = hashlib.sha256(sentence.encode()).hexdigest()[:8]
     svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>g{mark}-", svg)
-    opening = Markup('<svg role="img" aria-label="{}"').format(sentence)
-    return Markup(opening + Markup(svg.removeprefix("<svg")))
+    return Markup('<svg role="img" aria-label="{}"{}').format(sentence, Markup(svg))
 
 
 def images_as_svg(images: Mapping[str, NDArray[Any]], sentence: str) -> Markup:
@@ -79,7 +68,7 @@ def images_as_svg(images: Mapping[str, NDArray[Any]], sentence: str) -> Markup:
     A figure of matplotlib would look the same and take thirty times as long.
     """
     pngs = {name: _base64_png(image) for name, image in images.items()}
-    svg = _environment().get_template("images.svg").render(images=pngs, sentence=sentence)
+    svg = ENVIRONMENT.get_template("images.svg").render(images=pngs, sentence=sentence)
     return Markup(svg)
 
 
@@ -95,22 +84,12 @@ def format_points(number: float | None) -> str:
     return "–" if number is None else f"{round(number, 2):g}"
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["points"] = format_points
-    environment.filters["markdown"] = as_html
-    environment.tests["answered"] = is_answered
-    return environment
-
-
-@cache
-def _read_template(name: str) -> str:
-    path = TEMPLATES / name
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters.update(points=format_points, markdown=as_html)
+ENVIRONMENT.tests["answered"] = is_answered

@@ -12,7 +12,7 @@ from gradkit.course.questions import answer_digest, is_answered
 from gradkit.feedback.html import render
 from gradkit.files import write_atomic
 from gradkit.gradebook.database import GradebookFolder
-from gradkit.gradebook.grades import ClassGrades, ItemScore, open_grades
+from gradkit.gradebook.grades import ItemScore, open_grades
 from gradkit.gradebook.manual_grades import display_names
 
 MANUAL_PAGE = "manual-page.html"
@@ -22,11 +22,6 @@ def write_manual_page(grades: GradebookFolder, hide_names: bool) -> Path:
     """Write the manual grading page of a class and return its path."""
     with open_grades(grades) as (database, class_grades):
         names = display_names(class_grades, database.secret(None), hide_names)
-    return write_atomic(grades.out / MANUAL_PAGE, manual_grading_page(class_grades, names))
-
-
-def manual_grading_page(class_grades: ClassGrades, names: Mapping[str, str]) -> str:
-    """Return the page; `names` maps students to the names it shows."""
     graded = [grade for grade in class_grades.student_grades if grade.result is not None]
     answers = {
         question.name: _answers({names[grade.student]: grade.questions[number] for grade in graded})
@@ -34,7 +29,7 @@ def manual_grading_page(class_grades: ClassGrades, names: Mapping[str, str]) -> 
     }
     # The browser stores points under this digest, so that another class's page does not find them.
     content = "\n".join(digest + name for given in answers.values() for name, _, digest in given)
-    return render(
+    page = render(
         "manual_grading_page",
         exercise=class_grades.exercise,
         questions=class_grades.questions,
@@ -42,6 +37,7 @@ def manual_grading_page(class_grades: ClassGrades, names: Mapping[str, str]) -> 
         graded=len(graded),
         store=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16],
     )
+    return write_atomic(grades.out / MANUAL_PAGE, page)
 
 
 def _answers(items: Mapping[str, ItemScore]) -> list[tuple[str, ItemScore, str]]:
@@ -51,6 +47,6 @@ def _answers(items: Mapping[str, ItemScore]) -> list[tuple[str, ItemScore, str]]
     """
     return [
         (name, item, answer_digest(item.answer))
-        for name, item in sorted(items.items(), key=lambda pair: pair[0])
+        for name, item in sorted(items.items())
         if is_answered(item.answer)
     ]

@@ -4,7 +4,7 @@ The student's HTML is escaped, links and images become text: a page must neither
 an answer nor lead the reader elsewhere. Formulas are shown as written.
 """
 
-from functools import cache
+import contextlib
 from typing import Any
 
 import mistune
@@ -30,32 +30,17 @@ class _TextRenderer(mistune.HTMLRenderer):
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         return f"<p><strong>{text}</strong></p>\n"  # only the page itself has headings
 
-    def inline_math(self, text: str) -> str:
-        return f"<code>{escape(text)}</code>"
 
-    def block_math(self, text: str) -> str:
-        return f"<pre>{escape(text)}</pre>\n"
+RENDERER = _TextRenderer(escape=True)
+PARSER: Any = mistune.create_markdown(renderer=RENDERER, plugins=[math, table])
+# The plugin writes formulas for a script that our pages do not have.
+RENDERER.register("inline_math", lambda _, text: f"<code>{escape(text)}</code>")
+RENDERER.register("block_math", lambda _, text: f"<pre>{escape(text)}</pre>\n")
 
 
 def as_html(text: str) -> Markup:
     """Return Markdown as HTML; a text too long or too nested to parse is shown as written."""
-    if len(text) > MAX_CHARACTERS or sum(map(text.count, MARKS)) > MAX_MARKS:
-        return _as_written(text)
-    try:
-        return Markup(_parser()(text))
-    except Exception:  # faults of the parser, and recursion without end
-        return _as_written(text)
-
-
-def _as_written(text: str) -> Markup:
+    if len(text) <= MAX_CHARACTERS and sum(map(text.count, MARKS)) <= MAX_MARKS:
+        with contextlib.suppress(Exception):  # faults of the parser, and recursion without end
+            return Markup(PARSER(text))
     return Markup("<pre>{}</pre>").format(text)
-
-
-@cache
-def _parser() -> Any:
-    renderer = _TextRenderer(escape=True)
-    parser = mistune.create_markdown(renderer=renderer, plugins=[math, table])
-    # The plugin writes formulas for a script that our pages do not have.
-    renderer.register("inline_math", lambda _, text: renderer.inline_math(text))
-    renderer.register("block_math", lambda _, text: renderer.block_math(text))
-    return parser

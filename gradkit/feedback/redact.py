@@ -46,41 +46,26 @@ def redact_for_student(
     if verdict.status in (Status.PASSED, Status.WAITING):
         return verdict
     redactor = _Redactor(files, cells)
-    raised = verdict.status is Status.RAISED
-    shows_kind = (
-        not raised
-        or verdict.headline != f"raised {verdict.kind}"
-        or redactor.is_known(verdict.kind)
-    )
-    return replace(
-        verdict,
-        headline=verdict.headline if shows_kind else "raised an exception",
-        text=redactor.message(verdict.text) if _is_from_sandbox(verdict) else verdict.text,
-        quoted="" if verdict.status is Status.WRONG else redactor.traceback(verdict.quoted),
-        kind=verdict.kind if shows_kind else "",
-    )
-
-
-def _is_from_sandbox(verdict: Verdict) -> bool:
-    """Return True if the sandbox may have written the verdict's text."""
-    return verdict.kind == "invalid" or verdict.status in (Status.NOT_ATTEMPTED, Status.CRASHED)
+    headline, kind, text = verdict.headline, verdict.kind, verdict.text
+    # The sandbox may have written the text of these.
+    if kind == "invalid" or verdict.status in (Status.NOT_ATTEMPTED, Status.CRASHED):
+        text = text if redactor.is_harmless(text) else LEFT_OUT
+    is_named = verdict.status is Status.RAISED and headline == f"raised {kind}"
+    if is_named and kind not in redactor.words:
+        headline, kind = "raised an exception", ""
+    quoted = "" if verdict.status is Status.WRONG else redactor.traceback(verdict.quoted)
+    return replace(verdict, headline=headline, kind=kind, text=text, quoted=quoted)
 
 
 class _Redactor:
     """Redacts texts to what reveals nothing beyond a student's own files and cells."""
 
     def __init__(self, files: Mapping[str, bytes], cells: Mapping[str, str]) -> None:
-        texts = [*(content.decode("utf-8", "replace") for content in files.values())]
-        texts += cells.values()
+        contents = (content.decode("utf-8", "replace") for content in files.values())
+        text = "\n".join([*contents, *cells.values()])
         self.paths = set(files)
-        self.lines = {line.strip() for text in texts for line in text.splitlines()}
-        self.words = {word for text in texts for word in WORD.findall(text)}
-
-    def is_known(self, word: str) -> bool:
-        return word in self.words or word in _kit_words()
-
-    def message(self, text: str) -> str:
-        return text if self.is_harmless(text) else LEFT_OUT
+        self.lines = {line.strip() for line in text.splitlines()} | _kit_lines()
+        self.words = {*WORD.findall(text)} | _kit_words()
 
     def is_harmless(self, text: str) -> bool:
         numbers = NUMBER.findall(text)
@@ -94,31 +79,29 @@ class _Redactor:
 
     def traceback(self, quoted: str) -> str:
         """Keep the student's own lines of a traceback, and the exception."""
-        kept, lines = [], quoted.splitlines()
+        kept, lines = list[str](), quoted.splitlines()
         for line in lines:
-            if self._is_place(line) or self._is_code(ARROW.sub("", line.strip()).strip()):
+            is_code = ARROW.sub("", line.strip()).strip() in self.lines
+            belongs = bool(kept) or not UNDERLINE.fullmatch(line)
+            if is_code or self._is_place(line) or (belongs and self.is_harmless(line)):
                 kept.append(line)
-            elif UNDERLINE.fullmatch(line):
-                kept += [line] * bool(kept)
-            elif self.is_harmless(line):
-                kept.append(line)
-            elif (raised := EXCEPTION.fullmatch(line)) and self.is_known(raised["kind"]):
+            elif (raised := EXCEPTION.fullmatch(line)) and raised["kind"] in self.words:
                 kept.append(f"{raised['kind']}: {LEFT_OUT}")
         if lines and not kept:
             return LEFT_OUT
         return "\n".join(kept[:MAX_LINES])
 
     def _is_place(self, line: str) -> bool:
-        if frame := FRAME.fullmatch(line):
-            return frame["path"] in self.paths and self._are_known(frame["name"] or "")
-        cell = CELL.fullmatch(line)
-        return cell is not None and self._are_known(cell["name"] or "")
-
-    def _is_code(self, line: str) -> bool:
-        return line in self.lines or line in _kit_lines()
+        frame = FRAME.fullmatch(line)
+        place = frame or CELL.fullmatch(line)
+        return (
+            place is not None
+            and (frame is None or frame["path"] in self.paths)
+            and self._are_known(place["name"] or "")
+        )
 
     def _are_known(self, text: str) -> bool:
-        return all(map(self.is_known, WORD.findall(text)))
+        return self.words.issuperset(WORD.findall(text))
 
 
 @cache

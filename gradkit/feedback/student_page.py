@@ -16,7 +16,6 @@ import warnings
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import cache
 from itertools import repeat
@@ -78,18 +77,26 @@ def write_student_pages(grades: GradebookFolder, class_grades: ClassGrades, jobs
     Raises
     ------
     FeedbackError
-        OUT/feedback holds something else, or a process was killed.
+        OUT/feedback holds something else.
     """
     folder, fresh = grades.out / FOLDER, grades.out / f".{FOLDER}.{secrets.token_hex(4)}.tmp"
-    _check_replaceable(folder)
+    strays = [path for path in folder.glob("*") if path.suffix != ".html"]
+    if folder.is_symlink() or folder.is_file():
+        strays.append(folder)
+    if strays:
+        raise FeedbackError(
+            f"{strays[0]} is not a page. Move it away: the folder {folder} is replaced each time."
+        )
     fresh.mkdir(parents=True)
     try:
-        students = list(page_names(class_grades))
-        jobs = min(jobs, len(students) // MIN_PAGES)
+        names = list(page_names(class_grades).items())
+        jobs = min(jobs, len(names) // MIN_PAGES)
         if jobs < 2:
-            _write_pages(grades, students, fresh)
+            _write_pages(grades, dict(names), fresh)
         else:
-            _write_side_by_side(grades, [students[job::jobs] for job in range(jobs)], fresh)
+            shares = [dict(names[job::jobs]) for job in range(jobs)]
+            with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+                list(pool.map(_write_pages, repeat(grades), shares, repeat(fresh)))
         if folder.exists():
             folder.rename(fresh / "old")
             shutil.rmtree(fresh / "old")
@@ -99,32 +106,11 @@ def write_student_pages(grades: GradebookFolder, class_grades: ClassGrades, jobs
     return folder
 
 
-def _check_replaceable(folder: Path) -> None:
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise FeedbackError(f"The pages go into {folder}, which is not a folder. Move it away.")
-    strays = [path.name for path in folder.glob("*") if path.suffix != ".html"]
-    if strays:
-        raise FeedbackError(
-            f"{folder} contains {strays[0]}, which is not a page. Move it away: the whole folder "
-            "is replaced each time."
-        )
-
-
-def _write_side_by_side(grades: GradebookFolder, shares: list[list[str]], folder: Path) -> None:
-    try:
-        with ProcessPoolExecutor(len(shares), get_context("spawn")) as pool:
-            list(pool.map(_write_pages, repeat(grades), shares, repeat(folder)))
-    except BrokenProcessPool:
-        raise FeedbackError(
-            "A process that wrote pages was killed, perhaps for lack of memory. Try --jobs 1."
-        ) from None
-
-
-def _write_pages(grades: GradebookFolder, students: Collection[str], folder: Path) -> None:
+def _write_pages(grades: GradebookFolder, names: Mapping[str, str], folder: Path) -> None:
     with open_grades(grades) as (database, class_grades):
-        names, answer_key = page_names(class_grades), cache(database.answer_key)
+        answer_key = cache(database.answer_key)
         for grade in class_grades.student_grades:
-            if grade.student in students:
+            if grade.student in names:
                 key = answer_key(grade.result.key.spec) if grade.result else None
                 page = student_page(class_grades, grade, key)
                 write_atomic(folder / names[grade.student], page)
@@ -150,7 +136,7 @@ def student_page(
 ) -> str:
     """Return a student's page; `answer_key` is that of the result's grading spec."""
     exercise, student_grade = class_grades.exercise, _redact(student_grade)
-    differences, plots = {}, []
+    differences, plots = {}, list[tuple[str, Markup]]()
     for check, item in zip(exercise.checks, student_grade.checks, strict=True):
         outcome = student_grade.result and student_grade.result.outcomes.get(check.name)
         if outcome and outcome.arrays:
@@ -166,9 +152,8 @@ def student_page(
         differences=differences,
         questions=list(zip(class_grades.questions, student_grade.questions, strict=True)),
         plots=plots,
-        late=format_lateness(student_grade.late) if student_grade.late else "",
+        late=format_lateness(student_grade.late),
         due=class_grades.late.due,
-        reason=_reason_ungraded(student_grade),
     )
 
 
@@ -184,18 +169,6 @@ def _redact(student_grade: StudentGrade) -> StudentGrade:
         for item in student_grade.checks
     ]
     return replace(student_grade, checks=tuple(checks))
-
-
-def _reason_ungraded(student_grade: StudentGrade) -> str:
-    """Say why there is no result; the grader's other notes may name other students."""
-    status = student_grade.record.status
-    if student_grade.result is not None:
-        return ""
-    if status == "refused":
-        return student_grade.record.notes[0]
-    if status == "nothing handed in":
-        return "No submission was found under your name."
-    return "Grading failed for a reason outside your submission, which is not lost."
 
 
 def _earlier_explanations(checks: Collection[ItemScore]) -> dict[str, str]:
@@ -223,8 +196,10 @@ def _differences(
         if actual is None:
             yield name, "missing", _form(expected), "", ""
         elif (error := relative_error(actual, expected)) > check.tolerance:
+            percent = f"{error:.0%}" if error >= 0.01 else f"{error:.0e}"
             ratio = _norm_ratio(actual, expected)
-            yield name, _form(actual), _form(expected), _format_error(error), ratio
+            shown = percent if np.isfinite(error) else ""
+            yield name, _form(actual), _form(expected), shown, ratio
 
 
 def _form(array: NDArray[Any]) -> str:
@@ -233,12 +208,6 @@ def _form(array: NDArray[Any]) -> str:
     shape = f"shape {array.shape}" if array.shape else "one number"
     bad = int((~np.isfinite(array)).sum()) if array.dtype.kind == "f" else 0
     return f"{shape}, {dtype}" + (f", {bad} of {array.size} nan or inf" if bad else "")
-
-
-def _format_error(error: float) -> str:
-    if not np.isfinite(error):
-        return ""
-    return f"{error:.0%}" if error >= 0.01 else f"{error:.0e}"
 
 
 def _norm_ratio(actual: NDArray[Any], expected: NDArray[Any]) -> str:
@@ -250,14 +219,10 @@ def _norm_ratio(actual: NDArray[Any], expected: NDArray[Any]) -> str:
     return ""
 
 
-def _plots(check: Check, arrays: Arrays) -> list[tuple[str, Markup]]:
+def _plots(check: Check, arrays: Arrays) -> Iterator[tuple[str, Markup]]:
     """Draw a check's arrays, as far as they can be drawn: a student's code may return anything."""
-    drawn: list[tuple[str, Markup]] = []
-    if check.plots is None:
-        return drawn
     with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for caption, plot in check.plots(arrays):
+        for caption, plot in check.plots(arrays) if check.plots else ():
             draw = images_as_svg if isinstance(plot, Mapping) else as_svg
-            drawn.append((caption, draw(plot, caption)))
-    return drawn
+            yield caption, draw(plot, caption)

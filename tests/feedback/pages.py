@@ -1,11 +1,15 @@
 """A class with everything that a page can show, and the text of its pages."""
 
 import contextlib
+import re
 import shutil
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey
@@ -14,6 +18,7 @@ from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge, Status, Verdict
 from gradkit.course.mistakes import SourceTree, solved_tree
 from gradkit.course.starter import starter_files
+from gradkit.feedback import student_page
 from gradkit.feedback.class_page import write_pages
 from gradkit.feedback.manual_grading_page import write_manual_page
 from gradkit.feedback.student_page import page_names
@@ -29,9 +34,9 @@ from tests.classes import GradedClass
 from tests.trees import copy_tree
 
 STUB_STUDENT = "<b>fay&amp;"
+SCRIPT = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
 NASTY = (
-    "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
-    "![seen](http://127.0.0.1:9/seen.png) [here](javascript:document.title='owned')"
+    f"{SCRIPT}![seen](http://127.0.0.1:9/seen.png) [here](javascript:document.title='owned')"
     "</div></main>{{ 7 * 191 }}\n\nand $p_y$ **bold**"
 )
 RAISING = "raise ValueError(repr(W.tolist()) + str(float(W.sum())), 'dead' + X[:6].tobytes().hex())"
@@ -68,7 +73,7 @@ class FeedbackClass(NamedTuple):
 
 
 def build(folder: Path, graded_class: GradedClass) -> None:
-    """Make the class from the graded class, and write its pages."""
+    """Make the class from the graded class, and write its pages, in two processes."""
     tree = copy_tree(folder / "tree", ("assignment", "grading", "notebooks", "docs", "datasets"))
     with (tree / "grading" / "softmax" / "exercise.toml").open("a") as config:
         config.write(LATE)
@@ -77,7 +82,9 @@ def build(folder: Path, graded_class: GradedClass) -> None:
     _add_students(grades.out)
     (folder / "manual.csv").write_text(MANUAL_GRADES)
     import_manual(grades, folder / "manual.csv")
-    write_pages(grades, zipped=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(student_page, "MIN_PAGES", 4)
+        write_pages(grades, zipped=True, jobs=2)
     write_manual_page(grades, hide_names=False)
 
 
@@ -93,10 +100,8 @@ def _add_students(out: Path) -> None:
     raising = BANK.solution.with_region("softmax_vectorized", RAISING)
     with contextlib.closing(GradebookDatabase(out, "softmax")) as database:
         results = {
-            result.key.student: replace(
-                result, outcomes=dict(result.outcomes), handed_in=dict(result.handed_in)
-            )
-            for result in database.results()
+            r.key.student: replace(r, outcomes=dict(r.outcomes), handed_in=dict(r.handed_in))
+            for r in database.results()
         }
         ada, cleo, stub = results["ada"], results["cleo"], results["bob"]
         key = database.answer_key(ada.key.spec)
@@ -112,8 +117,7 @@ def _add_students(out: Path) -> None:
             STUB_STUDENT: stub,
         }.items():
             time = "2026-03-03T00:30:00+00:00" if student == "bob" else "2026-03-01T23:30:00+00:00"
-            result = replace(result, key=result.key._replace(student=student))
-            database.save_result(result)
+            database.save_result(replace(result, key=result.key._replace(student=student)))
             digest = result.key.content_digest
             database.save_submission(
                 SubmissionRecord(f"{student}.zip", student, time, "graded", digest)
@@ -140,33 +144,19 @@ def run_in_process(
     return replace(like, verdicts=verdicts, outcomes=outcomes, handed_in=handed_in)
 
 
-class PageText(HTMLParser):
-    """The text of a page, and its tags with their attributes."""
+def tags_of(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    """Return the tags of a page with their attributes."""
+    tags = []
 
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self._words: list[str] = []
-        self._inside: list[str] = []
-        self.feed(page)
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append((tag, dict(attrs)))
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._inside.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._inside:
-            while self._inside.pop() != tag:
-                pass
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "script", "svg"} & set(self._inside):
-            self._words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self._words).split())
+    Parser().feed(page)
+    return tags
 
 
 def text_of(page: str) -> str:
-    return PageText(page).text
+    """Return the text of a page, without that in its plots."""
+    page = re.sub(r"<(style|script|svg).*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
