@@ -4,8 +4,7 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,23 +45,31 @@ IN_TIME = "2026-03-01T20:00:00+00:00"
 class FilledGradebook:
     """A class whose gradebook database is filled by hand."""
 
-    def __init__(self, folder: GradebookFolder, digests: tuple[str, str]) -> None:
-        self.folder, self.digests = folder, digests
+    def __init__(
+        self, folder: GradebookFolder, digests: tuple[str, str], patch: pytest.MonkeyPatch
+    ) -> None:
+        self.folder, self.digests, self.patch = folder, digests, patch
         self.database = GradebookDatabase(folder.out, folder.exercise)
 
+    def configure(self, **values: Any) -> None:
+        """Set points of questions and lateness in place of the exercise's: none by default."""
+        values = {"questions": {}, "late": LatePolicy(), **values}
+        config = msgspec.structs.replace(read_config(PROJECT, "softmax"), **values)
+        self.patch.setattr("gradkit.gradebook.grades.read_config", lambda *_: config)
+
     def add_graded(
-        self, student: str, submission: str, *, wrong: str = "", received: str = IN_TIME
+        self, student: str, submission: str, *, wrong: bool = False, received: str = IN_TIME
     ) -> None:
-        """Add a submission that has all points, except for the check `wrong`."""
+        """Add a submission that has all points, or all except those for naive_loss."""
         key = ResultKey(student, f"content of {student}", *self.digests)
         verdicts = {
             check.name: Verdict(check.name, check.title, Status.PASSED, check.points, check.points)
             for check in EXERCISE.checks
         }
         if wrong:
-            headline, mistake = "a row's number without keepdims", "no_keepdims"
-            verdicts[wrong] = replace(
-                verdicts[wrong], status=Status.WRONG, points=0, headline=headline, mistake=mistake
+            title, headline = "Naive loss", "a row's number without keepdims"
+            verdicts["naive_loss"] = Verdict(
+                "naive_loss", title, Status.WRONG, 0, 8, headline=headline, mistake="no_keepdims"
             )
         handed_in = {"files": {}, "cells": {}, "answers": {QUESTION: "**Your answer:** logarithm"}}
         outcomes = {name: Outcome() for name in verdicts}
@@ -99,60 +106,39 @@ def digests() -> tuple[str, str]:
 
 
 @pytest.fixture
-def gradebook(tmp_path: Path, digests: tuple[str, str]) -> Iterator[FilledGradebook]:
-    filled = FilledGradebook(GradebookFolder(PROJECT, "softmax", tmp_path / "grades"), digests)
+def gradebook(
+    tmp_path: Path, digests: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FilledGradebook]:
+    folder = GradebookFolder(PROJECT, "softmax", tmp_path / "grades")
+    filled = FilledGradebook(folder, digests, monkeypatch)
+    filled.configure()
     with contextlib.closing(filled.database):
         yield filled
 
 
-Configure = Callable[..., None]
-
-
-@pytest.fixture(autouse=True)
-def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """Sets points of questions and lateness in place of the exercise's config: none by default."""
-
-    def configure(**values: Any) -> None:
-        values = {"questions": {}, "late": LatePolicy(), **values}
-        config = msgspec.structs.replace(read_config(PROJECT, "softmax"), **values)
-        monkeypatch.setattr("gradkit.gradebook.grades.read_config", lambda *_: config)
-
-    configure()
-    return configure
-
-
-def test_csv_has_a_row_for_every_submission(
-    gradebook: FilledGradebook, configure: Configure
-) -> None:
-    configure(questions={QUESTION: WORTH})
+def test_csv_has_a_row_for_every_submission(gradebook: FilledGradebook) -> None:
+    gradebook.configure(questions={QUESTION: WORTH})
     gradebook.add_ungraded("ada", "old.zip", "superseded")
-    gradebook.add_graded("ada", "new.zip", wrong="naive_loss")
+    gradebook.add_graded("ada", "new.zip", wrong=True)
     gradebook.add_manual("ada", QUESTION, 2.5)
     gradebook.add_ungraded("bob", "", "nothing handed in", "Nothing was handed in.")
-    gradebook.add_ungraded("eve", "eve.zip", "refused", "It is damaged.")
+    gradebook.add_ungraded("=eve", "=eve.zip", "refused", "It is damaged.")
     rows = gradebook.rows()
     assert list(rows[0])[:5] == ["student", "score", "maximum", "status", "submission"]
     assert list(rows[0])[-3:] == ["late", "deduction", "notes"]
     columns = ("submission", "score", "naive_loss", "vectorized_loss", QUESTION)
     assert [[row[column] for column in columns] for row in rows] == [
+        ["'=eve.zip", "", "", "", ""],
         ["old.zip", "", "", "", ""],
         ["new.zip", f"{ALL - 8 + 2.5}", "0", "8", "2.5"],
         ["", "", "", "", ""],
-        ["eve.zip", "", "", "", ""],
     ]
-    assert rows[3]["notes"] == "It is damaged."
+    assert (rows[0]["student"], rows[0]["notes"]) == ("'=eve", "It is damaged.")
 
 
-@pytest.mark.parametrize("name", ["=1+1", "-1", "\t=1", " =1"])
-def test_csv_contains_no_formula(name: str, gradebook: FilledGradebook) -> None:
-    gradebook.add_ungraded(name, f"{name}.zip", "refused")
-    for cell in gradebook.rows()[0].values():
-        assert not cell.lstrip().startswith(("=", "-"))
-
-
-def test_exports_contain_lateness(gradebook: FilledGradebook, configure: Configure) -> None:
+def test_exports_contain_lateness(gradebook: FilledGradebook) -> None:
     due = datetime.fromisoformat("2026-03-01T23:59:00+00:00")
-    configure(late=LatePolicy(due=due, policy="per day", percent=10))
+    gradebook.configure(late=LatePolicy(due=due, policy="per day", percent=10))
     gradebook.add_graded("ada", "ada.zip", received="2026-03-03T01:00:00+00:00")
     gradebook.add_graded("bob", "bob.zip")
     ada, bob = gradebook.rows()
@@ -167,10 +153,10 @@ def test_exports_contain_lateness(gradebook: FilledGradebook, configure: Configu
     assert scores["bob"].late == ""
 
 
-def test_json_contains_every_item(gradebook: FilledGradebook, configure: Configure) -> None:
-    configure(questions={QUESTION: WORTH})
+def test_json_contains_every_item(gradebook: FilledGradebook) -> None:
+    gradebook.configure(questions={QUESTION: WORTH})
     gradebook.add_ungraded("ada", "old.zip", "superseded")
-    gradebook.add_graded("ada", "new.zip", wrong="naive_loss")
+    gradebook.add_graded("ada", "new.zip", wrong=True)
     gradebook.add_manual("ada", QUESTION, 2.5, "Half of it.")
     gradebook.add_manual("ada", "vectorized_loss", 1, "Copied from a friend.")
     old, new = gradebook.objects()
@@ -207,8 +193,8 @@ def test_the_command_prints_the_export_and_lists_students_left_out(
         export(gradebook.folder, "csv", Path("roster.csv"))
 
 
-def test_platforms_get_final_scores_only(gradebook: FilledGradebook, configure: Configure) -> None:
-    configure(questions={QUESTION: WORTH})
+def test_platforms_get_final_scores_only(gradebook: FilledGradebook) -> None:
+    gradebook.configure(questions={QUESTION: WORTH})
     for student in ("jane", "open"):
         gradebook.add_graded(student, f"{student}_12_34_softmax.zip")
     gradebook.add_manual("jane", QUESTION, 0)
@@ -224,19 +210,22 @@ def test_platforms_get_final_scores_only(gradebook: FilledGradebook, configure: 
         "waits is left out: y_3_4_softmax.zip has not been graded yet.",
     ]
     assert len(notes) == 4
+    text = export(gradebook.folder, "canvas").text
+    assert "jane,12," in text
+    assert "open" not in text
 
 
 def test_the_last_of_several_submissions_counts(gradebook: FilledGradebook) -> None:
     gradebook.add_graded("jane", "doejane_1_1_x.zip", received="2026-01-01T00:00:00+00:00")
     gradebook.add_ungraded("jane", "", "nothing handed in")
-    gradebook.add_graded("jane", "doejane_1_2_x.zip", wrong="naive_loss")
+    gradebook.add_graded("jane", "doejane_1_2_x.zip", wrong=True)
     scores, notes = gradebook.final_scores()
     assert (scores["jane"].submission, scores["jane"].score) == ("doejane_1_2_x.zip", ALL - 8)
     assert notes == []
 
 
 def test_final_scores_contain_a_remark_on_each_item(gradebook: FilledGradebook) -> None:
-    gradebook.add_graded("jane", "jane.zip", wrong="naive_loss")
+    gradebook.add_graded("jane", "jane.zip", wrong=True)
     gradebook.add_manual("jane", "naive_gradient", 1.5, "x < y\n& so on")
     gradebook.add_manual("jane", QUESTION, 0, "Well said.")
     items = {item.title: item for item in gradebook.final_scores()[0]["jane"].items}
