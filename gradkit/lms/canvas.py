@@ -50,9 +50,9 @@ class Canvas(Platform):
         )
 
     def read_students(self, table: Table) -> Iterable[Student] | None:
-        """Return the students of a gradebook as Canvas exports it, by name; None for other tables.
+        """Return students of a gradebook by name, with Canvas's number behind one that is shared.
 
-        Students who share a name have Canvas's number behind it. Their grades are not aliases.
+        Their grades are not aliases.
         """
         if not table.has("Student", "ID", "SIS Login ID", "Section"):
             return None

@@ -52,7 +52,9 @@ class Gradescope(Platform):
         path = folder / self.metadata_file
         try:
             with open_file(path) as file:
-                shallow_lines = b"".join(line for line in file if line[:5].strip())
+                lines = [
+                    line.rstrip().decode("utf-8", "replace") for line in file if line[:5].strip()
+                ]
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -60,7 +62,7 @@ class Gradescope(Platform):
                 f"{path} cannot be read ({error.strerror}). It names the students of the "
                 "submissions."
             ) from error
-        text = shallow_lines.decode("utf-8", "replace") + "\n"
+        text = "".join(f"{line}\n" for line in lines)
         entries = re.findall(r"^(\w+):\n((?: .*\n)*)", text, re.MULTILINE)
         return {name: _submitters(entry) for name, entry in entries}
 

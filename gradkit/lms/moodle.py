@@ -48,7 +48,6 @@ class Moodle(Platform):
         )
 
     def read_students(self, table: Table) -> Iterable[Student] | None:
-        """Return the participants of a grading worksheet; None for other tables."""
         if not table.has("Identifier"):
             return None
         return [
