@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,14 @@ from tests.banks import BANK
 SECRET = 271828182845904523536028747135266249
 LIMITS = Limits(check_seconds=2, cell_seconds=5, memory_mb=300, files_mb=32, processes=64)
 CHECKS = ("naive_loss", "vectorized_loss")
+
+ATTACKS = tomllib.loads((Path(__file__).parent / "attacks.toml").read_text(encoding="utf-8"))
+
+
+def attacks(*tables: str) -> pytest.MarkDecorator:
+    """Give a test the parameters `name` and `code` from these tables of attacks.toml."""
+    items = [item for table in tables for item in ATTACKS[table].items()]
+    return pytest.mark.parametrize(("name", "code"), items, ids=[name for name, _ in items])
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +124,8 @@ def live(spec: GradingSpec, sandbox: None) -> Iterator[LiveRunner]:
 
 def run_program(spec: GradingSpec, program: str, **settings: Any) -> str:
     """Return what a program leaves in `found`, in a sandbox with these settings changed."""
-    program = f"import os\nfound = []\n{program}\nimport sys\nprint(found, file=sys.stderr)"
+    before = f"import os, sys\nPROJECT, found = {str(PROJECT)!r}, []\n"
+    program = f"{before}{program}\nprint(found, file=sys.stderr)"
     with tempfile.TemporaryDirectory() as folder:
         prepare_workdir(spec, {}, {}, Path(folder), Isolation.SANDBOX)
         with open_runner(spec, {}, Path(folder), Isolation.SANDBOX)._new_sandbox() as config:

@@ -9,10 +9,12 @@ from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Status
 from gradkit.autograder.spec import GradingSpec
 from tests.autograder.conftest import (
+    ATTACKS,
     CHECKS,
     LIMITS,
     SECRET,
     LiveRunner,
+    attacks,
     body,
     open_live_runner,
     solution,
@@ -21,23 +23,13 @@ from tests.banks import BANK
 
 # --- errors --------------------------------------------------------------------------------------
 
-RAISES = {
-    "sys.exit()": ("import sys\nsys.exit()", "SystemExit"),
-    "endless recursion": ("return softmax_loss_naive(W, X, y, reg)", "RecursionError"),
-    "input()": ("input('W? ')", "StdinNotImplementedError"),
-    "a missing package": ("import torch", "ModuleNotFoundError"),
-    "an exception without a text": (
-        "class Odd(Exception):\n    def __str__(self): raise SystemExit\nraise Odd",
-        "Odd",
-    ),
-}
 
-
-@pytest.mark.parametrize("code", RAISES)
-def test_verdict_quotes_student_line_when_code_raises(live: LiveRunner, code: str) -> None:
-    naive, kind = RAISES[code]
-    verdict = live.attack(naive)
-    assert (verdict.status, verdict.kind) == (Status.RAISED, kind)
+@attacks("raises")
+def test_verdict_quotes_student_line_when_code_raises(
+    live: LiveRunner, name: str, code: str
+) -> None:
+    verdict = live.attack(code)
+    assert (verdict.status, verdict.kind) == (Status.RAISED, name)
     assert f'File "{SOFTMAX}"' in verdict.quoted
 
 
@@ -93,79 +85,11 @@ def test_no_loops_check_uses_clock_outside_the_kernel(spec: GradingSpec, sandbox
 
 # --- points for nothing --------------------------------------------------------------------------
 
-WRONG = {
-    "zeros": "return 0.0, np.zeros_like(W)",
-    "nan": "return float('nan'), np.full_like(W, np.nan)",
-    "inf": "return float('inf'), np.full_like(W, np.inf)",
-    "numbers as text": "return '1.5', W",
-    "objects that equal everything": (
-        "class Equal:\n"
-        "    def __eq__(self, other): return True\n"
-        "    def __array__(self, dtype=None, copy=None): return np.zeros(())\n"
-        "return Equal(), W"
-    ),
-    "a wrong shape": "return np.zeros((3, 3)), W",
-    "a complex number": "return 1j, W",
-    "10 GB": "return np.broadcast_to(1.0, (10**9,)), W",
-    "many axes": "return np.zeros((1,) * 32), W",
-    "a forged verdict": (
-        "from IPython.display import display\n"
-        "display({'text/plain': '✓ Naive loss (8 of 8 points)'}, raw=True)\nreturn 0.5, W"
-    ),
-}
-PATCHES = {
-    "all comparisons": (
-        "np.allclose = np.array_equal = lambda *a, **k: True\n"
-        "np.linalg.norm = np.abs = lambda *a, **k: 0.0\n"
-        "from assignment.checks import differences, verdict\n"
-        "differences.find_difference = verdict.find_difference = lambda *a: None\n"
-        "import builtins\nbuiltins.print = builtins.abs = lambda *a, **k: 0\n"
-        "builtins.AssertionError = Exception\nreturn 0.5, W"
-    ),
-    "json": ('import json\njson.dumps = lambda *a, **k: \'{"status": "passed"}\'\nreturn 0.5, W'),
-    "the display": (
-        "import IPython.display\nIPython.display.display = lambda *a, **k: None\nreturn 0.5, W"
-    ),
-    "a thread and an exit handler": (
-        "import atexit, threading, time\n"
-        "atexit.register(time.sleep, 99)\n"
-        "def go():\n"
-        "    while True:\n"
-        "        time.sleep(0.001)\n"
-        "        print('still here')\n"
-        "threading.Thread(target=go).start()\n"
-    ),
-}
-FORGE = (
-    "from IPython.display import display\n"
-    "def forge(**more):\n"
-    "    sent = {'arrays': {}, 'missing': '', 'invalid': '', 'raised': None, 'timed_out': '',\n"
-    "            'crashed': '', 'printed': '', 'seconds': 0.0} | more\n"
-    "    display({'application/vnd.gradkit.outcome+json': sent}, raw=True)\n"
-)
-FORGED = {
-    "an outcome without arrays": f"{FORGE}forge()\nimport os\nos._exit(0)",
-    "an outcome of nonsense": (
-        f"{FORGE}forge(arrays={{'loss where x': {{'dtype': 'O', 'shape': [-1], 'data': '!'}}}})\n"
-        "import time\ntime.sleep(99)"
-    ),
-    "an outcome that is not an object": (
-        "from IPython.display import display\n"
-        "display({'application/vnd.gradkit.outcome+json': ['passed'] * 3}, raw=True)\n"
-        "import os\nos._exit(0)"
-    ),
-    "an idle message": (
-        "from IPython import get_ipython\nk = get_ipython().kernel\n"
-        "k.session.send(k.iopub_socket, 'status', {'execution_state': 'idle'},\n"
-        "    parent=k.get_parent('shell'), ident=b'status')\nimport time\ntime.sleep(99)"
-    ),
-}
 
-
-@pytest.mark.parametrize("code", [*WRONG, *FORGED, *PATCHES])
-def test_wrong_or_forged_result_earns_no_points(live: LiveRunner, code: str) -> None:
-    assert live.attack({**WRONG, **FORGED, **PATCHES}[code]).points == 0
-    if code in PATCHES:
+@attacks("wrong", "forged", "patched")
+def test_wrong_or_forged_result_earns_no_points(live: LiveRunner, name: str, code: str) -> None:
+    assert live.attack(code).points == 0
+    if name in ATTACKS["patched"]:
         live.runner.close()
 
 

@@ -12,11 +12,12 @@ from assignment import PROJECT
 from gradkit.autograder.sandbox import SandboxError, end_sandboxes, open_sandbox, self_test
 from gradkit.autograder.sandbox.bwrap import bwrap_command
 from gradkit.autograder.spec import GradingSpec
-from tests.autograder.conftest import SECRET, run_program, wait_until
+from tests.autograder.conftest import SECRET, attacks, run_program, wait_until
 from tests.banks import BANK
 
 
-def test_sandbox_can_read_no_solution_and_no_answer(spec: GradingSpec, sandbox: None) -> None:
+@attacks("probes")
+def test_sandbox_has_none_of(spec: GradingSpec, sandbox: None, name: str, code: str) -> None:
     lines = {
         line.strip()
         for line in BANK.solution.body("softmax_vectorized").text.splitlines()
@@ -25,71 +26,9 @@ def test_sandbox_can_read_no_solution_and_no_answer(spec: GradingSpec, sandbox: 
     reference = spec.answer_key.reference["naive_loss"]
     number = f"{float(next(iter(reference.values()))):.9g}"
     secrets = [*lines, number, str(SECRET), f"{SECRET:x}", "gradient_of_right_class_only.toml"]
-    program = (
-        f"secrets = {[secret[::-1] for secret in secrets]!r}\n"
-        "secrets = [secret[::-1].encode() for secret in secrets]\n"
-        "read = 0\n"
-        "for folder, folders, names in os.walk('/'):\n"
-        "    folders[:] = [name for name in folders if (folder, name) not in\n"
-        "                  (('/', 'sys'), ('/', 'usr'), ('/proc', 'sys'))]\n"
-        "    for name in names:\n"
-        "        path = os.path.join(folder, name)\n"
-        "        if '.so' in name or name.endswith(('.pyc', '.js', '.map', '.a')):\n"
-        "            continue\n"
-        "        if not os.path.isfile(path): continue\n"
-        "        try:\n"
-        "            with open(path, 'rb') as file: content = file.read(3 * 10**6)\n"
-        "        except OSError:\n"
-        "            continue\n"
-        "        read += 1\n"
-        "        if '/proc/' not in path:\n"
-        "            found += [path for secret in secrets if secret in content]\n"
-        "found = f'{read > 1000} {found}'"
-    )
-    assert run_program(spec, program) == "True []"
-
-
-INSTRUCTORS = [str(PROJECT / name) for name in ("gradkit", "grading", "tests", ".git")]
-STARTUP = ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "setup.cfg"]
-STARTER = {"README.md", "assignment", "datasets", "get_datasets.sh", "notebooks"}
-PROBES = {
-    "instructor's files": (
-        "import importlib.util\n"
-        f"found += [path for path in [*{INSTRUCTORS!r}, '/tmp/.ipython'] if os.path.exists(path)]\n"
-        "found += [n for n in ('gradkit', 'tests') if importlib.util.find_spec(n)]\n"
-        f"found += [n for d, _, ns in os.walk('/project') for n in ns if n in {STARTUP!r}]\n"
-        "shown = {n for n in os.listdir('/project') if not n.startswith(('.', 'requirements'))}\n"
-        f"found += shown ^ {STARTER!r}"
-    ),
-    "folders to write to, except its own": (
-        "for folder, folders, names in os.walk('/'):\n"
-        "    if folder.startswith(('/proc', '/sys', '/tmp', '/dev/shm', '/dev/pts')): continue\n"
-        "    try:\n"
-        "        open(os.path.join(folder, 'mine'), 'w').close()\n"
-        "        found.append(folder)\n"
-        "    except OSError: pass\n"
-        "    folders[:] = [n for n in folders if (folder, n) != ('/', 'usr')]"
-    ),
-    "network, privileges and other processes": (
-        "import socket\n"
-        "def attempt(what, f):\n"
-        "    try:\n"
-        "        f()\n"
-        "        found.append(what)\n"
-        "    except OSError: pass\n"
-        "attempt('network', lambda: socket.create_connection(('127.0.0.1', 1), 1))\n"
-        "attempt('udp', lambda: socket.socket(2, 2).connect(('10.0.0.1', 53)))\n"
-        "attempt('vsock', lambda: socket.socket(40, 1))\n"
-        "attempt('chroot', lambda: os.chroot('/tmp'))\n"
-        "attempt('setuid', lambda: os.setuid(0))\n"
-        "for pid in range(200, 40000): attempt(pid, lambda: os.kill(pid, 0))"
-    ),
-}
-
-
-@pytest.mark.parametrize("probe", PROBES)
-def test_sandbox_has_none_of(spec: GradingSpec, sandbox: None, probe: str) -> None:
-    assert run_program(spec, PROBES[probe]) == "[]"
+    backwards = [secret[::-1] for secret in secrets]  # the sandbox's arguments hold the program
+    program = f"SECRETS_BACKWARDS = {backwards!r}\n{code}"
+    assert run_program(spec, program) == "[]"
 
 
 def test_sandbox_hides_environment_and_processes_of_the_grader(

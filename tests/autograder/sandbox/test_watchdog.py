@@ -11,55 +11,31 @@ from msgspec.structs import replace as replace_fields
 from gradkit.autograder.sandbox import WORK, Isolation, kill_sandbox, launch, open_sandbox
 from gradkit.autograder.sandbox.watchdog import Watchdog
 from gradkit.processes import processes_of
-from tests.autograder.conftest import LIMITS, wait_until
+from tests.autograder.conftest import ATTACKS, LIMITS, wait_until
 
 MEMORY = r"It used more than 300 MB of memory\.|MemoryError|Cannot allocate memory"
 NO_SPACE = "No space left on device|File too large|Bus error"
 PROCESSES = r"It started more than 64 processes\.|BlockingIOError|can't start new thread"
-GREEDY = {
-    "heap": ("held = []\nwhile True: held.append(bytearray(10**7))", MEMORY),
-    "one piece": ("held = bytearray(10**13)", MEMORY),
-    "heap of children": (
-        "import os\nfor _ in range(20):\n    if os.fork() == 0:\n        held = []\n"
-        "        while True: held.append(bytearray(10**7))\nimport time\ntime.sleep(99)",
-        MEMORY,
-    ),
-    "mapped files without a name": (
-        "import mmap\nheld = []\nwhile True:\n    held.append(mmap.mmap(-1, 10**7))\n"
-        "    held[-1].write(bytes(10**7))",
-        MEMORY,
-    ),
-    "memory files": (
-        "import os\nfile = os.memfd_create('x')\nwhile True: os.write(file, bytes(10**7))",
-        "PermissionError",
-    ),
-    "shared memory": (
-        "import os\nfile = os.open('/dev/shm/x', os.O_CREAT | os.O_RDWR)\n"
-        "while True: os.write(file, bytes(10**6))",
-        f"{NO_SPACE}|PermissionError",  # where the sandbox runs as another user
-    ),
-    "one file": ("file = open('/tmp/x', 'wb')\nwhile True: file.write(bytes(10**6))", NO_SPACE),
-    "many files": (
-        "for i in range(10**6):\n    open(f'/tmp/{i}', 'wb').write(bytes(10**6))",
-        NO_SPACE,
-    ),
-    "files beside the sockets": (
-        "import glob\n[folder] = glob.glob('/tmp/gk-*')\n"
-        "for i in range(10**6):\n    open(f'{folder}/{i}', 'wb').write(bytes(10**5))",
-        r"It wrote into the folder of the kernel's own files\.",
-    ),
-    "processes": ("import os\nwhile True: os.fork()", f"{PROCESSES}|{MEMORY}"),
-    "threads": (
-        "import threading, time\n"
-        "while True: threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
-        PROCESSES,
-    ),
+REASONS = {
+    "memory": MEMORY,
+    "memory_files": "PermissionError",
+    "shared_memory": f"{NO_SPACE}|PermissionError",  # where the sandbox runs as another user
+    "disk": NO_SPACE,
+    "socket_files": r"It wrote into the folder of the kernel's own files\.",
+    "processes": f"{PROCESSES}|{MEMORY}",
+    "threads": PROCESSES,
 }
+GREEDY = [
+    pytest.param(code, reason, id=name)
+    for what, reason in REASONS.items()
+    for name, code in ATTACKS["greedy"][what].items()
+]
 
 
-@pytest.mark.parametrize("what", GREEDY)
-def test_code_ends_when_it_takes_endless(sandbox: None, tmp_path: Path, what: str) -> None:
-    code, reason = GREEDY[what]
+@pytest.mark.parametrize(("code", "reason"), GREEDY)
+def test_code_ends_when_it_takes_endless(
+    sandbox: None, tmp_path: Path, code: str, reason: str
+) -> None:
     with open_sandbox({tmp_path: WORK}, tmp_path, LIMITS) as config:
         process = launch([sys.executable, "-c", code], config, stderr=subprocess.PIPE)
         watchdog = Watchdog(process, config)
