@@ -32,6 +32,7 @@ LIMIT = 300_000  # bytes of an archive
 ENDLESS = b"\x1f\x8b" + bytes(10 * LIMIT)
 
 Mirror = Callable[..., BadServer]
+Capture = pytest.CaptureFixture[str]
 
 
 # --- servers from which the archive can be had ---------------------------------------------------
@@ -56,7 +57,7 @@ RESUMED = {
 
 @pytest.mark.parametrize("case", RESUMED)
 def test_a_download_is_resumed_verified_and_unpacked(
-    case: str, datasets: Path, mirror: Mirror, capsys: pytest.CaptureFixture[str]
+    case: str, datasets: Path, mirror: Mirror, capsys: Capture
 ) -> None:
     part, answers, ranges = RESUMED[case]
     if part:
@@ -92,17 +93,18 @@ def test_a_download_that_is_always_cut_off_is_kept_for_the_next_run(
 
 
 def test_mirrors_are_tried_in_turn_and_resumed_behind_a_redirection(
-    datasets: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+    datasets: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     last = mirror(serve(PACKED))
+    redirecting = mirror(reply(302, Location=last.url)).url
     mirrors = (
         mirror(reply(404)).url,
         mirror(serve(PACKED, count=20_000), reply(500)).url,
-        # an address that ends in a slash is that of a folder
-        mirror(reply(302, Location=last.url)).url.removesuffix("cifar-10-python.tar.gz"),
+        redirecting.removesuffix("cifar-10-python.tar.gz"),  # a folder with the archive
     )
     monkeypatch.setenv("CIFAR10_MIRRORS", "\n\t ".join(mirrors))
     fetch(datasets)
+    assert f"Downloading {redirecting}\n" in capsys.readouterr().out
     assert last.ranges == ["bytes=20000-"]
     assert_installed(datasets)
 
@@ -122,7 +124,6 @@ def test_mirrors_are_tried_in_turn_and_resumed_behind_a_redirection(
         (reply(302, Location="file:///etc/passwd"), "answered 302 Found"),
         (reply(302, Location="nowhere:x"), "answered 302 Found"),
         (reply(302, Location="ftp://127.0.0.1:9/x"), "could not be reached"),
-        (serve(PACKED, ranges=False, length=10**12), "offers a file of 1,000,000,000,000 bytes"),
         (serve(PACKED[:-1]), f"offers a file of {len(PACKED) - 1:,} bytes, which is not the size"),
     ],
 )
@@ -149,10 +150,11 @@ def test_a_wrong_answer_is_final_and_spares_the_part(
             "gave no usable answer (BadStatusLine)",  # without the server's own text
         ),
         (serve(b"", length=len(PACKED)), "closed the connection before the first byte"),
+        (serve(PACKED, length=10**12), "offers a file of 1,000,000,000,000 bytes"),
         (reply(302, Location="/cifar-10-python.tar.gz"), "answered 302 Found"),
         (reply(200, ENDLESS, sized=False), f"its SHA-256 is {sha256(ENDLESS[:LIMIT])}"),
     ],
-    ids=["silence", "gibberish", "nothing", "redirection in a circle", "endless"],
+    ids=["silence", "gibberish", "nothing", "too much", "redirection in a circle", "endless"],
 )
 def test_a_server_that_never_ends_well_is_given_up(
     answer: Answer,
@@ -177,23 +179,27 @@ def test_another_archive_is_refused_at_once_and_not_kept(datasets: Path, mirror:
 # --- no server at all ----------------------------------------------------------------------------
 
 
+def test_without_mirrors_the_published_address_is_tried(
+    datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(*args: Any, **keywords: Any) -> Any:  # a real query would leave this computer
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setenv("CIFAR10_MIRRORS", "  ")
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    message = failure(datasets)
+    assert "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz\n    could not be" in message
+    assert "Name or service not known" in message
+
+
 def test_the_problem_of_each_mirror_is_listed_with_other_ways(
     datasets: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_resolve = socket.getaddrinfo
-
-    def resolve(host: str, *args: Any, **keywords: Any) -> Any:
-        if host == "name.invalid":  # a real query would leave this computer
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return real_resolve(host, *args, **keywords)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     server = mirror(reply(404)).url
     problems = {
         server: "answered 404 Not Found",
         f"{NO_SERVER}x": "Connection refused",
         server.replace("http://", "https://"): "could not be reached",
-        "http://name.invalid/x": "Name or service not known",
         "http://127.0.0.1:x/y": "gave no usable answer",
         "http://[127.0.0.1/x": "gave no usable answer",
         "ftp://127.0.0.1/x": "is not an http:// or https:// address",
