@@ -25,6 +25,10 @@ def test_markdown_becomes_only_markup_of_plain_text(text: str) -> None:
         assert set(attributes) <= {"class", "style"}, attributes
 
 
+def test_emphasis_and_formulas_are_marked() -> None:
+    assert as_html("and $p_y$ **bold**") == "<p>and <code>p_y</code> <strong>bold</strong></p>\n"
+
+
 @pytest.mark.parametrize("text", ["[" * 50_000, "> " * 40_000, "a" * 100_000, "*_" * 30_000])
 def test_a_text_too_expensive_to_parse_is_shown_as_written(text: str) -> None:
     assert str(as_html(text)).startswith("<pre>")

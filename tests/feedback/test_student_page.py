@@ -18,70 +18,58 @@ from gradkit.feedback.class_page import write_pages
 from gradkit.feedback.redact import LEFT_OUT
 from gradkit.feedback.student_page import FeedbackError, page_names
 from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
-from tests.banks import BANK
 from tests.classes import SEED
 from tests.feedback.pages import STUB_STUDENT, FeedbackClass, tags_of, text_of
 
+EXPLANATIONS = {
+    "cleo": """
+        88 of 120 points so far
+        4 of your answers are not graded yet, for up to 20 more points
+        ✗ Naive, large scores: N times the mean
+        0 of 6 points
+        Your result and the expected one
+        loss where N = 6, D = 3, C = 4, reg = 0 one number, float64 one number, float64
+        6 of 8 points
+        Changed by a grader: The sum was asked for in the lecture.""",
+    "ada": """
+        4.5 of 5 points
+        Comment: Right; but why <16> digits?
+        Validation accuracy of the pairs that you tried.""",
+    # 24 hours and 31 minutes late: two days have begun.
+    "bob": """
+        Submitted 1 d 31 min after the due date
+        Of 100 points earned, 24 are deducted.
+        76 of 120 points""",
+    "gus": f"""
+        File "assignment/classifiers/softmax.py", line
+        raise ValueError(repr(W.tolist())
+        {LEFT_OUT}
+        could not be broadcast together with shapes (6,4) (6,)
+        a row's number without keepdims
+        The same problem as in “Vectorized loss”.""",
+    "eve": """
+        Not graded.
+        damaged
+        not a score of zero""",
+    STUB_STUDENT: "",
+}
+NEVER = {
+    "ada": "after the due date",
+    "gus": r"\[\[|dead[0-9a-f]",  # what the code wrote into an exception
+    "eve": "0 of",
+    STUB_STUDENT: "What your classifier did",
+}
 
-@pytest.mark.parametrize(
-    ("student", "texts"),
-    [
-        (
-            "cleo",
-            (
-                "88 of 120 points so far",
-                "4 of your answers are not graded yet, for up to 20 more points",
-                "✗ Naive, large scores: N times the mean",
-                "0 of 6 points",
-                BANK.mistakes["sum_not_mean"].hint,
-                *(check.title for check in EXERCISE.checks),
-                "Your result and the expected one",
-                "loss where N = 6, D = 3, C = 4, reg = 0 one number, float64 one number, float64",
-                "6 of 8 points",  # by a manual grade
-                "Changed by a grader: The sum was asked for in the lecture.",
-            ),
-        ),
-        ("ada", ("4.5 of 5 points", "Comment: Right; but why <16> digits?")),
-        (
-            "bob",
-            (
-                # 24 hours and 31 minutes: two days have begun.
-                "Submitted 1 d 31 min after the due date",
-                "Of 100 points earned, 24 are deducted.",
-                "76 of 120 points",
-            ),
-        ),
-        (
-            "gus",
-            (
-                'File "assignment/classifiers/softmax.py", line',
-                "could not be broadcast together with shapes (6,4) (6,)",
-                "a row's number without keepdims",
-                "The same problem as in “Vectorized loss”.",
-            ),
-        ),
-        ("dan", ("raise ValueError(repr(W.tolist())", LEFT_OUT)),  # a line of dan's own file
-        ("eve", ("Not graded.", "damaged", "not a score of zero")),
-    ],
-)
-def test_a_page_explains_the_points(
-    feedback_class: FeedbackClass, student: str, texts: tuple[str, ...]
-) -> None:
+
+@pytest.mark.parametrize("student", EXPLANATIONS)
+def test_a_page_explains_the_points(feedback_class: FeedbackClass, student: str) -> None:
     shown = text_of(feedback_class.page(student))
+    texts = [line.strip() for line in EXPLANATIONS[student].splitlines()]
+    [grade] = [g for g in feedback_class.class_grades.student_grades if g.student == student]
+    for verdict in (item.verdict for item in grade.checks if item.verdict):
+        texts += [verdict.title, verdict.headline, verdict.hint]
     assert [text for text in texts if text not in shown] == []
-
-
-@pytest.mark.parametrize(
-    ("student", "pattern"),
-    [
-        ("dan", r"\[\[|dead[0-9a-f]"),  # what the code wrote into an exception
-        ("eve", "0 of"),
-        ("ada", "after the due date"),
-        (STUB_STUDENT, "What your classifier did"),
-    ],
-)
-def test_a_page_does_not_show(feedback_class: FeedbackClass, student: str, pattern: str) -> None:
-    assert not re.search(pattern, text_of(feedback_class.page(student)))
+    assert not re.search(NEVER.get(student, "^$"), shown)
 
 
 def digits_of(array: NDArray[Any]) -> Iterator[str]:
@@ -107,16 +95,14 @@ def test_no_page_holds_the_seed_an_expected_number_or_another_students_name(
         text = text_of(page)
         # The exercise's own texts contain -log(0.1) and the like.
         assert not expected & {number[:6] for number in re.findall(r"\d+\.\d{3,}", text)}
-        others = {"ada", "bob", "cleo", "dan", "eve", "gus", "hal"} - {student}
+        others = {"ada", "bob", "cleo", "dan", "eve", "gus"} - {student}
         assert not others & set(re.findall(r"\w+", text))
 
 
 def test_plots_are_drawn_for_a_notebook_that_ran(feedback_class: FeedbackClass) -> None:
     page = feedback_class.page("ada")
-    plots = [attributes for tag, attributes in tags_of(page) if tag == "svg"]
-    assert [attributes["role"] for attributes in plots] == ["img"] * 4
+    assert page.count('<svg role="img"') == 4
     assert page.count("<image ") >= 20  # a template for each class, twice
-    assert "Validation accuracy of the pairs that you tried." in text_of(page)
 
 
 @pytest.mark.parametrize("student", ["cleo", STUB_STUDENT])
