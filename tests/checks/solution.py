@@ -2,7 +2,7 @@
 
 from assignment import PROJECT
 from assignment.checks.answer_key import load_answer_key
-from assignment.checks.check import Outcome, run_check_for
+from assignment.checks.check import Outcome, Raised, run_check_for
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge
@@ -23,9 +23,17 @@ def naive_loss(*lines: str) -> str:
     return f"import numpy as np\n\n\ndef softmax_loss_naive(W, X, y, reg):\n{body}\n"
 
 
-def run_naive_loss(source: str) -> Outcome:
-    """The outcome of the check of the naive loss where `softmax.py` is this text."""
-    return run_check_for(EXERCISE.check("naive_loss"), student_with(SOFTMAX, source), 0)
+def run_naive_loss(*lines: str) -> Outcome:
+    """The outcome of the check of the naive loss with these lines as its body."""
+    student = student_with(SOFTMAX, naive_loss(*lines))
+    return run_check_for(EXERCISE.check("naive_loss"), student, 0)
+
+
+def exception_of(*lines: str) -> Raised:
+    """The exception that the naive loss raises with these lines as its body."""
+    raised = run_naive_loss(*lines).raised
+    assert raised is not None
+    return raised
 
 
 def judge(region: str, *edits: tuple[str, str], body: str = "") -> Judge:

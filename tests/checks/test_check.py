@@ -13,11 +13,17 @@ from assignment.checks.check import (
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.student import Student
-from tests.checks.solution import SOURCES, naive_loss, run_naive_loss, student_with
+from tests.checks.solution import (
+    SOURCES,
+    exception_of,
+    naive_loss,
+    run_naive_loss,
+    student_with,
+)
 
 
 def test_a_stub_is_not_attempted_and_the_outcome_says_where_to_write() -> None:
-    outcome = run_naive_loss(naive_loss("", 'raise NotImplementedError("softmax_naive")'))
+    outcome = run_naive_loss("", 'raise NotImplementedError("softmax_naive")')
     assert outcome.missing == f"Write `softmax_naive` in {SOFTMAX}, at line 6."
 
 
@@ -32,8 +38,7 @@ def test_a_stub_is_not_attempted_and_the_outcome_says_where_to_write() -> None:
     ],
 )
 def test_an_exception_is_reported_with_the_students_lines_only(body: str, kind: str) -> None:
-    raised = run_naive_loss(naive_loss("W = W * 2", body)).raised
-    assert raised is not None
+    raised = exception_of("W = W * 2", body)
     assert raised.kind == kind
     assert raised.traceback.splitlines()[1].strip() == body
     assert f'File "{SOFTMAX}", line 6, in softmax_loss_naive' in raised.traceback
@@ -52,14 +57,14 @@ def test_a_traceback_quotes_the_lines_that_ran() -> None:
 
 def test_a_keyboard_interrupt_stops_a_check() -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_naive_loss(naive_loss("raise KeyboardInterrupt"))
+        run_naive_loss("raise KeyboardInterrupt")
 
 
 def test_prints_and_warnings_are_captured_and_cut_to_their_last_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = ["import warnings", "warnings.warn('look')", "print('x' * 9999)", "print('the end')"]
-    outcome = run_naive_loss(naive_loss(*lines, "return np.log(0.0), W"))
+    outcome = run_naive_loss(*lines, "return np.log(0.0), W")
     assert outcome.printed.endswith("the end")
     assert len(outcome.printed) <= MAX_PRINTED
     assert capsys.readouterr() == ("", "")
@@ -78,37 +83,41 @@ def test_prints_and_warnings_are_captured_and_cut_to_their_last_lines(
     ],
 )
 def test_an_invalid_result_is_described(body: str, message: str) -> None:
-    assert message in run_naive_loss(naive_loss(body)).invalid
+    assert message in run_naive_loss(body).invalid
 
 
 @pytest.mark.parametrize("body", ["raise ValueError('x')", "return 5", "raise SystemExit"])
 def test_an_exception_without_a_readable_message_is_reported_by_its_class(body: str) -> None:
     lines = ["class Odd(Exception):", f"    def __str__(self): {body}", "raise Odd"]
-    raised = run_naive_loss(naive_loss(*lines)).raised
-    assert raised is not None
-    assert raised.kind == "Odd"
+    assert exception_of(*lines).kind == "Odd"
 
 
 def test_quoted_text_is_short_and_cannot_move_the_cursor() -> None:
-    raised = run_naive_loss(naive_loss(r"raise ValueError('\x1b[2J' + 'x' * 10**6)")).raised
-    assert raised is not None
-    assert len(raised.traceback) < 1000
-    assert "\x1b" not in raised.traceback
-    assert r"\x1b[2J" in raised.traceback
+    quoted = exception_of(r"raise ValueError('\x1b[2J' + 'x' * 10**6)").traceback
+    assert len(quoted) < 1000
+    assert "\x1b" not in quoted
+    assert r"\x1b[2J" in quoted
     lines = [r"print('\x1b[2J')", "import sys", "sys.stdout.close()", "return 1, W"]
-    printed = run_naive_loss(naive_loss(*lines)).printed
-    assert printed.splitlines()[-1] == r"\x1b[2J"
+    assert run_naive_loss(*lines).printed.splitlines()[-1] == r"\x1b[2J"
 
 
-def test_a_class_that_became_a_function_is_reported() -> None:
-    student = student_with(LINEAR_CLASSIFIER, "def LinearClassifier():\n    pass\n")
-    invalid = run_check_for(EXERCISE.check("predict"), student, 0).invalid
-    assert "LinearClassifier is a function, not a class" in invalid
-
-
-def test_a_renamed_function_is_reported_by_its_old_name() -> None:
-    outcome = run_naive_loss(naive_loss("return 1.0, W").replace("softmax_loss_naive", "my_loss"))
-    assert "no longer defines softmax_loss_naive" in outcome.invalid
+@pytest.mark.parametrize(
+    ("path", "source", "check", "message"),
+    [
+        (SOFTMAX, "def my_loss(W): pass", "naive_loss", "no longer defines softmax_loss_naive"),
+        (
+            LINEAR_CLASSIFIER,
+            "def LinearClassifier(): pass",
+            "predict",
+            "LinearClassifier is a function, not a class",
+        ),
+    ],
+)
+def test_a_function_of_another_name_or_kind_is_reported(
+    path: str, source: str, check: str, message: str
+) -> None:
+    outcome = run_check_for(EXERCISE.check(check), student_with(path, source), 0)
+    assert message in outcome.invalid
 
 
 def test_a_check_restores_numpys_error_state() -> None:

@@ -82,17 +82,12 @@ def test_the_largest_error_does_not_depend_on_rounding(rounding: float) -> None:
 @pytest.mark.parametrize(
     ("problem", "value", "kind", "text"),
     [
-        (
-            "N = 7, reg = 0.5",
-            3.0,
-            "unregularised",
-            "loss is right where reg is 0, and wrong where it is not.",
-        ),
+        ("N = 7, reg = 0.5", 3.0, "unregularised", "loss is right where reg is 0, and wrong where"),
         (
             "N = 5, reg = 0",
             2.5,
             "wrong",
-            "loss is off by 20% where N = 5, reg = 0. It is right where N = 7, reg = 0.5.",
+            "where N = 5, reg = 0. It is right where N = 7, reg = 0.5.",
         ),
     ],
 )
@@ -100,7 +95,10 @@ def test_where_only_some_problems_are_wrong_the_right_ones_are_named(
     problem: str, value: float, kind: str, text: str
 ) -> None:
     wrong = {**REFERENCE, f"loss where {problem}": np.array(value)}
-    assert find_difference(wrong, REFERENCE, ("loss",), 1e-6) == (kind, text)
+    difference = find_difference(wrong, REFERENCE, ("loss",), 1e-6)
+    assert difference is not None
+    assert difference.kind == kind
+    assert text in difference.text
 
 
 # --- relative errors ------------------------------------------------------------------------------
@@ -109,13 +107,11 @@ FLOATS = st.floats(-1e300, 1e300)
 ARRAYS = hnp.arrays(np.float64, hnp.array_shapes(max_dims=2, max_side=4), elements=FLOATS)
 
 
-@given(ARRAYS)
-def test_an_array_has_no_relative_error_from_itself(array: Any) -> None:
-    assert relative_error(array, array) == 0.0
-
-
 @given(ARRAYS, st.floats(1e-6, 1e6))
-def test_a_relative_error_does_not_depend_on_the_unit(array: Any, unit: float) -> None:
+def test_a_relative_error_is_0_for_equal_arrays_and_independent_of_the_unit(
+    array: Any, unit: float
+) -> None:
+    assert relative_error(array, array) == 0.0
     other = array[::-1]
     errors = relative_error(array, other), relative_error(array * unit, other * unit)
     assert errors[0] == pytest.approx(errors[1], rel=1e-6, abs=1e-12) or array.max() * unit > 1e300

@@ -9,7 +9,7 @@ from assignment.checks.check import run_check_for
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.student import InvalidResult, Student
-from tests.checks.solution import SOURCES, naive_loss, run_naive_loss, student_with
+from tests.checks.solution import SOURCES, run_naive_loss, student_with
 
 
 def test_two_trees_in_one_process_never_see_each_other() -> None:
@@ -49,7 +49,7 @@ def test_a_broken_file_does_not_fail_the_checks_of_the_other(
 def test_an_import_after_a_check_finds_the_module_from_before() -> None:
     from assignment.classifiers import softmax
 
-    run_naive_loss(naive_loss("return 7.0, W"))
+    run_naive_loss("return 7.0, W")
     import assignment.classifiers
 
     assert sys.modules["assignment.classifiers.softmax"] is softmax

@@ -5,43 +5,29 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from assignment import PROJECT
+from assignment import PROJECT, __main__
+from assignment.checks import check as check_module
 from assignment.checks import terminal
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
-from gradkit.course.starter import starter_files
 from tests.banks import BANK
 
-STARTER = starter_files(PROJECT, ["softmax"])
 CODE_CHECKS = [check for check in EXERCISE.checks if not check.in_notebook]
 MISTAKE = BANK.mistakes["other_convention"].name
 
 
-def write(folder: Path, paths: Iterable[str] = STARTER) -> Path:
-    """Write files of the starter, as handed out."""
-    for path in paths:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(STARTER[path])
-    return folder
-
-
 @pytest.fixture
-def student(tmp_path: Path) -> Path:
-    """A starter's files that belong to the student."""
-    return write(tmp_path, EXERCISE.files)
-
-
-@pytest.fixture
-def whole_starter(tmp_path: Path) -> Path:
-    """A starter with all its files, to run the command in."""
-    return write(tmp_path)
+def student(tmp_path: Path, starter: Callable[[str], Path]) -> Path:
+    """A starter of the student's own."""
+    return Path(shutil.copytree(starter("softmax-starter"), tmp_path / "starter"))
 
 
 def run_command(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,36 +63,32 @@ def make_mistake(project: Path) -> None:
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_a_fresh_starter_gets_the_place_to_begin_and_exit_status_1(whole_starter: Path) -> None:
-    ran = run_command(whole_starter)
+def test_a_fresh_starter_gets_the_place_to_begin_and_exit_status_1(student: Path) -> None:
+    ran = run_command(student)
     assert (ran.returncode, ran.stderr) == (1, "")
     assert "··············  0 of 14 checks, 0 of 85 points" in ran.stdout
     assert ran.stdout.count("not attempted yet") == len(CODE_CHECKS) + 1
-    lines = (whole_starter / SOFTMAX).read_text(encoding="utf-8").splitlines()
+    lines = (student / SOFTMAX).read_text(encoding="utf-8").splitlines()
     number = lines.index('    raise NotImplementedError("softmax_naive")') + 1
     assert ran.stdout.endswith(f"Write `softmax_naive` in {SOFTMAX}, at line {number}.\n")
 
 
-def test_the_solution_gets_the_way_to_the_notebook_and_exit_status_0(whole_starter: Path) -> None:
-    solve(whole_starter, SOFTMAX, LINEAR_CLASSIFIER)
-    ran = run_command(whole_starter, "softmax")
+def test_the_solution_gets_the_way_to_the_notebook_and_exit_status_0(student: Path) -> None:
+    solve(student, SOFTMAX, LINEAR_CLASSIFIER)
+    ran = run_command(student, "softmax")
     assert ran.returncode == 0
     assert "14 of 14 checks, 85 of 85 points" in ran.stdout
     assert "Next: notebooks/softmax.ipynb" in ran.stdout
 
 
-def test_a_helper_module_of_the_student_is_loaded_and_quoted(whole_starter: Path) -> None:
-    solve(whole_starter, SOFTMAX, LINEAR_CLASSIFIER)
-    path = whole_starter / SOFTMAX
-    source = path.read_text(encoding="utf-8")
+def test_a_helper_module_of_the_student_is_loaded_and_quoted(student: Path) -> None:
+    source = (PROJECT / SOFTMAX).read_text(encoding="utf-8")
     helped = source.replace("import numpy as np\n", "import numpy as np\n\nfrom .mine import top\n")
     helped = helped.replace("scores - np.max(scores)", "scores - top(scores)")
-    path.write_text(helped, encoding="utf-8")
-    helper = path.with_name("mine.py")
-    helper.write_text("def top(scores):\n    return max(scores)\n", encoding="utf-8")
-    assert "14 of 14 checks" in run_command(whole_starter).stdout
+    (student / SOFTMAX).write_text(helped, encoding="utf-8")
+    helper = (student / SOFTMAX).with_name("mine.py")
     helper.write_text("def top(scores):\n    return max(score)\n", encoding="utf-8")
-    stdout = run_command(whole_starter).stdout
+    stdout = run_command(student).stdout
     assert "return max(score)" in stdout
     assert "name 'score' is not defined" in stdout
 
@@ -120,23 +102,25 @@ def test_a_helper_module_of_the_student_is_loaded_and_quoted(whole_starter: Path
     ],
 )
 def test_an_unknown_name_and_a_check_of_the_notebook_are_refused(
-    whole_starter: Path, arguments: list[str], message: str
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ran = run_command(whole_starter, *arguments)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert message in ran.stderr
+    monkeypatch.setattr(check_module, "exercises", lambda: ["softmax"])
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main(["check", *arguments])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in " ".join(err.split())
 
 
 # --- the report -----------------------------------------------------------------------------------
 
 
-def test_solved_files_show_in_the_progress(student: Path) -> None:
-    solve(student, LINEAR_CLASSIFIER)
-    assert "···········✓✓✓  3 of 14 checks, 15 of 85 points" in check(student)[1]
-
-
 def test_the_first_mistake_is_explained_and_the_others_are_named(student: Path) -> None:
     solve(student, LINEAR_CLASSIFIER)
+    assert "···········✓✓✓  3 of 14 checks, 15 of 85 points" in check(student)[1]
     make_mistake(student)
     passed, printed = check(student)
     assert not passed
@@ -166,25 +150,13 @@ def test_a_file_that_cannot_be_loaded_is_explained(
     assert message in printed
 
 
-@pytest.mark.parametrize(
-    ("names", "waiting"),
-    [((), "The 14 checks wait until"), (("naive_loss",), "The 1 check waits until")],
-)
-def test_a_broken_file_is_reported_once_and_not_for_every_check(
-    student: Path, names: tuple[str, ...], waiting: str
-) -> None:
+def test_a_broken_file_is_reported_once_and_not_for_every_check(student: Path) -> None:
     (student / SOFTMAX).write_text("import numpy as np\nprint 'x'\n", encoding="utf-8")
-    passed, printed = check(student, *names)
-    assert not passed
-    assert printed.count("a print statement") == 1
-    assert f"{waiting} this file can be loaded." in printed
-
-
-def test_a_missing_file_is_reported(student: Path) -> None:
-    (student / SOFTMAX).unlink()
-    passed, printed = check(student)
-    assert not passed
-    assert f"has no file {SOFTMAX}. Take it from the starter" in printed
+    for names, waiting in (((), "The 14 checks wait"), (("naive_loss",), "The 1 check waits")):
+        passed, printed = check(student, *names)
+        assert not passed
+        assert printed.count("a print statement") == 1
+        assert f"{waiting} until this file can be loaded." in printed
 
 
 class InterruptAtNote(io.StringIO):
@@ -200,10 +172,8 @@ def test_an_endless_loop_is_suspected_and_its_line_shown_at_an_interrupt(
     student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solve(student, LINEAR_CLASSIFIER)
-    path = student / SOFTMAX
-    source = path.read_text(encoding="utf-8")
-    stub = '    raise NotImplementedError("softmax_naive")'
-    path.write_text(source.replace(stub, "    while reg < 9: W = W"), encoding="utf-8")
+    with (student / SOFTMAX).open("a", encoding="utf-8") as file:
+        file.write("\n\ndef softmax_loss_naive(W, X, y, reg):\n    while reg < 9: W = W\n")
     monkeypatch.setattr(terminal, "SLOW_TIMEOUT", 0.1)
     with (
         contextlib.redirect_stdout(InterruptAtNote()) as printed,
@@ -215,46 +185,23 @@ def test_an_endless_loop_is_suspected_and_its_line_shown_at_an_interrupt(
     assert "while reg < 9: W = W" in printed.getvalue()
 
 
-# --- named checks ---------------------------------------------------------------------------------
-
-
 def test_named_checks_are_printed_in_full_without_the_others(student: Path) -> None:
-    solve(student, LINEAR_CLASSIFIER)
-    make_mistake(student)
-    passed, printed = check(student, "naive_loss")
-    assert not passed
-    assert printed.startswith(f"✗ Naive loss: {MISTAKE} (0 of 8 points)\n")
-    assert "This course uses 0.5 * reg * sum(W * W)" in " ".join(printed.split())
-    assert printed.count("points)") == 1
-    passed, printed = check(student, "predict", "train_batch")
-    assert passed
-    assert [line.partition("(")[2] for line in printed.splitlines() if line] == [
-        "5 of 5 points)",
-        "5 of 5 points)",
-    ]
-    assert not check(student, "predict", "naive_loss")[0]
-
-
-def test_a_named_check_waits_for_the_checks_that_it_requires(student: Path) -> None:
     solve(student, LINEAR_CLASSIFIER)
     passed, printed = check(student, "vectorized_no_loops")
     assert not passed
     assert "not attempted yet" in printed
+    passed, printed = check(student, "predict", "train_batch")
+    assert passed
+    assert printed.count("(5 of 5 points)") == printed.count("points)") == 2
+    make_mistake(student)
+    passed, printed = check(student, "predict", "naive_loss")
+    assert not passed
+    assert printed.startswith(f"✗ Naive loss: {MISTAKE} (0 of 8 points)\n")
+    assert "This course uses 0.5 * reg * sum(W * W)" in " ".join(printed.split())
+    assert printed.count("points)") == 2
 
 
 # --- watching -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def watching(whole_starter: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
-    command = [sys.executable, "-u", "-m", "assignment", "check", "--watch"]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        command, cwd=whole_starter, env=environment(), stdout=pipe, stderr=pipe, text=True
-    )
-    yield whole_starter, process
-    process.kill()
-    process.communicate()
 
 
 def read_report(process: "subprocess.Popen[str]") -> str:
@@ -268,35 +215,36 @@ def read_report(process: "subprocess.Popen[str]") -> str:
     raise AssertionError(f"It ended: {text}{process.stderr and process.stderr.read()}")
 
 
-def save(path: Path, text: str) -> None:
-    """Replace a file at once, so that it is never seen half written."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
-
-
-def test_watching_runs_again_after_every_save_and_ends_quietly(
-    watching: tuple[Path, "subprocess.Popen[str]"],
-) -> None:
-    project, process = watching
-    path, passed = project / SOFTMAX, "✓ Naive loss (8 of 8 points)"
+def test_watching_runs_again_after_every_save_and_ends_quietly(student: Path) -> None:
+    path, passed = student / SOFTMAX, "✓ Naive loss (8 of 8 points)"
     solution = (PROJECT / SOFTMAX).read_text(encoding="utf-8")
-    assert "0 of 14 checks" in read_report(process)
-    save(path, solution)
-    assert passed in read_report(process)
-    for text in ("x = 1 / 0", "x = 1"):  # a module of their own, changed while watched
-        save(path.with_name("mine.py"), text)
-        read_report(process)
-        save(path, f"{solution}\nfrom .mine import x  # {text}\n")
-        assert ("ZeroDivisionError" in read_report(process)) == ("1 / 0" in text)
-    save(path, "def half_saved(")
-    assert "was never closed" in read_report(process)
-    path.unlink()
-    assert f"has no file {SOFTMAX}" in read_report(process)
-    save(path, solution)
-    assert passed in read_report(process)
-    process.send_signal(2)  # Ctrl-C
-    stdout, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert stdout == ""
-    assert stderr.strip() == "Stopped."
+
+    def save(text: str, path: Path = path) -> None:
+        """Replace a file at once, so that it is never seen half written."""
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+
+    command = [sys.executable, "-u", "-m", "assignment", "check", "--watch"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=student, env=environment(), stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            assert "0 of 14 checks" in read_report(process)
+            save(solution)
+            assert passed in read_report(process)
+            for text in ("x = 1 / 0", "x = 1"):  # a module of their own, changed while watched
+                save(text, path.with_name("mine.py"))
+                read_report(process)
+                save(f"{solution}\nfrom .mine import x  # {text}\n")
+                assert ("ZeroDivisionError" in read_report(process)) == ("1 / 0" in text)
+            save("def half_saved(")
+            assert "was never closed" in read_report(process)
+            path.unlink()
+            assert f"has no file {SOFTMAX}" in read_report(process)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, stdout, stderr.strip()) == (130, "", "Stopped.")
