@@ -45,8 +45,8 @@ class ByteArray:
         pass
 
     def __setstate__(self, state: Any) -> None:
-        _version, shape, dtype, fortran, raw = state
-        if not (isinstance(dtype, _ByteType) and isinstance(raw, bytes) and not fortran):
+        _version, shape, _dtype, fortran, raw = state
+        if not isinstance(raw, bytes) or fortran:
             raise pickle.UnpicklingError("an array that is not of unsigned bytes")
         self.array = np.frombuffer(raw, np.uint8).reshape(shape)
 
