@@ -17,6 +17,7 @@ WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 @given(text=WORDS, kind=WORDS)
 @example(text="0.8437 seed 8123456789", kind="E8123456789")
 @example(text="shapes (6,4) (6,)", kind="ValueError")
+@example(text="a name without words", kind="8123456789")
 def test_a_verdict_hides_words_that_code_can_choose(text: str, kind: str) -> None:
     secret = f"zq{text.encode('utf-8', 'surrogatepass').hex()}zq"
     quoted = f'  File "{SOFTMAX}", line 2, in f\n    raise ValueError(W)\n{kind}: {secret} {text}'
