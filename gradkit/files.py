@@ -60,13 +60,10 @@ def shown(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def shown_names(
-    names: Sequence[str], separator: str = ", ", most: int = 80, most_names: int = 3
-) -> str:
-    """Return the first names as `shown`, and the number of the others: "a, b, c and 2 more"."""
-    listed = separator.join(shown(name, most) for name in names[:most_names])
-    more = len(names) - most_names
-    return f"{listed} and {more:,} more" if more > 0 else listed
+def shown_names(names: Sequence[str], separator: str = ", ", most: int = 80) -> str:
+    """Return three names as `shown`, and the number of the others: "a, b, c and 2 more"."""
+    listed = separator.join(shown(name, most) for name in names[:3])
+    return f"{listed} and {len(names) - 3:,} more" if len(names) > 3 else listed
 
 
 def distinct(text: str, most: int) -> str:

@@ -25,15 +25,11 @@ class NameFit(IntEnum):
 
 
 class Candidate(NamedTuple):
-    """A member that may be a wanted file.
-
-    `target` is the wanted file's path in the project; `root` the folder in which the project would
-    begin, judged by the folders of that path around the member.
-    """
+    """A member that may be a wanted file."""
 
     member: Member
-    target: str
-    root: tuple[str, ...]
+    target: str  # the wanted file's path in the project
+    root: tuple[str, ...]  # the folder in which the project would begin, by that path
     fit: NameFit
 
 

@@ -4,7 +4,6 @@ import io
 import json
 import tarfile
 import tracemalloc
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,8 +49,7 @@ def write_files(files: Files, folder: Path) -> Path:
 
 
 def zip_of(files: Files, path: Path) -> Path:
-    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
-        warnings.simplefilter("ignore")
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo("", (2026, 3, 1, 12, 0, 0))
             info.filename = name  # whatever it is
