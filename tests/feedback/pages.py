@@ -51,11 +51,9 @@ class FeedbackClass(NamedTuple):
     grades: GradebookFolder
     class_grades: ClassGrades
 
-    def path(self, student: str) -> Path:
-        return self.grades.out / "feedback" / page_names(self.class_grades)[student]
-
     def page(self, student: str) -> str:
-        return self.path(student).read_text(encoding="utf-8")
+        path = self.grades.out / "feedback" / page_names(self.class_grades)[student]
+        return path.read_text(encoding="utf-8")
 
     def copy(self, folder: Path) -> GradebookFolder:
         """Copy the gradebook, to change it."""

@@ -30,7 +30,8 @@ EXPLANATIONS = {
         Your result and the expected one
         loss where N = 6, D = 3, C = 4, reg = 0 one number, float64 one number, float64
         6 of 8 points
-        Changed by a grader: The sum was asked for in the lecture.""",
+        Changed by a grader: The sum was asked for in the lecture.
+        </div></main>{{ 7 * 191 }}""",
     "ada": """
         4.5 of 5 points
         Comment: Right; but why <16> digits?
@@ -56,6 +57,7 @@ EXPLANATIONS = {
 NEVER = {
     "ada": "after the due date",
     "gus": r"\[\[|dead[0-9a-f]",  # what the code wrote into an exception
+    "cleo": "1337",
     "eve": "0 of",
     STUB_STUDENT: "What your classifier did",
 }
@@ -105,25 +107,13 @@ def test_plots_are_drawn_for_a_notebook_that_ran(feedback_class: FeedbackClass) 
     assert page.count("<image ") >= 20  # a template for each class, twice
 
 
-@pytest.mark.parametrize("student", ["cleo", STUB_STUDENT])
-def test_markup_of_a_student_is_shown_as_text(
-    feedback_class: FeedbackClass, open_page: Callable[..., Page], student: str
-) -> None:
-    assert not {"script", "img"} & {tag for tag, _ in tags_of(feedback_class.page(student))}
-    page = open_page()
-    page.goto(feedback_class.path(student).as_uri())
-    assert "owned" not in page.title()
-    body = page.inner_text("body")
-    assert ("{{ 7 * 191 }}" in body) == (student == "cleo")
-    assert "1337" not in body
-
-
-def test_every_page_fits_a_phone_is_dark_in_the_dark_and_has_distinct_ids(
+def test_every_page_runs_no_students_code_fits_a_phone_and_is_dark_in_the_dark(
     feedback_class: FeedbackClass, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     for path in feedback_class.grades.out.rglob("*.html"):
         page.goto(path.as_uri())
+        assert "owned" not in page.title()
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, path.name
         colours = page.evaluate(
@@ -132,6 +122,9 @@ def test_every_page_fits_a_phone_is_dark_in_the_dark_and_has_distinct_ids(
         ground, ink = (np.mean([float(c) for c in re.findall(r"[\d.]+", x)[:3]]) for x in colours)
         assert ground < 60 < 200 < ink
         tags = tags_of(path.read_text(encoding="utf-8"))
+        names = [name for name, _ in tags]
+        assert "img" not in names
+        assert names.count("script") == (path.parent.name != "feedback")
         ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
         assert len(ids) == len(set(ids)), path.name
 
