@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradkit.errors import GradkitError
-from gradkit.files import distinct, open_file, shown
+from gradkit.files import distinct, shown
 
-MAX_BYTES = 10_000_000  # of a list of students
 MAX_ID = 80  # characters of a student's id: it goes into file names, which may have 255 bytes
 
 Cell = str | int | float
@@ -82,7 +81,12 @@ def read_table(path: Path, column: str, advice: str) -> Table:
 
     Raise RosterError if it cannot be read, or, with `advice`, if the column is missing.
     """
-    text = _read_text(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise RosterError(f"The roster {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise RosterError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
     for delimiter in ",;\t":
         try:
             lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -100,19 +104,6 @@ def read_table(path: Path, column: str, advice: str) -> Table:
             return table
     first = shown(text.partition("\n")[0].strip())
     raise RosterError(f"{path} has no column `{column}` in its first row, {first!r}. {advice}")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with open_file(path.resolve()) as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise RosterError(f"{path} has more than {MAX_BYTES:,} bytes, too many for a roster.")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise RosterError(f"The roster {path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise RosterError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
 
 
 def roster_students(table: Table) -> list[Student]:
