@@ -60,19 +60,15 @@ def test_float32_and_integers_are_checked_in_float64(x: Any) -> None:
     assert seen == {np.dtype(np.float64)}
 
 
-@pytest.mark.parametrize("wrong", [-1.0, 0.0, 0.99, 1.01, 2.0])
+@pytest.mark.parametrize("wrong", [-1.0, 0.0, 0.999, 1.001, 2.0])
 def test_a_wrong_gradient_has_a_large_error(x: Any, wrong: float) -> None:
     right = cubic_gradient(x)
-    assert grad_check(cubic, x, wrong * right) > 1e-3
-    assert grad_check_sparse(cubic, x, wrong * right).relative_error > 1e-3
+    assert grad_check(cubic, x, wrong * right) > 1e-4
+    assert grad_check_sparse(cubic, x, wrong * right).relative_error > 1e-4
     assert grad_check(cubic, x, right) < 1e-8
     assert grad_check_sparse(cubic, x, right).relative_error < 1e-8
-
-
-def test_one_wrong_slope_has_a_large_error_in_the_full_check(x: Any) -> None:
-    wrong = cubic_gradient(x)
-    wrong[1, 2] += 0.1
-    assert grad_check(cubic, x, wrong) > 1e-4
+    right[1, 2] += 0.1
+    assert grad_check(cubic, x, right) > 1e-4
 
 
 def test_the_seed_selects_the_places(x: Any) -> None:
@@ -96,10 +92,12 @@ def test_the_printed_numbers_are_returned(x: Any, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == f"all 12 slopes: relative error {error:.1e}\n"
 
 
-@pytest.mark.parametrize("check", [grad_check, grad_check_sparse])
-def test_a_gradient_of_another_shape_is_refused(x: Any, check: Any) -> None:
-    with pytest.raises(ValueError, match=r"gradient has shape \(4, 3\), but x has \(3, 4\)"):
-        check(cubic, x, cubic_gradient(x).T)
+def test_a_gradient_of_another_shape_is_refused(x: Any) -> None:
+    for check in (grad_check, grad_check_sparse):
+        with pytest.raises(ValueError, match=r"gradient has shape \(4, 3\), but x has \(3, 4\)"):
+            check(cubic, x, cubic_gradient(x).T)
+    with pytest.raises(ValueError, match="Shapes differ"):
+        relative_error(np.ones(2), np.ones(3))
 
 
 vectors = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3).map(np.array)
@@ -110,8 +108,3 @@ def test_relative_error_is_symmetric_and_between_0_and_1(a: Any, b: Any) -> None
     assert relative_error(a, b) == relative_error(b, a)
     assert 0 <= relative_error(a, b) <= 1 + 1e-12
     assert relative_error(a, a) == 0
-
-
-def test_a_relative_error_of_different_shapes_is_refused() -> None:
-    with pytest.raises(ValueError, match="Shapes differ"):
-        relative_error(np.ones(2), np.ones(3))

@@ -1,8 +1,5 @@
 """The two softmax losses, on problems with a known result."""
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assignment.classifiers.softmax import softmax_loss_naive, softmax_loss_vectorized
-from assignment.gradient_check import eval_numerical_gradient, relative_error
+from assignment.gradient_check import eval_numerical_gradient
 
 Loss = Callable[..., Any]
 both = pytest.mark.parametrize("loss_function", [softmax_loss_naive, softmax_loss_vectorized])
@@ -134,17 +131,6 @@ def test_a_correct_class_far_below_the_top_has_the_gap_as_loss(
     np.testing.assert_allclose(dW_best, 0.0, atol=1e-6)
 
 
-@both
-def test_inputs_are_not_changed(loss_function: Loss) -> None:
-    inputs = problem(2, 6, 4, 5)
-    before = [array.copy() for array in inputs]
-    for array in inputs:
-        array.flags.writeable = False  # writing raises, even if the change is undone later
-    loss_function(*inputs, 0.5)
-    for array, original in zip(inputs, before, strict=True):
-        np.testing.assert_array_equal(array, original)
-
-
 @pytest.mark.parametrize("X_dtype", [np.float32, np.float64, np.uint8, np.int64])
 @pytest.mark.parametrize("W_dtype", [np.float32, np.float64])
 def test_the_vectorized_loss_stays_in_the_dtype_of_W(X_dtype: type, W_dtype: type) -> None:
@@ -154,39 +140,20 @@ def test_the_vectorized_loss_stays_in_the_dtype_of_W(X_dtype: type, W_dtype: typ
     assert dW.dtype == W_dtype
 
 
-@pytest.mark.parametrize("y_dtype", [np.uint8, np.int8, np.int32, np.int64, np.uint64])
-def test_labels_of_any_integer_dtype_are_accepted(y_dtype: type) -> None:
+def test_labels_of_any_integer_dtype_are_accepted() -> None:
     W, X, y = problem(4, 6, 4, 5)
     loss, dW = softmax_loss_vectorized(W, X, y, 0.5)
-    loss_again, dW_again = softmax_loss_vectorized(W, X, y.astype(y_dtype), 0.5)
-    assert loss_again == loss
-    np.testing.assert_array_equal(dW_again, dW)
+    for dtype in (np.uint8, np.int8, np.int32, np.int64, np.uint64):
+        loss_again, dW_again = softmax_loss_vectorized(W, X, y.astype(dtype), 0.5)
+        assert loss_again == loss
+        np.testing.assert_array_equal(dW_again, dW)
 
 
 def test_memory_layout_does_not_matter() -> None:
     W, X, y = problem(5, 12, 8, 5)
-    loss, dW = softmax_loss_vectorized(W[::2], X[::3, ::2], y[::3], 0.5)
-    copies = (W[::2].copy(), X[::3, ::2].copy(), y[::3].copy())
-    W_f, X_f, y_f = (np.asfortranarray(array) for array in copies)
-    loss_copies, dW_copies = softmax_loss_vectorized(*copies, 0.5)
-    loss_fortran, dW_fortran = softmax_loss_vectorized(W_f, X_f, y_f, 0.5)
-    assert loss == pytest.approx(loss_copies) == pytest.approx(loss_fortran)
-    np.testing.assert_allclose(dW, dW_copies)
-    np.testing.assert_allclose(dW, dW_fortran)
-
-
-def test_the_vectorized_solution_has_no_loop() -> None:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(softmax_loss_vectorized)))
-    loops = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-    assert not [node for node in ast.walk(tree) if isinstance(node, loops)]
-
-
-@both
-@pytest.mark.parametrize("wrong", [0.999, 1.001, 2.0])
-def test_the_gradient_check_reveals_an_error_of_a_thousandth(
-    loss_function: Loss, wrong: float
-) -> None:
-    W, X, y = problem(6, 10, 6, 4)
-    numerical = eval_numerical_gradient(lambda W: loss_function(W, X, y, 0.1)[0], W)
-    _, dW = loss_function(W, X, y, 0.1)
-    assert relative_error(numerical, dW) < 1e-7 < 1e-4 < relative_error(numerical, wrong * dW)
+    W, X, y = W[::2], X[::3, ::2], y[::3]
+    loss, dW = softmax_loss_vectorized(W, X, y, 0.5)
+    for order in ("C", "F"):
+        loss_again, dW_again = softmax_loss_vectorized(W.copy(order), X.copy(order), y.copy(), 0.5)
+        assert loss_again == pytest.approx(loss)
+        np.testing.assert_allclose(dW_again, dW)
