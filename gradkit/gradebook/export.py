@@ -1,6 +1,6 @@
 """The gradebook in formats that others read: spreadsheets, programs, learning platforms.
 
-    open_grades -> format_grades -> a text, and notes on students who are left out
+    open_grades -> export -> a text, and notes on students who are left out
 
 csv     A row for each submission, superseded ones included. A missing score is an empty cell.
 
@@ -31,8 +31,6 @@ from gradkit.lms import PLATFORMS, read_student_list
 from gradkit.lms.platform import Export, FinalScore, ItemPoints
 from gradkit.lms.tables import Cell, format_csv, number_cell, plain_number
 
-FORMATS = ("csv", "json", *PLATFORMS)
-
 
 class ExportError(GradkitError):
     """A format that the gradebook cannot be written in; the text says why, and what to do."""
@@ -44,9 +42,10 @@ def write_gradebook(folder: GradebookFolder) -> Path:
 
 
 def export(folder: GradebookFolder, form: str, roster: Path | None = None) -> Export:
-    """Return the gradebook of a class in one of the FORMATS; `roster` is the platform's own list.
+    """Return the gradebook of a class as "csv", "json", or as one of the PLATFORMS imports it.
 
-    Raise ExportError for a roster without a platform, RosterError for one that does not fit.
+    `roster` is the platform's own list. Raise ExportError for a roster without a platform,
+    RosterError for one that does not fit.
     """
     with open_grades(folder) as (database, class_grades):
         records = database.submissions()

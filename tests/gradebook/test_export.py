@@ -34,6 +34,7 @@ from gradkit.gradebook.database import (
 )
 from gradkit.gradebook.export import export, final_scores, write_gradebook
 from gradkit.gradebook.grades import read_grades
+from gradkit.lms import PLATFORMS
 from gradkit.lms.platform import FinalScore
 
 ALL = sum(check.points for check in EXERCISE.checks)
@@ -187,6 +188,8 @@ def test_the_command_prints_the_export_and_lists_students_left_out(
     text = export(gradebook.folder, "canvas").text
     assert (result.exit_code, result.stdout_bytes) == (0, text.encode())
     assert result.stderr == "absent is left out: nothing was handed in.\n"
+    [form] = [option for option in cli.commands["export"].params if option.name == "form"]
+    assert list(form.to_info_dict()["type"]["choices"]) == ["csv", "json", *PLATFORMS]
     path = write_gradebook(gradebook.folder)
     assert path.read_bytes().decode() == export(gradebook.folder, "csv").text
     with pytest.raises(GradkitError, match="A roster is for a platform"):
