@@ -21,7 +21,6 @@ from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 
 SETTINGS = "debug.json"
-SPEC = "spec"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,8 +60,8 @@ def open_debug_runner(notebook: Path) -> SubmissionRunner:
     isolation, secret = Isolation(settings["isolation"]), int(settings["secret"], 16)
     if isolation is not Isolation.NONE:
         self_test(isolation)
-    shutil.rmtree(workdir / SPEC, ignore_errors=True)
-    spec = build_spec(settings["exercise"], PROJECT, secret, workdir / SPEC)
+    shutil.rmtree(workdir / "spec", ignore_errors=True)
+    spec = build_spec(settings["exercise"], PROJECT, secret, workdir / "spec")
     if spec.digest != settings["digest"]:
         raise GradingError(
             f"The exercise has changed since {workdir} was written. Run gradkit debug again."

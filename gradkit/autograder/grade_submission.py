@@ -65,7 +65,7 @@ def grade_submission(
         workdir = Path(folder)
         notebook = prepare_workdir(spec, files, cells, workdir, isolation)
         with contextlib.closing(open_runner(spec, files, workdir, isolation)) as runner:
-            problems = " ".join(_run_nbval(notebook, runner))
+            problems = _run_nbval(notebook, runner)
     names = spec.exercise.names
     lost = [name for name in names if name not in runner.outcomes]
     if lost:
@@ -106,7 +106,7 @@ def open_runner(
     return SubmissionRunner(spec, files, partial(open_sandbox, readable, folder, limits, isolation))
 
 
-def _run_nbval(notebook: Path, runner: SubmissionRunner) -> list[str]:
+def _run_nbval(notebook: Path, runner: SubmissionRunner) -> str:
     """Run a notebook by nbval in this process; return its errors, except the checks' verdicts."""
     plugin = Plugin(lambda _: runner)
     # Each plugin costs time at every start.
@@ -121,4 +121,4 @@ def _run_nbval(notebook: Path, runner: SubmissionRunner) -> list[str]:
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main(arguments, plugins=[plugin])
-    return plugin.errors
+    return " ".join(dict.fromkeys(plugin.errors))

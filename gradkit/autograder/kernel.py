@@ -138,7 +138,7 @@ class Kernel(RunningKernel):
         """Wait for the sockets, connect to them, and check that messages pass through."""
         deadline = time.monotonic() + START_TIMEOUT
         info: dict[str, Any] = {**self.km.get_connection_info()}
-        sockets = [Path(f"{info['ip']}-{info[f'{name}_port']}") for name in _CHANNELS]
+        sockets = [Path(f"{info['ip']}-{info[f'{name}_port']}") for name in _SOCKET_TYPES]
         while not all(map(_accepts_connections, sockets)):
             self._require_started(deadline)
             time.sleep(CONNECT_INTERVAL)
@@ -201,9 +201,6 @@ class Kernel(RunningKernel):
         with contextlib.suppress(Exception):
             channel = self.kc.control_channel
             channel.send(self.kc.session.msg("interrupt_request", content={}))
-
-
-_CHANNELS = ("shell", "iopub", "control")
 
 
 def _accepts_connections(path: Path) -> bool:

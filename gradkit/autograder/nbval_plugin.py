@@ -17,10 +17,6 @@ from assignment.checks.display import as_text
 from gradkit.autograder.runner import SubmissionRunner
 
 
-class NotPassed(Exception):
-    """A check that did not pass; the message is the verdict."""
-
-
 class GradedNotebook(IPyNbFile):
     """A notebook whose cells a `SubmissionRunner` runs; it is opened before the first of them."""
 
@@ -54,15 +50,12 @@ class GradedCell(IPyNbCell):
     def runtest(self) -> None:
         verdict = self.parent.runner.run(self.cell)
         if verdict is not None and not verdict.passed:
-            raise NotPassed(as_text(verdict))
+            pytest.fail(as_text(verdict), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, f"{self.path.name}::{self.name}"
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
-        if isinstance(excinfo.value, NotPassed):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo)
+    repr_failure = pytest.Item.repr_failure  # nbval's own adds words around a verdict
 
 
 class Plugin:
@@ -88,5 +81,5 @@ class Plugin:
         return collectors
 
     def pytest_exception_interact(self, call: pytest.CallInfo[Any]) -> None:
-        if call.excinfo and not isinstance(call.excinfo.value, NotPassed):
+        if call.excinfo and not isinstance(call.excinfo.value, pytest.fail.Exception):
             self.errors.append(call.excinfo.exconly()[:300])

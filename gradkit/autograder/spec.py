@@ -93,7 +93,12 @@ class GradingSpec:
             metadata = cell["metadata"].get("gradkit", {})
             source = cells.get(metadata.get("region", ""), regions.source_of(cell))
             if "check" in metadata:
-                source = self._check_source(metadata["check"])
+                exercise, name = self.exercise, metadata["check"]
+                own_seed = exercise.check(name).seed_from(self.secret)
+                source = (
+                    "from assignment.checks.graded import answer\n"
+                    f"answer({exercise.name!r}, {name!r}, {own_seed}, globals())"
+                )
             elif metadata.get("role") == "parameters":
                 source = f"{source}\n{self._parameters(isolation)}"
             elif metadata.get("role") == "setup":
@@ -125,13 +130,6 @@ class GradingSpec:
                 header = MAGIC_NUMBER + hash_based + source_hash(content)
                 compiled[cache_from_source(path)] = header + marshal.dumps(code)
         return compiled
-
-    def _check_source(self, name: str) -> str:
-        own_seed = self.exercise.check(name).seed_from(self.secret)
-        return (
-            "from assignment.checks.graded import answer\n"
-            f"answer({self.exercise.name!r}, {name!r}, {own_seed}, globals())"
-        )
 
     def _parameters(self, isolation: Isolation) -> str:
         data = DATA if isolation is Isolation.SANDBOX else str(self.data_folder)

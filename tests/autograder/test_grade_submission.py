@@ -1,10 +1,13 @@
-"""A submission's workdir, which a separate user can see."""
+"""A submission's workdir, which a separate user can see; and a kernel that does not start."""
 
 import os
 from pathlib import Path
 
+import pytest
+
 from assignment.checks.softmax import SOFTMAX
-from gradkit.autograder.grade_submission import prepare_workdir
+from gradkit.autograder.grade_submission import GradingError, grade_submission, prepare_workdir
+from gradkit.autograder.kernel import KernelError
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec
 
@@ -21,3 +24,16 @@ def test_workdir_shows_other_users_the_tree_and_not_the_seeds(
     assert notebook.stat().st_mode & 0o777 == 0o600
     assert tmp_path.stat().st_mode & 0o777 == 0o711
     assert (tmp_path / "tree" / SOFTMAX).stat().st_mode & 0o777 == 0o644
+
+
+def test_grading_error_names_lost_checks_and_reason_once(
+    spec: GradingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kernel(_: object) -> None:
+        raise KernelError("It did not start.")
+
+    monkeypatch.setattr("gradkit.autograder.runner.Kernel", kernel)
+    with pytest.raises(
+        GradingError, match=r"no verdict: naive_loss, .*\. \S*Error: It did not start\.$"
+    ):
+        grade_submission(spec, {}, {}, Isolation.NONE)

@@ -40,9 +40,6 @@ class SandboxProvisioner(LocalProvisioner):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=1.0)
 
-    async def cleanup(self, restart: bool = False) -> None:
-        self.watchdog.stop()
-
 
 # `python -m ipykernel_launcher` without the debugger, whose import takes a third of a kernel's
 # start; the kernel does without where it is missing. Imports leave no garbage, so that collecting

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 
 from gradkit.autograder.sandbox import Isolation, SandboxConfig, kill_sandbox
 from gradkit.course.config import MB
@@ -24,17 +25,14 @@ class Watchdog(threading.Thread):
         super().__init__(name="watchdog", daemon=True)
         self.process, self.config, self.reason = process, config, ""
         self._most_of_grader = resident_memory(os.getpid()) + MAX_RECEIVED
-        self._stopped = threading.Event()
 
     def run(self) -> None:
-        while not self._stopped.wait(WATCH_INTERVAL) and self.process.poll() is None:
+        while self.process.poll() is None:
             self.reason = self._exceeded_limit()
             if self.reason:
                 kill_sandbox(self.process, self.config)
                 return
-
-    def stop(self) -> None:
-        self._stopped.set()
+            time.sleep(WATCH_INTERVAL)
 
     def _exceeded_limit(self) -> str:
         limits, config = self.config.limits, self.config
