@@ -14,7 +14,7 @@ from tests.banks import BANK
 from tests.checks.solution import ANSWER_KEY
 
 
-def test_an_answer_key_holds_only_numbers_and_hints_and_is_small() -> None:
+def test_an_answer_key_holds_only_numbers_and_hints_is_small_and_comes_back_from_json() -> None:
     path = PROJECT / "assignment" / "checks" / "softmax.json"
     assert path.stat().st_size < 400_000
     stored = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
@@ -23,9 +23,6 @@ def test_an_answer_key_holds_only_numbers_and_hints_and_is_small() -> None:
         for array in (array for group in groups for array in group.values()):
             assert set(array) == {"shape", "dtype", "data"}
             assert all(n is None or isinstance(n, (int, float)) for n in array["data"])
-
-
-def test_an_answer_key_comes_back_from_json() -> None:
     again = AnswerKey.from_json(ANSWER_KEY.to_json())
     assert again.to_json() == ANSWER_KEY.to_json()
     assert again.mistakes == ANSWER_KEY.mistakes

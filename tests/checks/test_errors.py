@@ -22,24 +22,20 @@ OLD = {
 }
 
 
-def verdict_on(source: str) -> Verdict:
-    judge = Judge.of_student(EXERCISE, ANSWER_KEY, student_with(SOFTMAX, source))
-    return judge.verdict("naive_loss")
+def verdict_on(*lines: str) -> Verdict:
+    student = student_with(SOFTMAX, naive_loss(*lines))
+    return Judge.of_student(EXERCISE, ANSWER_KEY, student).verdict("naive_loss")
 
 
-@pytest.mark.parametrize("name", OLD)
+@pytest.mark.parametrize("name", [known.name for known in KNOWN])
 def test_copied_old_code_gets_a_hint(name: str) -> None:
-    verdict = verdict_on(naive_loss("x = 0", OLD[name], "return 1.0, W"))
+    verdict = verdict_on("x = 0", OLD[name], "return 1.0, W")
     assert verdict.headline == name
     assert verdict.hint
     assert "Error" in verdict.quoted or "BdbQuit" in verdict.quoted
 
 
-def test_every_known_error_is_tested() -> None:
-    assert set(OLD) == {known.name for known in KNOWN}
-
-
 def test_an_unknown_exception_gets_no_name_and_no_hint() -> None:
-    verdict = verdict_on(naive_loss("return xrang(3), W"))
+    verdict = verdict_on("return xrang(3), W")
     assert verdict.headline == "raised NameError"
     assert not verdict.hint

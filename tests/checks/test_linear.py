@@ -21,23 +21,23 @@ def test_a_skipped_step_and_a_step_scaled_by_the_loss_fail() -> None:
     assert "train called the loss 2 times in 3 steps" in skipped.verdict("train_update").text
 
 
-def test_a_rule_names_a_mistake_of_the_answer_key() -> None:
-    verdict = judge("train_batch", ("y_batch = y[drawn]", "y_batch = y[drawn - 1]"))
-    assert verdict.verdict("train_batch").mistake == "labels_not_matching"
-
-
 @pytest.mark.parametrize(
-    ("batch", "headline_"),
+    ("edit", "headline"),
     [
-        ("X[drawn] * 2", "not the training samples"),
-        ("X[drawn].astype(object)", "not numbers"),
-        ("X[drawn].T", "the batch has the wrong shape"),
-        ("None", "not numbers"),
+        (("X_batch = X[drawn]", "X_batch = X[drawn] * 2"), "not the training samples"),
+        (("X_batch = X[drawn]", "X_batch = X[drawn].astype(object)"), "not numbers"),
+        (("X_batch = X[drawn]", "X_batch = X[drawn].T"), "the batch has the wrong shape"),
+        (("X_batch = X[drawn]", "X_batch = None"), "not numbers"),
+        (
+            ("y_batch = y[drawn]", "y_batch = y[drawn - 1]"),
+            ANSWER_KEY.mistakes["labels_not_matching"].name,
+        ),
     ],
 )
-def test_a_batch_of_anything_but_samples_fails(batch: str, headline_: str) -> None:
-    edit = ("X_batch = X[drawn]", f"X_batch = {batch}")
-    assert judge("train_batch", edit).verdict("train_batch").headline == headline_
+def test_a_batch_of_anything_but_samples_with_their_labels_fails(
+    edit: tuple[str, str], headline: str
+) -> None:
+    assert judge("train_batch", edit).verdict("train_batch").headline == headline
 
 
 def test_every_mistake_that_the_checks_name_is_in_the_answer_key() -> None:
@@ -80,13 +80,8 @@ def notebook_verdict(name: str, **variables: Any) -> Verdict:
     return Judge.of_student(EXERCISE, ANSWER_KEY, student, notebook).verdict(name)
 
 
-def test_a_trained_and_tuned_model_passes() -> None:
-    assert notebook_verdict("training").passed
-    assert notebook_verdict("tuning").passed
-
-
 @pytest.mark.parametrize(
-    ("check", "variables", "headline_"),
+    ("check", "variables", "headline"),
     [
         ("training", {"loss_history": [2.3] * 200}, "the loss does not fall"),
         ("training", {"loss_history": [2.3, np.nan]}, "training stopped early"),
@@ -109,13 +104,18 @@ def test_a_trained_and_tuned_model_passes() -> None:
     ],
 )
 def test_a_wrong_result_of_the_notebook_is_described(
-    check: str, variables: dict[str, Any], headline_: str
+    check: str, variables: dict[str, Any], headline: str
 ) -> None:
     verdict = notebook_verdict(check, **variables)
     assert not verdict.passed
-    assert verdict.headline == headline_
+    assert verdict.headline == headline
 
 
 @pytest.mark.parametrize("W", [-WEIGHTS, WEIGHTS[:3], WEIGHTS[0], WEIGHTS.astype(int)])
 def test_weights_that_do_not_fit_or_predict_fail(W: Any) -> None:
     assert not notebook_verdict("training", model=model_of(W)).passed
+
+
+def test_a_trained_and_tuned_model_passes() -> None:
+    assert notebook_verdict("training").passed
+    assert notebook_verdict("tuning").passed

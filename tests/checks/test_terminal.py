@@ -134,8 +134,6 @@ def test_the_first_mistake_is_explained_and_the_others_are_named(student: Path) 
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        (SOFTMAX, "def softmax_loss_naive(W, X, y, reg:\n", "SyntaxError: '(' was never closed"),
-        (SOFTMAX, "softmax_loss_vectorized = 1\n", "no longer defines softmax_loss_naive"),
         (SOFTMAX, "import sys\nsys.exit('bye')\n", "SystemExit: bye"),
         (LINEAR_CLASSIFIER, "import nonsense\n", "No module named 'nonsense'"),
     ],
@@ -143,7 +141,6 @@ def test_the_first_mistake_is_explained_and_the_others_are_named(student: Path) 
 def test_a_file_that_cannot_be_loaded_is_explained(
     student: Path, path: str, text: str, message: str
 ) -> None:
-    solve(student, SOFTMAX, LINEAR_CLASSIFIER)
     (student / path).write_text(text, encoding="utf-8")
     passed, printed = check(student)
     assert not passed

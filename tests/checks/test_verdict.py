@@ -18,15 +18,14 @@ def test_the_solution_passes_everything_that_needs_no_notebook() -> None:
         assert verdict.points == (0 if check.in_notebook else check.points)
 
 
-def test_an_unchanged_result_is_not_attempted() -> None:
-    verdict = judge("softmax_naive", body="pass\n").verdict("naive_loss")
-    assert verdict.status is Status.NOT_ATTEMPTED
-    assert "still 0, as at the start" in verdict.text
+UNWRITTEN_GRADIENT = (
+    ("dW[:, c] += (p - (c == y[i])) * X[i]", "pass"),
+    ("dW = dW / num_train + reg * W", "pass"),
+)
 
 
 def test_a_loss_passes_before_the_gradient_is_written() -> None:
-    line = "dW[:, c] += (p - (c == y[i])) * X[i]"
-    started = judge("softmax_naive", (line, "pass"), ("dW = dW / num_train + reg * W", "pass"))
+    started = judge("softmax_naive", *UNWRITTEN_GRADIENT)
     assert started.verdict("naive_loss").passed
     assert started.verdict("naive_gradient").status is Status.NOT_ATTEMPTED
 
@@ -42,8 +41,7 @@ def test_a_mistake_in_the_loss_is_named_before_the_gradient_is_written(
     edit: tuple[str, str],
 ) -> None:
     complete = judge("softmax_naive", edit).verdict("naive_loss")
-    without = [("dW[:, c] += (p - (c == y[i])) * X[i]", "pass"), ("dW = dW / num_train", "dW = 0")]
-    started = judge("softmax_naive", edit, *without).verdict("naive_loss")
+    started = judge("softmax_naive", edit, *UNWRITTEN_GRADIENT).verdict("naive_loss")
     assert complete.mistake == started.mistake != ""
 
 
@@ -78,45 +76,8 @@ def test_an_unknown_mistake_is_described_and_not_named(edit: tuple[str, str]) ->
     assert verdict.text
 
 
-OTHER_FORMS = {
-    # Known mistakes, written by other people.
-    "sum_not_mean": """
-for x, label in zip(X, y):
-    s = x.dot(W)
-    s -= s.max()
-    p = np.exp(s) / np.exp(s).sum()
-    loss -= np.log(p[label])
-    p[label] -= 1
-    dW += np.outer(x, p) / X.shape[0]
-loss += reg / 2 * (W ** 2).sum()
-dW += reg * W
-""",
-    "gradient_not_divided": """
-for i in range(X.shape[0]):
-    s = np.dot(X[i], W) - np.max(np.dot(X[i], W))
-    loss += np.log(np.sum(np.exp(s))) - s[y[i]]
-    for j in range(W.shape[1]):
-        dW[:, j] += X[i] * np.exp(s[j]) / np.sum(np.exp(s))
-        if j == y[i]:
-            dW[:, j] -= X[i]
-loss = loss / X.shape[0] + 0.5 * reg * np.sum(W ** 2)
-dW += reg * W
-""",
-    "other_convention": """
-N = len(y)
-for i in range(N):
-    s = X[i].dot(W)
-    s = s - max(s)
-    loss += -s[y[i]] + np.log(sum(np.exp(s)))
-    for k in range(W.shape[1]):
-        dW[:, k] += (np.exp(s[k]) / sum(np.exp(s)) - (k == y[i])) * X[i]
-loss /= N
-dW /= N
-loss += reg * np.sum(np.square(W))
-dW += reg * 2 * W
-""",
-    "reg_gradient_doubled": """
-scores = X @ W
+# A right answer in another style, and known mistakes in that style.
+OTHER_STYLE = """scores = X @ W
 for i in range(len(X)):
     z = scores[i] - scores[i].max()
     log_p = z - np.log(np.exp(z).sum())
@@ -124,17 +85,32 @@ for i in range(len(X)):
     g = np.exp(log_p)
     g[y[i]] -= 1
     dW += np.outer(X[i], g) / len(X)
-loss += reg * np.sum(W * W) / 2
-dW += (W + W) * reg
-""",
-}
+loss += reg * np.sum(W ** 2) / 2
+dW += reg * W
+"""
 
 
-@pytest.mark.parametrize("mistake", OTHER_FORMS)
-def test_a_mistake_is_named_however_it_is_written(mistake: str) -> None:
-    verdicts = judge("softmax_naive", body=OTHER_FORMS[mistake].lstrip("\n"))
-    named = {v.mistake for v in map(verdicts.verdict, ("naive_loss", "naive_gradient"))}
-    assert named - {""} == {mistake}
+@pytest.mark.parametrize(
+    ("mistake", "edits"),
+    [
+        ("", []),
+        ("sum_not_mean", [("log_p[y[i]] / len(X)", "log_p[y[i]]")]),
+        ("gradient_not_divided", [("np.outer(X[i], g) / len(X)", "np.outer(X[i], g)")]),
+        ("other_convention", [("(W ** 2) / 2", "(W * W)"), ("dW += reg", "dW += 2 * reg")]),
+        ("reg_gradient_doubled", [("dW += reg * W", "dW += (W + W) * reg")]),
+    ],
+)
+def test_a_mistake_is_named_however_it_is_written(
+    mistake: str, edits: list[tuple[str, str]]
+) -> None:
+    body = OTHER_STYLE
+    for old, new in edits:
+        assert old in body
+        body = body.replace(old, new)
+    judge_ = judge("softmax_naive", body=body)
+    verdicts = [judge_.verdict(name) for name in ("naive_loss", "naive_gradient")]
+    assert {v.mistake for v in verdicts} - {""} == {mistake} - {""}
+    assert all(v.passed for v in verdicts) == (not mistake)
 
 
 def test_the_other_convention_is_distinguished_from_a_mixture() -> None:
@@ -164,17 +140,22 @@ def test_overflow_and_underflow_are_two_mistakes() -> None:
     assert unshifted.verdict("vectorized_large_scores").out_of == 6
 
 
-def test_an_overflow_is_named_beside_a_mistake_that_cannot_cause_it() -> None:
-    both = judge("softmax_vectorized", (SHIFT, "pass"), (REG, "loss += reg * np.vdot(W, W)"))
-    assert both.verdict("vectorized_loss").mistake == "half_missing_in_loss"
-    assert both.verdict("vectorized_large_scores").mistake == "no_max_shift"
-
-
-def test_a_nan_names_no_mistake_where_ordinary_results_are_wrong_for_an_unknown_reason() -> None:
-    both = judge("softmax_vectorized", (SHIFT, "pass"), (REG, "loss += 0.4 * reg * np.vdot(W, W)"))
+@pytest.mark.parametrize(
+    ("reg", "loss", "overflow"),
+    [
+        ("reg", "half_missing_in_loss", "no_max_shift"),
+        ("0.4 * reg", "", ""),  # ordinary results are wrong for an unknown reason
+    ],
+)
+def test_an_overflow_is_named_only_beside_a_mistake_that_cannot_cause_it(
+    reg: str, loss: str, overflow: str
+) -> None:
+    edits = ((SHIFT, "pass"), (REG, f"loss += {reg} * np.vdot(W, W)"))
+    both = judge("softmax_vectorized", *edits)
+    assert both.verdict("vectorized_loss").mistake == loss
     verdict = both.verdict("vectorized_large_scores")
-    assert verdict.mistake == ""
-    assert verdict.headline == "nan or inf"
+    assert verdict.mistake == overflow
+    assert verdict.headline == "nan or inf" or overflow
     assert "overflow" in verdict.hint
 
 
@@ -211,15 +192,16 @@ def test_a_hint_for_large_scores_is_given_only_where_they_cause_the_nan() -> Non
         ((SHIFT, "scores = scores - scores.max(1) / y"), "row_without_keepdims"),
     ],
 )
-def test_mismatched_shapes_are_named_by_their_cause_or_not_at_all(
+def test_mismatched_shapes_are_quoted_and_named_by_their_cause_or_not_at_all(
     edit: tuple[str, str], mistake: str
 ) -> None:
     verdict = judge("softmax_vectorized", edit).verdict("vectorized_loss")
     assert verdict.status is Status.RAISED
     assert verdict.mistake == mistake
+    assert "called with W of shape (3, 4), X (6, 3), y (6,)." in verdict.quoted
 
 
-def test_a_computed_0_is_an_attempt() -> None:
+def test_a_computed_0_is_an_attempt_and_an_unchanged_0_is_not() -> None:
     overwritten = judge("softmax_naive", ("loss = loss / num_train + 0.5", "loss = 0.5"))
     assert overwritten.verdict("naive_underflow").status is Status.WRONG
     body = "loss = 0.0\ndW = np.zeros(0)\n"
@@ -228,25 +210,20 @@ def test_a_computed_0_is_an_attempt() -> None:
     unwritten = judge("softmax_naive", body="pass\n")
     for name in ("naive_loss", "naive_large_scores", "naive_underflow"):
         assert unwritten.verdict(name).status is Status.NOT_ATTEMPTED
+    assert "still 0, as at the start" in unwritten.verdict("naive_loss").text
 
 
-@pytest.mark.parametrize("number", ["mean", "min"])
-def test_a_nan_is_not_named_after_another_cause(number: str) -> None:
-    edit = (SHIFT, f"scores -= scores.{number}(axis=1, keepdims=True)")
-    verdict = judge("softmax_vectorized", edit).verdict("vectorized_underflow")
-    assert verdict.mistake == "shifted_by_another_number"
-    median = (SHIFT, "scores -= 2 * np.abs(scores[:, :1])")
-    assert judge("softmax_vectorized", median).verdict("vectorized_underflow").mistake in (
-        "",
-        "shifted_by_another_number",
-    )
-
-
-def test_mismatched_shapes_are_reported_with_the_shapes_of_the_inputs() -> None:
-    verdict = judge("softmax_vectorized", ("scores = X @ W", "scores = X @ X")).verdict(
-        "vectorized_loss"
-    )
-    assert "called with W of shape (3, 4), X (6, 3), y (6,)." in verdict.quoted
+@pytest.mark.parametrize(
+    ("shift", "mistakes"),
+    [
+        ("scores.mean(axis=1, keepdims=True)", {"shifted_by_another_number"}),
+        ("scores.min(axis=1, keepdims=True)", {"shifted_by_another_number"}),
+        ("2 * np.abs(scores[:, :1])", {"shifted_by_another_number", ""}),
+    ],
+)
+def test_a_nan_is_not_named_after_another_cause(shift: str, mistakes: set[str]) -> None:
+    verdicts = judge("softmax_vectorized", (SHIFT, f"scores -= {shift}"))
+    assert verdicts.verdict("vectorized_underflow").mistake in mistakes
 
 
 @pytest.mark.parametrize("floor", ["3e-9", "1e-20", "1e-300"])

@@ -1,12 +1,13 @@
 """JupyterLab in a browser: a student opens the released notebook and runs it.
 
 Server, kernel and browser are real. They run two copies of the starter: one as handed out, one with
-the solution and with parameters for a short training.
+the solution, few images and a short training.
 """
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,32 +15,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from nbconvert.preprocessors import ClearOutputPreprocessor
+from playwright.sync_api import Page, expect
 
-from assignment import PROJECT
-from assignment.checks.check import Check
 from assignment.checks.softmax import EXERCISE
-from assignment.workspace.regions import (
-    extract,
-    extract_cells,
-    graft,
-    graft_cells,
-    read_notebook,
-    read_source,
-    write_notebook,
-)
-from gradkit.course.starter import starter_files
+from gradkit.authoring.notebook_outputs import set_parameters
+from tests.notebooks.solved import CODE_CELLS, copy_solved, passed_line, verdict_line
 
-NOTEBOOK = read_notebook((PROJECT / EXERCISE.notebook).read_text("utf-8"), EXERCISE.notebook)
-CODE_CELLS = sum(cell["cell_type"] == "code" for cell in NOTEBOOK["cells"])
 PLOTS = 8
-WIDTH, MARGIN = 1280, 150  # pixels: the window, and Lab's bars above and below a notebook
 START_TIMEOUT = 60.0  # seconds for the server to start, or for Lab and its kernel
 RUN_TIMEOUT = 600.0  # seconds for the whole notebook, which takes ten seconds of one core
 
-# The checks of the results still pass: fewer and larger steps, and fewer pairs.
+# The checks of the results still pass: fewer images, fewer and larger steps, and fewer pairs.
 SHORT_TRAINING = {
+    "NUM_TRAINING": 5000,
     "NUM_DEV": 100,
     "LEARNING_RATE": 1e-6,
     "NUM_ITERS": 300,
@@ -66,13 +57,6 @@ c.ServerApp.port = 0  # any free port
 # hide the notebook, and tests do not use the network.
 SETTINGS = {"apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False}}
 
-# From the top of the notebook to the end of its last cell, below which Lab leaves empty space.
-LENGTH = """panel => {
-    const [last] = [...panel.querySelectorAll(".jp-Cell")].slice(-1);
-    const from = panel.getBoundingClientRect().top - panel.scrollTop;
-    return Math.ceil(last.getBoundingClientRect().bottom - from);
-}"""
-
 OUTPUTS = ".jp-OutputArea-output"
 ERRORS = (
     '.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"],'
@@ -97,35 +81,12 @@ class Lab:
         return f"{self.url}{path}?token={self.token}"
 
 
-# --- the starter, and the server -----------------------------------------------------------------
-
-
-def write_starter(folder: Path) -> None:
-    """Write the starter, as students unpack it."""
-    for path, content in starter_files(PROJECT, ["softmax"]).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-
-
-def solve(folder: Path) -> None:
-    """Write the solution, the written answers and a short training into a starter.
-
-    The markers of regions remain the student's, in the notebook and in the files.
-    """
-    for path in EXERCISE.files:
-        solution = extract(read_source(PROJECT / path), path)
-        (folder / path).write_text(graft(read_source(folder / path), solution, path), "utf-8")
-    path = EXERCISE.notebook
-    students = read_notebook((folder / path).read_text("utf-8"), path)
-    solved, stubs = extract_cells(NOTEBOOK, path), extract_cells(students, path)
-    for name, text in solved.items():
-        if code := extract(text, path):
-            solved[name] = graft(stubs[name], code, path)
-    grafted = graft_cells(students, solved, path)
-    [parameters] = [cell for cell in grafted["cells"] if cell["id"] == "parameters"]
-    lines = [f"\n{name} = {value!r}" for name, value in SHORT_TRAINING.items()]
-    parameters["source"] = "".join([*parameters["source"], *lines])
-    (folder / path).write_text(write_notebook(grafted), "utf-8")
+def shorten(path: Path) -> None:
+    """Give a notebook a short training, and remove its outputs."""
+    nb = nbformat.read(path, as_version=4)
+    nb, _ = ClearOutputPreprocessor().preprocess(nb, {})
+    set_parameters(nb, **SHORT_TRAINING)
+    nbformat.write(nb, path)
 
 
 def environment_in(home: Path) -> dict[str, str]:
@@ -143,14 +104,16 @@ def environment_in(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def lab(
-    tmp_path_factory: pytest.TempPathFactory, stand_in: Callable[[Path], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    starter: Callable[[str], Path],
+    stand_in: Callable[[Path], None],
 ) -> Iterator[Lab]:
     """JupyterLab on two copies of the starter, `unsolved` and `solved`."""
     root, home = tmp_path_factory.mktemp("students"), tmp_path_factory.mktemp("home")
+    shutil.copytree(starter("softmax-starter"), root / "unsolved")
+    shorten(copy_solved(starter("softmax-starter"), root / "solved") / EXERCISE.notebook)
     for copy in ("unsolved", "solved"):
-        write_starter(root / copy)
         stand_in(root / copy / "datasets")
-    solve(root / "solved")
     log = home / "server.log"
     with log.open("wb") as file:
         server = subprocess.Popen(
@@ -199,37 +162,17 @@ def tail(log: Path) -> str:
 
 
 @pytest.fixture
-def open_notebook(
-    lab: Lab, open_page: Callable[..., Page], tmp_path: Path
-) -> Iterator[Callable[[str], Page]]:
-    """Opens the notebook of a copy of the starter in Lab, and waits for its kernel.
-
-    At the end, saves a picture of the whole notebook in `tmp_path`, and prints the server's log,
-    which pytest shows if the test failed.
-    """
-    pages: dict[str, Page] = {}
+def open_notebook(lab: Lab, open_page: Callable[..., Page]) -> Iterator[Callable[[str], Page]]:
+    """Opens the notebook of a copy of the starter in Lab, and waits for its kernel."""
 
     def open_one(copy: str) -> Page:
-        page = pages[copy] = open_page(viewport={"width": WIDTH, "height": 900})
+        page = open_page(viewport={"width": 1280, "height": 900})
         page.goto(lab.address(copy))
         wait_until(page, is_idle, START_TIMEOUT)
         return page
 
     yield open_one
-    print(f"The server's log ends with:\n{tail(lab.log)}")
-    for copy, page in pages.items():
-        draw(page, tmp_path / f"{copy}.png")
-
-
-def draw(page: Page, picture: Path) -> None:
-    """Save a screenshot of the whole notebook, in a window that is high enough for it."""
-    panel = page.locator(".jp-WindowedPanel-outer")
-    for _ in range(2):  # Lab learns the height of a cell only when it comes into view
-        height = panel.evaluate(LENGTH)
-        page.set_viewport_size({"width": WIDTH, "height": height + MARGIN})
-        panel.evaluate("panel => panel.scrollTo(0, 0)")
-        page.wait_for_timeout(1000)
-    page.screenshot(path=picture)
+    print(f"The server's log ends with:\n{tail(lab.log)}")  # pytest shows it if the test failed
 
 
 def run_all(page: Page) -> None:
@@ -267,15 +210,6 @@ def prompts(page: Page) -> list[str]:
     return page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()
 
 
-def plots(page: Page) -> Locator:
-    return page.locator(f"{OUTPUTS} img")
-
-
-def check_line(check: Check, mark: str, headline: str = "", points: int = 0) -> str:
-    unit = "point" if check.points == 1 else "points"
-    return f"{mark} {check.title}{headline} ({points} of {check.points} {unit})"
-
-
 def test_the_solved_notebook_runs_to_its_end_with_every_check_and_every_plot(
     open_notebook: Callable[[str], Page],
 ) -> None:
@@ -284,8 +218,10 @@ def test_the_solved_notebook_runs_to_its_end_with_every_check_and_every_plot(
     assert page.locator(ERRORS).all_text_contents() == []
     assert prompts(page) == [f"[{number}]:" for number in range(1, CODE_CELLS + 1)]
     verdicts = page.locator(OUTPUTS).filter(has_text=re.compile("[✓✗·] ")).all_text_contents()
-    assert verdicts == [check_line(check, "✓", points=check.points) for check in EXERCISE.checks]
-    sizes = plots(page).evaluate_all("all => all.map(img => [img.complete, img.naturalWidth])")
+    assert verdicts == [passed_line(name) for name in EXERCISE.names]
+    sizes = page.locator(f"{OUTPUTS} img").evaluate_all(
+        "all => all.map(img => [img.complete, img.naturalWidth])"
+    )
     assert len(sizes) == PLOTS
     assert all(complete and width > 100 for complete, width in sizes)
     expect(page.locator(".jp-Dialog")).to_have_count(0)
@@ -296,13 +232,13 @@ def test_the_released_notebook_stops_at_the_first_check_with_its_verdict(
 ) -> None:
     page = open_notebook("unsolved")
     run_all(page)
-    first = EXERCISE.checks[0]
+    first = EXERCISE.names[0]
     [message] = page.locator(ERRORS).all_text_contents()
-    assert message.startswith(check_line(first, "·", ": not attempted yet"))
+    assert message.startswith(verdict_line(first, "·", ": not attempted yet"))
     assert "Traceback" not in message
     numbers = [prompt for prompt in prompts(page) if prompt != "[ ]:"]
     assert numbers == [f"[{number}]:" for number in range(1, len(numbers) + 1)]
     assert len(numbers) < len(prompts(page))
     cell = page.locator(".jp-CodeCell").nth(len(numbers) - 1)
-    expect(cell).to_contain_text(f'check("{first.name}")')
+    expect(cell).to_contain_text(f'check("{first}")')
     expect(page.locator(".jp-Dialog")).to_have_count(0)

@@ -19,32 +19,17 @@ from nbclient import NotebookClient
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace.regions import extract_cells, graft_cells, read_notebook
-from gradkit.authoring.notebook_outputs import printed, role
-from gradkit.course.starter import starter_files
+from gradkit.authoring.notebook_outputs import printed, role, set_parameters
 from tests.banks import BANK
+from tests.notebooks.solved import CODE_CELLS, NB, copy_solved, passed_line, verdict_line
 
 NOTEBOOK = PROJECT / EXERCISE.notebook
-NB = nbformat.read(NOTEBOOK, as_version=4)
 SETUP = next(cell.source for cell in NB.cells if cell.id == "setup")
-STARTER = starter_files(PROJECT, ["softmax"])
-ROLES = {"setup", "parameters", "display"}
+NAME = "softmax-starter"
 
 Build = Callable[[Path], object]
-
-
-def write_starter(folder: Path) -> Path:
-    for path, content in STARTER.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return folder
-
-
-def write_solved(folder: Path) -> Path:
-    """Write a starter with the solved files and the stored notebook in it, without data."""
-    write_starter(folder)
-    for path in (*EXERCISE.files, EXERCISE.notebook):
-        shutil.copy(PROJECT / path, folder / path)
-    return folder
+Starter = Callable[[str], Path]
+KernelRun = tuple[Path, Mapping[str, Any]]
 
 
 def nbval(folder: Path, option: str = "--nbval") -> subprocess.CompletedProcess[str]:
@@ -58,35 +43,33 @@ def nbval(folder: Path, option: str = "--nbval") -> subprocess.CompletedProcess[
     )
 
 
-def check_line(name: str, mark: str, headline: str = "", points: int = 0) -> str:
-    check = EXERCISE.check(name)
-    unit = "point" if check.points == 1 else "points"
-    return f"{mark} {check.title}{headline} ({points} of {check.points} {unit})"
-
-
 # --- as stored ------------------------------------------------------------------------------------
 
 
-def test_nbval_passes_on_a_fresh_copy_and_draws_the_stand_in(tmp_path: Path) -> None:
-    ran = nbval(write_solved(tmp_path))
+def test_nbval_passes_on_a_fresh_copy_and_draws_the_stand_in(
+    tmp_path: Path, starter: Starter
+) -> None:
+    ran = nbval(copy_solved(starter(NAME), tmp_path))
     assert ran.returncode == 0, ran.stdout[-3000:]
-    assert f"{sum(cell.cell_type == 'code' for cell in NB.cells)} passed" in ran.stdout
+    assert f"{CODE_CELLS} passed" in ran.stdout
     assert (tmp_path / "datasets" / "cifar-10-synthetic" / "test_batch").exists()
 
 
-def test_a_students_solved_notebook_has_the_same_code() -> None:
-    starter = read_notebook(STARTER[EXERCISE.notebook].decode(), "the starter's")
-    stored = read_notebook(NOTEBOOK.read_text(encoding="utf-8"), "the stored")
-    solved = graft_cells(starter, extract_cells(stored, ""), "the starter's")
+def test_a_students_solved_notebook_has_the_same_code(starter: Starter) -> None:
+    students, stored = (
+        read_notebook((folder / EXERCISE.notebook).read_text("utf-8"), "")
+        for folder in (starter(NAME), PROJECT)
+    )
+    solved = graft_cells(students, extract_cells(stored, ""), "")
     assert [(cell["id"], "".join(cell["source"])) for cell in solved["cells"]] == [
         (cell["id"], "".join(cell["source"])) for cell in stored["cells"]
     ]
 
 
 def test_nbval_still_passes_when_the_real_data_have_arrived(
-    tmp_path: Path, real_cifar10: Path
+    tmp_path: Path, starter: Starter, real_cifar10: Path
 ) -> None:
-    write_solved(tmp_path)
+    copy_solved(starter(NAME), tmp_path)
     (tmp_path / "datasets" / "cifar-10-batches-py").symlink_to(real_cifar10.resolve())
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)  # as in the instructor's tree
     ran = nbval(tmp_path)
@@ -102,7 +85,7 @@ def test_each_check_of_the_exercise_is_one_line_whose_output_nbval_compares() ->
         assert cell.source == f'check("{name}")'
         assert cell.execution_count  # nbval compares only cells that were run before
         assert not cell.metadata.get("tags")
-        assert printed(cell) == [check_line(name, "✓", points=EXERCISE.check(name).points)]
+        assert printed(cell) == [passed_line(name)]
 
 
 def test_every_code_cell_is_a_check_a_region_or_has_a_role() -> None:
@@ -110,17 +93,12 @@ def test_every_code_cell_is_a_check_a_region_or_has_a_role() -> None:
         about = cell.metadata.get("gradkit", {})
         assert cell.cell_type == "markdown" or len(about) == 1
         assert set(about) <= {"role", "region", "check"}
-        assert about.get("role", "setup") in ROLES
+        assert about.get("role", "setup") in {"setup", "parameters", "display"}
     assert [c.id for c in NB.cells if "parameters" in c.metadata.get("tags", [])] == ["parameters"]
     assert [c.id for c in NB.cells if role(c) == "parameters"] == ["parameters"]
-    regions = [cell.metadata.get("gradkit", {}).get("region") for cell in NB.cells]
-    assert sorted(filter(None, regions)) == [
-        "answer_added_picture",
-        "answer_initial_loss",
-        "answer_step",
-        "answer_templates",
-        "tuning",
-    ]
+    regions = {cell.metadata.get("gradkit", {}).get("region") for cell in NB.cells} - {None}
+    answers = {f"answer_{name}" for name in ("added_picture", "initial_loss", "step", "templates")}
+    assert regions == answers | {"tuning"}
 
 
 def test_the_stored_notebook_names_no_machine_and_holds_no_errors() -> None:
@@ -131,17 +109,19 @@ def test_the_stored_notebook_names_no_machine_and_holds_no_errors() -> None:
     assert NOTEBOOK.stat().st_size < 2**20
 
 
-# --- the unsolved starter -------------------------------------------------------------------------
-
-
 def test_nbval_fails_at_each_check_of_an_unsolved_starter(
-    tmp_path: Path, stand_in: Callable[[Path], None]
+    tmp_path: Path, starter: Starter, stand_in: Callable[[Path], None]
 ) -> None:
-    stand_in(write_starter(tmp_path) / "datasets")
+    shutil.copytree(starter(NAME), tmp_path, dirs_exist_ok=True)
+    stand_in(tmp_path / "datasets")
+    nb = nbformat.read(tmp_path / EXERCISE.notebook, as_version=4)
+    nb.cells = [cell for cell in nb.cells if role(cell) != "display"]
+    set_parameters(nb, NUM_TRAINING=500)
+    nbformat.write(nb, tmp_path / EXERCISE.notebook)
     ran = nbval(tmp_path, "--nbval-lax")
     assert ran.returncode == 1
     for name in EXERCISE.names:
-        assert ran.stdout.count(check_line(name, "·", ": not attempted yet")) == 1
+        assert ran.stdout.count(verdict_line(name, "·", ": not attempted yet")) == 1
 
 
 # --- one kernel, in a tree whose files change -----------------------------------------------------
@@ -169,7 +149,7 @@ PLACES = {
 }
 
 
-def source_of_setup_in(folder: Path, start: str, session: str, vs_code: str) -> str:
+def setup_in(folder: Path, start: str, session: str, vs_code: str) -> str:
     """The setup cell, as it runs in a kernel that was started in this way."""
     session, vs_code = (str(folder / path) if path else "" for path in (session, vs_code))
     return (
@@ -180,7 +160,7 @@ def source_of_setup_in(folder: Path, start: str, session: str, vs_code: str) -> 
     )
 
 
-def source_of_edit(edit: str) -> str:
+def edit_source(edit: str) -> str:
     """Another process edits a file between two runs of a cell, which autoreload does not notice."""
     return (
         f"path = project / {SOFTMAX!r}\nsource = path.read_text()\n"
@@ -191,10 +171,10 @@ def source_of_edit(edit: str) -> str:
 def kernel_cells(folder: Path) -> dict[str, str]:
     """The sources of the cells to run, by what they try."""
     restore = f"shutil.copytree({str(folder / 'solved')!r}, project, dirs_exist_ok=True)\n"
-    cells = {place: source_of_setup_in(folder, *how) for place, how in PLACES.items()}
-    cells["setup"] = source_of_setup_in(folder, *PLACES["the notebook's folder"])
-    cells["unreloaded"] = source_of_edit("source.replace('sum_exp = 0.0', 'sum_exp = 1.0')")
-    cells["broken"] = source_of_edit("source + 'def broken(:'")
+    cells = {place: setup_in(folder, *how) for place, how in PLACES.items()}
+    cells["setup"] = setup_in(folder, *PLACES["the notebook's folder"])
+    cells["unreloaded"] = edit_source("source.replace('sum_exp = 0.0', 'sum_exp = 1.0')")
+    cells["broken"] = edit_source("source + 'def broken(:'")
     cells["comment"] = (
         f"import shutil\npath = project / {SOFTMAX!r}\n"
         "path.write_text(path.read_text() + '\\n# edited\\n')"
@@ -215,11 +195,11 @@ def kernel_cells(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def kernel_run(shared: Callable[[str, Build], Path]) -> tuple[Path, Mapping[str, Any]]:
+def kernel_run(shared: Callable[[str, Build], Path], starter: Starter) -> KernelRun:
     """The folder of one kernel's run, and its cells with their outputs, by what they try."""
 
     def build(folder: Path) -> None:
-        write_solved(folder / "tree")
+        copy_solved(starter(NAME), folder / "tree")
         (folder / "elsewhere").mkdir()
         (folder / "outer" / "assignment" / "classifiers").mkdir(parents=True)
         forms = {"print_statement": "softmax_naive"} | {
@@ -250,9 +230,6 @@ def kernel_run(shared: Callable[[str, Build], Path]) -> tuple[Path, Mapping[str,
     return folder, cells
 
 
-KernelRun = tuple[Path, Mapping[str, Any]]
-
-
 def failure(run: KernelRun, cell: str) -> str:
     """Return the lines that Jupyter shows of a CheckFailed."""
     [error] = [o for o in run[1][cell].outputs if o.output_type == "error"]
@@ -260,14 +237,11 @@ def failure(run: KernelRun, cell: str) -> str:
     return "\n".join(error.traceback)
 
 
-@pytest.mark.parametrize("place", [place for place in PLACES if place != "nowhere"])
-def test_the_notebook_finds_its_assignment(kernel_run: KernelRun, place: str) -> None:
+def test_the_notebook_finds_its_assignment_or_says_where_it_belongs(kernel_run: KernelRun) -> None:
     folder, cells = kernel_run
-    assert printed(cells[place])[-1] == f"PROJECT {folder / 'tree'}"
-
-
-def test_a_notebook_without_its_assignment_says_where_it_belongs(kernel_run: KernelRun) -> None:
-    [error] = kernel_run[1]["nowhere"].outputs
+    for place in PLACES.keys() - {"nowhere"}:
+        assert printed(cells[place])[-1] == f"PROJECT {folder / 'tree'}", place
+    [error] = cells["nowhere"].outputs
     assert error.ename == "FileNotFoundError"
     assert "Keep this notebook in the `notebooks` folder" in error.evalue
 
@@ -283,30 +257,23 @@ def test_the_setup_cell_describes_the_code_that_is_loaded(kernel_run: KernelRun)
     assert not any("NOT the code" in line for name in PLACES for line in printed(cells[name]))
 
 
-@pytest.mark.parametrize(
-    ("cell", "reason"),
-    [("unreloaded", "softmax_loss_naive differs"), ("broken", "is not valid Python")],
-)
-def test_code_that_was_not_reloaded_is_not_described_as_loaded(
-    kernel_run: KernelRun, cell: str, reason: str
+def test_code_that_was_not_reloaded_is_not_described_as_loaded(kernel_run: KernelRun) -> None:
+    reasons = {"unreloaded": "softmax_loss_naive differs", "broken": "is not valid Python"}
+    for cell, reason in reasons.items():
+        [_, warning] = printed(kernel_run[1][cell])
+        assert "This is NOT the code that runs" in warning
+        assert reason in warning
+
+
+def test_a_check_stops_at_a_mistake_of_the_saved_file_and_passes_once_it_is_mended(
+    kernel_run: KernelRun,
 ) -> None:
-    [_, warning] = printed(kernel_run[1][cell])
-    assert "This is NOT the code that runs" in warning
-    assert reason in warning
-
-
-@pytest.mark.parametrize("id", MISTAKES)
-def test_a_check_stops_at_a_mistake_of_the_saved_file_and_names_it(
-    kernel_run: KernelRun, id: str
-) -> None:
-    text = failure(kernel_run, id)
-    assert text.startswith(check_line(MISTAKES[id][1], "✗", f": {BANK.mistakes[id].name}"))
-    assert BANK.mistakes[id].hint.split(".")[0] in " ".join(text.split())
-    assert "Traceback" not in text
-
-
-def test_a_check_passes_at_once_when_the_file_is_mended(kernel_run: KernelRun) -> None:
-    assert printed(kernel_run[1]["mended"]) == [check_line("naive_loss", "✓", points=8)]
+    for id, (_, check) in MISTAKES.items():
+        text = failure(kernel_run, id)
+        assert text.startswith(verdict_line(check, "✗", f": {BANK.mistakes[id].name}"))
+        assert BANK.mistakes[id].hint.split(".")[0] in " ".join(text.split())
+        assert "Traceback" not in text
+    assert printed(kernel_run[1]["mended"]) == [passed_line("naive_loss")]
 
 
 def test_code_that_raises_is_quoted_by_its_own_lines_only(kernel_run: KernelRun) -> None:
@@ -322,6 +289,5 @@ def test_a_file_that_cannot_be_loaded_is_explained_by_the_setup_cell(
     kernel_run: KernelRun,
 ) -> None:
     text = failure(kernel_run, "setup with a syntax error")
-    assert "a print statement" in text
-    assert "print 'N', num_train" in text
-    assert "print is a function in Python 3" in text
+    for part in ("a print statement", "print 'N', num_train", "print is a function in Python 3"):
+        assert part in text
