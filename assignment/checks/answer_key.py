@@ -42,11 +42,7 @@ class Fingerprint:
 class FingerprintStack:
     """All fingerprints of one check, stacked by array, so that one comparison serves them all.
 
-    Parameters
-    ----------
-    reference : dict
-        Stands in for the arrays that a fingerprint does not hold.
-    fingerprints : sequence of K Fingerprints
+    `reference` stands in for the arrays that a fingerprint does not hold.
     """
 
     def __init__(self, reference: Arrays, fingerprints: Sequence[Fingerprint]) -> None:
@@ -59,9 +55,7 @@ class FingerprintStack:
     def match(self, arrays: Arrays, quantities: Collection[str]) -> NDArray[np.bool_]:
         """Mark the fingerprints that equal all arrays of these quantities, except for rounding.
 
-        Returns
-        -------
-        matches : (K,) bool array
+        Returns a (K,) bool array for K fingerprints.
         """
         matches = np.ones(len(self.fingerprints), bool)
         for name, stack in self._stacks.items():

@@ -57,25 +57,12 @@ class Raised:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of running a check: arrays, or the reason why they are missing.
+    """The result of running a check: arrays, or a sentence on why they are missing.
 
-    Attributes
-    ----------
-    arrays : dict
-        The arrays that the check returned; empty if it did not finish.
-    missing : str
-        Why this counts as not attempted; empty if it does not.
-    invalid : str
-        What the code returned in place of a valid result; empty if it did not.
-    raised : Raised or None
-        The exception that the code raised.
-    timed_out, crashed : str
-        Why a graded run got no outcome, as a sentence; empty if it got one.
-    printed : str
-        The end of the code's printed output.
-    seconds : float
-        Processor time of the check, which other programs on the machine do not lengthen; in a
-        graded run, where the number may be forged, the time until the outcome arrived.
+    `missing` counts as not attempted; `invalid` describes what the code returned in place of a
+    result; `timed_out` and `crashed` belong to graded runs. `printed` is the end of the code's
+    output. `seconds` is the check's processor time, which other programs on the machine do not
+    lengthen; in a graded run, where the number may be forged, the time until the outcome arrived.
     """
 
     arrays: Arrays = field(default_factory=dict)
@@ -90,10 +77,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RuleContext:
-    """The information that a rule may use besides the arrays, all of it from the trusted side.
+    """A rule's other information, all from the trusted side.
 
-    `data` holds the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...); they do not come
-    from the student.
+    `data` holds the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...).
     """
 
     seed: int
@@ -108,14 +94,8 @@ class Check:
 
     Attributes
     ----------
-    name : str
-        Its name in the notebook and the gradebook.
-    title : str
-        Its name for people.
-    points : int
     regions : tuple of str
-        The student's regions that it exercises: a mistake in another region cannot change its
-        outcome.
+        The student's regions that it exercises: a mistake in another one cannot change its outcome.
     run : callable
         ``run(student, seed)`` returns the arrays.
     compared : tuple of str
@@ -138,8 +118,7 @@ class Check:
     in_notebook : bool
         The check reads the notebook's variables, and so runs only there.
     slow : bool
-        The check takes tenths of a second; code that repeats checks hundreds of times repeats this
-        one less.
+        The check takes tenths of a second: code that repeats checks repeats this one less.
     plots : callable, optional
         ``plots(arrays)`` yields pairs of a caption and a Figure, or images by their names:
         (32, 32, 3) arrays from 0 to 1. It may raise any exception for malformed arrays.
@@ -171,22 +150,9 @@ class Check:
 class Exercise:
     """A notebook, the student's files, and the checks.
 
-    Attributes
-    ----------
-    name, title : str
-        Such as ``softmax`` and "The softmax classifier".
-    about : str
-        A sentence or two for the README: the student's task.
-    notebook : str
-        Path of the notebook in the project.
-    files : tuple of str
-        Paths of the student's ``.py`` files.
-    modules : tuple of str
-        Paths of the course's own files that only this exercise's starter needs.
-    checks : tuple of Check
-        In the order in which a student meets them, each after the checks that it requires.
-    seed : int
-        The public seed, from which the student's own checks are made.
+    Paths are relative to the project; `modules` are the course's own files that only this
+    exercise's starter needs. Each of the checks follows the checks that it requires; `seed` is the
+    public seed. `about` is the student's task in a sentence or two, for the README.
 
     Raises
     ------
@@ -242,13 +208,7 @@ def run_check_for(check: Check, student: Student, seed: int) -> Outcome:
 
 
 def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
-    """Run a check; whatever the student's code does becomes part of the outcome.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        The person at the keyboard, or the grader, stops the run.
-    """
+    """Run a check; all that the student's code does, except for Ctrl-C, is part of the outcome."""
     printed = _UnclosableBuffer()
     arrays: Arrays = {}
     missing = invalid = ""

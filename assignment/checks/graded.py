@@ -82,10 +82,7 @@ def write_outcome(outcome: Outcome) -> dict[str, Any]:
 def read_outcome(sent: Any) -> Outcome:
     """Read what `write_outcome` wrote; its `seconds` may be forged.
 
-    Raises
-    ------
-    OutcomeError
-        It does not have that form, or exceeds a size limit.
+    Raises OutcomeError if it does not have that form, or exceeds a size limit.
     """
     try:
         arrays, raised = sent["arrays"], sent["raised"]

@@ -32,20 +32,10 @@ TRAIN = ("train_batch", "train_update")
 class Losses:
     """A file with two functions of the same loss, and the classifier that uses it.
 
-    Attributes
-    ----------
-    path : str
-        Path of the file in the project.
-    naive, vectorized : str
-        The names of the functions.
-    regions : tuple of str
-        The regions of the two functions' bodies.
-    classifier, in_module : str
-        The name of the class with this loss, and the path of the course's module that defines it.
-    best : str
-        The notebook's variable for the best classifier.
-    bounds : mapping
-        Bounds on training: LAST_LOSSES, TRAINED_ACCURACY, TUNED_ACCURACY, TEST_ACCURACY.
+    `naive` and `vectorized` are the functions' names, and `regions` those of their bodies. The
+    class `classifier` is defined in the course's module at the path `in_module`. `best` is the
+    notebook's variable for the best classifier. `bounds` on training are LAST_LOSSES,
+    TRAINED_ACCURACY, TUNED_ACCURACY and TEST_ACCURACY.
     """
 
     path: str

@@ -29,19 +29,9 @@ class CheckFailed(Exception):
 
 
 class Checks:
-    """The checks of an exercise, on the saved files and the notebook's variables.
+    """The checks of an exercise (such as ``softmax``), on the saved files and a notebook's globals.
 
-    Parameters
-    ----------
-    exercise : str
-        Such as ``softmax``.
-    variables : mapping
-        The notebook's ``globals()``, for the checks of its results.
-
-    Raises
-    ------
-    CheckFailed
-        A student's file cannot be loaded; the message gives the reason and the line.
+    Raises CheckFailed if a student's file cannot be loaded, with the reason and the line.
     """
 
     def __init__(self, exercise: str, variables: Mapping[str, Any]) -> None:
@@ -52,13 +42,7 @@ class Checks:
             raise CheckFailed(as_text(loading))
 
     def __call__(self, name: str) -> None:
-        """Run one check, and display a line if it passes.
-
-        Raises
-        ------
-        CheckFailed
-            The check fails; the message is the verdict.
-        """
+        """Run one check, and display a line if it passes; else raise its verdict as CheckFailed."""
         verdict = self._judge().verdict(name)
         if not verdict.passed:
             raise CheckFailed(as_text(verdict))

@@ -30,13 +30,7 @@ class InvalidResult(Exception):
 class Student:
     """The student's files, and the notebook's variables if the check runs in a notebook.
 
-    Parameters
-    ----------
-    sources : mapping
-        From a file's path in the project (``assignment/classifiers/softmax.py``) to its text.
-    notebook : mapping, optional
-        The variables of the notebook.
-
+    `sources` maps a file's path in the project (``assignment/classifiers/softmax.py``) to its text.
     Modules are attributes: ``student.softmax`` is loaded at its first use, and raises what its code
     raises. They work only inside ``with student.in_place():``.
     """
@@ -62,13 +56,7 @@ class Student:
     def from_folder(
         cls, project: Path, files: tuple[str, ...], notebook: Mapping[str, Any] | None = None
     ) -> "Student":
-        """Read the student's files of a project.
-
-        Raises
-        ------
-        InvalidResult
-            A file is missing or is not UTF-8.
-        """
+        """Read a project's files; raise InvalidResult if one is missing or not UTF-8."""
         return cls({path: _read_source(project, path) for path in files}, notebook)
 
     def __getattr__(self, name: str) -> ModuleType:
@@ -83,13 +71,7 @@ class Student:
         return [module.rpartition(".")[2] for module in self._files]
 
     def function(self, module: str, name: str) -> Any:
-        """Return a function or class of a student's file.
-
-        Raises
-        ------
-        InvalidResult
-            The file no longer defines it.
-        """
+        """Return a function or class of a student's file; raise InvalidResult if it is missing."""
         value = getattr(getattr(self, module), name, None)
         if not callable(value):
             [path] = [path for path in self.sources if Path(path).stem == module]
@@ -99,13 +81,7 @@ class Student:
         return value
 
     def variable(self, name: str) -> Any:
-        """Return a variable of the notebook.
-
-        Raises
-        ------
-        NotImplementedError
-            It is missing or None, or the check does not run in a notebook.
-        """
+        """Return a variable of the notebook; raise NotImplementedError if it is missing or None."""
         if self.notebook is None:
             raise NotImplementedError("This check runs in the notebook: run its cells there.")
         value = self.notebook.get(name)

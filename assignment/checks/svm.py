@@ -33,11 +33,7 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
 
     No margin is near 0, but some lie between 0 and 0.5, others between -1 and 0: then the gradient
     reveals a margin of 0.5 or 2 in place of 1.
-
-    Raises
-    ------
-    ValueError
-        No problem in MAX_DRAWINGS has such margins.
+    Raises ValueError if no problem in MAX_DRAWINGS has such margins.
     """
     for number in range(MAX_DRAWINGS):
         problem = draw_problem(seed + number, N, D, C, reg, used)

@@ -51,23 +51,9 @@ class Status(StrEnum):
 class Verdict:
     """The verdict on one check, as students and graders read it.
 
-    Attributes
-    ----------
-    check, title : str
-        The check's name, and its title for people.
-    status : Status
-    points, out_of : int
-        Points earned, and points available.
-    headline : str
-        The verdict in a few words: the mistake's name, or the kind of difference. Empty if passed.
-    text : str
-        The finding, and where it shows.
-    hint : str
-        A sentence that points at the cause; may be empty.
-    quoted : str
-        The student's own traceback, or what the code printed; may be empty.
-    kind, mistake : str
-        The kind of difference, and the mistake's id; empty where there is none.
+    `headline` is the mistake's name or the kind of difference, in a few words; `text` says where it
+    shows, `hint` points at the cause, `quoted` is the student's traceback or output. `kind` is the
+    kind of difference, `mistake` the mistake's id. Each may be empty.
     """
 
     check: str
@@ -90,17 +76,9 @@ class Verdict:
 class Judge:
     """Judges the checks of an exercise, each at most once.
 
-    Parameters
-    ----------
-    exercise : Exercise
-    answer_key : AnswerKey
-        For the seed that the checks are made from.
-    sources : mapping
-        The student's files, for the rules that read them.
-    outcome_of : callable
-        Returns the outcome of a check; called once for each, and only if its verdict needs it.
-    data : mapping
-        The notebook's data and parameters that the rules may look at.
+    `answer_key` belongs to the seed that the checks are made from, `sources` are the student's
+    files, for the rules that read them, and `data` the notebook's data and parameters. `outcome_of`
+    returns the outcome of a check; it is called once for each, and only if its verdict needs it.
     """
 
     def __init__(
