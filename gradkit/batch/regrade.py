@@ -2,17 +2,17 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from assignment.checks.check import load_exercise
-from assignment.checks.verdict import Verdict
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch.grade_class import open_spec
 from gradkit.errors import GradkitError
-from gradkit.gradebook.database import GradebookDatabase, GradebookFolder, GradingResult
+from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission
 
@@ -69,8 +69,13 @@ def rejudge(folder: GradebookFolder) -> Iterator[str]:
             judge_ = judge(spec, files, result.outcomes)
             verdicts = {name: judge_.verdict(name) for name in spec.exercise.names}
             key = result.key._replace(spec=spec.digest, kit=kit)
-            database.replace_verdicts(result, key, verdicts)
-            yield from _changes(result, verdicts)
+            database.save_result(replace(result, key=key, verdicts=verdicts), result.key)
+            for name, after in verdicts.items():
+                before = result.verdicts.get(name)
+                if before is None or before.points != after.points:
+                    points = before.points if before else "no"
+                    change = f"{points} points before, {after.points} now"
+                    yield f"{result.key.student:24} {name}: {change}"
 
 
 @contextlib.contextmanager
@@ -78,11 +83,3 @@ def _open_with_spec(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase
     database = GradebookDatabase(folder.out, folder.exercise)
     with contextlib.closing(database), tempfile.TemporaryDirectory() as data:
         yield database, open_spec(folder, database, Path(data))
-
-
-def _changes(result: GradingResult, verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    for name, after in verdicts.items():
-        before = result.verdicts.get(name)
-        if before is None or before.points != after.points:
-            points = before.points if before else "no"
-            yield f"{result.key.student:24} {name}: {points} points before, {after.points} now"

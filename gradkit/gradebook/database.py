@@ -61,6 +61,7 @@ CREATE TABLE IF NOT EXISTS manual_grades (
     answer_digest TEXT NOT NULL, entered_at REAL NOT NULL, PRIMARY KEY (student, item)
 );
 """
+HAS_KEY = "student = ? AND content_digest = ? AND spec = ? AND kit = ?"
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ class ResultKey(NamedTuple):
 
 
 class PackedValues(Mapping[str, T]):
-    """A mapping whose values stay packed, and are read and unpacked each time they are looked up.
+    """A mapping whose values are read and unpacked each time they are looked up.
 
     What the checks return for one submission takes a third of a megabyte packed, and 20 ms to pack.
     Workers pack it, and nobody holds that of a whole class in memory.
@@ -132,7 +133,6 @@ def _unpack_outcome(packed: bytes) -> Outcome:
 
 
 def software_versions() -> dict[str, str]:
-    """Return the versions of gradkit, Python and numpy in this process."""
     python = platform.python_version()
     return {"gradkit": __version__, "Python": python, "numpy": np.__version__}
 
@@ -141,27 +141,15 @@ def software_versions() -> dict[str, str]:
 class GradingResult:
     """The verdicts of one submission's checks, with all that is needed to judge it again.
 
-    Attributes
-    ----------
-    key : ResultKey
-    verdicts, outcomes : mapping
-        By check: the verdict, and what the check returned.
-    handed_in : mapping
-        `files` (Latin-1 text by path), `cells` and `answers` (text by region).
-    seconds : float
-        Wall time of the grading.
-    retry : bool
-        Set when a check ran out of time beside other submissions: to be graded again, alone.
-    versions : mapping
-        gradkit's, Python's and numpy's version at the time of grading.
+    `handed_in` holds `files` (Latin-1 text by path), `cells` and `answers` (text by region).
     """
 
     key: ResultKey
-    verdicts: Mapping[str, Verdict]
-    outcomes: Mapping[str, Outcome] = field(repr=False)
+    verdicts: Mapping[str, Verdict]  # by check
+    outcomes: Mapping[str, Outcome] = field(repr=False)  # by check
     handed_in: Mapping[str, Any] = field(repr=False)
     seconds: float = 0.0
-    retry: bool = False
+    retry: bool = False  # a check ran out of time beside other submissions: grade again, alone
     versions: Mapping[str, str] = field(default_factory=software_versions)
 
     @property
@@ -173,52 +161,29 @@ class GradingResult:
 class SubmissionRecord:
     """A submission in the class's folder.
 
-    Attributes
-    ----------
-    submission, student : str
-    received : str
-        ISO time, or empty.
-    status : str
-        "graded", "superseded" (by a later one of the student), "refused" (it cannot be opened),
-        "failed" (it could not be graded, through no fault of its own), "waiting", or "nothing
-        handed in".
-    content_digest : str or None
-    notes : tuple of str
-        Sentences for the grader; the first one of a refused submission gives the reason.
-    time_source : str
-        Where `received` is from: "told" (its name, its platform or a roster) or "files" (its newest
-        file).
+    Its status is "graded", "superseded" (by a later one of the student), "refused" (it cannot be
+    opened), "failed" (it could not be graded, through no fault of its own), "waiting", or "nothing
+    handed in". The first note of a refused submission gives the reason.
     """
 
     submission: str
     student: str
-    received: str
+    received: str  # ISO time, or empty
     status: str
     content_digest: str | None = None
-    notes: tuple[str, ...] = ()
-    time_source: str = ""
+    notes: tuple[str, ...] = ()  # sentences for the grader
+    time_source: str = ""  # "told" (its name, its platform or a roster) or "files" (the newest one)
 
 
 @dataclass(frozen=True)
 class ManualGrade:
-    """Points and a comment that a person gave a student for a check or a written answer.
-
-    Attributes
-    ----------
-    student, item : str
-    points : float or None
-        None leaves the points unchanged.
-    comment : str
-        For the student.
-    answer_digest : str
-        Of the answer that was graded; empty if the grader did not name it.
-    """
+    """Points and a comment that a person gave a student for a check or a written answer."""
 
     student: str
     item: str
-    points: float | None
-    comment: str = ""
-    answer_digest: str = ""
+    points: float | None  # None leaves the points unchanged
+    comment: str = ""  # for the student
+    answer_digest: str = ""  # of the answer that was graded; empty if the grader did not name it
 
 
 def exercise_of(folder: Path) -> str | None:
@@ -235,27 +200,21 @@ def exercise_of(folder: Path) -> str | None:
 class GradebookDatabase:
     """The gradebook database in a folder, created if there is none.
 
-    Raises
-    ------
-    DatabaseError
-        The file is not a gradebook, is of another version or exercise, or cannot be written.
+    Raises DatabaseError for a file that is not a gradebook, is of another version or exercise, or
+    cannot be written.
     """
 
     def __init__(self, folder: Path, exercise: str) -> None:
         self.path = folder / DATABASE_NAME
         folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            self._open(exercise, stack)
+            stack.pop_all()
+
+    def _open(self, exercise: str, stack: contextlib.ExitStack) -> None:
         try:
             self._db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
-        except sqlite3.Error as error:
-            raise DatabaseError(f"{self.path} cannot be opened ({error}).") from error
-        try:
-            self._open(exercise)
-        except BaseException:
-            self._db.close()
-            raise
-
-    def _open(self, exercise: str) -> None:
-        try:
+            stack.enter_context(contextlib.closing(self._db))
             self._db.execute("PRAGMA journal_mode = WAL")
             # A commit survives the end of this process. A machine that stops may lose the last
             # results, which are graded again: waiting for the disk each time costs more.
@@ -281,13 +240,7 @@ class GradebookDatabase:
 
     @contextlib.contextmanager
     def only_grader(self) -> Iterator[None]:
-        """Keep other graders from this gradebook.
-
-        Raises
-        ------
-        DatabaseError
-            Another grader is at work.
-        """
+        """Keep other graders from this gradebook; raise DatabaseError if one is at work."""
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:
             try:
@@ -312,7 +265,7 @@ class GradebookDatabase:
     # --- settings and answer keys ----------------------------------------------------------------
 
     def _setting(self, name: str, default: str) -> str:
-        """Return a setting, after storing `default` for one that has no value."""
+        """Return a setting, which is `default` from now on if it has no value."""
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
             [(value,)] = db.execute("SELECT value FROM settings WHERE name = ?", (name,))
@@ -321,10 +274,7 @@ class GradebookDatabase:
     def secret(self, seed: int | None) -> int:
         """Return the secret seed, which the first call sets to `seed` or draws.
 
-        Raises
-        ------
-        DatabaseError
-            The seed is another one: a class is graded with one seed.
+        Raise DatabaseError if `seed` is another one.
         """
         drawn = secrets.randbits(128) if seed is None else seed
         stored = int(self._setting("secret", str(drawn)))
@@ -362,7 +312,6 @@ class GradebookDatabase:
         self._db.execute(query, tuple(values.values()))
 
     def submission(self, student: str, name: str) -> SubmissionRecord:
-        """Return the record of a student's submission."""
         query = "SELECT * FROM submissions WHERE student = ? AND submission = ?"
         return _submission_record(self._db.execute(query, (student, name)).fetchone())
 
@@ -376,10 +325,7 @@ class GradebookDatabase:
     def save_manual_grades(
         self, given: Iterable[ManualGrade], removed: Iterable[tuple[str, str]] = ()
     ) -> None:
-        """Write manual grades in place of older ones, and remove others: all of it or nothing.
-
-        Removing a manual grade, by student and item, restores the automatic points.
-        """
+        """Write manual grades in place of older ones, and remove others by student and item."""
         with self._transaction() as db:
             db.executemany("DELETE FROM manual_grades WHERE student = ? AND item = ?", removed)
             db.executemany(
@@ -394,17 +340,19 @@ class GradebookDatabase:
 
     # --- results ---------------------------------------------------------------------------------
 
-    def save_result(self, result: GradingResult) -> None:
-        """Write a result in place of an older one with its key."""
+    def save_result(self, result: GradingResult, replaced: ResultKey | None = None) -> None:
+        """Write a result in place of an older one with its key, and of that with key `replaced`."""
         outcomes = pack_outcomes(result.outcomes)
         parts = [("outcome", name, outcomes.read(name)) for name in outcomes]
         parts += [("handed in", name, _pack(value)) for name, value in result.handed_in.items()]
+        verdicts = json.dumps({name: vars(verdict) for name, verdict in result.verdicts.items()})
         values = (
-            *(*result.key, result.score, _verdicts_json(result.verdicts), result.seconds),
+            *(*result.key, result.score, verdicts, result.seconds),
             *(int(result.retry), json.dumps(result.versions), time.time()),
         )
         with self._transaction() as db:
-            self._delete_result(result.key)
+            for key in {result.key, replaced or result.key}:
+                db.execute(f"DELETE FROM results WHERE {HAS_KEY}", key)
             query = f"INSERT INTO results VALUES (NULL, {_marks(values)})"
             number = db.execute(query, values).lastrowid
             query = "INSERT INTO result_parts VALUES (?, ?, ?, ?)"
@@ -412,8 +360,8 @@ class GradebookDatabase:
 
     def result(self, key: ResultKey) -> GradingResult | None:
         """Return the result with a key, if there is one."""
-        number = self._result_id(key)
-        return None if number is None else self._read_result(number)
+        row = self._db.execute(f"SELECT id FROM results WHERE {HAS_KEY}", key).fetchone()
+        return row and self._read_result(row[0])
 
     def latest(self, key: ResultKey) -> GradingResult | None:
         """Return the result with a key, or the last one of that content by another spec or kit."""
@@ -426,31 +374,9 @@ class GradebookDatabase:
         for (number,) in self._db.execute("SELECT id FROM results ORDER BY id").fetchall():
             yield self._read_result(number)
 
-    def replace_verdicts(
-        self, result: GradingResult, key: ResultKey, verdicts: Mapping[str, Verdict]
-    ) -> None:
-        """Replace a result's verdicts, and give it the key of the spec and kit they are by."""
-        number = self._result_id(result.key)
-        score = replace(result, verdicts=verdicts).score
-        with self._transaction() as db:
-            if key != result.key:
-                self._delete_result(key)
-            db.execute(
-                "UPDATE results SET spec = ?, kit = ?, score = ?, verdicts = ? WHERE id = ?",
-                (key.spec, key.kit, score, _verdicts_json(verdicts), number),
-            )
-
     def delete_results(self, student: str | None = None) -> None:
         """Delete the results of a student, or of everyone."""
         self._db.execute("DELETE FROM results WHERE student = ? OR ? IS NULL", (student, student))
-
-    def _delete_result(self, key: ResultKey) -> None:
-        self._db.execute("DELETE FROM results WHERE id = ?", (self._result_id(key),))
-
-    def _result_id(self, key: ResultKey) -> int | None:
-        condition = "student = ? AND content_digest = ? AND spec = ? AND kit = ?"
-        row = self._db.execute(f"SELECT id FROM results WHERE {condition}", key).fetchone()
-        return None if row is None else int(row[0])
 
     def _read_result(self, number: int) -> GradingResult:
         columns = "student, content_digest, spec, kit, verdicts, seconds, retry, versions"
@@ -458,7 +384,10 @@ class GradebookDatabase:
         *key, verdicts, seconds, retry, versions = self._db.execute(query, (number,)).fetchone()
         return GradingResult(
             ResultKey(*key),
-            {name: _verdict(values) for name, values in json.loads(verdicts).items()},
+            {
+                name: Verdict(**{**values, "status": Status(values["status"])})
+                for name, values in json.loads(verdicts).items()
+            },
             self._parts(number, "outcome", _unpack_outcome),
             self._parts(number, "handed in", _unpack),
             seconds,
@@ -484,11 +413,3 @@ def _marks(values: Iterable[Any]) -> str:
 def _submission_record(row: tuple[Any, ...]) -> SubmissionRecord:
     record = SubmissionRecord(*row)
     return replace(record, notes=tuple(json.loads(row[5])))
-
-
-def _verdicts_json(verdicts: Mapping[str, Verdict]) -> str:
-    return json.dumps({name: vars(verdict) for name, verdict in verdicts.items()})
-
-
-def _verdict(values: Mapping[str, Any]) -> Verdict:
-    return Verdict(**{**values, "status": Status(values["status"])})

@@ -33,57 +33,28 @@ from gradkit.gradebook.database import (
 
 @dataclass(frozen=True)
 class ItemScore:
-    """A student's score for one check or written answer.
-
-    Attributes
-    ----------
-    name, title : str
-    out_of : int
-        Points that the item is worth.
-    points : float or None
-        Points earned; None for an item that nobody has judged (yet).
-    verdict : Verdict or None
-        Of a check.
-    answer : str
-        The written answer, as it was handed in.
-    manual : ManualGrade or None
-        Points and comment that a person gave instead.
-    """
+    """A student's score for one check or written answer."""
 
     name: str
     title: str
     out_of: int
-    points: float | None
-    verdict: Verdict | None = None
-    answer: str = ""
-    manual: ManualGrade | None = None
+    points: float | None  # None for an item that nobody has judged yet
+    verdict: Verdict | None = None  # of a check
+    answer: str = ""  # the written answer, as it was handed in
+    manual: ManualGrade | None = None  # points and comment that a person gave instead
 
 
 @dataclass(frozen=True)
 class StudentGrade:
-    """A student's grade, by the submission that counts.
-
-    Attributes
-    ----------
-    record : SubmissionRecord
-    result : GradingResult or None
-        None if nothing was graded.
-    checks, questions : tuple of ItemScore
-    late : timedelta
-        How late the submission came; 0 if in time.
-    deduction : float
-        Points deducted for lateness.
-    notes : tuple of str
-        Sentences for the grader.
-    """
+    """A student's grade, by the submission that counts."""
 
     record: SubmissionRecord
-    result: GradingResult | None
+    result: GradingResult | None  # None if nothing was graded
     checks: tuple[ItemScore, ...]
     questions: tuple[ItemScore, ...]
-    late: timedelta
-    deduction: float
-    notes: tuple[str, ...]
+    late: timedelta  # 0 if in time
+    deduction: float  # points, for lateness
+    notes: tuple[str, ...]  # sentences for the grader
 
     @property
     def student(self) -> str:
@@ -151,37 +122,29 @@ def read_grades(database: GradebookDatabase, name: str, project: Path) -> ClassG
     CourseError
         The exercise's configuration is invalid.
     """
-    exercise, starter = load_exercise(name), starter_files(project, [name])
-    config = read_config(project, name)
-    nb = regions.read_notebook(starter[exercise.notebook].decode(), exercise.notebook)
-    questions = read_questions(nb, config.questions)
-    spec = spec_digest(name, project, starter)
-    reader = _GradesReader(database, exercise, questions, config.late, spec)
-    return ClassGrades(exercise, questions, config.late, tuple(reader.student_grades()))
+    reader = _GradesReader(database, name, project)
+    grades = tuple(reader.student_grades())
+    return ClassGrades(reader.exercise, reader.questions, reader.late, grades)
 
 
 class _GradesReader:
     """Computes grades from a database."""
 
-    def __init__(
-        self,
-        database: GradebookDatabase,
-        exercise: Exercise,
-        questions: tuple[Question, ...],
-        late: LatePolicy,
-        spec: str,
-    ) -> None:
-        self.database, self.exercise, self.late, self.spec = database, exercise, late, spec
-        self.questions, self.manual_grades = questions, database.manual_grades()
-        self.kit = kit_digest()
+    def __init__(self, database: GradebookDatabase, name: str, project: Path) -> None:
+        self.database, self.manual_grades = database, database.manual_grades()
+        self.exercise, starter = load_exercise(name), starter_files(project, [name])
+        config = read_config(project, name)
+        path = self.exercise.notebook
+        nb = regions.read_notebook(starter[path].decode(), path)
+        self.questions, self.late = read_questions(nb, config.questions), config.late
+        self.spec, self.kit = spec_digest(name, project, starter), kit_digest()
 
     def student_grades(self) -> Iterator[StudentGrade]:
         """Yield one grade per student, by the last submission that is not superseded."""
         counting: dict[str, SubmissionRecord] = {}
         for record in self.database.submissions():
-            if record.status != "superseded" and (
-                record.submission or record.student not in counting
-            ):
+            is_first = record.student not in counting
+            if record.status != "superseded" and (record.submission or is_first):
                 counting[record.student] = record
         yield from map(self._student_grade, counting.values())
 

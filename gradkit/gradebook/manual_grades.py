@@ -14,7 +14,6 @@ import csv
 import hmac
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradkit.errors import GradkitError
@@ -22,7 +21,6 @@ from gradkit.gradebook.database import GradebookFolder, ManualGrade
 from gradkit.gradebook.grades import ClassGrades, open_grades
 
 COLUMNS = ("student", "item", "points", "comment")
-MAX_BYTES = 20_000_000
 MAX_COMMENT = 10_000  # characters
 MAX_PROBLEMS = 10  # that a message lists
 
@@ -32,25 +30,7 @@ class ManualError(GradkitError):
 
 
 class _InvalidRow(ValueError):
-    """A row of the CSV that is invalid."""
-
-
-@dataclass
-class ManualImport:
-    """The contents of a CSV: manual grades, and items (student, item) whose grade is removed."""
-
-    given: list[ManualGrade] = field(default_factory=list)
-    removed: list[tuple[str, str]] = field(default_factory=list)
-    checks: int = 0  # of the grades given; the others are for written answers
-
-    def __str__(self) -> str:
-        counts = {
-            "answers graded": len(self.given) - self.checks,
-            "checks changed by hand": self.checks,
-            "taken back": len(self.removed),
-        }
-        parts = [f"{count} {text}" for text, count in counts.items() if count]
-        return f"{'; '.join(parts) or 'The table is empty'}."
+    pass
 
 
 def display_names(class_grades: ClassGrades, secret: int, hide_names: bool) -> dict[str, str]:
@@ -58,66 +38,61 @@ def display_names(class_grades: ClassGrades, secret: int, hide_names: bool) -> d
 
     With `hide_names` it is a pseudonym, which only the database's secret seed links to the student.
     """
-    students = [student_grade.student for student_grade in class_grades.student_grades]
-    if not hide_names:
-        return {student: student for student in students}
     key = f"{secret:032x} names".encode()
 
-    def pseudonym(student: str) -> str:
+    def name(student: str) -> str:
+        if not hide_names:
+            return student
         digest = hmac.digest(key, student.encode("utf-8", "surrogatepass"), "sha256")
         return f"student {base64.b32encode(digest[:5]).decode()}"
 
-    return {student: pseudonym(student) for student in students}
+    return {grade.student: name(grade.student) for grade in class_grades.student_grades}
 
 
-def import_manual(folder: GradebookFolder, path: Path) -> ManualImport:
+def import_manual(folder: GradebookFolder, path: Path) -> str:
     """Import manual grades from a CSV into the database, all of them or nothing.
 
+    Return a summary.
+
     Raises
     ------
     ManualError
-        A row is invalid.
+        The CSV is invalid; the message lists its rows that are.
     """
     with open_grades(folder) as (database, class_grades):
-        pseudonyms = display_names(class_grades, database.secret(None), hide_names=True)
-        imported = read_manual(path, class_grades, pseudonyms)
-        database.save_manual_grades(imported.given, imported.removed)
-    return imported
-
-
-def read_manual(
-    path: Path, class_grades: ClassGrades, pseudonyms: Mapping[str, str]
-) -> ManualImport:
-    """Read manual grades from a CSV; `pseudonyms` are by student.
-
-    Raises
-    ------
-    ManualError
-        Rows are invalid; the message lists them.
-    """
-    reader = _RowReader(class_grades, {name: student for student, name in pseudonyms.items()})
-    problems = []
-    for number, row in _read_rows(path):
-        try:
-            reader.add(row)
-        except _InvalidRow as error:
-            problems.append(f"row {number}: {error}")
-    if problems:
-        more = len(problems) - MAX_PROBLEMS
-        lines = [*problems[:MAX_PROBLEMS], *([f"and {more} more"] * (more > 0))]
-        raise ManualError("\n  ".join([f"Nothing of {path} was imported:", *lines]))
-    return reader.imported
+        names = display_names(class_grades, database.secret(None), hide_names=True)
+        reader, problems = _RowReader(class_grades, names), []
+        for number, row in _read_rows(path):
+            try:
+                reader.add(row)
+            except _InvalidRow as error:
+                problems.append(f"row {number}: {error}")
+        if problems:
+            more = len(problems) - MAX_PROBLEMS
+            lines = [*problems[:MAX_PROBLEMS], *([f"and {more} more"] * (more > 0))]
+            raise ManualError("\n  ".join([f"Nothing of {path} was imported:", *lines]))
+        database.save_manual_grades(reader.given, reader.removed)
+    checks = sum(manual.item in reader.checks for manual in reader.given)
+    counts = {
+        "answers graded": len(reader.given) - checks,
+        "checks changed by hand": checks,
+        "taken back": len(reader.removed),
+    }
+    parts = [f"{count} {text}" for text, count in counts.items() if count]
+    return f"{'; '.join(parts) or 'The table is empty'}."
 
 
 class _RowReader:
     """Checks rows against the students, checks and questions of a class."""
 
-    def __init__(self, class_grades: ClassGrades, by_pseudonym: Mapping[str, str]) -> None:
-        self.imported, self.by_pseudonym = ManualImport(), by_pseudonym
-        self.students = {student_grade.student for student_grade in class_grades.student_grades}
+    def __init__(self, class_grades: ClassGrades, pseudonyms: Mapping[str, str]) -> None:
+        self.students = {name: name for name in pseudonyms}
+        self.students |= {pseudonym: name for name, pseudonym in pseudonyms.items()}
         self.checks = {check.name: check.points for check in class_grades.exercise.checks}
         self.questions = {question.name: question.points for question in class_grades.questions}
         self.seen: set[tuple[str, str]] = set()
+        self.given: list[ManualGrade] = []
+        self.removed: list[tuple[str, str]] = []
 
     def add(self, row: Mapping[str, str]) -> None:
         student, item = self._student(row["student"]), row["item"].strip()
@@ -127,31 +102,28 @@ class _RowReader:
         if (student, item) in self.seen:
             raise _InvalidRow(f"there already is a row for {student!r} and {item!r}")
         self.seen.add((student, item))
-        points, comment = self._points(row["points"], item), row["comment"].strip()
+        points, comment = self._points(row["points"].strip(), item), row["comment"].strip()
         if len(comment) > MAX_COMMENT:
             raise _InvalidRow(f"the comment has more than {MAX_COMMENT:,} characters")
         if points is None and not comment:
-            self.imported.removed.append((student, item))
+            self.removed.append((student, item))
             return
         if item in self.checks and not comment:
             raise _InvalidRow(
                 f"{item!r} is a check: give the reason for its points as the comment, which the "
                 "student sees"
             )
-        self.imported.checks += item in self.checks
         digest = row.get("answer", "").strip() if item in self.questions else ""
-        self.imported.given.append(ManualGrade(student, item, points, comment, digest))
+        self.given.append(ManualGrade(student, item, points, comment, digest))
 
     def _student(self, text: str) -> str:
         # A spreadsheet may have kept the apostrophe that makes a formula harmless.
         for student in (text, text.strip(), text.strip().removeprefix("'")):
-            student = self.by_pseudonym.get(student, student)
             if student in self.students:
-                return student
+                return self.students[student]
         raise _InvalidRow(f"there is no student {text.strip()!r:.90} in the gradebook")
 
     def _points(self, text: str, item: str) -> float | None:
-        text = text.strip()
         if not text:
             return None
         out_of = self.checks.get(item, self.questions.get(item, 0))
@@ -170,14 +142,11 @@ class _RowReader:
 def _read_rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
     """Read the rows that are not empty, with their line numbers."""
     try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ManualError(f"{path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise ManualError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
-    if len(content) > MAX_BYTES:
-        raise ManualError(f"{path} has more than {MAX_BYTES:,} bytes.")
     for delimiter in ",;\t":
         try:
             reader = csv.DictReader(
@@ -186,15 +155,14 @@ def _read_rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
             header = [str(name).strip().casefold() for name in reader.fieldnames or ()]
             if set(COLUMNS) <= set(header):
                 reader.fieldnames = header
-                rows = [(reader.line_num, row) for row in reader]
-                return [(number, row) for number, row in rows if any(map(_is_text, row.values()))]
+                return [
+                    (reader.line_num, row)
+                    for row in reader
+                    if any(isinstance(cell, str) and cell.strip() for cell in row.values())
+                ]
         except csv.Error as error:
             raise ManualError(f"{path} is not CSV: {error}.") from None
     raise ManualError(
         f"{path} lacks the columns {', '.join(COLUMNS)} in its first row. Export it from the "
         "manual grading page, or add them."
     )
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())

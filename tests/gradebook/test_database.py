@@ -1,9 +1,10 @@
 """The gradebook database: what was written is read again, whole, by one grader after another."""
 
 import contextlib
+import platform
 import sqlite3
-import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ from gradkit.gradebook.database import (
     SubmissionRecord,
     exercise_of,
 )
-from tests.classes import GradedClass
 
 KEY = ResultKey("ada", "w" * 64, "e" * 16, "k" * 16)
 
@@ -44,16 +44,18 @@ def test_a_result_is_read_as_it_was_written_and_replaced_as_a_whole(
     database.save_result(result())
     assert database.result(KEY) == result()
     database.save_result(result(points=3))
-    assert database.result(KEY) == result(points=3)
-    assert len(list(database.results())) == 1
+    [read] = database.results()
+    assert read == result(points=3)
+    python = platform.python_version()
+    assert read.versions == {"gradkit": __version__, "Python": python, "numpy": np.__version__}
 
 
-def test_a_result_holds_the_versions_that_it_was_graded_with(graded_class: GradedClass) -> None:
-    with contextlib.closing(GradebookDatabase(graded_class.out, "softmax")) as database:
-        for graded in database.results():
-            assert graded.versions["gradkit"] == __version__
-            assert graded.versions["Python"] == sys.version.split()[0]
-            assert graded.versions["numpy"] == np.__version__
+def test_a_result_of_a_new_spec_replaces_the_older_one(database: GradebookDatabase) -> None:
+    database.save_result(result())
+    [read] = database.results()
+    newer = result(KEY._replace(spec="f" * 16), points=3)
+    database.save_result(replace(newer, outcomes=read.outcomes), replaced=KEY)
+    assert list(database.results()) == [newer]
 
 
 def test_a_record_is_read_as_it_was_written(database: GradebookDatabase) -> None:
@@ -61,18 +63,6 @@ def test_a_record_is_read_as_it_was_written(database: GradebookDatabase) -> None
     database.save_submission(record)
     assert database.submission("ada", "a.zip") == record
     assert database.submissions() == [record]
-
-
-def test_one_grader_at_a_time_is_at_work_on_a_gradebook(database: GradebookDatabase) -> None:
-    with contextlib.closing(GradebookDatabase(database.path.parent, "softmax")) as other:
-        with (
-            database.only_grader(),
-            pytest.raises(DatabaseError, match="Another grader is at work"),
-            other.only_grader(),
-        ):
-            pytest.fail("two graders at once")
-        with other.only_grader():
-            pass
 
 
 def test_a_seed_is_drawn_once(database: GradebookDatabase) -> None:
