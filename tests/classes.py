@@ -6,10 +6,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from assignment import PROJECT
 from assignment.checks.linear import LINEAR_CLASSIFIER
@@ -98,6 +100,28 @@ def grade(
     submissions: Path, out: Path, *more: object, tree: Path = PROJECT
 ) -> subprocess.CompletedProcess[str]:
     return gradkit(*grade_command(submissions, out, *more), tree=tree)
+
+
+def start_grading(submissions: Path, out: Path, *more: object) -> "subprocess.Popen[str]":
+    """Start a grader in a session of its own, so that it can be killed."""
+    command = [sys.executable, "-m", "gradkit", *grade_command(submissions, out, *more)]
+    return subprocess.Popen(
+        command, cwd=PROJECT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for(
+    condition: Callable[[], object],
+    process: "subprocess.Popen[Any] | None" = None,
+    seconds: float = 300.0,
+) -> None:
+    """Wait for a condition, unless the process ends before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
 
 
 def read_gradebook(out: Path) -> dict[str, dict[str, str]]:

@@ -47,11 +47,13 @@ class Report:
     failed: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.graded} graded"]
-        parts += [f"{self.there} had been graded before"] * bool(self.there)
-        parts += [f"{self.refused} refused"] * bool(self.refused)
-        parts += [f"{self.failed} could not be graded"] * bool(self.failed)
-        return "; ".join(parts) + "."
+        others = {
+            "had been graded before": self.there,
+            "refused": self.refused,
+            "could not be graded": self.failed,
+        }
+        counts = [f"{count} {text}" for text, count in others.items() if count]
+        return "; ".join([f"{self.graded} graded", *counts]) + "."
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,6 @@ class Request(GradebookFolder):
 def open_pool(
     request: Request, spec: GradingSpec, say: Callable[[str], None], folder: Path
 ) -> WorkerPool:
-    """Open the worker pool that a request asks for."""
     if request.scheduler is None:
         return ProcessPool(request.jobs, spec, request.isolation, folder)
     try:
@@ -86,11 +87,8 @@ def grade_class(
 ) -> Report:
     """Grade all submissions that have no result yet.
 
-    Raises
-    ------
-    GradkitError
-        Nothing can be graded: the sandbox is missing, the database has another seed or another
-        grader, or the solution does not pass.
+    Raise GradkitError if nothing can be graded: the sandbox is missing, the database has another
+    seed or another grader, or the solution does not pass.
     """
     if request.scheduler is None and request.isolation is not Isolation.NONE:
         self_test(request.isolation)
@@ -124,13 +122,7 @@ def open_spec(
 def verify_solution(
     spec: GradingSpec, project: Path, grade: Callable[[SubmissionContent], Any]
 ) -> None:
-    """Grade the solution by `grade`, as a submission is graded, and require all points.
-
-    Raises
-    ------
-    GradkitError
-        The solution does not pass; the message names the checks.
-    """
+    """Grade the solution by `grade`; raise GradkitError, naming checks, if it lost points."""
     exercise = spec.exercise
     files = {path: (project / path).read_bytes() for path in exercise.files}
     text = regions.read_source(project / exercise.notebook)
@@ -176,7 +168,7 @@ class _ClassGrader:
         found = find_submissions(self.request.submissions, self.spec.exercise, self.request.roster)
         self._mark_superseded(found)
         with tqdm(total=len(found), unit="submission", file=sys.stderr) as self.bar:
-            self._grade(self._tasks(found))
+            self._grade(task for each in found if (task := self._record(each)))
             # A submission that ran out of time beside others is graded once more, alone.
             retries, self.retries = self.retries, []
             self._grade(iter(retries), alone=True)
@@ -195,53 +187,45 @@ class _ClassGrader:
                 note = "It is no longer in the folder, where there is another one."
                 self.database.save_submission(replace(record, status="superseded", notes=(note,)))
 
-    def _tasks(self, found: list[Submission]) -> Iterator[Task]:
-        """Record each submission, and yield those that are to be graded."""
-        for submission in found:
-            if task := self._record(submission):
-                yield task
-
     def _record(self, submission: Submission) -> Task | None:
-        """Save the record of a submission; return its task if it has to be graded."""
-        record = _submission_record(submission)
+        """Save the record of a submission; return its task if it has to be graded now."""
+        status = "superseded" if submission.superseded else "waiting"
+        record = SubmissionRecord(
+            submission.name,
+            submission.student,
+            submission.received.isoformat(timespec="seconds") if submission.received else "",
+            status if submission.name else "nothing handed in",
+            notes=submission.notes,
+            time_source=submission.time_source,
+        )
         if submission.superseded or not submission.name:
-            self.database.save_submission(record)
-            self._advance(record)
+            self._save(record)
             return None
         try:
             content = read_submission(submission, self.spec.exercise)
         except SubmissionRejected as error:
             # The first note is for the student; the others may name other students.
-            reason = str(error)
-            record = replace(record, status="refused", notes=(reason, *record.notes))
-            self.database.save_submission(record)
             self.report.refused += 1
-            self._advance(record)
+            record = replace(record, status="refused", notes=(str(error), *record.notes))
+            self._save(record, f"refused  {record.submission}: {error}")
             return None
-        notes = (*content.notes, *self._version_notes(content))
+        notes = list(content.notes)
+        if content.version and content.version not in self.versions:
+            current = " and ".join(sorted(self.versions)) or "of no version"
+            notes.append(f"Made from a starter {content.version}; those of today are {current}.")
+        record = replace(record, content_digest=content.digest, notes=tuple(notes))
         key = ResultKey(submission.student, content.digest, self.spec.digest, self.kit)
-        record = replace(record, content_digest=content.digest, notes=notes)
-        task = Task(key, submission.name, content)
         result = self.database.result(key)
         if result and not result.retry:
-            self._save_unchanged(record)
+            self.report.there += 1
+            self._save(replace(record, status="graded"))
             return None
         self.database.save_submission(record)
+        task = Task(key, submission.name, content)
         if result:  # it ran out of time, and the grader was stopped before the second try
             self.retries.append(task)
             return None
         return task
-
-    def _save_unchanged(self, record: SubmissionRecord) -> None:
-        """Save the record of a submission whose result is there."""
-        self.database.save_submission(replace(record, status="graded"))
-        self.report.there += 1
-        self._advance(record)
-
-    def _version_notes(self, content: SubmissionContent) -> Iterator[str]:
-        if content.version and content.version not in self.versions:
-            current = " and ".join(sorted(self.versions)) or "of no version"
-            yield f"Made from a starter {content.version}; those of today are {current}."
 
     def _grade(self, tasks: Iterator[Task], alone: bool = False) -> None:
         for ended in self.pool.grade(tasks, alone):
@@ -270,37 +254,21 @@ class _ClassGrader:
         before = self.database.result(task.key)
         best = before if before and before.score > result.score else result
         self.database.save_result(replace(best, retry=False))
-        record = replace(self.database.submission(task.key.student, task.name), status="graded")
-        self.database.save_submission(record)
         self.report.graded += 1
         out_of = sum(check.points for check in self.spec.exercise.checks)
-        self._advance(record, f"{best.score:3} of {out_of}  {record.submission}")
+        record = self.database.submission(task.key.student, task.name)
+        self._save(replace(record, status="graded"), f"{best.score:3} of {out_of}  {task.name}")
 
     def _save_failed(self, task: Task, problem: str) -> None:
+        self.report.failed += 1
         record = self.database.submission(task.key.student, task.name)
         note = f"It could not be graded, through no fault of its own: {problem}"
         record = replace(record, status="failed", notes=(*record.notes, note))
-        self.database.save_submission(record)
-        self.report.failed += 1
-        self._advance(record)
+        self._save(record, f"failed  {task.name}: {note}")
 
-    def _advance(self, record: SubmissionRecord, text: str = "") -> None:
-        """Advance the progress bar; print the score, or why the submission has none."""
+    def _save(self, record: SubmissionRecord, text: str = "") -> None:
+        """Save the last record of a submission in this run, and print what became of it."""
+        self.database.save_submission(record)
         self.bar.update()
-        if record.status in ("refused", "failed"):
-            note = record.notes[0 if record.status == "refused" else -1]
-            text = f"{record.status}  {record.submission}: {note}"
         if text:
             self.say(f"{record.student:24} {text}")
-
-
-def _submission_record(submission: Submission) -> SubmissionRecord:
-    status = "superseded" if submission.superseded else "waiting"
-    return SubmissionRecord(
-        submission.name,
-        submission.student,
-        submission.received.isoformat(timespec="seconds") if submission.received else "",
-        status if submission.name else "nothing handed in",
-        notes=submission.notes,
-        time_source=submission.time_source,
-    )

@@ -81,13 +81,7 @@ def grade_upload(autograder: Path, exercise: str) -> int:
 
 
 def prove_image(exercise: str) -> None:
-    """Grade the solution as submissions are graded, and require all points.
-
-    Raises
-    ------
-    GradkitError
-        The solution does not pass, or submissions could read it here.
-    """
+    """Grade the solution as submissions are graded; raise GradkitError unless it has all points."""
     isolation = find_isolation()
     with _open_spec(exercise) as spec:
         verify_solution(
@@ -99,10 +93,7 @@ def prove_image(exercise: str) -> None:
 def find_isolation() -> Isolation:
     """Return and print the isolation that this container allows: sandbox, else a separate user.
 
-    Raises
-    ------
-    SandboxError
-        A separate user cannot run a submission either, or could read the solutions.
+    Raise SandboxError if a separate user cannot run a submission, or could read the solutions.
     """
     try:
         self_test(Isolation.SANDBOX)
@@ -159,18 +150,17 @@ def _points(graded: GradedSubmission) -> int:
 def _results(
     content: SubmissionContent, graded: GradedSubmission, seconds: float
 ) -> dict[str, Any]:
-    verdicts = [
-        redact_for_student(verdict, content.files, content.cells)
-        for verdict in graded.verdicts.values()
-    ]
-    out_of = sum(verdict.out_of for verdict in verdicts)
+    out_of = sum(verdict.out_of for verdict in graded.verdicts.values())
     summary = f"{_points(graded)} of {out_of} points, without the written answers."
     return {
         "output": "\n".join([summary, *content.notes]),
         "output_format": "text",
         "stdout_visibility": "hidden",  # it is for instructors
         "execution_time": round(seconds),
-        "tests": [_test(verdict) for verdict in verdicts],
+        "tests": [
+            _test(redact_for_student(verdict, content.files, content.cells))
+            for verdict in graded.verdicts.values()
+        ],
     }
 
 

@@ -61,21 +61,16 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """A task with its verdicts, or with the problem that kept it from being graded.
-
-    `alone` is set if nothing else was graded on that machine meanwhile.
-    """
+    """A task with its verdicts, or with the problem that kept it from being graded."""
 
     task: Task
     graded: "GradedSubmission | None" = None
     problem: str = ""
-    alone: bool = False
+    alone: bool = False  # nothing else was graded on that machine meanwhile
 
 
 class WorkerPool(ABC):
     """Workers that grade submissions in parallel."""
-
-    _running: "dict[Future[GradedSubmission], Task]"  # of the current call of `grade`
 
     @abstractmethod
     def capacity(self, alone: bool) -> int:
@@ -101,7 +96,7 @@ class WorkerPool(ABC):
         At most one task more than there are workers is taken from `tasks`, so that memory does not
         grow with the class. With `alone`, each machine grades one at a time.
         """
-        running = self._running = {}
+        running: dict[Future[GradedSubmission], Task] = {}
         done: queue.SimpleQueue[Future[GradedSubmission]] = queue.SimpleQueue()
         lost: deque[Task] = deque()  # tasks whose future was cancelled
         results: list[TaskResult] = []
@@ -129,11 +124,9 @@ class WorkerPool(ABC):
                     results = [TaskResult(task, graded, alone=alone or capacity == 1)]
                 except CancelledError:
                     lost.append(task)
-                except GradkitError as error:
-                    results = [TaskResult(task, problem=str(error))]
                 except Exception as error:
-                    problem = f"{type(error).__name__}: {error}"[:500]
-                    results = [TaskResult(task, problem=problem)]
+                    kind = "" if isinstance(error, GradkitError) else f"{type(error).__name__}: "
+                    results = [TaskResult(task, problem=f"{kind}{error}"[:500])]
 
 
 # --- processes of this machine -------------------------------------------------------------------
@@ -142,12 +135,7 @@ class WorkerPool(ABC):
 class GraderProcess:
     """A process that grades one submission at a time; another one takes its place when it ends.
 
-    Parameters
-    ----------
-    spec : GradingSpec
-    isolation : Isolation
-    folder : Path
-        For its temporary files; whoever made it removes it, since the process may be killed.
+    Its temporary files are in `folder`. Whoever made that removes it: the process may be killed.
     """
 
     def __init__(self, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
@@ -167,8 +155,7 @@ class GraderProcess:
         for _ in range(MAX_TRIES):
             if self._closed:
                 break
-            if self._executor is None:
-                self._executor = self._start()
+            self._executor = self._executor or self._start()
             try:
                 future = self._executor.submit(_grade, files, cells)
                 return future.result(timeout=self._max_seconds)
@@ -181,23 +168,19 @@ class GraderProcess:
         self._kill()
 
     def _start(self) -> ProcessPoolExecutor:
+        context = get_context("spawn")  # a fork of a process that has threads may hang
+        arguments = (os.getpid(), *self._arguments)
         return ProcessPoolExecutor(
-            1,
-            # A fork of a process that has threads may hang.
-            get_context("spawn"),
-            _begin,
-            (os.getpid(), *self._arguments),
-            max_tasks_per_child=TASKS_PER_PROCESS,
+            1, context, _begin, arguments, max_tasks_per_child=TASKS_PER_PROCESS
         )
 
     def _kill(self) -> None:
         executor, self._executor = self._executor, None
-        if executor is None:
-            return
-        processes = list((executor._processes or {}).values())
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
+        if executor:
+            processes = list((executor._processes or {}).values())
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
 
 
 class ProcessPool(WorkerPool):

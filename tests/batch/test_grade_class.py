@@ -14,18 +14,22 @@ from contextlib import closing
 from pathlib import Path
 
 import psutil
+import pytest
 
 from assignment import PROJECT
 from assignment.checks.softmax import SOFTMAX
+from gradkit.autograder.sandbox import Isolation
+from gradkit.batch.grade_class import Request, grade_class
 from gradkit.course.config import read_config
-from gradkit.gradebook.database import GradebookDatabase
+from gradkit.gradebook.database import DatabaseError, GradebookDatabase
 from tests.classes import (
     GradedClass,
     grade,
-    grade_command,
     gradkit,
     read_gradebook,
     some_of,
+    start_grading,
+    wait_for,
     write_submission,
 )
 
@@ -34,23 +38,15 @@ KILLS = int(os.environ.get("GRADKIT_KILLS", "1"))
 
 def test_every_submission_has_a_row_with_its_points(graded_class: GradedClass) -> None:
     book = read_gradebook(graded_class.out)
-    points = read_config(PROJECT, "softmax").questions
+    maximum = 100 + sum(read_config(PROJECT, "softmax").questions.values())
     assert len(book) == 6
-    assert book["ada"]["score"] == "100"
-    assert book["ada"]["maximum"] == str(100 + sum(points.values()))
+    assert (book["ada"]["score"], book["ada"]["maximum"]) == ("100", str(maximum))
     assert book["bob"]["score"] == "0"
-    assert book["cleo"]["score"] == "82"
-    assert book["cleo"]["naive_loss"] == "0"
-    assert book["cleo"]["vectorized_loss"] == "8"
-    assert book["dan"]["predict"] == "0"
-    assert book["dan"]["train_update"] == "5"
+    cleo = book["cleo"]
+    assert (cleo["score"], cleo["naive_loss"], cleo["vectorized_loss"]) == ("82", "0", "8")
+    assert (book["dan"]["predict"], book["dan"]["train_update"]) == ("0", "5")
     assert {row["status"] for row in book.values()} == {"graded", "refused"}
-
-
-def test_a_submission_that_could_not_be_graded_has_no_score_rather_than_0(
-    graded_class: GradedClass,
-) -> None:
-    eve = read_gradebook(graded_class.out)["eve"]
+    eve = book["eve"]  # that could not be graded is not a 0
     assert (eve["status"], eve["score"], eve["naive_loss"]) == ("refused", "", "")
     assert "damaged" in eve["notes"]
 
@@ -100,15 +96,6 @@ def test_a_submission_handed_in_again_under_another_name_counts_alone(
 # --- graders that are killed, and two at once ----------------------------------------------------
 
 
-def start(submissions: Path, out: Path) -> subprocess.Popen[str]:
-    """Start a grader with one job, in a session of its own."""
-    command = [sys.executable, "-m", "gradkit", *grade_command(submissions, out, "--jobs", 1)]
-    return subprocess.Popen(
-        command, cwd=PROJECT, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
 def sandboxes(graders: list[int]) -> list[int]:
     """Return the sandboxes that these graders have started."""
     folders = [f"/gradkit-run-{pid}-" for pid in graders]
@@ -120,25 +107,18 @@ def sandboxes(graders: list[int]) -> list[int]:
     return found
 
 
-def wait_for(condition: object, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_a_grader_that_is_killed_loses_nothing_and_leaves_no_sandbox(
     graded_class: GradedClass, tmp_path: Path
 ) -> None:
     few, moments = some_of(graded_class, tmp_path, "ada", "bob", "cleo"), random.Random(4)
     killed = []
     for number in range(KILLS):
-        with start(*few) as process:
+        with start_grading(*few, "--jobs", 1) as process:
             killed.append(process.pid)
             if number:
                 time.sleep(moments.uniform(0.5, 12))
             else:
-                wait_for(lambda: sandboxes(killed[-1:]) or process.poll() is not None)
+                wait_for(lambda: sandboxes(killed[-1:]), process)
             assert process.poll() is None, process.communicate()[1]
             os.kill(process.pid, signal.SIGKILL)
     assert grade(*few).returncode == 0
@@ -151,12 +131,12 @@ def test_a_second_grader_at_the_same_time_is_refused(
     graded_class: GradedClass, tmp_path: Path
 ) -> None:
     few = some_of(graded_class, tmp_path, "bob")
-    with closing(GradebookDatabase(few.out, "softmax")) as database, database.only_grader():
-        ran = grade(*few)
-    assert ran.returncode == 1
-    assert "error: Another grader is at work on" in ran.stderr
-    assert "Wait until it has ended." in ran.stderr
-    assert read_gradebook(few.out) == {}
+    request = Request(PROJECT, "softmax", few.out, few.submissions, isolation=Isolation.NONE)
+    refused = pytest.raises(DatabaseError, match=r"Another grader .* Wait until it has ended\.")
+    with closing(GradebookDatabase(few.out, "softmax")) as database:
+        with database.only_grader(), refused:
+            grade_class(request, print)
+        assert database.submissions() == []
 
 
 def test_a_grader_killed_at_any_write_goes_on_where_it_was(tmp_path: Path) -> None:
