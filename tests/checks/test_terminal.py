@@ -17,10 +17,9 @@ from assignment import PROJECT, __main__
 from assignment.checks import check as check_module
 from assignment.checks import terminal
 from assignment.checks.linear import LINEAR_CLASSIFIER
-from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.checks.softmax import SOFTMAX
 from tests.banks import BANK
 
-CODE_CHECKS = [check for check in EXERCISE.checks if not check.in_notebook]
 MISTAKE = BANK.mistakes["other_convention"].name
 
 
@@ -30,15 +29,16 @@ def student(tmp_path: Path, starter: Callable[[str], Path]) -> Path:
     return Path(shutil.copytree(starter("softmax-starter"), tmp_path / "starter"))
 
 
-def run_command(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "assignment", "check", *arguments]
-    return subprocess.run(
-        command, cwd=project, env=environment(), capture_output=True, text=True, check=False
+def start_command(project: Path, *options: str) -> "subprocess.Popen[str]":
+    """Start `python -m assignment check` in a project."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "assignment", "check", *options],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"}
 
 
 def check(project: Path, *names: str) -> tuple[bool, str]:
@@ -47,11 +47,6 @@ def check(project: Path, *names: str) -> tuple[bool, str]:
     with contextlib.redirect_stdout(printed):
         passed = terminal.check("softmax", names, project)
     return passed, printed.getvalue()
-
-
-def solve(project: Path, *paths: str) -> None:
-    for path in paths:
-        shutil.copy(PROJECT / path, project / path)
 
 
 def make_mistake(project: Path) -> None:
@@ -64,21 +59,23 @@ def make_mistake(project: Path) -> None:
 
 
 def test_a_fresh_starter_gets_the_place_to_begin_and_exit_status_1(student: Path) -> None:
-    ran = run_command(student)
-    assert (ran.returncode, ran.stderr) == (1, "")
-    assert "··············  0 of 14 checks, 0 of 85 points" in ran.stdout
-    assert ran.stdout.count("not attempted yet") == len(CODE_CHECKS) + 1
+    command = start_command(student)
+    stdout, stderr = command.communicate()
+    assert (command.returncode, stderr) == (1, "")
+    assert "··············  0 of 14 checks, 0 of 85 points" in stdout
+    assert stdout.count("not attempted yet") == 15  # and once more as the next step
     lines = (student / SOFTMAX).read_text(encoding="utf-8").splitlines()
     number = lines.index('    raise NotImplementedError("softmax_naive")') + 1
-    assert ran.stdout.endswith(f"Write `softmax_naive` in {SOFTMAX}, at line {number}.\n")
+    assert stdout.endswith(f"Write `softmax_naive` in {SOFTMAX}, at line {number}.\n")
 
 
-def test_the_solution_gets_the_way_to_the_notebook_and_exit_status_0(student: Path) -> None:
-    solve(student, SOFTMAX, LINEAR_CLASSIFIER)
-    ran = run_command(student, "softmax")
-    assert ran.returncode == 0
-    assert "14 of 14 checks, 85 of 85 points" in ran.stdout
-    assert "Next: notebooks/softmax.ipynb" in ran.stdout
+def test_the_solution_gets_the_way_to_the_notebook_and_exit_status_0(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert __main__.main(["check", "softmax"]) == 0
+    printed = capsys.readouterr().out
+    assert "14 of 14 checks, 85 of 85 points" in printed
+    assert "Next: notebooks/softmax.ipynb" in printed
 
 
 def test_a_helper_module_of_the_student_is_loaded_and_quoted(student: Path) -> None:
@@ -88,7 +85,7 @@ def test_a_helper_module_of_the_student_is_loaded_and_quoted(student: Path) -> N
     (student / SOFTMAX).write_text(helped, encoding="utf-8")
     helper = (student / SOFTMAX).with_name("mine.py")
     helper.write_text("def top(scores):\n    return max(score)\n", encoding="utf-8")
-    stdout = run_command(student).stdout
+    stdout, _ = start_command(student).communicate()
     assert "return max(score)" in stdout
     assert "name 'score' is not defined" in stdout
 
@@ -119,7 +116,7 @@ def test_an_unknown_name_and_a_check_of_the_notebook_are_refused(
 
 
 def test_the_first_mistake_is_explained_and_the_others_are_named(student: Path) -> None:
-    solve(student, LINEAR_CLASSIFIER)
+    shutil.copy(PROJECT / LINEAR_CLASSIFIER, student / LINEAR_CLASSIFIER)
     assert "···········✓✓✓  3 of 14 checks, 15 of 85 points" in check(student)[1]
     make_mistake(student)
     passed, printed = check(student)
@@ -168,7 +165,7 @@ class InterruptAtNote(io.StringIO):
 def test_an_endless_loop_is_suspected_and_its_line_shown_at_an_interrupt(
     student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    solve(student, LINEAR_CLASSIFIER)
+    shutil.copy(PROJECT / LINEAR_CLASSIFIER, student / LINEAR_CLASSIFIER)
     with (student / SOFTMAX).open("a", encoding="utf-8") as file:
         file.write("\n\ndef softmax_loss_naive(W, X, y, reg):\n    while reg < 9: W = W\n")
     monkeypatch.setattr(terminal, "SLOW_TIMEOUT", 0.1)
@@ -183,7 +180,7 @@ def test_an_endless_loop_is_suspected_and_its_line_shown_at_an_interrupt(
 
 
 def test_named_checks_are_printed_in_full_without_the_others(student: Path) -> None:
-    solve(student, LINEAR_CLASSIFIER)
+    shutil.copy(PROJECT / LINEAR_CLASSIFIER, student / LINEAR_CLASSIFIER)
     passed, printed = check(student, "vectorized_no_loops")
     assert not passed
     assert "not attempted yet" in printed
@@ -222,11 +219,7 @@ def test_watching_runs_again_after_every_save_and_ends_quietly(student: Path) ->
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(path)
 
-    command = [sys.executable, "-u", "-m", "assignment", "check", "--watch"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=student, env=environment(), stdout=pipe, stderr=pipe, text=True
-    ) as process:
+    with start_command(student, "--watch") as process:
         try:
             assert "0 of 14 checks" in read_report(process)
             save(solution)
