@@ -20,6 +20,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from assignment.checks.softmax import EXERCISE
 from benchmarks.grading import make_class, solved_cells
 from benchmarks.timing import parser
 from gradkit.autograder.spec import GradingSpec
-from gradkit.batch.dask_pool import DaskPool, grade_one
+from gradkit.batch.dask_pool import DaskPool, WorkerProcesses, grade_one
 from gradkit.batch.grade_class import Request, grade_class
 from gradkit.batch.worker_pool import ProcessPool, WorkerPool
 from gradkit.course.starter import starter_files
@@ -53,9 +54,9 @@ def once(grade_it: Callable[..., Any], files: Any, cells: Any) -> Any:
     return _ANSWERS[key]
 
 
-def answer_of_a_worker(token: str, files: Any, cells: Any, alone: bool) -> Any:
+def answer_of_a_worker(processes: WorkerProcesses, files: Any, cells: Any) -> Any:
     """Answer in a cluster's worker, which grades each submission once."""
-    return once(lambda *_: grade_one(token, files, cells, alone), files, cells)
+    return once(partial(grade_one, processes), files, cells)
 
 
 class Simulated(DaskPool):

@@ -1,15 +1,12 @@
 """The worker pool of a Dask cluster: `gradkit grade ... --scheduler tcp://HOST:PORT`.
 
-    DaskPool         in the grader: hands tasks to Dask, which picks the workers and tries again
-    GradingPlugin    in each worker, present and future: compares versions, tests the sandbox, and
-                     starts one grader process for each of the worker's threads
-    CleanupPlugin    in the scheduler: removes the grading plugin when the grader is gone
+    DaskPool          in the grader: opens WorkerProcesses in every worker that joins, and submits
+                      each task to the worker that is least busy
+    WorkerProcesses   in a worker: compares versions, tests the sandbox, and starts one grader
+                      process for each thread; Dask drops it when the grader is gone
 
-A worker gets the name of the exercise, the secret seed and the answer key, and builds the grading
-spec from its own checkout. Checkout, Python and numpy must be of the grader's versions, so that a
-submission gets the same verdict on any machine. A worker that is ready offers the job's resource,
-which each task asks for: a worker that is refused gets no task of this grader, and keeps those of
-others.
+A worker builds the grading spec from its own checkout. Checkout, Python and numpy must be of the
+grader's versions, so that a submission gets the same verdict on any machine.
 
 Whoever can connect to the scheduler or a worker can run code there and read the seed: their network
 must be closed to others, or use Dask's TLS.
@@ -19,18 +16,18 @@ import asyncio
 import contextlib
 import logging
 import multiprocessing
-import socket
-import sys
+import operator
+import pkgutil
 import time
-import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-import cloudpickle  # type: ignore[import-untyped]
 import dask
-from distributed import Client, Lock, SchedulerPlugin, Security, WorkerPlugin
-from distributed import get_worker as current_worker
+from distributed import Client, Security, get_worker
 from distributed.comm.core import connect
 
 from assignment import PROJECT
@@ -38,7 +35,7 @@ from assignment.checks.answer_key import AnswerKey
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
-from gradkit.batch.worker_pool import POLL_INTERVAL, ProcessPool, Task, WorkerPool, run_folder
+from gradkit.batch.worker_pool import ProcessPool, Task, WorkerPool, run_folder
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError
@@ -48,10 +45,10 @@ from gradkit.gradebook.database import software_versions
 if TYPE_CHECKING:
     from gradkit.autograder.grade_submission import GradedSubmission
 
-CONNECT_TIMEOUT = 10.0  # seconds to reach the scheduler, at first and after a lost connection
+CONNECT_TIMEOUT = 10.0  # seconds to reach the scheduler
 WORKER_TIMEOUT = 300.0  # seconds without a worker that is ready
-
 JobSpec = dict[str, Any]
+GO_ON = "The results so far are in the gradebook; the same command grades the rest."
 
 
 class ClusterError(GradkitError):
@@ -72,7 +69,6 @@ _SOURCE_AT_START = _source_digest()  # a process does not notice that its files 
 def make_job_spec(spec: GradingSpec, isolation: Isolation) -> JobSpec:
     """Return all that a worker needs to grade, as plain data that any version can read."""
     return {
-        "token": f"gradkit-{uuid.uuid4().hex}",  # names the job for those who must not know it
         "exercise": spec.exercise.name,
         "secret": spec.secret,
         "answer_key": spec.answer_key.to_json(),
@@ -82,108 +78,64 @@ def make_job_spec(spec: GradingSpec, isolation: Isolation) -> JobSpec:
 
 
 def check_worker(job_spec: JobSpec) -> None:
-    """Check that this process can grade for a job.
-
-    Raises
-    ------
-    GradkitError
-        A version differs, or the sandbox's self-test fails.
-    """
+    """Raise GradkitError if a version differs, or the sandbox's self-test fails."""
     if _source_digest() != _SOURCE_AT_START:
         raise ClusterError("its checkout has changed since it was started; start it again")
-    name = job_spec["exercise"]
+    name, isolation = job_spec["exercise"], Isolation(job_spec["isolation"])
     digest = spec_digest(name, PROJECT, starter_files(PROJECT, [name]))
     own = {**software_versions(), "kit": kit_digest(), "exercise": digest}
     for part, version in job_spec["versions"].items():
         if own[part] != version:
             raise ClusterError(f"it has {part} {own[part]}, and the grader {version}")
-    if Isolation(job_spec["isolation"]) is not Isolation.NONE:
-        self_test(Isolation(job_spec["isolation"]))
+    if isolation is not Isolation.NONE:
+        self_test(isolation)
 
 
-def open_processes(job_spec: JobSpec, jobs: int, stack: contextlib.ExitStack) -> ProcessPool:
-    """Start grader processes in this worker; closing the stack ends them and removes their files.
+class WorkerProcesses:
+    """The grader processes of a worker. They end, and their files go, when it is dropped.
 
-    Raises
-    ------
-    GradkitError
-        This worker cannot grade for this job.
-    """
-    check_worker(job_spec)
-    folder = stack.enter_context(run_folder())
-    answer_key = AnswerKey.from_json(job_spec["answer_key"])
-    spec = build_spec(job_spec["exercise"], PROJECT, job_spec["secret"], folder, answer_key)
-    # Dask marks its workers as daemons, which may have no children: they would outlive a worker
-    # that is killed. A grader process does not.
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    pool = ProcessPool(jobs, spec, Isolation(job_spec["isolation"]), folder)
-    return stack.enter_context(contextlib.closing(pool))
-
-
-def grade_one(
-    token: str, files: Mapping[str, bytes], cells: Mapping[str, str], alone: bool
-) -> "GradedSubmission":
-    """Grade a submission in the worker that this runs in."""
-    plugin: Any = current_worker().plugins[token]
-    with Lock(f"gradkit {socket.gethostname()}") if alone else contextlib.nullcontext():
-        return plugin.pool.grade_one(files, cells)
-
-
-class GradingPlugin(WorkerPlugin):
-    """Readies a worker for a job, or reports under the job's token why it cannot be.
-
-    It is sent by value, so that a worker without a checkout can report that, too.
+    Raises GradkitError in a worker that cannot grade for this job.
     """
 
     def __init__(self, job_spec: JobSpec) -> None:
-        self.job_spec, self.stack = job_spec, contextlib.ExitStack()
-        self.pool: Any = None
-
-    async def setup(self, worker: Any) -> None:
-        token, jobs = self.job_spec["token"], worker.state.nthreads
-        try:
-            from gradkit.batch.dask_pool import open_processes
-
-            self.pool = await asyncio.to_thread(open_processes, self.job_spec, jobs, self.stack)
-        except ImportError as error:
-            problem = f"it is not started in a checkout of this version ({error})"
-            worker.log_event(token, [worker.address, problem])
-        except Exception as error:
-            worker.log_event(token, [worker.address, str(error).rstrip(".")])
-        else:
-            await worker.set_resources(**{token: jobs})
-
-    async def teardown(self, worker: Any) -> None:
-        await worker.set_resources(**{self.job_spec["token"]: 0})
-        await asyncio.to_thread(self.stack.close)
+        check_worker(job_spec)
+        # Dask marks its workers as daemons, which may have no children: they would outlive a worker
+        # that is killed. A grader process does not.
+        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+        answer_key, jobs = AnswerKey.from_json(job_spec["answer_key"]), get_worker().state.nthreads
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(run_folder())
+            spec = build_spec(job_spec["exercise"], PROJECT, job_spec["secret"], folder, answer_key)
+            self.pool = ProcessPool(jobs, spec, Isolation(job_spec["isolation"]), folder)
+            stack.enter_context(contextlib.closing(self.pool))
+            weakref.finalize(self, stack.pop_all().close)
 
 
-class CleanupPlugin(SchedulerPlugin):
-    """Removes a job's plugins when its client is gone, killed ones included."""
-
-    def __init__(self, token: str, client: str) -> None:
-        self.name, self.token, self.client = f"{token}-cleanup", token, client
-
-    def remove_client(self, scheduler: Any, client: str) -> None:
-        if client == self.client and self.token in scheduler.worker_plugins:
-            scheduler.loop.add_callback(
-                scheduler.unregister_worker_plugin, comm=None, name=self.token
-            )
-            scheduler.remove_plugin(self.name)
+def grade_one(
+    processes: WorkerProcesses, files: Mapping[str, bytes], cells: Mapping[str, str]
+) -> "GradedSubmission":
+    """Grade a submission in the worker that holds these processes."""
+    return processes.pool.grade_one(files, cells)
 
 
 # --- in the grader -------------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
+class _Worker:
+    host: str
+    threads: int
+    processes: Any  # Dask's future
+    executor: Any
+    problem: str = ""
+    running: "set[Future[GradedSubmission]]" = field(default_factory=set)
+
+
 class DaskPool(WorkerPool):
     """The workers of the Dask cluster whose scheduler prints the address tcp://HOST:PORT.
 
-    `say` prints a line, such as the reason why a worker is refused.
-
-    Raises
-    ------
-    ClusterError
-        No scheduler answers at the address.
+    `say` prints a line, such as the reason why a worker is refused. Raises ClusterError if no
+    scheduler answers.
     """
 
     grade_one: Callable[..., Any] = staticmethod(grade_one)
@@ -191,103 +143,83 @@ class DaskPool(WorkerPool):
     def __init__(
         self, address: str, spec: GradingSpec, isolation: Isolation, say: Callable[[str], None]
     ) -> None:
-        self._address, self._say = address, say
-        self._client = _connect(address)
-        self._scheduler = self._client.scheduler_info()["id"]
-        job_spec = make_job_spec(spec, isolation)
-        self._token = job_spec["token"]
-        self._executor = self._client.get_executor(
-            pure=False, retries=0, resources={self._token: 1}
-        )
-        self._ready: dict[str, int] = {}  # capacities by address
-        self._hosts: set[str] = set()  # of those
-        self._refused: set[tuple[str, str]] = set()
-        self._running = {}
-        self._last_ready = time.monotonic()
-        self._polled, self._had_one = -POLL_INTERVAL, False
-        self._register(job_spec)
-        if not self._client.scheduler_info()["workers"]:
+        self._address, self._say, self._client = address, say, _connect(address)
+        self._job_spec = make_job_spec(spec, isolation)
+        self._workers: dict[str, _Worker] = {}  # by address
+        self._ready: list[_Worker] = []
+        self._last_ready, self._had_one = time.monotonic(), False
+        if not self._client.nthreads():
             say(f"The scheduler at {address} has no worker yet. Waiting for one ...")
 
     def capacity(self, alone: bool) -> int:
-        if time.monotonic() >= self._polled + POLL_INTERVAL or self._client.status != "running":
-            self._poll()
-        return len(self._hosts) if alone else sum(self._ready.values())
+        self._update_workers()
+        workers = self._workers.values()
+        self._ready = [worker for worker in workers if worker.processes.status == "finished"]
+        if self._ready:
+            self._last_ready, self._had_one = time.monotonic(), True
+        elif workers and all(worker.problem for worker in workers) and not self._had_one:
+            problem = next(iter(workers)).problem
+            raise ClusterError(f"No worker can be used ({len(workers)} refused): {problem}.")
+        elif time.monotonic() - self._last_ready > WORKER_TIMEOUT:
+            raise ClusterError(
+                f"The scheduler at {self._address} has had no worker for {WORKER_TIMEOUT:g} "
+                f"seconds. Start some in a checkout of this version: `python -m dask worker "
+                f"{self._address}`. {GO_ON}"
+            )
+        if alone:
+            return len({worker.host for worker in self._ready})
+        return sum(worker.threads for worker in self._ready)
 
     def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":
-        files, cells = task.content.files, task.content.cells
-        return self._executor.submit(self.grade_one, self._token, files, cells, alone)
+        busy = {worker.host for worker in self._workers.values() if worker.running and alone}
+        free = [worker for worker in self._ready if worker.host not in busy]
+        worker = min(free, key=lambda worker: len(worker.running) / worker.threads)
+        future: Future[GradedSubmission] = worker.executor.submit(
+            self.grade_one, worker.processes, task.content.files, task.content.cells
+        )
+        worker.running.add(future)
+        future.add_done_callback(worker.running.discard)
+        return future
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._client.close(timeout=CONNECT_TIMEOUT)
 
-    def _register(self, job_spec: JobSpec) -> None:
-        module = sys.modules[__name__]
-        cloudpickle.register_pickle_by_value(module)
+    def _update_workers(self) -> None:
+        """Open the workers that have joined, give up those that are gone, report those refused."""
         try:
-            cleanup = CleanupPlugin(self._token, self._client.id)
-            self._client.register_plugin(cleanup, name=cleanup.name)
-            self._client.register_plugin(GradingPlugin(job_spec), name=self._token)
-        except Exception as error:  # such as bytecode of another Python; others may be ready
-            self._say(f"A worker of {self._address} cannot be used: {error}")
-        finally:
-            cloudpickle.unregister_pickle_by_value(module)
-
-    def _poll(self) -> None:
-        """Look which workers are ready, and which are refused."""
-        deadline = time.monotonic() + CONNECT_TIMEOUT
-        while self._client.status == "connecting" and time.monotonic() < deadline:
-            time.sleep(0.1)
-        info: Any = {}
-        events: Any = ()
-        if self._client.status == "running":
-            with contextlib.suppress(OSError):
-                info, events = self._client.scheduler_info(), self._client.get_events(self._token)
-        if info.get("id") != self._scheduler:
+            if self._client.status != "running":
+                raise ConnectionError
+            threads: dict[str, int] = self._client.nthreads()
+        except OSError:
             raise ClusterError(
-                f"The scheduler at {self._address} has ended, or cannot be reached. The results so "
-                "far are in the gradebook; the same command grades the rest."
-            )
-        self._polled, workers = time.monotonic(), info["workers"]
-        ready = {
-            address: int(info["resources"][self._token])
-            for address, info in workers.items()
-            if info["resources"].get(self._token)
-        }
-        refused = {tuple(event) for _, event in events}
-        for address, problem in sorted(refused - self._refused):
-            self._say(f"The worker {address} is refused: {problem}.")
-        self._refused = refused
-        if not ready.keys() & self._ready.keys():
-            # Dask offers a task that lost its last worker to workers as they join, which is
-            # before these are ready.
-            for future in list(self._running):
+                f"The scheduler at {self._address} has ended, or cannot be reached. {GO_ON}"
+            ) from None
+        for address in self._workers.keys() - threads.keys():
+            for future in list(self._workers.pop(address).running):
                 future.cancel()
-        self._ready, self._hosts = ready, {workers[address]["host"] for address in ready}
-        if ready:
-            self._had_one, self._last_ready = True, time.monotonic()
-        elif refused and not self._had_one and not workers.keys() - dict(refused).keys():
-            raise ClusterError(
-                f"No worker can be used ({len(refused)} refused): {min(refused)[1]}."
+        for address in threads.keys() - self._workers.keys():
+            options = {"workers": [address], "pure": False, "retries": 0}
+            # By name, since a worker that cannot import what it gets would end.
+            opener = self._client.submit(
+                pkgutil.resolve_name, f"{__name__}:WorkerProcesses", **options
             )
-        elif time.monotonic() - self._last_ready > WORKER_TIMEOUT:
-            raise ClusterError(
-                f"The scheduler at {self._address} has had no worker for {WORKER_TIMEOUT:g} "
-                f"seconds. Start some in a checkout of this version: `python -m dask worker "
-                f"{self._address}`. The results so far are in the gradebook; the same command "
-                "grades the rest."
+            self._workers[address] = _Worker(
+                urlsplit(address).hostname or address,
+                threads[address],
+                self._client.submit(operator.call, opener, self._job_spec, **options),
+                self._client.get_executor(**options),
             )
+        for address, worker in self._workers.items():
+            if worker.processes.status == "error" and not worker.problem:
+                error = worker.processes.exception()
+                worker.problem = str(error).rstrip(".")
+                if isinstance(error, ImportError | AttributeError):
+                    worker.problem = f"it is not started in a checkout of this version ({error})"
+                self._say(f"The worker {address} is refused: {worker.problem}.")
 
 
 def _connect(address: str) -> Client:
-    """Connect to a scheduler.
-
-    Raises
-    ------
-    ClusterError
-        No scheduler answers.
-    """
     # Else Dask keeps the last 1,000 messages, for debugging: as many submissions.
     dask.config.set({"distributed.admin.low-level-log-length": 10})
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # problems are reported here

@@ -16,9 +16,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -37,8 +37,9 @@ from tests.classes import (
     SEED,
     GradedClass,
     grade,
-    grade_command,
     some_of,
+    start_grading,
+    wait_for,
     write_submission,
 )
 
@@ -110,14 +111,6 @@ class Cluster:
                 process.wait()
 
 
-def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[Any]") -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Iterator[Cluster]:
     """A cluster with one worker of two threads, in which nothing is killed."""
@@ -162,8 +155,6 @@ def test_workers_of_a_cluster_come_to_the_same_results(
     assert "3 graded." in ran.stdout
     expected = contents(graded_class.out)
     assert contents(few.out) == {name: expected[name] for name in ("ada", "bob", "cleo")}
-    again = grade(*few, "--scheduler", cluster.address)
-    assert "0 graded; 3 had been graded before" in again.stdout
 
 
 def test_whatever_is_killed_the_results_are_those_of_this_machine(
@@ -180,8 +171,8 @@ def test_whatever_is_killed_the_results_are_those_of_this_machine(
     killer = threading.Thread(target=kill_now_and_then, args=(own_cluster, kills, stop))
     killer.start()
     try:
-        process = start_grading(few, own_cluster)
-        wait_for(lambda: len(kills) >= 2 and count(few.out) >= SIZE // 3, process)
+        process = start_grading(*few, "--scheduler", own_cluster.address)
+        wait_for(lambda: len(kills) >= 2 and count(few.out) >= SIZE // 3, process, TIMEOUT)
         own_cluster.scheduler.kill()
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 1
@@ -190,7 +181,7 @@ def test_whatever_is_killed_the_results_are_those_of_this_machine(
         assert SIZE // 3 <= graded < SIZE
         own_cluster.start_scheduler()
         own_cluster.add_worker(threads=2)
-        process = start_grading(few, own_cluster)
+        process = start_grading(*few, "--scheduler", own_cluster.address)
         printed, errors = process.communicate(timeout=TIMEOUT)
     finally:
         stop.set()
@@ -229,14 +220,6 @@ def parents_of_sandboxes() -> dict[str, int]:
         if tree and process.info["ppid"] != 1:  # 1 is that of a grader that was killed
             graders.setdefault(tree[1], int(process.info["ppid"]))  # the outer one comes first
     return graders
-
-
-def start_grading(few: GradedClass, cluster: Cluster) -> "subprocess.Popen[str]":
-    command = grade_command(*few, "--scheduler", cluster.address)
-    return subprocess.Popen(
-        [sys.executable, "-m", "gradkit", *command], cwd=PROJECT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
 
 
 def count(out: Path) -> int:
@@ -288,19 +271,23 @@ def test_workers_without_checkout_or_sandbox_are_refused_and_the_others_grade(
     assert re.search(r"The worker tcp://\S+ is refused: it is not started in a chec", ran.stdout)
     assert re.search(r"The worker tcp://\S+ is refused: bubblewrap \(the command bw", ran.stdout)
     assert "1 graded." in ran.stdout
+    logs = [log.read_text() for log in own_cluster.folder.glob("*.log")]
+    assert "Compute Failed" in "".join(logs)
+    assert str(SEED) not in "".join(logs)
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(
-    graded_class: GradedClass, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    few = some_of(graded_class, tmp_path)
+    monkeypatch.setattr(dask_pool, "CONNECT_TIMEOUT", 0.5)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         for wrong in (f"tcp://127.0.0.1:{taken.getsockname()[1]}", "http://127.0.0.1:1"):
-            ran = grade(*few, "--scheduler", wrong)
-            assert ran.returncode == 1
-            assert f"No Dask scheduler answers at {wrong}" in ran.stderr
-            assert "Traceback" not in ran.stderr
+            with pytest.raises(
+                dask_pool.ClusterError, match=f"No Dask scheduler answers at {wrong}"
+            ):
+                dask_pool.DaskPool(wrong, SimpleNamespace(), Isolation.NONE, print)  # type: ignore[arg-type]
+    assert capfd.readouterr() == ("", "")
 
 
 # --- what a cluster keeps to itself --------------------------------------------------------------
