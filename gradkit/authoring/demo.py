@@ -36,13 +36,7 @@ T = TypeVar("T")
 
 
 def demo(project: Path, jobs: int, say: Callable[[str], None]) -> None:
-    """Build the starters, make a class for each exercise, grade it, write its pages.
-
-    Raises
-    ------
-    GradkitError
-        One of these steps failed.
-    """
+    """Build the starters, make a class for each exercise, grade it, write its pages."""
     folder = project / FOLDER
     _remove_older(folder)
     say(release(project, folder))
@@ -99,9 +93,10 @@ def write_submissions(project: Path, name: str, folder: Path, count: int) -> Non
     for number, tree in enumerate(_trees(bank, untouched, count - 1), start=1):
         # An untouched starter has no written answers; every third submission lacks one.
         written = [] if tree is untouched else answers[number % 3 == 0 :]
-        bodies = {**_grafted_cells(tree, untouched), **{name: cells[name] for name in written}}
+        texts = {**_graft(tree, untouched.files), **_graft(tree, untouched.cells)}
+        bodies = {name: texts[name] for name in untouched.cells}
+        bodies |= {name: cells[name] for name in written}
         nb = regions.read_notebook(starter[exercise.notebook], exercise.notebook)
-        texts = _grafted_files(tree, starter)
         texts[exercise.notebook] = regions.write_notebook(
             regions.graft_cells(nb, bodies, exercise.notebook)
         )
@@ -133,25 +128,14 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[number * len(items) // count] for number in range(count)] if items else []
 
 
-def _grafted_files(tree: SourceTree, starter: Mapping[str, str]) -> dict[str, str]:
-    """Return a tree's .py files as a student has them who started from the starter."""
+def _graft(tree: SourceTree, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the starter's texts with a tree's regions, as a student has them."""
     bodies = tree.bodies()
     return {
-        path: regions.graft(
-            starter[path],
-            {name: bodies[name] for name in regions.extract(starter[path], path)},
-            path,
+        where: regions.graft(
+            text, {name: bodies[name] for name in regions.extract(text, where)}, where
         )
-        for path in tree.files
-    }
-
-
-def _grafted_cells(tree: SourceTree, starter: SourceTree) -> dict[str, str]:
-    """Return the texts of a tree's notebook cells, with the starter's lines around the regions."""
-    bodies = tree.bodies()
-    return {
-        name: regions.graft(text, {name: bodies[name]}, name)
-        for name, text in starter.cells.items()
+        for where, text in texts.items()
     }
 
 

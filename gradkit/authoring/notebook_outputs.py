@@ -27,10 +27,7 @@ class NotebookFailed(GradkitError):
 def store_outputs(path: Path) -> None:
     """Run a notebook on the synthetic images, and store its outputs in it.
 
-    Raises
-    ------
-    NotebookFailed
-        A cell raised; the notebook is unchanged.
+    Raise NotebookFailed if a cell raised; the notebook is unchanged.
     """
     nb = nbformat.read(path, as_version=4)
     sources = [cell.source for cell in nb.cells]
@@ -65,10 +62,7 @@ def set_parameters(nb: Any, **values: Any) -> None:
 def run(nb: Any, name: str) -> None:
     """Execute all cells of a notebook in a kernel of this Python; `name` is for messages.
 
-    Raises
-    ------
-    NotebookFailed
-        A cell raised or exceeded its time, or the kernel died.
+    Raise NotebookFailed if a cell raised or exceeded its time, or the kernel died.
     """
     client = NotebookClient(
         nb,

@@ -51,10 +51,7 @@ DATA_SEED = 1
 
 
 class Problem(NamedTuple):
-    """A wrong verdict: the subject that got it, the statement that is false, the verdict.
-
-    The same problem may have other verdicts for other seeds.
-    """
+    """A wrong verdict: the subject that got it, the statement that is false, the verdict."""
 
     subject: str
     statement: str
@@ -103,13 +100,7 @@ def _inputs_digest(name: str, project: Path) -> str:
 
 
 def verify(name: str, project: Path) -> Iterator[Row]:
-    """Prove one exercise, a row of the table at a time.
-
-    Raises
-    ------
-    CourseError, RegionError
-        The tree cannot be read.
-    """
+    """Prove one exercise, a row of the table at a time."""
     bank = _bank(name, project)
     checks, count = _code_checks(bank), len(bank.exercise.checks)
     answer_key = _public_runs(name, project).answer_key
@@ -134,15 +125,10 @@ def verify(name: str, project: Path) -> Iterator[Row]:
             return [problem for part in done for problem in part.result()]
 
         forms, first = range(len(_forms(bank))), len(bank.variants)
+        named = "fail what they should, pass the rest, are named"
         for kind, mutants, numbers, expected, size in (
             ("variants", bank.variants, forms[:first], "pass everything", 5),
-            (
-                "mistakes",
-                bank.mutants,
-                forms[first:],
-                "fail what they should, pass the rest, are named",
-                20,
-            ),
+            ("mistakes", bank.mutants, forms[first:], named, 20),
         ):
             subject = f"{len({mutant.id for mutant in mutants})} {kind} ({len(mutants)} forms)"
             yield Row(subject, expected, spread(_prove_forms, numbers, size))
@@ -309,20 +295,19 @@ def _accepted_names(bank: Bank, *mutants: Mutant) -> set[str]:
 
 def _prove_seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[int, Problem]]:
     bank = _bank(name, project)
-    return [(seed, problem) for seed in seeds for problem in _seed(bank, seed)]
-
-
-def _seed(bank: Bank, seed: int) -> Iterator[Problem]:
-    """Yield the verdicts for a seed on variants and mistakes that contradict their files."""
-    runs = _Runs(bank, seed)
-    for mutant in _forms(bank):
-        is_quick = seed in SLOW_SEEDS and not mutant.fails
-        checks = [
-            check
-            for check in _code_checks(bank)
-            if mutant.region in check.regions and (not check.slow or is_quick)
-        ]
-        yield from _problems(bank, mutant, runs.judge(mutant.tree), checks)
+    problems: list[tuple[int, Problem]] = []
+    for seed in seeds:
+        runs = _Runs(bank, seed)
+        for mutant in _forms(bank):
+            runs_slow_checks = seed in SLOW_SEEDS and not mutant.fails
+            checks = [
+                check
+                for check in _code_checks(bank)
+                if mutant.region in check.regions and (not check.slow or runs_slow_checks)
+            ]
+            found = _problems(bank, mutant, runs.judge(mutant.tree), checks)
+            problems += [(seed, problem) for problem in found]
+    return problems
 
 
 def _merge_seeds(problems: Iterable[tuple[int, Problem]]) -> list[Problem]:

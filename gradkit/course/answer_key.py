@@ -30,10 +30,7 @@ def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerK
 
     `run` returns the outcome of a check on a tree (default: runs it, and loads each tree once).
 
-    Raises
-    ------
-    CourseError
-        The solution has no arrays for a check.
+    Raise CourseError if the solution has no arrays for a check.
     """
     run = run or _runner(seed)
     answer_key = AnswerKey(seed, mistakes=dict(bank.mistakes))
@@ -47,10 +44,10 @@ def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerK
         answer_key.reference[check.name] = outcome.arrays
         answer_key.fingerprints[check.name] = []
     for mutant in bank.mutants:
-        concerned = [c for c in compared if mutant.region in c.regions and not c.requires]
         differing = {
             check.name: arrays
-            for check in concerned
+            for check in compared
+            if mutant.region in check.regions and not check.requires
             if (arrays := _differing_arrays(check, run(check, mutant.tree).arrays, answer_key))
         }
         for name, arrays in differing.items():
@@ -89,10 +86,7 @@ def public_answer_key(exercise: Exercise, project: Path) -> AnswerKey:
 
     Its numbers have the precision of the file that students get.
 
-    Raises
-    ------
-    CourseError, RegionError
-        The solution or the mistake bank is wrong.
+    Raise CourseError or RegionError if the solution or the mistake bank is wrong.
     """
     # Only public seeds are remembered. Their numbers are in every starter; the key of a secret seed
     # is the right answers of a graded run, which one gradebook keeps and no other run asks for.
@@ -118,43 +112,35 @@ def write_answer_key(exercise: Exercise, project: Path) -> Path:
 def find_staleness(answer_key: AnswerKey, exercise: Exercise, project: Path) -> str:
     """Return how the committed answer key differs from a computed one; "" if it is current."""
     path = answer_key_path(exercise, project)
-    if not path.exists():
-        return f"{path.name} is missing"
     try:
         stored = AnswerKey.from_json(path.read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return f"{path.name} is empty or damaged"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"{path.name} is missing or damaged"
     computed = AnswerKey.from_json(answer_key.to_json())
     if stored.seed != computed.seed or stored.mistakes != computed.mistakes:
         return f"{path.name} has another seed, or other mistakes or hints"
-    if _array_names(stored) != _array_names(computed):
-        return f"{path.name} has references for other checks or arrays"
     for check in exercise.checks:
         if check.compared and (difference := _find_difference(check, stored, computed)):
-            return f"{path.name} has {difference}"
+            return f"{path.name} has {difference} for {check.name}"
     return ""
 
 
-def _array_names(answer_key: AnswerKey) -> dict[str, set[str]]:
-    return {check: set(arrays) for check, arrays in answer_key.reference.items()}
-
-
 def _find_difference(check: Check, stored: AnswerKey, computed: AnswerKey) -> str:
-    """Return what differs between the fingerprints and references of a check; "" if nothing."""
-    name = check.name
-    old, new = stored.fingerprints.get(name, []), computed.fingerprints[name]
-    if [(f.mistake, f.shows_in) for f in old] != [(f.mistake, f.shows_in) for f in new]:
-        return f"other fingerprints for {name}"
-    pairs = [(stored.reference[name], computed.reference[name])]
-    pairs += [(a.arrays, b.arrays) for a, b in zip(old, new, strict=True)]
-    for before, after in pairs:
+    """Return what differs between the references and fingerprints of a check; "" if nothing."""
+    old, new = (key.reference.get(check.name, {}) for key in (stored, computed))
+    if old.keys() != new.keys():
+        return "other arrays"
+    pairs = [(old, new)]
+    before, after = (key.fingerprints.get(check.name, []) for key in (stored, computed))
+    if [(f.mistake, f.shows_in) for f in before] != [(f.mistake, f.shows_in) for f in after]:
+        return "other fingerprints"
+    pairs += [(a.arrays, b.arrays) for a, b in zip(before, after, strict=True)]
+    for old, new in pairs:
         # An array of a fingerprint whose difference lies at the threshold may come and go.
-        common = before.keys() & after.keys()
-        if not common:
-            return f"other numbers for {name}"
-        for key in common:
-            if not relative_error(before[key], after[key]) <= max(check.tolerance, 1e-9):
-                return f"other numbers for {name}: {key}"
+        common = old.keys() & new.keys()
+        errors = [relative_error(old[name], new[name]) for name in common]
+        if not all(error <= max(check.tolerance, 1e-9) for error in errors) or not errors:
+            return "other numbers"
     return ""
 
 

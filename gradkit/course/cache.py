@@ -12,7 +12,6 @@ import hashlib
 import os
 import platform
 import secrets
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -58,41 +57,31 @@ def exercise_digest(project: Path, name: str, others: Mapping[str, bytes] | None
 def load(kind: str, digest: str) -> str | None:
     """Return what was stored for a digest, or None."""
     folder = _cache_folder()
-    if folder is None:
-        return None
-    try:
-        with open_file(folder / f"{kind}-{digest}") as file:
-            if os.fstat(file.fileno()).st_uid != os.geteuid():
-                return None
-            seal, _, content = file.read().partition(b"\n")
-    except OSError:
-        return None
-    return content.decode() if seal == _seal(content) else None
+    with contextlib.suppress(OSError):
+        if folder is not None:
+            with open_file(folder / f"{kind}-{digest}") as file:
+                is_own = os.fstat(file.fileno()).st_uid == os.geteuid()
+                seal, _, content = file.read().partition(b"\n")
+            return content.decode() if is_own and seal == _seal(content) else None
+    return None
 
 
 def store(kind: str, digest: str, text: str) -> None:
     """Remember a text for a digest, readable by this user only."""
-    folder = _cache_folder()
-    if folder is None:
-        return
-    content = text.encode()
+    folder, content = _cache_folder(), text.encode()
     with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomic(folder / f"{kind}-{digest}", _seal(content) + b"\n" + content, mode=0o600)
-        files = sorted(folder.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
-        for path in files[:-MAX_FILES]:
-            path.unlink()
+        if folder is not None:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomic(folder / f"{kind}-{digest}", _seal(content) + b"\n" + content, mode=0o600)
+            files = sorted(folder.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
+            for path in files[:-MAX_FILES]:
+                path.unlink()
 
 
 def _cache_folder() -> Path | None:
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():
-        try:
-            home = Path.home()
-        except RuntimeError:
-            return None
-        base = home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return base / "gradkit"
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(os.path.expanduser(base), "gradkit")  # noqa: PTH111 - Path's raises without a home
+    return folder if folder.is_absolute() else None
 
 
 def _seal(content: bytes) -> bytes:

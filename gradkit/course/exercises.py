@@ -4,23 +4,24 @@ grading/EXERCISE/exercise.toml   makes EXERCISE an exercise (`gradkit.course.con
 grading/starters.toml            lists the exercises of each starter
 """
 
-import re
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from assignment.checks.check import Exercise, load_exercise
-from gradkit.course.instructor_tree import CourseError, find_file
-from gradkit.course.toml_files import read_toml
+from gradkit.course.instructor_tree import CourseError, find_file, read_toml
 
 STARTERS = "grading/starters.toml"
+
+StarterName = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z")]
+Starters = dict[StarterName, Annotated[tuple[str, ...], Meta(min_length=1)]]
 
 
 def exercise_names(project: Path) -> list[str]:
     """Return the names of a tree's exercises, sorted.
 
-    Raises
-    ------
-    CourseError
-        There is no exercise, or one has no checks.
+    Raise CourseError if there is no exercise, or one has no checks.
     """
     names = sorted(path.parent.name for path in (project / "grading").glob("*/exercise.toml"))
     if not names:
@@ -47,27 +48,19 @@ def starter_paths(name: str) -> tuple[str, ...]:
 def read_starters(project: Path) -> dict[str, tuple[str, ...]]:
     """Read the starters of a tree: the names of the exercises in each.
 
-    Raises
-    ------
-    CourseError
-        starters.toml is not valid TOML, empty, or has an unfit name or an unknown exercise.
+    Raise CourseError if starters.toml is not valid, has no starter, or an unknown exercise.
     """
-    advice = 'Write a line for each starter, such as `softmax-starter = ["softmax"]`.'
-    starters = read_toml(find_file(project, STARTERS))
+    starters = read_toml(find_file(project, STARTERS), Starters)
     if not starters:
-        raise CourseError(f"{STARTERS} has no starter. {advice}")
+        raise CourseError(
+            f"{STARTERS} has no starter. Write a line for each, such as "
+            '`softmax-starter = ["softmax"]`.'
+        )
     known = exercise_names(project)
     for starter, names in starters.items():
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", starter):
-            raise CourseError(
-                f"{STARTERS}: {starter!r} is not a name for a starter. Use small letters, digits "
-                "and -."
-            )
-        if not isinstance(names, list) or not names:
-            raise CourseError(f"{STARTERS}: {starter} does not list its exercises. {advice}")
         if unknown := [name for name in names if name not in known]:
             raise CourseError(
                 f"{STARTERS}: {starter} has the unknown exercise {unknown[0]!r}. The exercises "
                 f"are: {', '.join(known)}."
             )
-    return {starter: tuple(names) for starter, names in starters.items()}
+    return starters

@@ -4,6 +4,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from assignment.workspace.regions import RegionError, decode
 from assignment.workspace.starter import LITTER
@@ -13,6 +16,9 @@ from gradkit.errors import GradkitError
 LEFTOVERS = re.compile(rf"{LITTER.pattern}|\..*|cifar-10-.*|.*\.npz")
 
 
+T = TypeVar("T")
+
+
 class CourseError(GradkitError):
     """A file of the course is missing or wrong; the message names it and says what to do."""
 
@@ -20,10 +26,7 @@ class CourseError(GradkitError):
 def list_files(project: Path, folder: str) -> Iterator[str]:
     """Yield the path of each file below a folder of the project, sorted, without leftovers.
 
-    Raises
-    ------
-    CourseError
-        The folder is missing, or something in it is neither a file nor a folder.
+    Raise CourseError if the folder is missing, or something in it is neither a file nor a folder.
     """
     for entry in sorted(os.scandir(find_file(project, folder)), key=lambda entry: entry.name):
         path = f"{folder}/{entry.name}"
@@ -62,3 +65,20 @@ def read_text(project: Path, path: str) -> str:
         raise CourseError(str(error)) from error
     except OSError as error:
         raise CourseError(f"{place} cannot be read: {error.strerror}.") from error
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Read a TOML file as a msgspec type, such as a struct that refuses unknown keys.
+
+    Raise CourseError if the file is missing, not TOML, or does not fit the type.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise CourseError(f"{path} is missing. Put it back.") from None
+    except msgspec.ValidationError as error:
+        raise CourseError(
+            f"{path} does not fit: {error}. docs/new-exercise.md shows how."
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CourseError(f"{path} is not valid TOML: {error}.") from None

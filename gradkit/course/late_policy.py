@@ -2,26 +2,11 @@
 
 import math
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 DAY = timedelta(days=1)
-
-Moment = Annotated[
-    datetime,
-    Meta(tz=True, description="a time with its offset from UTC, as 2026-03-01T23:59:00+01:00"),
-]
-Hours = Annotated[float, Meta(ge=0, le=1e6, description="hours after `due` that count as in time")]
-Policy = Annotated[
-    str,
-    Meta(
-        pattern="^(none|fixed|per day)$",
-        description="'none', 'fixed' (late work loses `percent` once) or 'per day' (it loses "
-        "`percent` for each day begun)",
-    ),
-]
-Percent = Annotated[float, Meta(ge=0, le=100, description="a number from 0 to 100")]
 
 
 class LatePolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,10 +16,10 @@ class LatePolicy(Struct, frozen=True, forbid_unknown_fields=True):
     student the same. It never exceeds the points earned.
     """
 
-    due: Moment | None = None
-    grace_hours: Hours = 0.0
-    policy: Policy = "none"
-    percent: Percent = 0.0
+    due: Annotated[datetime, Meta(tz=True)] | None = None  # with its offset from UTC
+    grace_hours: Annotated[float, Meta(ge=0, le=1e6)] = 0.0  # after `due`, still in time
+    policy: Literal["none", "fixed", "per day"] = "none"  # lost once, or for each day begun
+    percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
     def lateness(self, received: datetime | None) -> timedelta:
         """Return how late a submission came: 0 in time, without a due date, or without a time."""

@@ -26,8 +26,7 @@ from assignment.checks.student import Student
 from assignment.workspace import regions
 from gradkit.course.config import CONFIG, read_config
 from gradkit.course.exercises import solved_paths
-from gradkit.course.instructor_tree import CourseError
-from gradkit.course.toml_files import convert_table, read_toml
+from gradkit.course.instructor_tree import CourseError, read_toml
 
 DESCRIPTIONS = "descriptions.toml"
 
@@ -138,7 +137,7 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     mistakes: dict[str, Mistake] = {}
     mutants: list[Mutant] = []
     for id, path in files.items():
-        stored = convert_table(read_toml(path), _MistakeFile, str(path))
+        stored = read_toml(path, _MistakeFile)
         mistakes[id] = _describe(path, stored, descriptions)
         for mutant in _mutants(path, stored.form, exercise, solution, project, files):
             if mistakes[id].name not in SYNTAX_MISTAKES:
@@ -146,7 +145,7 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
             mutants.append(mutant)
     variants: list[Mutant] = []
     for path in _files_by_id(folders, "variants").values():
-        forms = convert_table(read_toml(path), _VariantFile, str(path)).form
+        forms = read_toml(path, _VariantFile).form
         for mutant in _mutants(path, forms, exercise, solution, project, files):
             _require_python(path, mutant)
             variants.append(mutant)
@@ -163,52 +162,35 @@ def mistake_paths(name: str, project: Path) -> list[Path]:
 # ---- the files of the bank -----------------------------------------------------------------------
 
 
-def _written(example: str) -> Meta:
-    """Return the metadata of a key whose value is a text that is not blank."""
-    return Meta(pattern=r"\S", description=example)
-
-
-Name = Annotated[str, _written('name = "what students read"')]
-Hint = Annotated[str, _written('hint = "What students read."')]
+Text = Annotated[str, Meta(pattern=r"\S")]  # not blank
 
 
 class _Form(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One way to write a region: either `body` or `replace`."""
+    """One way to write a region: either `body` or `replace`, pairs of old and new lines."""
 
-    region: Annotated[str, _written('region = "softmax_naive"')]
-    replace: Annotated[
-        tuple[tuple[str, str], ...],
-        Meta(description='replace = [["a line of the solution", "the line instead of it"]]'),
-    ] = ()
-    body: Annotated[str, _written('body = """all lines of the region"""')] = ""
+    region: str
+    replace: tuple[tuple[str, str], ...] = ()
+    body: str = ""
 
 
 class _MistakeForm(_Form, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One way to make a mistake, with the checks that fail."""
-
-    fails: Annotated[
-        tuple[str, ...],
-        Meta(min_length=1, description='fails = ["naive_loss", "naive_gradient"]'),
-    ]
-    also: Annotated[tuple[str, ...], Meta(description='also = ["the_id_of_another_mistake"]')] = ()
-
-
-FORMS = Meta(min_length=1, description="[[form]], with two brackets, above each form of it")
+    fails: Annotated[tuple[str, ...], Meta(min_length=1)]
+    also: tuple[str, ...] = ()
 
 
 class _VariantFile(Struct, frozen=True, forbid_unknown_fields=True):
-    form: Annotated[tuple[_Form, ...], FORMS]
+    form: Annotated[tuple[_Form, ...], Meta(min_length=1)]
 
 
 class _MistakeFile(Struct, frozen=True, forbid_unknown_fields=True):
-    form: Annotated[tuple[_MistakeForm, ...], FORMS]
-    name: Name = ""
-    hint: Hint = ""
+    form: Annotated[tuple[_MistakeForm, ...], Meta(min_length=1)]
+    name: Text = ""
+    hint: Text = ""
 
 
 class _Description(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Name
-    hint: Hint
+    name: Text
+    hint: Text
 
 
 Descriptions = Mapping[str, tuple[Path, _Description]]
@@ -239,10 +221,11 @@ def _read_descriptions(folders: Sequence[Path]) -> Descriptions:
     """Read the names and hints of mistakes, by id, each with the file that holds them."""
     descriptions: dict[str, tuple[Path, _Description]] = {}
     for path in (folder / DESCRIPTIONS for folder in folders):
-        for id, table in (read_toml(path) if path.exists() else {}).items():
+        stored = read_toml(path, dict[str, _Description]) if path.exists() else {}
+        for id, description in stored.items():
             if id in descriptions:
                 raise CourseError(f"{descriptions[id][0]} and {path} both describe {id}. Keep one.")
-            descriptions[id] = path, convert_table(table, _Description, f"{path}, [{id}]")
+            descriptions[id] = path, description
     return descriptions
 
 

@@ -26,10 +26,7 @@ class Question:
 def read_questions(nb: Notebook, points: Mapping[str, int]) -> tuple[Question, ...]:
     """Return the questions of a notebook, in its order; `points` are those of each, by name.
 
-    Raises
-    ------
-    CourseError
-        There are points for a question that the notebook does not ask.
+    Raise CourseError if there are points for a question that the notebook does not ask.
     """
     questions, above = [], ""
     for cell in nb["cells"]:

@@ -34,20 +34,11 @@ UNCHANGED_FILES = ("get_datasets.sh", "requirements.txt", "datasets/README.md")
 
 
 def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dict[str, bytes]:
-    """Return the files of a starter, by path.
+    """Return the files of a starter with the exercises `names`, by path.
 
-    Parameters
-    ----------
-    project : Path
-    names : sequence of str
-        The exercises. Files that belong only to other exercises are left out.
-    starter : str
-        The starter's name (default: made of the exercises' names).
+    `starter` is its name (default: made of theirs). Other exercises' own files are left out.
 
-    Raises
-    ------
-    CourseError
-        A file is missing, a link, not UTF-8, or its regions are wrong.
+    Raise CourseError if a file is missing, a link, not UTF-8, or its regions are wrong.
     """
     own = {path for name in names for path in starter_paths(name)}
     others = {path for name in exercise_names(project) for path in starter_paths(name)} - own

@@ -1,19 +1,14 @@
 """`gradkit release`: everything that is handed out, built from the instructor's tree.
 
-    starter_files       the files of a starter, each without its solutions (in `course.starter`)
-    tracked_files       git's list: a file that git does not know got into the tree by mistake
-    find_leaks          scans the finished files, sharing no code with what made them
-    public_answer_key   must agree with the committed answer key
-    read_zip            must accept the zip file, as students' `update` will
-    autograder_sources  the tree with its solutions, for Gradescope only
-    write_release       folders and zip files, which take their places when all are complete
-
-The same tree gives the same bytes on every computer, so that a version names one starter only.
+A starter's files must be known to git, must pass the leak scan, must be accepted by students'
+`update`, and must agree with the committed answer keys. Folders and zip files then take their
+places together. The same tree gives the same bytes on every computer, so that a version names one
+starter only.
 """
 
 import subprocess
 import tempfile
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from assignment.checks.check import load_exercise
@@ -52,18 +47,11 @@ MAX_LEAKS_REPORTED = 20
 def release(project: Path, out: Path, gradescope: bool = False, github: bool = False) -> str:
     """Build the starters of `project` in the folder `out`, and return a report for the terminal.
 
-    Parameters
-    ----------
-    project, out : Path
-    gradescope : bool
-        Also build an autograder's archive for each exercise.
-    github : bool
-        Also build a template repository for each starter.
+    `gradescope` adds an autograder's archive for each exercise, `github` a template repository for
+    each starter.
 
-    Raises
-    ------
-    GradkitError, RegionError
-        Something is missing, wrong or would leak. `out` is unchanged.
+    Raise GradkitError or RegionError if something is missing, wrong or would leak. `out` is
+    unchanged.
     """
     _require_outside(project, out)
     folders: dict[str, Files] = {}
@@ -99,7 +87,9 @@ def release(project: Path, out: Path, gradescope: bool = False, github: bool = F
         )
     if not tracked:
         lines.append("Git does not know this tree, so files left in it by mistake go unnoticed.")
-    if others := list(left_out(project, {path for files in folders.values() for path in files})):
+    released = {path for files in folders.values() for path in files}
+    listed = [path for folder in STARTER_FOLDERS for path in list_files(project, folder)]
+    if others := [path for path in listed if path not in released]:
         lines += ["In no starter, in case it should have been:", *(f"  {path}" for path in others)]
     return "\n".join(lines)
 
@@ -127,27 +117,16 @@ def tracked_files(project: Path) -> set[str]:
 def _require_tracked(sources: set[str], tracked: set[str], receiver: str) -> None:
     """Raise ReleaseError for a file that git does not track, in a tree that git knows."""
     if tracked and (strays := sorted(sources - tracked)):
-        raise ReleaseError(
-            _listed(
-                f"Files would go to {receiver} that git does not track. Nothing was written.",
-                (f"{path} is not tracked by git: commit it, or move it away." for path in strays),
-            )
-        )
+        problems = [f"{path} is not tracked by git: commit it, or move it away." for path in strays]
+        problem = f"Files would go to {receiver} that git does not track."
+        raise ReleaseError("\n  ".join([f"{problem} Nothing was written.", *problems]))
 
 
 def _require_no_leaks(files: Files, secrets: Sequence[Secret], project: Path) -> None:
     if leaks := find_leaks(files, secrets, project):
-        reported, more = leaks[:MAX_LEAKS_REPORTED], len(leaks) - MAX_LEAKS_REPORTED
-        raise ReleaseError(
-            _listed(
-                "The starter would give away what students must not get. Nothing was written.",
-                [*reported, *([f"... and {more} more."] if more > 0 else [])],
-            )
-        )
-
-
-def _listed(sentence: str, lines: Iterable[str]) -> str:
-    return "\n  ".join([sentence, *lines])
+        problem = f"The starter would give away what students must not get (leaks: {len(leaks)})."
+        reported = leaks[:MAX_LEAKS_REPORTED]
+        raise ReleaseError("\n  ".join([f"{problem} Nothing was written.", *reported]))
 
 
 def _require_accepted(archive: bytes) -> StarterManifest:
@@ -170,12 +149,6 @@ def _require_current_answer_keys(project: Path) -> None:
         exercise = load_exercise(name)
         if problem := find_staleness(public_answer_key(exercise, project), exercise, project):
             raise ReleaseError(f"{problem}: run `gradkit answer-key`. Nothing was written.")
-
-
-def left_out(project: Path, files: Container[str]) -> Iterator[str]:
-    """Yield the files in a starter's folders that are not in `files`, except leftovers of runs."""
-    for folder in STARTER_FOLDERS:
-        yield from (path for path in list_files(project, folder) if path not in files)
 
 
 def _autograders(project: Path, tracked: set[str]) -> dict[str, bytes]:

@@ -13,10 +13,13 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
 
 from gradkit.release.errors import ReleaseError
 
@@ -50,28 +53,54 @@ _HOMES = (
     re.compile(r"(?<!\w)[A-Za-z]:[\\/]+Users[\\/]+\w[\w.-]*", re.IGNORECASE),
 )
 
-# The keys of a notebook of format 4, with the metadata that a starter needs. Jupyter does not show
-# others, so nobody would see what they give away.
-_NOTEBOOK_KEYS = {"cells", "metadata", "nbformat", "nbformat_minor"}
-_METADATA_KEYS = {
-    "kernelspec": {"display_name", "language", "name"},
-    "language_info": {
-        *("name", "version", "mimetype", "file_extension"),
-        *("codemirror_mode", "pygments_lexer", "nbconvert_exporter"),
-    },
-}
-_CELL_KEYS = {
-    "markdown": {"id", "cell_type", "metadata", "source", "attachments"},
-    "raw": {"id", "cell_type", "metadata", "source", "attachments"},
-    "code": {"id", "cell_type", "metadata", "source", "outputs", "execution_count"},
-}
-_CELL_METADATA_KEYS = {"gradkit", "tags"}
-_GRADKIT = {
-    "region": re.compile(r"\w+"),
-    "check": re.compile(r"\w+"),
-    "role": re.compile("setup|parameters|display"),
-}
-_NAME = re.compile(r"[\w-]{1,64}")
+Name = Annotated[str, Meta(pattern=r"^[\w-]{1,64}\Z")]
+Empty = Annotated[dict[str, Any], Meta(max_length=0)]
+LanguageKey = Literal[
+    "name",
+    "version",
+    "mimetype",
+    "file_extension",
+    "codemirror_mode",
+    "pygments_lexer",
+    "nbconvert_exporter",
+]
+
+
+class _Closed(Struct, forbid_unknown_fields=True):
+    """A part of a starter's notebook. Jupyter shows no unknown keys, so they may hide anything."""
+
+
+class _Gradkit(_Closed):
+    region: Name | None = None
+    check: Name | None = None
+    role: Literal["setup", "parameters", "display"] | None = None
+
+
+class _CellMetadata(_Closed):
+    gradkit: _Gradkit = field(default_factory=_Gradkit)
+    tags: tuple[Name, ...] = ()
+
+
+class _Cell(_Closed):
+    cell_type: Literal["code", "markdown", "raw"]
+    source: str | list[str]
+    id: Name | None = None
+    metadata: _CellMetadata = field(default_factory=_CellMetadata)
+    attachments: Empty = {}
+    outputs: Annotated[tuple[Any, ...], Meta(max_length=0)] = ()
+    execution_count: None = None
+
+
+class _NotebookMetadata(_Closed):
+    kernelspec: dict[Literal["display_name", "language", "name"], str] = {}
+    language_info: dict[LanguageKey, Any] = {}
+
+
+class _Notebook(_Closed):
+    cells: list[_Cell]
+    metadata: _NotebookMetadata
+    nbformat: int
+    nbformat_minor: int
 
 
 @dataclass(frozen=True)
@@ -91,7 +120,8 @@ def find_leaks(files: Mapping[str, bytes], secrets: Iterable[Secret], project: P
     machine = _machine_paths(project)
     leaks = []
     for path, content in sorted(files.items()):
-        leaks += [f"{path}: {leak}." for leak in _path_leaks(path)]
+        found = (*_path_leaks(path), *_notebook_leaks(path, content))
+        leaks += [f"{path}: {leak}." for leak in found]
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -99,7 +129,6 @@ def find_leaks(files: Mapping[str, bytes], secrets: Iterable[Secret], project: P
             leaks.append(f"{path}, line {line}: is not UTF-8.")
             continue
         pieces = list(_pieces(path, text))
-        leaks += [f"{path}, {place}: {leak}." for place, leak in _notebook_leaks(path, text)]
         for number, leak in (*_line_leaks(pieces, machine), *_stub_leaks(pieces)):
             leaks.append(f"{path}, line {number}: {leak}.")
         squeezed, lines = _SqueezedFile(pieces), _lines_by_number(path, pieces)
@@ -122,10 +151,7 @@ def find_leaks(files: Mapping[str, bytes], secrets: Iterable[Secret], project: P
 def find_secrets(project: Path) -> list[Secret]:
     """Return the lines of all solutions and written answers in the instructor's tree, each once.
 
-    Raises
-    ------
-    ReleaseError
-        A notebook or a file of the mistake bank cannot be read.
+    Raise ReleaseError if a notebook or a file of the mistake bank cannot be read.
     """
     secrets: dict[str, Secret] = {}
     for origin, line, is_code in _solution_lines(project):
@@ -267,67 +293,25 @@ def _path_leaks(path: str) -> Iterator[str]:
         yield f"is not one of the kinds of files in a starter: {', '.join(sorted(SUFFIXES))}"
 
 
-def _notebook_leaks(path: str, text: str) -> Iterator[tuple[str, str]]:
-    if PurePosixPath(path).suffix not in (".json", ".ipynb"):
-        return
+def _notebook_leaks(path: str, content: bytes) -> Iterator[str]:
+    """Yield the first part of a notebook that a starter's does not have, and stray answers."""
+    suffix = PurePosixPath(path).suffix
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        yield "line 1", f"is not JSON ({error})"
+        if suffix == ".json":
+            msgspec.json.decode(content)
+        if suffix != ".ipynb":
+            return
+        notebook = msgspec.json.decode(content, type=_Notebook)
+    except (msgspec.DecodeError, RecursionError) as error:
+        yield f"is not a starter's notebook, or not JSON: {error}"
         return
-    if path.endswith(".ipynb"):
-        yield from _content_leaks(content)
-
-
-def _content_leaks(nb: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    whole = "the notebook"
-    yield from ((whole, leak) for leak in _unknown_keys(nb, _NOTEBOOK_KEYS, "key"))
-    metadata = nb.get("metadata", {})
-    yield from ((whole, leak) for leak in _unknown_keys(metadata, _METADATA_KEYS, "metadata"))
-    for key, known in _METADATA_KEYS.items():
-        unknown = _unknown_keys(metadata.get(key, {}), known, f"{key} key")
-        yield from ((whole, leak) for leak in unknown)
-    for number, cell in enumerate(nb["cells"], start=1):
-        leaks = (*_cell_leaks(cell), *_metadata_leaks(cell.get("metadata", {})))
-        yield from ((f"cell {number}", leak) for leak in leaks)
-
-
-def _cell_leaks(cell: Mapping[str, Any]) -> Iterator[str]:
-    kind = cell["cell_type"]
-    if kind not in _CELL_KEYS:
-        yield f"is of the kind {kind!r}, but a cell is one of {', '.join(sorted(_CELL_KEYS))}"
-        return
-    yield from _unknown_keys(cell, _CELL_KEYS[kind], "key")
-    if not _NAME.fullmatch(str(cell.get("id", "none"))):
-        yield f"has the id {cell['id']!r}, but an id has letters, digits, - and _ only"
-    for key in ("outputs", "execution_count", "attachments"):
-        if cell.get(key):
-            yield f"has {key.replace('_', ' ')}"
-    is_region = cell.get("metadata", {}).get("gradkit", {}).get("region")
-    if not is_region and _ANSWER_LABEL.search("".join(cell["source"])):
-        yield (
-            "has the label of an answer, `**Your answer:**`, but is not a region. Write "
-            '`"gradkit": {"region": "answer_name"}` into its metadata, or word it differently'
-        )
-
-
-def _metadata_leaks(metadata: Mapping[str, Any]) -> Iterator[str]:
-    own = metadata.get("gradkit", {})
-    yield from _unknown_keys(metadata, _CELL_METADATA_KEYS, "metadata")
-    yield from _unknown_keys(own, _GRADKIT, "gradkit metadata")
-    for key, allowed in _GRADKIT.items():
-        value = own.get(key)
-        if value is not None and not allowed.fullmatch(str(value)):
-            yield f"has {value!r} for its {key}, which is not a valid one"
-    tags = metadata.get("tags", [])
-    for tag in tags if isinstance(tags, list) else [tags]:
-        if not _NAME.fullmatch(str(tag)):
-            yield f"has the tag {tag!r}, but a tag has letters, digits, - and _ only"
-
-
-def _unknown_keys(holder: Mapping[str, Any], known: Collection[str], kind: str) -> Iterator[str]:
-    for key in sorted(holder.keys() - set(known)):
-        yield f"has the unknown {kind} {key!r}; known are {', '.join(sorted(known))}"
+    for number, cell in enumerate(notebook.cells, start=1):
+        if not cell.metadata.gradkit.region and _ANSWER_LABEL.search("".join(cell.source)):
+            yield (
+                f"cell {number} has the label of an answer, `**Your answer:**`, but is not a "
+                'region. Write `"gradkit": {"region": "answer_name"}` into its metadata, or word '
+                "it differently"
+            )
 
 
 def _line_leaks(

@@ -77,64 +77,66 @@ def test_mistake_paths_are_all_files_that_mistakes_are_read_from() -> None:
 # --- files that are wrong -------------------------------------------------------------------------
 
 
+def form(old: str = "", new: str = "") -> str:
+    """Return a mistake file whose form has some other text in it."""
+    return HEAD + FORM.replace(old, new, 1)
+
+
 def with_replace(pairs: str) -> str:
-    return HEAD + FORM.replace('body = "y_pred = 0"', f"replace = {pairs}")
-
-
-def with_body(body: str) -> str:
-    return HEAD + FORM.replace("y_pred = 0", body)
+    return form('body = "y_pred = 0"', f"replace = {pairs}")
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "problem"),
     [
-        ("name = ", " is not valid TOML"),
-        (HEAD, " has no 'form'. Write [[form]], with two brackets"),
-        (f'hint = "h."\n{FORM}', " has no 'name'. Write name = \""),
-        (f'name = "n"\n{FORM}', " has no 'hint'. Write one; only a mistake with one of these"),
-        (f'{HEAD}color = "red"\n{FORM}', " has the unknown key 'color'. The keys are: form ([[f"),
-        (f'{HEAD}{FORM}color = "red"\n', ", [form 1] has the unknown key 'color'. The keys are: r"),
-        (HEAD + FORM.replace('"predict"\n', '"oracle"\n', 1), " is for the region 'oracle', which"),
-        (HEAD + FORM.replace('["predict"]', '["orakle"]'), " has 'orakle' in `fails`, but there"),
-        (HEAD + FORM.replace('["predict"]', "[]"), ", [form 1]: fails = [] does not fit. Write fa"),
-        (HEAD + FORM.replace("fails =", "also ="), ", [form 1] has no 'fails'. Write fails = ["),
-        (f'{HEAD}{FORM}also = ["nobody"]\n', " has 'nobody' in `also`, but there is no such"),
-        (f'{HEAD}{FORM}replace = [["a", "b"]]\n', " needs either `body` or `replace` in each form"),
-        (f"name = 3\n{FORM}", ': name = 3 does not fit. Write name = "'),
-        (f'name = "n"\nhint = 4\n{FORM}', ': hint = 4 does not fit. Write hint = "'),
-        (f'name = "n"\nhint = " "\n{FORM}', ": hint = ' ' does not fit. Write hint = \""),
-        (HEAD + FORM.replace("[[form]]", "[form]"), ": form = {'region': 'predict', 'fails': ['"),
-        (f"{HEAD}form = [3]\n", ": form 1 = 3 does not fit. Write [[form]], with two brackets"),
-        (HEAD + FORM.replace('["predict"]', "4"), ", [form 1]: fails = 4 does not fit. Write fai"),
-        (HEAD + FORM.replace('["predict"]', "[3]"), ", [form 1]: fails 1 = 3 does not fit. Write"),
-        (f'{HEAD}{FORM}also = "nobody"\n', ", [form 1]: also = 'nobody' does not fit. Write also"),
-        (with_replace('["a", "b"]'), ", [form 1]: replace 1 = 'a' does not fit. Write replace ="),
-        (with_replace('[["a", "b", "c"]]'), ", [form 1]: replace 1 = ['a', 'b', 'c'] does not fit"),
-        (with_replace('[["self.V", "0"]]'), " replaces 'self.V', which stands 0 times in predict"),
-        (HEAD + FORM.replace('"y_pred = 0"', "7"), ", [form 1]: body = 7 does not fit. Write body"),
-        (HEAD + FORM.replace('region = "predict"\n', ""), ", [form 1] has no 'region'. Write reg"),
-        (with_body("y = 0\\n### END SOLUTION\\n"), f": {LINEAR_CLASSIFIER}, in the new body of"),
+        ("name = ", "is not valid TOML"),
+        (HEAD, "missing required field `form`"),
+        (f'hint = "h."\n{FORM}', "has no 'name'. Write name = \""),
+        (f'name = "n"\n{FORM}', "has no 'hint'. Write one; only a mistake with one of these"),
+        (f'{HEAD}color = "red"\n{FORM}', "unknown field `color`"),
+        (form() + 'color = "red"\n', "unknown field `color` - at `$.form[0]`"),
+        (form('"predict"\n', '"oracle"\n'), "is for the region 'oracle', which"),
+        (form('["predict"]', '["orakle"]'), "has 'orakle' in `fails`, but there"),
+        (form('["predict"]', "[]"), "length >= 1 - at `$.form[0].fails`"),
+        (form("fails =", "also ="), "missing required field `fails` - at `$.form[0]`"),
+        (form() + 'also = ["nobody"]\n', "has 'nobody' in `also`, but there is no such"),
+        (form() + 'replace = [["a", "b"]]\n', "needs either `body` or `replace` in each form"),
+        (f"name = 3\n{FORM}", "at `$.name`"),
+        (f'name = "n"\nhint = " "\n{FORM}', "at `$.hint`"),
+        (form("[[form]]", "[form]"), "at `$.form`"),
+        (form('["predict"]', "[3]"), "at `$.form[0].fails[0]`"),
+        (with_replace('[["a", "b", "c"]]'), "at `$.form[0].replace[0]`"),
+        (with_replace('[["self.V", "0"]]'), "replaces 'self.V', which stands 0 times in predict"),
+        (form('region = "predict"\n'), "missing required field `region` - at `$.form[0]`"),
+        (form("y_pred = 0", "y = 0\\n### END SOLUTION\\n"), f"{LINEAR_CLASSIFIER}, in the new"),
         (
-            with_body("### BEGIN SOLUTION x\\n### END SOLUTION"),
-            f": {LINEAR_CLASSIFIER}, in the new",
+            form("y_pred = 0", "### BEGIN SOLUTION x\\n### END SOLUTION"),
+            f"{LINEAR_CLASSIFIER}, in the new",
         ),
-        (with_body("y_pred = (0"), " puts invalid Python into predict near `y_pred = (0`: "),
+        (form("y_pred = 0", "y_pred = (0"), "puts invalid Python into predict near `y_pred = (0`"),
     ],
 )
-def test_mistake_file_that_is_wrong_is_refused(project: Path, text: str, message: str) -> None:
+def test_mistake_file_that_is_wrong_is_refused(project: Path, text: str, problem: str) -> None:
     path = write(project, "softmax/mistakes/wrong.toml", text)
-    assert refusal(project).startswith(f"{path}{message}")
+    assert refusal(project).startswith(str(path))
+    assert problem in refusal(project)
 
 
-def test_variant_that_is_not_python_is_refused(project: Path) -> None:
-    form = FORM.replace('fails = ["predict"]\n', "").replace("y_pred = 0", "print 'hello'")
-    write(project, "softmax/variants/wrong.toml", form)
-    assert "variants/wrong.toml puts invalid Python into predict near" in refusal(project)
-
-
-def test_variant_that_fails_a_check_is_refused(project: Path) -> None:
-    write(project, "softmax/variants/wrong.toml", FORM)
-    assert "variants/wrong.toml, [form 1] has the unknown key 'fails'." in refusal(project)
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            FORM.replace('fails = ["predict"]\n', "").replace("y_pred = 0", "print 'hello'"),
+            "wrong.toml puts invalid Python into predict near",
+        ),
+        (FORM, "unknown field `fails`"),
+    ],
+)
+def test_variant_that_is_not_python_or_fails_a_check_is_refused(
+    project: Path, text: str, problem: str
+) -> None:
+    write(project, "softmax/variants/wrong.toml", text)
+    assert problem in refusal(project)
 
 
 def test_only_a_mistake_named_after_a_syntax_error_may_be_invalid_python(project: Path) -> None:
@@ -177,18 +179,10 @@ def test_description_in_two_places_is_refused(project: Path) -> None:
     assert refusal(project).endswith("linear/descriptions.toml both describe x. Keep one.")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('[x]\nname = "n"\n', ", [x] has no 'hint'. Write hint = "),
-        ("x = 3\n", ", [x] = 3 does not fit. Write a table."),
-        ('[x]\nname = 3\nhint = "h."\n', ", [x]: name = 3 does not fit. Write name = "),
-        ("[x\n", " is not valid TOML"),
-    ],
-)
-def test_description_that_is_wrong_is_refused(project: Path, text: str, message: str) -> None:
+@pytest.mark.parametrize("text", ['[x]\nname = "n"\n', "x = 3\n", "[x]\nname = 3\n", "[x\n"])
+def test_description_that_is_wrong_is_refused(project: Path, text: str) -> None:
     path = write(project, "softmax/descriptions.toml", text)
-    assert refusal(project).startswith(f"{path}{message}")
+    assert refusal(project).startswith(f"{path} ")
 
 
 def test_cell_with_a_line_magic_is_python_without_it() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -9,7 +10,6 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from assignment.workspace.starter import STARTER_MANIFEST, read_manifest, read_z
 from gradkit.course.exercises import STARTERS
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError
-from gradkit.release.build import autograder_sources, release
+from gradkit.release.build import MAX_LEAKS_REPORTED, autograder_sources, release
 from gradkit.release.errors import ReleaseError
 from tests.release.conftest import end_too_early
 from tests.trees import contents
@@ -32,17 +32,6 @@ LINEAR = "assignment/classifiers/linear_classifier.py"
 
 def append(path: Path, text: str) -> None:
     path.write_bytes(path.read_bytes() + text.encode())
-
-
-def run_release(tree: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gradkit", "release", *arguments],
-        cwd=tree,
-        env=os.environ | {"PYTHONPATH": ""} | env,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
 
 
 # --- the starters --------------------------------------------------------------------------------
@@ -89,12 +78,13 @@ def test_release_of_the_same_tree_has_the_same_bytes_everywhere(tree: Path, tmp_
         path.chmod(0o700)
     release(tree, tree / "dist")
     odd = {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Pacific/Auckland", "PYTHONUTF8": "0"}
-    umask = os.umask(0o077)
-    try:
-        ran = run_release(other, **odd)
-    finally:
-        os.umask(umask)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    subprocess.run(
+        [sys.executable, "-m", "gradkit", "release"],
+        cwd=other,
+        env=os.environ | {"PYTHONPATH": ""} | odd,
+        umask=0o077,
+        check=True,
+    )
     assert contents(tree / "dist") == contents(other / "dist")
     assert (other / "dist" / NAME / "get_datasets.sh").stat().st_mode & 0o777 == 0o755
 
@@ -116,14 +106,6 @@ def test_starter_holds_the_students_readme_and_other_files_unchanged(
     assert [cell["id"] for cell in new["cells"]] == [cell["id"] for cell in old["cells"]]
 
 
-CALLS = {
-    "softmax_naive": "softmax.softmax_loss_naive(W, X, y, 0.1)",
-    "softmax_vectorized": "softmax.softmax_loss_vectorized(W, X, y, 0.1)",
-    "train_batch": "Softmax().train(X, y, verbose=False)",
-    "predict": "model.predict(X)",
-}
-
-
 def test_starter_can_be_imported_and_its_regions_are_open(starter: Callable[[str], Path]) -> None:
     program = """
 import importlib, pkgutil, sys
@@ -134,25 +116,26 @@ for found in pkgutil.walk_packages(assignment.__path__, "assignment."):
     if not found.name.endswith("__main__"):
         importlib.import_module(found.name)
 assert assignment.__file__.startswith(sys.argv[1])
-from assignment.classifiers import softmax
+from assignment.classifiers.softmax import softmax_loss_naive, softmax_loss_vectorized
 from assignment.classifiers.softmax_classifier import Softmax
 W, X, y = np.zeros((3, 2)), np.ones((4, 3)), np.array([0, 1, 0, 1])
 model = Softmax()
 model.W = W
-for call in sys.argv[2:]:
+for call in (
+    lambda: softmax_loss_naive(W, X, y, 0.1),
+    lambda: softmax_loss_vectorized(W, X, y, 0.1),
+    lambda: Softmax().train(X, y, verbose=False),
+    lambda: model.predict(X),
+):
     try:
-        eval(call)
+        call()
     except NotImplementedError as error:
         print(error)
 """
-    ran = subprocess.run(
-        [sys.executable, "-I", "-B", "-c", program, str(starter(NAME)), *CALLS.values()],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-I", "-B", "-c", program, str(starter(NAME))]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == list(CALLS)
+    assert ran.stdout.split() == ["softmax_naive", "softmax_vectorized", "train_batch", "predict"]
 
 
 def test_manifest_names_every_file_and_the_version(tree: Path) -> None:
@@ -263,6 +246,13 @@ def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+def end_tuning_too_early(tree: Path) -> None:
+    nb = json.loads((tree / NOTEBOOK).read_text())
+    [cell] = [cell for cell in nb["cells"] if cell["id"] == "tuning"]
+    cell["source"] = end_too_early("".join(cell["source"]), "tuning")
+    (tree / NOTEBOOK).write_text(json.dumps(nb))
+
+
 JSON = "assignment/checks/softmax.json"
 LOG2 = "grading/softmax/mistakes/log2.toml"
 STALE = "run `gradkit answer-key`. Nothing was written."
@@ -275,31 +265,29 @@ STALE = "run `gradkit answer-key`. Nothing was written."
         (remove("docs/README-students.md"), "README-students.md is missing"),
         (remove(JSON), "softmax.json is missing"),
         (remove(NOTEBOOK), "softmax.ipynb is missing"),
-        (remove(SOFTMAX), "softmax.py is missing"),
         (remove("grading/softmax"), "grading holds no exercise"),
         (remove("grading"), "grading/starters.toml is missing"),
         (write(STARTERS, ""), "starters.toml has no starter"),
         (write(STARTERS, "x = ["), "starters.toml is not valid TOML"),
-        (write(STARTERS, 'Mine = ["softmax"]'), "'Mine' is not a name for a starter"),
-        (write(STARTERS, 'x = "softmax"'), "x does not list its exercises"),
+        (write(STARTERS, 'Mine = ["softmax"]'), "starters.toml does not fit: Expected `str`"),
+        (write(STARTERS, 'x = "softmax"'), "got `str` - at `$"),
         (write(STARTERS, 'x = ["svm"]'), "has the unknown exercise 'svm'"),
         (write("grading/svm/exercise.toml", ""), "assignment/checks/svm.py is missing"),
         (write("assignment/a (copy).py", "x = 1"), "assignment/a (copy).py has a part that is"),
-        (write("assignment/prüfung.py", "x = 1"), "assignment/prüfung.py has a part that is"),
         (write("assignment/Data_utils.py", "x = 1"), "are the same file on a computer that"),
         (replace("docs/README-students.md", "$title", "$tittle"), "README-students.md cannot be"),
         (link("get_datasets.sh"), "get_datasets.sh is a link"),
-        (link("assignment/vis_utils.py"), "vis_utils.py is a link"),
         (link("assignment/classifiers"), "classifiers is a link"),
         (link("notebooks"), "notebooks is a link"),
         (lambda tree: os.mkfifo(tree / "assignment/pipe.py"), "pipe.py is neither"),
         (replace(SOFTMAX, "### END SOLUTION", "### END SOLUTON"), f"{SOFTMAX}, line "),
         (replace(SOFTMAX, "SOLUTION softmax_naive", "SOLUTION"), f"{SOFTMAX}, line "),
         (replace(NOTEBOOK, "### END SOLUTION", "done"), "line 7: region 'tuning' begins"),
+        (end_tuning_too_early, "tuning"),  # a form of the bank no longer fits to the region
         (replace(NOTEBOOK, '"cells"', '"sells"'), f"{NOTEBOOK} is not a notebook"),
         (write("notebooks/svm.ipynb", "{"), "svm.ipynb is not a notebook"),
         (write("grading/softmax/mistakes/x.toml", "x = 1"), "x.toml is not a file of the mistake"),
-        (replace(LOG2, "name = ", "name = 3 # "), "log2.toml: name = 3 does not fit"),
+        (replace(LOG2, "name = ", "name = 3 # "), "log2.toml does not fit: "),
         (replace("assignment/__init__.py", "__version__", "version"), "does not set `__version__"),
         (
             lambda tree: (tree / "requirements.txt").write_bytes(b"# a\n# caf\xe9\n"),
@@ -333,13 +321,6 @@ def test_zip_file_that_update_would_refuse_is_not_released(
     assert contents(tree / "dist") == before
 
 
-def test_failure_is_one_sentence_with_status_1(tree: Path) -> None:
-    (tree / "requirements.txt").unlink()
-    ran = run_release(tree)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == f"error: {tree / 'requirements.txt'} is missing. Put it back.\n"
-
-
 def test_starter_is_not_written_where_the_next_one_would_include_it(tree: Path) -> None:
     with pytest.raises(ReleaseError, match="from which starters are made"):
         release(tree, tree / "assignment" / "dist")
@@ -363,19 +344,9 @@ def test_leak_stops_the_release_and_nothing_is_written(tree: Path, name: str, te
     with pytest.raises(ReleaseError) as caught:
         release(tree, tree / "dist")
     released = "README.md" if name.startswith("docs") else name
-    assert str(caught.value).startswith("The starter would give away what students must not get.")
+    assert str(caught.value).startswith("The starter would give away what students must not get")
     assert f"\n  {released}, line " in str(caught.value)
     assert not (tree / "dist").exists()
-
-
-def test_line_of_a_cell_below_a_misplaced_end_stops_the_release(tree: Path) -> None:
-    nb: dict[str, Any] = json.loads((tree / NOTEBOOK).read_text())
-    [cell] = [cell for cell in nb["cells"] if cell["id"] == "tuning"]
-    cell["source"] = end_too_early("".join(cell["source"]), "tuning")
-    (tree / NOTEBOOK).write_text(json.dumps(nb))
-    # A form of the bank no longer fits to the region.
-    with pytest.raises(GradkitError, match="tuning"):
-        release(tree, tree / "dist")
 
 
 def test_many_leaks_are_reported_with_their_number(
@@ -387,5 +358,5 @@ def test_many_leaks_are_reported_with_their_number(
         release(tree, tree / "dist")
     assert "holds the marker of a solution" in str(caught.value)
     assert "is a line of the solution" in str(caught.value)
-    assert str(caught.value).endswith(" more.")
-    assert not (tree / "dist").exists()
+    number = int(re.findall(r"leaks: (\d+)", str(caught.value))[0])
+    assert number > len(str(caught.value).splitlines()) - 1 == MAX_LEAKS_REPORTED

@@ -42,7 +42,10 @@ def template(small_tree: Path, shared: Callable[[str, Callable[[Path], object]],
 
 @pytest.fixture(scope="module")
 def job() -> dict[str, Any]:
+    """The workflow's only job; the workflow may write results and nothing else."""
     workflow = yaml.safe_load(classroom_files([EXERCISE])[WORKFLOW])
+    assert workflow["permissions"] == {"checks": "write", "actions": "read", "contents": "read"}
+    assert "push" in workflow[True]  # `on` means true in YAML 1.1
     [job] = workflow["jobs"].values()
     return dict(job)
 
@@ -91,6 +94,9 @@ def solve_notebook(repository: Path) -> None:
 def test_workflow_has_a_step_with_points_for_each_check_and_reports_all(
     job: dict[str, Any],
 ) -> None:
+    assert job["runs-on"] == "ubuntu-latest"
+    uses = [step["uses"].split("@")[0] for step in job["steps"] if "uses" in step]
+    assert uses[:2] == ["actions/checkout", "actions/setup-python"]
     alone = [check for check in EXERCISE.checks if not check.in_notebook]
     steps = graders(job)
     assert list(steps) == [*(f"softmax_{check.name}" for check in alone), "softmax_notebook"]
@@ -104,15 +110,6 @@ def test_workflow_has_a_step_with_points_for_each_check_and_reports_all(
     assert reporter["env"] == {
         f"{name.upper()}_RESULTS": f"${{{{ steps.{name}.outputs.result }}}}" for name in steps
     }
-
-
-def test_workflow_may_write_results_and_nothing_else(job: dict[str, Any]) -> None:
-    workflow = yaml.safe_load(classroom_files([EXERCISE])[WORKFLOW])
-    assert workflow["permissions"] == {"checks": "write", "actions": "read", "contents": "read"}
-    assert "push" in workflow[True]  # `on` means true in YAML 1.1
-    assert job["runs-on"] == "ubuntu-latest"
-    uses = [step["uses"].split("@")[0] for step in job["steps"] if "uses" in step]
-    assert uses[:2] == ["actions/checkout", "actions/setup-python"]
 
 
 def test_steps_of_two_exercises_have_different_names(job: dict[str, Any]) -> None:
@@ -169,9 +166,6 @@ def test_folder_is_the_starter_with_two_more_files(template: Path, small_tree: P
     assert files == starter_files(small_tree, ["softmax"])
     assert is_as_built(extra)
     assert os.access(template / "get_datasets.sh", os.X_OK)
-
-
-def test_starter_without_a_workflow_is_released_beside_it(template: Path) -> None:
     assert not (template.parent / "softmax-starter" / ".github").exists()
 
 
@@ -194,20 +188,16 @@ def test_git_ignores_data_and_environments_in_a_students_repository(
 
 def test_release_replaces_a_template_that_nobody_changed(tree: Path) -> None:
     release(tree, tree / "dist", github=True)
-    folder = tree / "dist" / NAME
-    before = contents(folder)
+    before = contents(tree / "dist")
     release(tree, tree / "dist", github=True)
-    assert contents(folder) == before
-    for change in (
-        lambda text: text.replace("timeout: 5", "timeout: 50"),
-        lambda text: text + "  # mine\n",
-        lambda text: "",
-    ):
-        text = change(before[WORKFLOW].decode())
-        (folder / WORKFLOW).write_text(text, encoding="utf-8")
+    assert contents(tree / "dist") == before
+    workflow = tree / "dist" / NAME / WORKFLOW
+    built = workflow.read_text("utf-8")
+    for text in (built.replace("timeout: 5", "timeout: 50"), f"{built}  # mine\n", ""):
+        workflow.write_text(text, encoding="utf-8")
         with pytest.raises(ReleaseError, match=r"github was changed since .* move it away"):
             release(tree, tree / "dist", github=True)
-        assert (folder / WORKFLOW).read_text("utf-8") == text
+        assert workflow.read_text("utf-8") == text
 
 
 def test_update_leaves_the_workflow_alone(repository: Path, tmp_path: Path) -> None:
@@ -219,6 +209,5 @@ def test_update_leaves_the_workflow_alone(repository: Path, tmp_path: Path) -> N
     ran = run(f"python -m assignment update {archive}", repository)
     assert ran.returncode == 0, ran.stderr
     after = contents(repository)
-    assert after[WORKFLOW] == before[WORKFLOW]
-    assert after[IGNORED] == before[IGNORED]
-    assert after[SOFTMAX] == before[SOFTMAX]
+    for path in (WORKFLOW, IGNORED, SOFTMAX):
+        assert after[path] == before[path]
