@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -53,32 +53,11 @@ c.ServerApp.open_browser = False
 c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.port = 0  # any free port
 """
-# Lab asks each student once whether it may fetch news. This student said no: the question would
-# hide the notebook, and tests do not use the network.
-SETTINGS = {"apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False}}
-
 OUTPUTS = ".jp-OutputArea-output"
 ERRORS = (
     '.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"],'
     '.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]'
 )
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A running server: its address, its token and its log."""
-
-    url: str
-    token: str
-    log: Path
-
-    def address(self, copy: str) -> str:
-        """The address of the notebook of a copy, in a workspace of its own.
-
-        In a common workspace Lab would open previous notebooks again.
-        """
-        path = f"lab/workspaces/{copy}/tree/{copy}/{EXERCISE.notebook}"
-        return f"{self.url}{path}?token={self.token}"
 
 
 def shorten(path: Path) -> None:
@@ -90,11 +69,14 @@ def shorten(path: Path) -> None:
 
 
 def environment_in(home: Path) -> dict[str, str]:
-    """The environment of someone who has never used Jupyter, except for SETTINGS."""
-    for name, values in SETTINGS.items():
-        file = home / f"config/lab/user-settings/@jupyterlab/{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True)
-        file.write_text(json.dumps(values))
+    """The environment of someone who has never used Jupyter, and did not want its news.
+
+    The question, whether Lab may fetch news, would hide the notebook.
+    """
+    settings = home / "config/lab/user-settings/@jupyterlab/apputils-extension"
+    settings.mkdir(parents=True)
+    no_news = {"fetchNews": "false", "checkForUpdates": False}
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps(no_news))
     (home / "config/jupyter_server_config.py").write_text(CONFIG)
     inherited = re.compile("JUPYTER|JPY_|IPYTHON|XDG_")  # settings of the person who runs the tests
     env = {name: value for name, value in os.environ.items() if not inherited.match(name)}
@@ -103,12 +85,16 @@ def environment_in(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def lab(
+def address(
     tmp_path_factory: pytest.TempPathFactory,
     starter: Callable[[str], Path],
     stand_in: Callable[[Path], None],
-) -> Iterator[Lab]:
-    """JupyterLab on two copies of the starter, `unsolved` and `solved`."""
+) -> Iterator[Callable[[str], str]]:
+    """The address, by its name, of each of two copies of the starter in JupyterLab.
+
+    They are `unsolved` and `solved`, each in a workspace of its own: in a common one Lab would open
+    previous notebooks again.
+    """
     root, home = tmp_path_factory.mktemp("students"), tmp_path_factory.mktemp("home")
     shutil.copytree(starter("softmax-starter"), root / "unsolved")
     shorten(copy_solved(starter("softmax-starter"), root / "solved") / EXERCISE.notebook)
@@ -126,53 +112,46 @@ def lab(
             start_new_session=True,  # Ctrl-C reaches only the tests, which then stop the server
         )
     try:
-        yield wait_for(server, home, log)
+        about = wait_for(server, home / "runtime", log)
+        path = f"lab/workspaces/{{0}}/tree/{{0}}/{EXERCISE.notebook}?token={about['token']}"
+        yield f"{about['url']}{path}".format
     finally:
-        stop(server)
+        assert server.stdin
+        server.stdin.close()  # which stops the server, and the server its kernels
+        try:
+            server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
-def wait_for(server: subprocess.Popen[bytes], home: Path, log: Path) -> Lab:
-    """Wait until the server has written its address and token."""
+def wait_for(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> dict[str, Any]:
+    """Wait until the server has written its address and token, and return these."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and server.poll() is None:
-        for file in (home / "runtime").glob("jpserver-*.json"):
-            about = json.loads(file.read_text() or "null")
-            if about:
-                return Lab(about["url"], about["token"], log)
+        for file in runtime.glob("jpserver-*.json"):
+            if text := file.read_text():
+                return dict(json.loads(text))
         time.sleep(0.1)
-    pytest.fail(f"JupyterLab did not start:\n{tail(log)}")
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """Stop the server, which stops its kernels."""
-    assert server.stdin
-    server.stdin.close()
-    try:
-        server.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        server.kill()  # its kernels notice, and end
-        server.wait()
-
-
-def tail(log: Path) -> str:
-    return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-40:])
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text('utf-8', errors='replace')}")
 
 
 # --- the student's actions ------------------------------------------------------------------------
 
 
 @pytest.fixture
-def open_notebook(lab: Lab, open_page: Callable[..., Page]) -> Iterator[Callable[[str], Page]]:
+def open_notebook(
+    address: Callable[[str], str], open_page: Callable[..., Page]
+) -> Callable[[str], Page]:
     """Opens the notebook of a copy of the starter in Lab, and waits for its kernel."""
 
     def open_one(copy: str) -> Page:
         page = open_page(viewport={"width": 1280, "height": 900})
-        page.goto(lab.address(copy))
+        page.goto(address(copy))
         wait_until(page, is_idle, START_TIMEOUT)
         return page
 
-    yield open_one
-    print(f"The server's log ends with:\n{tail(lab.log)}")  # pytest shows it if the test failed
+    return open_one
 
 
 def run_all(page: Page) -> None:
@@ -187,7 +166,7 @@ def wait_until(page: Page, holds: Callable[[Page], bool], seconds: float) -> Non
     deadline = time.monotonic() + seconds
     while not holds(page):
         assert time.monotonic() < deadline, f"not after {seconds:.0f} seconds: {prompts(page)}"
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(500)
 
 
 def is_idle(page: Page) -> bool:
