@@ -43,15 +43,13 @@ def test_every_hint_points_at_the_cause_in_a_few_words_and_gives_no_code() -> No
     assert all(known.hint.endswith(".") for known in KNOWN)
 
 
-def plain_match(
-    fingerprint: Fingerprint, arrays: Arrays, reference: Arrays, quantities: set[str]
-) -> bool:
+def plain_match(print_: Fingerprint, arrays: Arrays, reference: Arrays, names: set[str]) -> bool:
     """Compare with one fingerprint, one array after the other."""
     return all(
         name in arrays
-        and relative_error(arrays[name], fingerprint.arrays.get(name, expected)) <= ROUNDING
+        and relative_error(arrays[name], print_.arrays.get(name, expected)) <= ROUNDING
         for name, expected in reference.items()
-        if quantity(name) in quantities
+        if quantity(name) in names
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assignment.checks.check import Check, Outcome
+from assignment.checks.check import Outcome
 from assignment.checks.differences import HEADLINES
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge, Status
@@ -235,8 +235,7 @@ def test_a_floor_of_any_height_under_the_probability_is_explained(floor: str) ->
 
 
 def test_a_check_without_a_rule_fails_without_arrays() -> None:
-    check = Check("naive_loss", "Naive loss", 8, (), lambda student, seed: {}, compared=("loss",))
-    judge_ = Judge(EXERCISE, ANSWER_KEY, {}, lambda check: Outcome())
-    verdict = judge_.verdict_on(check)
+    check = EXERCISE.check("naive_loss")
+    verdict = Judge(EXERCISE, ANSWER_KEY, {}, lambda check: Outcome()).verdict_on(check)
     assert verdict.status is Status.WRONG
     assert "returned no loss" in verdict.text
