@@ -14,9 +14,11 @@ from assignment.classifiers import linear_classifier
 from assignment.classifiers.linear_classifier import LinearClassifier
 from assignment.classifiers.softmax_classifier import Softmax
 
+Samples = tuple[np.ndarray, np.ndarray]
+
 
 @pytest.fixture(scope="module")
-def blobs() -> tuple[np.ndarray, np.ndarray]:
+def blobs() -> Samples:
     """300 samples of three well separated classes, float32, with a bias column."""
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=300)
@@ -51,7 +53,7 @@ class Recorder(LinearClassifier):
         return loss, np.ones_like(weights(self))
 
 
-def test_training_separates_separable_classes(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_training_separates_separable_classes(blobs: Samples) -> None:
     X, y = blobs
     model = Softmax()
     history = model.train(X, y, learning_rate=0.1, num_iters=200, verbose=False, seed=1)
@@ -61,9 +63,7 @@ def test_training_separates_separable_classes(blobs: tuple[np.ndarray, np.ndarra
     assert np.mean(model.predict(X) == y) > 0.99
 
 
-def test_training_depends_on_its_seed_and_not_on_the_global_random_state(
-    blobs: tuple[np.ndarray, np.ndarray],
-) -> None:
+def test_training_depends_on_its_seed_and_not_on_the_global_random_state(blobs: Samples) -> None:
     before = np.random.get_state(legacy=False)  # noqa: NPY002
     one, again, other = (weights(trained(*blobs, seed=seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(again, one)
@@ -71,18 +71,16 @@ def test_training_depends_on_its_seed_and_not_on_the_global_random_state(
     np.testing.assert_equal(np.random.get_state(legacy=False), before)  # noqa: NPY002
 
 
-def test_a_second_training_continues_with_the_weights(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_second_training_continues_with_the_weights(blobs: Samples) -> None:
     X, y = blobs
     model = trained(X, y)
     history = model.train(X, y, learning_rate=0.1, num_iters=1, verbose=False)
     assert history[0] < 0.2
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_weights_have_the_dtype_of_the_samples(
-    blobs: tuple[np.ndarray, np.ndarray], dtype: type
-) -> None:
-    assert weights(trained(blobs[0].astype(dtype), blobs[1])).dtype == dtype
+def test_weights_have_the_dtype_of_the_samples(blobs: Samples) -> None:
+    for dtype in (np.float32, np.float64):
+        assert weights(trained(blobs[0].astype(dtype), blobs[1])).dtype == dtype
 
 
 def test_each_step_gets_a_batch_of_training_samples_with_their_labels() -> None:
@@ -123,9 +121,7 @@ def test_a_loss_that_is_not_finite_before_the_first_update_is_not_blamed_on_the_
     assert "learning rate" not in str(caught[0].message)
 
 
-def test_a_learning_rate_that_is_far_too_large_gets_that_advice(
-    blobs: tuple[np.ndarray, np.ndarray],
-) -> None:
+def test_a_learning_rate_that_is_far_too_large_gets_that_advice(blobs: Samples) -> None:
     with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
         warnings.simplefilter("always")
         history = Softmax().train(*blobs, learning_rate=1e3, reg=1e3, num_iters=500, verbose=False)
@@ -134,7 +130,7 @@ def test_a_learning_rate_that_is_far_too_large_gets_that_advice(
 
 
 def test_the_progress_bar_shows_the_loss_and_can_be_turned_off(
-    blobs: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+    blobs: Samples, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained(*blobs)
     assert capsys.readouterr() == ("", "")
@@ -169,9 +165,7 @@ def test_lists_are_accepted_as_data_and_an_empty_batch_is_refused() -> None:
         model.train(*data, batch_size=0, verbose=False)  # type: ignore[arg-type]
 
 
-def test_data_that_do_not_fit_the_weights_are_refused(
-    blobs: tuple[np.ndarray, np.ndarray],
-) -> None:
+def test_data_that_do_not_fit_the_weights_are_refused(blobs: Samples) -> None:
     (X, y), model = blobs, trained(*blobs)
     with pytest.raises(ValueError, match="y holds the label 3, but W has 3 classes, 0 to 2"):
         model.train(X, y + 1, verbose=False)
@@ -194,7 +188,7 @@ def test_the_bare_linear_classifier_has_no_loss() -> None:
 
 
 def test_a_saved_model_comes_back_with_its_hyperparameters_and_holds_no_pickles(
-    blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path
+    blobs: Samples, tmp_path: Path
 ) -> None:
     model = trained(*blobs, num_iters=np.int64(20), learning_rate=np.float32(0.5))
     path = model.save(tmp_path / "best.model")
