@@ -10,7 +10,7 @@ which it takes random numbers is part of the drawing: changing it changes the by
 from collections.abc import Callable
 from typing import NamedTuple
 
-from assignment.cifar10.canvas import RGB, Int16, Pose, Sketch, darker
+from assignment.cifar10.painting import RGB, Int16, Pose, Sketch, darker
 
 # ----- colours and scenes ------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from assignment.cifar10.batches import Picklable, write_pickle
-from assignment.cifar10.canvas import (
+from assignment.cifar10.drawings import KINDS, SCENES, WAYS, Scene
+from assignment.cifar10.painting import (
     COLUMNS,
     LATTICE_POINTS,
     OPAQUE,
@@ -33,7 +34,6 @@ from assignment.cifar10.canvas import (
     scaled,
     texture,
 )
-from assignment.cifar10.drawings import KINDS, SCENES, WAYS, Scene
 
 __all__ = ["CLASS_NAMES", "DEFAULT_SEED", "draw_images", "write_batches"]
 
