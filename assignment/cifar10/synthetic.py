@@ -3,7 +3,7 @@
 It serves where the real data set has not been downloaded. A person recognises the images, a linear
 classifier finds them about as hard as the real ones, and the files have CIFAR-10's layout.
 
-    canvas, drawings    shapes, textures, and a function that sketches each class
+    painting, drawings  shapes, textures, and a function that sketches each class
     backdrop            a scene (sky, sea, meadow, ...) -> canvas
     photograph          light, fading, contrast and grain -> uint8
     draw_images         a seed -> images and labels
