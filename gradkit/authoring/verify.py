@@ -313,15 +313,15 @@ def _prove_seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[i
 def _merge_seeds(problems: Iterable[tuple[int, Problem]]) -> list[Problem]:
     """Return each problem of several seeds once, with the verdict of its first seed."""
     seeds: dict[tuple[str, str], list[int]] = {}
-    verdicts: dict[tuple[str, str], str] = {}
-    for seed, (subject, statement, verdict) in problems:
-        seeds.setdefault((subject, statement), []).append(seed)
-        verdicts.setdefault((subject, statement), verdict)
+    firsts: dict[tuple[str, str], Problem] = {}
+    for seed, problem in problems:
+        seeds.setdefault(problem[:2], []).append(seed)
+        firsts.setdefault(problem[:2], problem)
     merged = []
-    for (subject, statement), (first, *others) in seeds.items():
+    for key, (first, *others) in seeds.items():
         more = f", and for {len(others)} other seed{'s' * (len(others) > 1)}" if others else ""
-        verdict = verdicts[subject, statement]
-        merged.append(Problem(f"seed {first}{more}: {subject}", statement, verdict))
+        problem = firsts[key]
+        merged.append(problem._replace(subject=f"seed {first}{more}: {problem.subject}"))
     return merged
 
 

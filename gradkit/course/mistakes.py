@@ -122,12 +122,8 @@ def solved_tree(exercise: Exercise, texts: Mapping[str, str]) -> SourceTree:
 def read_bank(exercise: Exercise, project: Path) -> Bank:
     """Read an exercise's solution, mistakes and variants.
 
-    Raises
-    ------
-    CourseError
-        A file has an unknown key, replaces a line that is not in the solution, and so on.
-    RegionError
-        A region of the solved tree is malformed.
+    Raise CourseError for a file that does not fit the solution or its keys, and RegionError if a
+    region of the solved tree is malformed.
     """
     texts = {path: regions.read_source(project / path) for path in solved_paths(exercise)}
     solution = solved_tree(exercise, texts)
@@ -267,21 +263,12 @@ def _mutants(
             tree = solution.with_region(form.region, _body_of(path, form, solution))
         except regions.RegionError as error:
             raise CourseError(f"{path}: {error}") from None
-        yield Mutant(
-            path.stem,
-            path.relative_to(project).as_posix(),
-            numbers[form.region],
-            form.region,
-            fails,
-            also,
-            form.replace,
-            tree,
-        )
+        file, number = path.relative_to(project).as_posix(), numbers[form.region]
+        yield Mutant(path.stem, file, number, form.region, fails, also, form.replace, tree)
         numbers[form.region] += 1
 
 
 def _body_of(path: Path, form: _Form, solution: SourceTree) -> str:
-    """Return the body that a form gives its region."""
     if bool(form.body) == bool(form.replace):
         raise CourseError(f"{path} needs either `body` or `replace` in each form.")
     if form.region not in solution.places:
@@ -300,7 +287,6 @@ def _body_of(path: Path, form: _Form, solution: SourceTree) -> str:
 
 
 def _require_python(path: Path, mutant: Mutant) -> None:
-    """Raise CourseError if the text with a mutant's region is not valid Python."""
     where, _ = mutant.tree.places[mutant.region]
     source = without_magics(mutant.tree.texts[where])
     try:

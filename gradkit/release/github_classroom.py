@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from assignment.checks.check import Check, Exercise
+from assignment.checks.check import Exercise
 
 WORKFLOW = ".github/workflows/classroom.yml"
 IGNORED = ".gitignore"
@@ -66,17 +66,18 @@ def _digest(texts: Mapping[str, str]) -> str:
 
 def _steps(exercise: Exercise) -> Iterator[Step]:
     """Yield a step for each check that runs alone, and one for all that need the notebook."""
+    name = exercise.name
     for check in exercise.checks:
         if not check.in_notebook:
-            command = f"python -m assignment check {exercise.name} {check.name}"
-            runner = f"{exercise.name}_{check.name}"
-            yield _step(runner, check.title, command, CHECK_MINUTES, [check])
+            command = f"python -m assignment check {name} {check.name}"
+            runner, title = f"{name}_{check.name}", _quote(check.title)
+            yield Step(runner, title, command, CHECK_MINUTES, check.points)
     checks = [check for check in exercise.checks if check.in_notebook]
-    title = f"{exercise.notebook}: " + ", ".join(check.title.lower() for check in checks)
+    title = _quote(f"{exercise.notebook}: " + ", ".join(check.title.lower() for check in checks))
     command = f"python -m pytest -x --nbval-lax {exercise.notebook}"
-    yield _step(f"{exercise.name}_notebook", title, command, NOTEBOOK_MINUTES, checks)
+    points = sum(check.points for check in checks)
+    yield Step(f"{name}_notebook", title, command, NOTEBOOK_MINUTES, points)
 
 
-def _step(runner: str, title: str, command: str, minutes: int, checks: Sequence[Check]) -> Step:
-    name = json.dumps(title, ensure_ascii=False)  # a JSON string is one of YAML as well
-    return Step(runner, name, command, minutes, sum(check.points for check in checks))
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is one of YAML as well

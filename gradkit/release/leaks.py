@@ -1,11 +1,10 @@
 """The leak scan: search the finished files of a starter for what students must not get.
 
-The scan shares no code with the build. It reads the solutions from the instructor's tree by itself,
-reads the starter as its unpacked files, and reports each line of a solution, output of a cell,
-unknown file and path of this computer, a sentence each.
+It shares no code with the build: it reads the solutions from the instructor's tree by itself, and
+reports each line of a solution, output of a cell, unknown file and path of this computer.
 
-It knows the lines of solutions from two places: from between the markers, and from the mistake
-bank, which quotes some of them. So it also notices a marker in the wrong place.
+It knows the lines of solutions from between the markers and from the mistake bank, which quotes
+some of them. So it also notices a marker in the wrong place.
 """
 
 import bisect

@@ -29,12 +29,8 @@ TEMPLATE_SUFFIX = "-github"  # of a template repository's folder, after the star
 def write_release(folders: Mapping[str, Files], archives: Files, out: Path) -> None:
     """Write folders and zip files, by name, in place of older ones.
 
-    Raises
-    ------
-    ReleaseError
-        One of them would replace something else.
-    OSError
-        One of them cannot be written; the older ones are in their places again.
+    Raise ReleaseError if one would replace something else, and OSError if one cannot be written;
+    the older ones are in their places then.
     """
     for name in folders:
         _require_replaceable(out / name, name.removesuffix(TEMPLATE_SUFFIX))

@@ -98,20 +98,6 @@ def test_line_below_a_misplaced_end_is_a_leak(full_bank: Path, path: str, region
     assert all("is a line of the solution (" in leak for leak in leaks)
 
 
-def test_lines_below_a_misplaced_end_are_reported_one_by_one(full_bank: Path) -> None:
-    lines = (full_bank / SOFTMAX).read_text().splitlines(keepends=True)
-    end = max(n for n, line in enumerate(lines) if line.strip() == "### END SOLUTION")
-    above = max(n for n, line in enumerate(lines) if line.strip() == "dscores = probs")
-    lines.insert(above, lines.pop(end))
-    text = "".join(lines)
-    (full_bank / SOFTMAX).write_text(text)
-    leaks = "\n".join(
-        find_leaks({SOFTMAX: stub(text, SOFTMAX).encode()}, find_secrets(full_bank), full_bank)
-    )
-    for line in ("dscores = probs", "dscores[samples, y] -= 1", "dW += reg * W"):
-        assert f"holds `{line}`" in leaks
-
-
 def test_short_line_is_a_leak_only_on_its_own_where_students_write(files: Files) -> None:
     line = b"\n    dW += reg * W  # and so on\n"
     [leak] = scan({**files, SOFTMAX: files[SOFTMAX] + line})
