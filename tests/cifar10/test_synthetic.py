@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from assignment.cifar10 import canvas, drawings, synthetic
+from assignment.cifar10 import drawings, painting, synthetic
 from assignment.cifar10.synthetic import CLASS_NAMES, DEFAULT_SEED, draw_images, write_batches
 from assignment.classifiers.softmax import softmax_loss_vectorized
 from assignment.data_utils import load_CIFAR_batch, to_rows
@@ -81,7 +81,7 @@ def test_the_drawing_uses_only_integers_and_raw_random_words() -> None:
         "ascontiguousarray broadcast_to flatnonzero maximum minimum repeat stack where zeros"
     )
     rounding = {"mean", "std", "var", "dot", "float32", "float64", "advance", "jumped"}
-    for module in (canvas, drawings, synthetic):
+    for module in (painting, drawings, synthetic):
         nodes = list(ast.walk(ast.parse(inspect.getsource(module))))
         assert not [n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, float)]
         for node in nodes:
@@ -96,7 +96,7 @@ def test_the_drawing_uses_only_integers_and_raw_random_words() -> None:
 def widened(monkeypatch: pytest.MonkeyPatch) -> list[ModuleType]:
     """Return the modules of the drawing with 64 bits in every integer."""
     wide = []
-    for module in (canvas, drawings, synthetic):
+    for module in (painting, drawings, synthetic):
         source = inspect.getsource(module)
         wide.append(ModuleType(module.__name__))
         monkeypatch.setitem(sys.modules, module.__name__, wide[-1])
@@ -106,11 +106,11 @@ def widened(monkeypatch: pytest.MonkeyPatch) -> list[ModuleType]:
 
 def draw_kinds(words: npt.NDArray[np.uint64], *modules: Any) -> list[npt.NDArray[np.uint8]]:
     """Draw each kind of image from random words (n, WORDS_PER_IMAGE)."""
-    canvas, drawings, synthetic = modules
+    painting, drawings, synthetic = modules
     drawn = []
     for kind in drawings.KINDS:
-        dice = canvas.Dice(words)
-        sketch = canvas.Sketch(dice, synthetic.backdrop(dice, kind.scenes), kind.pose)
+        dice = painting.Dice(words)
+        sketch = painting.Sketch(dice, synthetic.backdrop(dice, kind.scenes), kind.pose)
         kind.sketch(sketch)
         drawn.append(synthetic.photograph(dice, sketch.canvas))
         assert dice.used <= synthetic.WORDS_PER_IMAGE, f"{kind} runs out of random words"
@@ -122,7 +122,7 @@ def test_no_integer_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
     words = np.random.PCG64(5).random_raw(40 * synthetic.WORDS_PER_IMAGE).reshape(40, -1)
     extremes = np.where(words >> np.uint64(63), np.uint64(2**64 - 1), np.uint64(0))
     words = np.concatenate([words, extremes])
-    narrow = draw_kinds(words, canvas, drawings, synthetic)
+    narrow = draw_kinds(words, painting, drawings, synthetic)
     np.testing.assert_array_equal(narrow, draw_kinds(words, *widened(monkeypatch)))
 
 
