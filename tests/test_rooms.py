@@ -1,4 +1,4 @@
-"""The rooms of `gradkit`: which of them may import which, and that no modules import in a circle."""
+"""The rooms of `gradkit`: who may import whom, and that no modules import in a circle."""
 
 import ast
 from collections.abc import Iterator

@@ -37,7 +37,7 @@ from assignment.cifar10.synthetic import write_batches
 from assignment.workspace import regions
 from gradkit.course import cache as results
 from gradkit.course.answer_key import compute_answer_key, find_staleness
-from gradkit.course.config import read_config
+from gradkit.course.exercise_config import read_config
 from gradkit.course.exercises import solved_paths
 from gradkit.course.mistakes import Bank, Mutant, SourceTree, read_bank, solved_tree, without_magics
 from gradkit.course.starter import starter_files

@@ -25,7 +25,7 @@ from assignment.data_utils import get_CIFAR10_data, to_rows
 from assignment.workspace import regions
 from gradkit.autograder.sandbox import Isolation
 from gradkit.course.answer_key import compute_answer_key, spec_digest
-from gradkit.course.config import ExerciseConfig, read_config
+from gradkit.course.exercise_config import ExerciseConfig, read_config
 from gradkit.course.mistakes import read_bank
 from gradkit.course.starter import starter_files
 

@@ -29,7 +29,7 @@ from gradkit.autograder.grade_submission import GradedSubmission, grade_submissi
 from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.grade_class import verify_solution
-from gradkit.course.config import MB, ExerciseConfig
+from gradkit.course.exercise_config import MB, ExerciseConfig
 from gradkit.feedback.redact import redact_for_student
 from gradkit.files import write_atomic
 from gradkit.submissions.archives import SubmissionRejected

@@ -15,7 +15,7 @@ from assignment.checks.answer_key import ROUNDING, AnswerKey, Fingerprint
 from assignment.checks.check import Arrays, Check, Exercise, Outcome, load_exercise, run_check_for
 from assignment.checks.differences import find_difference, relative_error
 from gradkit.course import cache
-from gradkit.course.config import read_config
+from gradkit.course.exercise_config import read_config
 from gradkit.course.exercises import solved_paths
 from gradkit.course.instructor_tree import CourseError
 from gradkit.course.late_policy import LatePolicy

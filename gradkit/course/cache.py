@@ -20,7 +20,7 @@ import numpy as np
 
 from assignment import PROJECT
 from assignment.checks.check import load_exercise
-from gradkit.course.config import read_config
+from gradkit.course.exercise_config import read_config
 from gradkit.course.exercises import exercise_names, solved_paths, starter_paths
 from gradkit.files import content_digest, open_file, write_atomic
 

@@ -1,6 +1,6 @@
 """The exercises of a tree, the paths that belong to each, and the starters that hold them.
 
-grading/EXERCISE/exercise.toml   makes EXERCISE an exercise (`gradkit.course.config`)
+grading/EXERCISE/exercise.toml   makes EXERCISE an exercise (`gradkit.course.exercise_config`)
 grading/starters.toml            lists the exercises of each starter
 """
 

@@ -24,7 +24,7 @@ from assignment.checks.check import Exercise
 from assignment.checks.errors import KNOWN
 from assignment.checks.student import Student
 from assignment.workspace import regions
-from gradkit.course.config import CONFIG, read_config
+from gradkit.course.exercise_config import CONFIG, read_config
 from gradkit.course.exercises import solved_paths
 from gradkit.course.instructor_tree import CourseError, read_toml
 

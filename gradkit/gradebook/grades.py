@@ -17,7 +17,7 @@ from assignment.checks.verdict import Verdict
 from assignment.workspace import regions
 from gradkit.autograder.version import kit_digest
 from gradkit.course.answer_key import spec_digest
-from gradkit.course.config import read_config
+from gradkit.course.exercise_config import read_config
 from gradkit.course.late_policy import LatePolicy, format_lateness
 from gradkit.course.questions import Question, answer_digest, is_answered, read_questions
 from gradkit.course.starter import starter_files

@@ -29,7 +29,7 @@ from gradkit.autograder.grade_submission import TREE, open_runner, prepare_workd
 from gradkit.autograder.runner import judge
 from gradkit.autograder.sandbox import Isolation, launch
 from gradkit.autograder.spec import GradingSpec, build_spec
-from gradkit.course.config import Limits
+from gradkit.course.exercise_config import Limits
 from tests.banks import BANK
 
 SECRET = 271828182845904523536028747135266249

@@ -20,7 +20,7 @@ from assignment import PROJECT
 from assignment.checks.softmax import SOFTMAX
 from gradkit.autograder.sandbox import Isolation
 from gradkit.batch.grade_class import Request, grade_class
-from gradkit.course.config import read_config
+from gradkit.course.exercise_config import read_config
 from gradkit.gradebook.database import DatabaseError, GradebookDatabase
 from tests.classes import (
     GradedClass,

@@ -25,7 +25,7 @@ from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
 from gradkit.autograder.sandbox import FIRST_FREE_UID
 from gradkit.batch import gradescope_run
-from gradkit.course.config import read_config
+from gradkit.course.exercise_config import read_config
 from gradkit.course.starter import starter_files
 from gradkit.release.build import release
 from gradkit.release.errors import ReleaseError

@@ -20,7 +20,7 @@ from assignment.checks.verdict import Status, Verdict
 from gradkit.autograder.version import kit_digest
 from gradkit.cli import cli
 from gradkit.course.answer_key import spec_digest
-from gradkit.course.config import read_config
+from gradkit.course.exercise_config import read_config
 from gradkit.course.late_policy import LatePolicy
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError

@@ -36,7 +36,7 @@ from gradkit.autograder.sandbox.config import (
 )
 from gradkit.autograder.sandbox.seccomp import FAMILIES, LOCAL_FAMILIES, seccomp_filter
 from gradkit.autograder.sandbox.separate_user import kill_leftovers, separate_user_command
-from gradkit.course.config import Limits
+from gradkit.course.exercise_config import Limits
 
 __all__ = ["WORK", "Isolation", "SandboxConfig", "SandboxError", "end_sandboxes"]
 

@@ -11,7 +11,7 @@ import psutil
 
 from assignment import PROJECT
 from gradkit.autograder.sandbox.config import SETUP_HELP, SandboxConfig, SandboxError, limit_command
-from gradkit.course.config import MB
+from gradkit.course.exercise_config import MB
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from gradkit.course.config import MB, Limits
+from gradkit.course.exercise_config import MB, Limits
 from gradkit.errors import GradkitError
 
 WORK = "/project"  # where the student's tree lies in a sandbox

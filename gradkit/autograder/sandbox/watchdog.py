@@ -6,7 +6,7 @@ import threading
 import time
 
 from gradkit.autograder.sandbox import Isolation, SandboxConfig, kill_sandbox
-from gradkit.course.config import MB
+from gradkit.course.exercise_config import MB
 from gradkit.processes import descendants, processes_of, resident_memory
 
 WATCH_INTERVAL = 0.05  # seconds between two looks at the sandbox

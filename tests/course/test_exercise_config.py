@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assignment import PROJECT
-from gradkit.course.config import ExerciseConfig, Limits, read_config
+from gradkit.course.exercise_config import ExerciseConfig, Limits, read_config
 from gradkit.course.exercises import exercise_names
 from gradkit.course.instructor_tree import CourseError
 
