@@ -240,7 +240,7 @@ def _note_faults(context: BrowserContext, faults: list[str]) -> None:
 
 
 def _is_here(url: str) -> bool:
-    """Whether an address is that of a file, of something in a page itself, or of this computer."""
+    """Tell whether an address is a file, part of a page, or on this computer."""
     parts = urlsplit(url)
     if parts.scheme in ("file", "data", "blob", "about"):
         return True

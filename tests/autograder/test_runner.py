@@ -1,4 +1,4 @@
-"""What a verdict is worth: errors, files that cannot be loaded, time limits, forged results."""
+"""Verdicts on errors, files that cannot be loaded, time limits and forged results."""
 
 from dataclasses import replace
 

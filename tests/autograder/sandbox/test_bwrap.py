@@ -1,4 +1,4 @@
-"""What code in bubblewrap's sandbox finds when it looks around, and what outlives its grader."""
+"""Code in bubblewrap's sandbox reaches nothing outside, and does not outlive its grader."""
 
 import os
 import shutil
