@@ -172,7 +172,9 @@ class SubmissionRecord:
     status: str
     content_digest: str | None = None
     notes: tuple[str, ...] = ()  # sentences for the grader
-    time_source: str = ""  # "told" (its name, its platform or a roster) or "files" (the newest one)
+    time_source: str = (
+        ""  # "stated" (its name, its platform or a roster) or "files" (the newest one)
+    )
 
 
 @dataclass(frozen=True)

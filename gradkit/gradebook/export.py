@@ -5,8 +5,8 @@
 csv     A row for each submission, superseded ones included. A missing score is an empty cell.
 
 json    A list with an object for each submission, superseded ones included:
-            student, submission, status, received (ISO 8601 or ""), dated ("told", "files" or ""),
-            maximum, notes,
+            student, submission, status, received (ISO 8601 or ""),
+            time_source ("stated", "files" or ""), maximum, notes,
             score, earned, deduction (null where nothing was graded), late (seconds),
             final (whether all items are graded),
             items: name, title, kind ("check" or "question"), points (or null), out_of, status
@@ -100,7 +100,7 @@ def _json_text(class_grades: ClassGrades, rows: Iterable[GradebookRow]) -> str:
             "submission": record.submission,
             "status": record.status,
             "received": record.received,
-            "dated": record.time_source,
+            "time_source": record.time_source,
             "maximum": class_grades.maximum,
             "score": plain_number(grade.score if grade else None),
             "earned": plain_number(grade.earned if grade else None),

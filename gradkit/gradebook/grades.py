@@ -199,7 +199,7 @@ class _GradesReader:
 
     def _lateness_notes(self, record: SubmissionRecord, late: timedelta) -> Iterator[str]:
         if late:
-            source = "" if record.time_source == "told" else ", by the time of its newest file"
+            source = "" if record.time_source == "stated" else ", by the time of its newest file"
             yield f"Late by {format_lateness(late)}{source}."
         elif self.late.due and not record.received:
             yield "The time of the submission is unknown, so no points were deducted for lateness."

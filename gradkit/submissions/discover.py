@@ -40,7 +40,7 @@ class Submission:
     name: str  # of its first entry in the folder, printable; empty if nothing was handed in
     paths: tuple[Path, ...] = ()  # of its entries
     received: datetime | None = None  # UTC
-    time_source: str = ""  # "told" in the roster, the name or by the platform; else "files"
+    time_source: str = ""  # "stated" in the roster, the name or by the platform; else "files"
     superseded: bool = False  # a later attempt of the student counts
     notes: tuple[str, ...] = ()  # sentences for the grader on how it was found
 
@@ -65,7 +65,7 @@ def find_submissions(
     for student in sorted(owned, key=lambda student: (student.casefold(), student)):
         submissions += _submissions(student, owned[student], exercise)
         if known and (time := known.submitted.get(student)) and owned[student]:
-            submissions[-1] = replace(submissions[-1], received=time, time_source="told")
+            submissions[-1] = replace(submissions[-1], received=time, time_source="stated")
     return submissions
 
 
@@ -201,7 +201,7 @@ def _submissions(
     submissions = []
     for attempt in attempts:
         dated = [
-            (time, "told" if entry.stated_time() else "files")
+            (time, "stated" if entry.stated_time() else "files")
             for entry in attempt
             if (time := times[entry])
         ]

@@ -77,7 +77,7 @@ class FilledGradebook:
         self.database.save_result(GradingResult(key, verdicts, outcomes, handed_in))
         self.database.save_submission(
             SubmissionRecord(
-                submission, student, received, "graded", key.content_digest, (), "told"
+                submission, student, received, "graded", key.content_digest, (), "stated"
             )
         )
 
@@ -162,7 +162,7 @@ def test_json_contains_every_item(gradebook: FilledGradebook) -> None:
     gradebook.add_manual("ada", "vectorized_loss", 1, "Copied from a friend.")
     old, new = gradebook.objects()
     assert (old["score"], old["final"], old["items"]) == (None, False, [])
-    assert (new["student"], new["received"], new["dated"]) == ("ada", IN_TIME, "told")
+    assert (new["student"], new["received"], new["time_source"]) == ("ada", IN_TIME, "stated")
     assert (new["maximum"], new["final"], new["deduction"]) == (ALL + WORTH, True, 0)
     items = {item["name"]: item for item in new["items"]}
     assert list(items)[: len(EXERCISE.names)] == EXERCISE.names

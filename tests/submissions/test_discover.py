@@ -147,7 +147,7 @@ def test_gradescope_names_people_beside_the_folders(
     found = {each.student: each for each in find(tmp_path)}
     assert set(found) == {"0123", "0999", "zoe@example.edu", "submission_3"}
     assert found["0123"].received == datetime(2026, 4, 26, 17, 34, tzinfo=UTC)
-    assert [found[each].time_source for each in ("0123", "submission_3")] == ["told", "files"]
+    assert [found[each].time_source for each in ("0123", "submission_3")] == ["stated", "files"]
     assert found["0999"].received == datetime(2026, 4, 26, 23, 0, tzinfo=UTC)
     assert read(found["0123"]).version
     assert "The student is unknown" in found["submission_3"].notes[0]
@@ -192,7 +192,7 @@ def test_the_last_time_in_a_name_counts(tmp_path: Path) -> None:
         zip_at(tmp_path / name, time=2e9 - number)
     found = find(tmp_path)
     assert [(each.name, each.superseded, each.time_source) for each in found] == [
-        *((names[0], True, "told"), (names[1], True, "told"), (names[2], False, "told")),
+        *((names[0], True, "stated"), (names[1], True, "stated"), (names[2], False, "stated")),
     ]
     assert found[1].received == datetime(2026, 3, 2, 7, tzinfo=UTC)
 

@@ -102,8 +102,8 @@ u4,Joe,2026-03-01T00:00:00Z
     for name in ("Jane", "Zoë", "Jim"):
         os.utime(zip_of({FILE: b""}, tmp_path / f"{name}.zip"), (1e9, 1e9))
     assert [(each.received, each.time_source) for each in find(tmp_path, roster)] == [
-        (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "told"),
-        (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "told"),
+        (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "stated"),
+        (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "stated"),
         (datetime.fromtimestamp(1e9, UTC), "files"),
         (None, ""),
     ]
