@@ -182,7 +182,7 @@ def test_a_submission_that_ends_its_process_is_tried_three_times_and_the_others_
 def test_a_process_that_does_not_come_to_an_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What hangs is an executor that never answers, so that nobody waits for a process."""
+    """An executor that never answers stands for a process that hangs."""
     ended = []
 
     class Hanging:
