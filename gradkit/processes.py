@@ -28,12 +28,18 @@ def descendants(pid: int) -> Iterator[int]:
     parents = [pid]
     while parents:
         parent = parents.pop()
+        threads: list[str] = []
         with contextlib.suppress(OSError):
-            for thread in os.scandir(f"/proc/{parent}/task"):
-                with open(f"{thread.path}/children") as file:  # noqa: PTH123
+            threads = os.listdir(f"/proc/{parent}/task")  # noqa: PTH208, a watchdog asks often
+        for thread in threads:
+            try:
+                children_path = f"/proc/{parent}/task/{thread}/children"
+                with open(children_path) as file:  # noqa: PTH123
                     children = [int(pid) for pid in file.read().split()]
-                yield from children
-                parents += children
+            except OSError:  # this thread has ended; the others may have children
+                continue
+            yield from children
+            parents += children
 
 
 def processes_of(uid: int) -> Iterator[int]:

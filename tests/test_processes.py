@@ -44,3 +44,21 @@ def test_descendants_include_grandchildren() -> None:
         assert {child.pid, grandchild} <= set(processes_of(os.getuid()))
         assert resident_memory(child.pid) > 1_000_000
         os.kill(grandchild, 9)
+
+
+def test_descendants_are_found_while_threads_of_their_parent_end() -> None:
+    program = """
+import subprocess, threading
+child = subprocess.Popen(["sleep", "60"])
+print(child.pid, flush=True)
+while True:
+    for thread in [threading.Thread(target=int) for _ in range(20)]:
+        thread.start()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        looks = [child in descendants(parent.pid) for _ in range(2000)]
+        os.kill(child, 9)
+        parent.kill()
+    assert all(looks)

@@ -48,7 +48,8 @@ class Watchdog(threading.Thread):
         if resident_memory(os.getpid()) > self._most_of_grader:
             return "It sent far more than a result has."
         try:
-            entries = list(os.scandir(config.socket_dir))
+            with os.scandir(config.socket_dir) as listing:
+                entries = list(listing)
             size = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
         except OSError:  # a file was removed meanwhile
             return ""
