@@ -66,7 +66,11 @@ class Losses:
         )
 
     def of_the_notebook(self) -> tuple[Check, ...]:
-        """Make the checks of the notebook's results with the whole classifier."""
+        """Make the checks of the notebook's results with the whole classifier.
+
+        They wait for the vectorized loss, which training uses: without it no results are earned.
+        """
+        loss = ("vectorized_loss", "vectorized_gradient")
         training, tuning, saved = (
             partial(rule, self) for rule in (training_rule, tuning_rule, saved_rule)
         )
@@ -77,15 +81,15 @@ class Losses:
         return (
             Check(
                 "training", "Training", 5, regions, trained_model,
-                rule=training, in_notebook=True, plots=training_plots,
+                requires=loss, rule=training, in_notebook=True, plots=training_plots,
             ),
             Check(
                 "tuning", "Tuning", 5, with_tuning, tuned,
-                rule=tuning, in_notebook=True, plots=tuning_plots,
+                requires=loss, rule=tuning, in_notebook=True, plots=tuning_plots,
             ),
             Check(
                 "saved_model", "The saved classifier", 5, with_tuning, model,
-                rule=saved, in_notebook=True,
+                requires=loss, rule=saved, in_notebook=True,
             ),
         )  # fmt: skip
 

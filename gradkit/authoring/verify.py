@@ -380,7 +380,7 @@ def _notebook_runs(bank: Bank) -> Iterator[int | None]:
 
 
 def _prove_notebooks(name: str, project: Path, runs: Sequence[int | None]) -> list[Problem]:
-    bank = _bank(name, project)
+    bank, answer_key = _bank(name, project), _public_runs(name, project).answer_key
     checks = [check for check in bank.exercise.checks if check.in_notebook]
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -396,7 +396,6 @@ def _prove_notebooks(name: str, project: Path, runs: Sequence[int | None]) -> li
             tree = mutant.tree if mutant else bank.solution
             notebook = run_notebook(tree, project / bank.exercise.notebook, parameters)
             student = Student(tree.files, notebook)
-            answer_key = AnswerKey(bank.exercise.seed, mistakes=dict(bank.mistakes))
             judge = Judge.of_student(bank.exercise, answer_key, student, notebook)
             if mutant is None:
                 problems.extend(_not_passed(judge, checks, "the solution"))

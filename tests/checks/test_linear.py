@@ -1,6 +1,7 @@
 """The checks that linear classifiers share: batches, updates, and the notebook's results."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from assignment import PROJECT
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.student import Student
-from assignment.checks.verdict import Judge, Verdict
+from assignment.checks.verdict import Judge, Status, Verdict
 from tests.banks import BANK
 from tests.checks.solution import ANSWER_KEY, judge
 
@@ -57,7 +58,9 @@ def model_of(W: Any) -> Any:
     return type("Model", (), {"W": W})()
 
 
-def notebook_verdict(name: str, **variables: Any) -> Verdict:
+def notebook_verdict(
+    name: str, files: Mapping[str, str] = BANK.solution.files, **variables: Any
+) -> Verdict:
     X = np.random.default_rng(1).standard_normal((400, 8))
     y = np.argmax(X @ WEIGHTS, axis=1)
     model = model_of(WEIGHTS)
@@ -76,7 +79,7 @@ def notebook_verdict(name: str, **variables: Any) -> Verdict:
         "y_test": np.zeros(300, dtype=int),
         **variables,
     }
-    student = Student(BANK.solution.files, notebook)
+    student = Student(files, notebook)
     return Judge.of_student(EXERCISE, ANSWER_KEY, student, notebook).verdict(name)
 
 
@@ -119,3 +122,14 @@ def test_weights_that_do_not_fit_or_predict_fail(W: Any) -> None:
 def test_a_trained_and_tuned_model_passes() -> None:
     assert notebook_verdict("training").passed
     assert notebook_verdict("tuning").passed
+
+
+@pytest.mark.parametrize("name", ["training", "tuning", "saved_model"])
+def test_results_of_the_notebook_wait_for_the_vectorized_loss(name: str) -> None:
+    for body, status in (
+        ("return 1.0, np.ones_like(W)", Status.WAITING),
+        ("raise NotImplementedError('softmax_vectorized')", Status.NOT_ATTEMPTED),
+    ):
+        wrong = BANK.solution.with_region("softmax_vectorized", f"{body}\n")
+        verdict = notebook_verdict(name, wrong.files)
+        assert (verdict.status, verdict.points) == (status, 0)
