@@ -1,12 +1,13 @@
-"""Processes of this machine: when they started, their children, their user, their memory.
+"""Processes of this machine: when they started, their children, their user, their memory and time.
 
-psutil reads all of it except the children: its `Process.children` reads the table of all processes,
-which takes 2.2 ms of CPU where 0.06 ms suffice, and the sandbox's watchdog asks every 50 ms.
+psutil reads all of it except the time and the children: its `Process.children` reads the table of
+all processes, which takes 2.2 ms of CPU where 0.06 ms suffice, and the sandbox's watchdog asks
+every 50 ms.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import psutil
 
@@ -56,3 +57,20 @@ def resident_memory(pid: int) -> int:
         return psutil.Process(pid).memory_info().rss
     except psutil.Error:
         return 0
+
+
+TICKS = os.sysconf("SC_CLK_TCK")  # in a second
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the processor time of processes and of the ended children that they waited for.
+
+    In seconds, in steps of 0.01 for each process. Processes that have ended are skipped.
+    """
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+                fields = file.read().rpartition(b")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
+    return ticks / TICKS

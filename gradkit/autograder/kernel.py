@@ -24,6 +24,7 @@ from assignment.checks.graded import MIMETYPE
 from gradkit.autograder.sandbox import SandboxConfig, freeze_socket_dir
 from gradkit.autograder.sandbox.provisioner import KERNEL_SPEC, SandboxProvisioner
 from gradkit.errors import GradkitError
+from gradkit.processes import cpu_seconds
 
 START_TIMEOUT = 60.0  # seconds
 CONNECT_INTERVAL = 0.005  # seconds between two tries to connect to a socket
@@ -46,6 +47,8 @@ class CellRun:
     """The result of running a cell; `outcome` and `error` are as received, and not trusted.
 
     `seconds` is the time until the outcome, or until the cell's end if it displayed no outcome.
+    `cpu_seconds` is the processor time of all processes of the sandbox while the cell ran, read
+    from outside it; 0 if the kernel died.
     """
 
     status: str = "done"  # or "timed out", "died", "flooded"
@@ -53,6 +56,7 @@ class CellRun:
     outcome: Any = None  # the first that was displayed
     error: tuple[Any, ...] = ()  # name, text and traceback of an exception
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     received: int = 0  # bytes
 
 
@@ -80,6 +84,12 @@ class Kernel(RunningKernel):
 
     def run(self, source: str, seconds: float) -> CellRun:
         """Run a cell for at most `seconds`; then interrupt it and wait for its traceback."""
+        before = self._cpu_seconds()
+        run = self._run(source, seconds)
+        run.cpu_seconds = max(0.0, self._cpu_seconds() - before)
+        return run
+
+    def _run(self, source: str, seconds: float) -> CellRun:
         run = CellRun()
         start = time.monotonic()
         deadline = start + seconds
@@ -121,6 +131,11 @@ class Kernel(RunningKernel):
     def is_alive(self) -> bool:
         process = self._provisioner.process
         return process is not None and process.poll() is None
+
+    def _cpu_seconds(self) -> float:
+        watchdog = self._provisioner.watchdog
+        first = watchdog.process.pid  # whose time includes that of children that have ended
+        return cpu_seconds({first, *watchdog.processes()})
 
     def exit_reason(self) -> str:
         """Return why a dead kernel ended, as a sentence."""

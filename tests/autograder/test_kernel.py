@@ -21,6 +21,33 @@ def test_kernel_stops_cell_that_does_not_end(live: LiveRunner, name: str, code: 
         assert "while True: pass" in verdict.quoted
 
 
+SPIN = """
+import os, threading, time
+def spin():
+    start = time.thread_time()
+    while time.thread_time() < start + 0.3: pass
+"""
+SPINNING = {
+    "itself": "spin()",
+    "a thread": "t = threading.Thread(target=spin); t.start(); t.join()",
+    "a child that has ended": "if os.fork() == 0:\n    spin()\n    os._exit(0)\nos.wait()",
+    "a child that goes on": "if os.fork() == 0:\n    spin()\n    time.sleep(60)\ntime.sleep(0.5)",
+}
+
+
+@pytest.mark.parametrize("code", SPINNING.values(), ids=list(SPINNING))
+def test_processor_time_of_a_cell_is_that_of_all_its_processes(live: LiveRunner, code: str) -> None:
+    kernel = live.runner._ready_kernel()
+    run = kernel.run(f"{SPIN}{code}", 5)
+    assert run.status == "done"
+    assert 0.28 <= run.cpu_seconds < 1  # in steps of 0.01 s
+
+
+def test_sleep_takes_no_processor_time(live: LiveRunner) -> None:
+    run = live.runner._ready_kernel().run("import time; time.sleep(0.5)", 5)
+    assert run.cpu_seconds < 0.2 < run.seconds
+
+
 @attacks("crashes")
 def test_kernel_reports_crash_when_python_ends(live: LiveRunner, name: str, code: str) -> None:
     verdict = live.attack(code)

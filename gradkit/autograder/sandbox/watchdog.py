@@ -34,12 +34,15 @@ class Watchdog(threading.Thread):
                 return
             time.sleep(WATCH_INTERVAL)
 
+    def processes(self) -> list[int]:
+        """Return the sandbox's processes, except its first."""
+        if self.config.isolation is Isolation.SEPARATE_USER and self.config.uid is not None:
+            return list(processes_of(self.config.uid))  # some may no longer descend from the first
+        return list(descendants(self.process.pid))
+
     def _exceeded_limit(self) -> str:
         limits, config = self.config.limits, self.config
-        if config.isolation is Isolation.SEPARATE_USER and config.uid is not None:
-            pids = list(processes_of(config.uid))  # some may no longer descend from `process`
-        else:
-            pids = list(descendants(self.process.pid))
+        pids = self.processes()
         if len(pids) > limits.processes:
             return f"It started more than {limits.processes} processes."
         if sum(map(resident_memory, pids)) > limits.memory_mb * MB:
