@@ -1,19 +1,25 @@
 """Files: helpers that every room uses, and that import nothing of gradkit.
 
-write_atomic     the only way to write a file that somebody may be reading
-content_digest   the hash of named contents, such as the files of a tree
-open_file        a regular file at a path that a stranger may have made
-shown            a stranger's text on one printable line
+write_atomic       the only way to write a file that somebody may be reading
+temporary_folder   a folder that is removed afterwards
+remove_tree        removes a folder that a stranger may have filled
+content_digest     the hash of named contents, such as the files of a tree
+open_file          a regular file at a path that a stranger may have made
+shown              a stranger's text on one printable line
 """
 
 import contextlib
 import hashlib
 import io
 import os
+import secrets
 import stat
+import tempfile
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> Path:
@@ -34,6 +40,68 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> P
             unfinished.unlink()
         raise
     return path
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "gradkit-") -> Iterator[Path]:
+    """Make a folder for temporary files, closed to other users; remove it afterwards."""
+    folder = Path(tempfile.gettempdir(), prefix + secrets.token_hex(8))
+    try:
+        folder.mkdir(0o700)
+        yield folder
+    finally:
+        try:
+            remove_tree(folder)
+        except BaseException:  # Ctrl-C
+            remove_tree(folder)
+            raise
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and everything in it, as far as this user may; follow no links.
+
+    It may be nested deeper than Python's stack allows, and than the longest path.
+    """
+    with contextlib.suppress(OSError), _open_folder(path) as top:
+        stuck: set[str] = set()
+        while folders := _remove_files(top) - stuck:
+            for name in folders:
+                try:
+                    with _open_folder(name, top) as folder:
+                        for inner in _remove_files(folder):
+                            moved = secrets.token_hex(8)
+                            with _open_folder(inner, folder):  # which allows to move it
+                                os.rename(inner, moved, src_dir_fd=folder, dst_dir_fd=top)
+                    os.rmdir(name, dir_fd=top)
+                except OSError:
+                    stuck.add(name)
+        path.rmdir()
+
+
+@contextlib.contextmanager
+def _open_folder(path: Path | str, parent: int | None = None) -> Iterator[int]:
+    """Open a folder, and allow its owner everything in it."""
+    try:
+        folder = os.open(path, OPEN_FOLDER, dir_fd=parent)
+    except PermissionError:
+        os.chmod(path, 0o700, dir_fd=parent)
+        folder = os.open(path, OPEN_FOLDER, dir_fd=parent)
+    try:
+        os.fchmod(folder, 0o700)
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _remove_files(folder: int) -> set[str]:
+    """Remove the files in a folder; return the names of what cannot be removed, such as folders."""
+    left = set()
+    for name in os.listdir(folder):
+        try:
+            os.unlink(name, dir_fd=folder)
+        except OSError:
+            left.add(name)
+    return left
 
 
 def content_digest(contents: Mapping[str, bytes]) -> str:

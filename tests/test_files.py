@@ -1,11 +1,20 @@
 """Files are written whole or not at all, and read only where they are regular files."""
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from gradkit.files import content_digest, open_file, shown, write_atomic
+from gradkit.files import (
+    content_digest,
+    open_file,
+    remove_tree,
+    shown,
+    temporary_folder,
+    write_atomic,
+)
 
 
 @pytest.mark.parametrize("content", ["ä\r\n", b"\xff\n"])
@@ -25,6 +34,48 @@ def test_write_atomic_leaves_the_old_file_if_it_fails(tmp_path: Path) -> None:
         write_atomic(path, "\ud800")
     assert path.read_text() == "old"
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_temporary_folder_goes_however_deep_closed_or_linked_its_content_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deeper than Python's stack, and with paths longer than the system takes."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    with temporary_folder() as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        for side, depth in (("a", 2100), ("b", 3)):
+            inner = os.open(folder, os.O_RDONLY)
+            for number in range(depth):
+                os.mkdir(side, dir_fd=inner)
+                os.symlink(mine, f"to {side}", dir_fd=inner)
+                deeper = os.open(side, os.O_RDONLY, dir_fd=inner)
+                os.close(inner)
+                os.fchmod(deeper, 0 if number % 100 == 0 else 0o700)
+                inner = deeper
+            os.close(inner)
+        (folder / "to").symlink_to(tmp_path)
+    assert not [*(tmp_path / "tmp").iterdir()]
+    assert mine.read_text() == "mine"
+
+
+def test_what_cannot_be_removed_stays_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rmdir = os.rmdir
+
+    def rmdir_unless_held(path: str, **options: int) -> None:
+        if path == "held":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        rmdir(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", rmdir_unless_held)
+    for name in ("a", "held/inner", "z"):
+        (tmp_path / "tree" / name).mkdir(parents=True)
+    remove_tree(tmp_path / "tree")
+    assert [*(tmp_path / "tree").iterdir()] == [tmp_path / "tree/held"]
 
 
 def test_content_digest_tells_names_from_contents() -> None:

@@ -18,7 +18,6 @@ import io
 import multiprocessing
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -41,6 +40,7 @@ from gradkit.course.exercise_config import read_config
 from gradkit.course.exercises import solved_paths
 from gradkit.course.mistakes import Bank, Mutant, SourceTree, read_bank, solved_tree, without_magics
 from gradkit.course.starter import starter_files
+from gradkit.files import temporary_folder
 
 T = TypeVar("T")
 
@@ -383,14 +383,14 @@ def _prove_notebooks(name: str, project: Path, runs: Sequence[int | None]) -> li
     bank, answer_key = _bank(name, project), _public_runs(name, project).answer_key
     checks = [check for check in bank.exercise.checks if check.in_notebook]
     problems: list[Problem] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         config = read_config(project, name)
-        parameters = {**config.quick, "BEST_MODEL": Path(folder) / "best.npz"}
+        parameters = {**config.quick, "BEST_MODEL": folder / "best.npz"}
         if config.images_per_batch:
             # In six of a hundred data sets the best model on the validation set happens to be as
             # good on the test set, so that a choice by the wrong set does not show. Not in this.
-            write_batches(Path(folder), seed=DATA_SEED)
-            parameters["DATA"] = folder
+            write_batches(folder, seed=DATA_SEED)
+            parameters["DATA"] = str(folder)
         for number in runs:
             mutant = None if number is None else _forms(bank)[number]
             tree = mutant.tree if mutant else bank.solution

@@ -7,7 +7,6 @@ The second command runs the notebook as `gradkit grade` does, with the same seed
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from gradkit.autograder.nbval_plugin import Plugin
 from gradkit.autograder.runner import SubmissionRunner
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
+from gradkit.files import remove_tree
 
 SETTINGS = "debug.json"
 
@@ -60,7 +60,7 @@ def open_debug_runner(notebook: Path) -> SubmissionRunner:
     isolation, secret = Isolation(settings["isolation"]), int(settings["secret"], 16)
     if isolation is not Isolation.NONE:
         self_test(isolation)
-    shutil.rmtree(workdir / "spec", ignore_errors=True)
+    remove_tree(workdir / "spec")
     spec = build_spec(settings["exercise"], PROJECT, secret, workdir / "spec")
     if spec.digest != settings["digest"]:
         raise GradingError(

@@ -8,7 +8,6 @@ The workdir is removed afterwards, except one that `gradkit debug` makes.
 
 import contextlib
 import io
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from gradkit.autograder.runner import SubmissionRunner
 from gradkit.autograder.sandbox import WORK, Isolation, open_sandbox
 from gradkit.autograder.spec import DATA, GradingSpec, write_tree
 from gradkit.errors import GradkitError
+from gradkit.files import temporary_folder
 
 TREE = "tree"
 
@@ -61,8 +61,7 @@ def grade_submission(
     Raises GradingError if a check came to no verdict.
     """
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
-        workdir = Path(folder)
+    with temporary_folder() as workdir:
         notebook = prepare_workdir(spec, files, cells, workdir, isolation)
         with contextlib.closing(open_runner(spec, files, workdir, isolation)) as runner:
             problems = _run_nbval(notebook, runner)

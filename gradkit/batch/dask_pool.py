@@ -35,7 +35,8 @@ from assignment.checks.answer_key import AnswerKey
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
-from gradkit.batch.worker_pool import ProcessPool, Task, WorkerPool, run_folder
+from gradkit.batch.run_folder import run_folder
+from gradkit.batch.worker_pool import ProcessPool, Task, WorkerPool
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files
 from gradkit.errors import GradkitError

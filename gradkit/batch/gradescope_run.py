@@ -10,7 +10,6 @@ there is a results.json, which names a failure that is not the student's.
 import json
 import os
 import secrets
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.grade_class import verify_solution
 from gradkit.course.exercise_config import MB, ExerciseConfig
 from gradkit.feedback.redact import redact_for_student
-from gradkit.files import write_atomic
+from gradkit.files import temporary_folder, write_atomic
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import SubmissionContent, read_submission
@@ -113,9 +112,9 @@ def find_isolation() -> Isolation:
 def _open_spec(exercise: str) -> Iterator[GradingSpec]:
     """Build a grading spec of a fresh secret seed, which exists for this run only."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="gradkit-") as folder:
-        Path(folder).chmod(0o711)  # submissions read the stand-in data in it
-        spec = build_spec(exercise, PROJECT, secrets.randbits(128), Path(folder))
+    with temporary_folder() as folder:
+        folder.chmod(0o711)  # submissions read the stand-in data in it
+        spec = build_spec(exercise, PROJECT, secrets.randbits(128), folder)
         yield replace(spec, config=limit_memory(spec.config))
 
 

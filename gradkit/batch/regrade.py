@@ -1,7 +1,6 @@
 """Grade or judge again what a gradebook holds: regrade, rejudge, and one submission to debug."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from gradkit.autograder.spec import GradingSpec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch.grade_class import open_spec
 from gradkit.errors import GradkitError
+from gradkit.files import temporary_folder
 from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission
@@ -81,5 +81,5 @@ def rejudge(folder: GradebookFolder) -> Iterator[str]:
 @contextlib.contextmanager
 def _open_with_spec(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, GradingSpec]]:
     database = GradebookDatabase(folder.out, folder.exercise)
-    with contextlib.closing(database), tempfile.TemporaryDirectory() as data:
-        yield database, open_spec(folder, database, Path(data))
+    with contextlib.closing(database), temporary_folder() as data:
+        yield database, open_spec(folder, database, data)

@@ -14,7 +14,6 @@ import contextlib
 import ctypes
 import os
 import queue
-import shutil
 import signal
 import sys
 import tempfile
@@ -28,11 +27,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradkit.autograder.sandbox import Isolation, end_sandboxes
+from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import ResultKey, pack_outcomes
-from gradkit.processes import started
 from gradkit.submissions.extract import SubmissionContent
 
 if TYPE_CHECKING:  # importing it takes a second, which only workers need to spend
@@ -236,29 +234,3 @@ def _grade(files: Mapping[str, bytes], cells: Mapping[str, str]) -> "GradedSubmi
 
     graded = grade_submission(spec, files, cells, isolation)
     return replace(graded, outcomes=pack_outcomes(graded.outcomes))
-
-
-# --- folders of runs -----------------------------------------------------------------------------
-
-RUN_FOLDER = "gradkit-run-"
-
-
-@contextlib.contextmanager
-def run_folder() -> Iterator[Path]:
-    """Make a folder for the temporary files of this process and of those that it starts.
-
-    Folders of processes that were killed are removed first, since they hold seeds. Sandboxes that
-    still run in a folder end with it.
-    """
-    for path in Path(tempfile.gettempdir()).glob(f"{RUN_FOLDER}*"):
-        pid, since, *_ = path.name.removeprefix(RUN_FOLDER).split("-")
-        if pid.isdecimal() and started(int(pid)) != since:
-            end_sandboxes(path)
-            shutil.rmtree(path, ignore_errors=True)
-    prefix = f"{RUN_FOLDER}{os.getpid()}-{started(os.getpid())}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # the sandbox reads the stand-in data in it
-        try:
-            yield Path(folder)
-        finally:
-            end_sandboxes(Path(folder))

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import re
 import secrets
-import shutil
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -35,7 +34,7 @@ from gradkit.course.late_policy import format_lateness
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, images_as_svg, render
 from gradkit.feedback.redact import redact_for_student
-from gradkit.files import write_atomic
+from gradkit.files import remove_tree, write_atomic
 from gradkit.gradebook.database import GradebookFolder
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
 from gradkit.lms import feedback_name
@@ -99,10 +98,10 @@ def write_student_pages(grades: GradebookFolder, class_grades: ClassGrades, jobs
                 list(pool.map(_write_pages, repeat(grades), shares, repeat(fresh)))
         if folder.exists():
             folder.rename(fresh / "old")
-            shutil.rmtree(fresh / "old")
+            remove_tree(fresh / "old")
         fresh.rename(folder)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        remove_tree(fresh)
     return folder
 
 

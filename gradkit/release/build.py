@@ -7,7 +7,6 @@ starter only.
 """
 
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from gradkit.course.answer_key import find_staleness, public_answer_key
 from gradkit.course.exercises import exercise_names, read_starters
 from gradkit.course.instructor_tree import find_file, list_files
 from gradkit.course.starter import STUDENTS_README, UNCHANGED_FILES, starter_files
+from gradkit.files import temporary_folder
 from gradkit.release.errors import ReleaseError
 from gradkit.release.github_classroom import classroom_files
 from gradkit.release.leaks import Secret, find_leaks, find_secrets
@@ -131,8 +131,8 @@ def _require_no_leaks(files: Files, secrets: Sequence[Secret], project: Path) ->
 
 def _require_accepted(archive: bytes) -> StarterManifest:
     """Return the manifest in a starter's zip file; raise ReleaseError if `update` refuses it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "starter.zip"
+    with temporary_folder() as folder:
+        path = folder / "starter.zip"
         path.write_bytes(archive)
         try:
             return read_zip(path)[0]

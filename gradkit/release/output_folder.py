@@ -6,7 +6,6 @@ only if a release wrote it and nobody has changed it since.
 
 import os
 import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from assignment.workspace.starter import (
     read_manifest,
 )
 from gradkit.course.starter import build_digest
+from gradkit.files import remove_tree
 from gradkit.release.errors import ReleaseError
 from gradkit.release.github_classroom import IGNORED, WORKFLOW, is_as_built
 
@@ -51,7 +51,7 @@ def write_release(folders: Mapping[str, Files], archives: Files, out: Path) -> N
         (temporary / "old").mkdir()
         _swap(temporary, out, [*folders, *archives])
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary)
 
 
 def _swap(temporary: Path, out: Path, names: list[str]) -> None:

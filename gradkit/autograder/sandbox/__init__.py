@@ -15,7 +15,6 @@ another user in a container that forbids what bubblewrap needs.
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from gradkit.autograder.sandbox.config import (
 from gradkit.autograder.sandbox.seccomp import FAMILIES, LOCAL_FAMILIES, seccomp_filter
 from gradkit.autograder.sandbox.separate_user import kill_leftovers, separate_user_command
 from gradkit.course.exercise_config import Limits
+from gradkit.files import remove_tree, temporary_folder
 
 __all__ = ["WORK", "Isolation", "SandboxConfig", "SandboxError", "end_sandboxes"]
 
@@ -77,8 +77,7 @@ def open_sandbox(
         try:
             kill_leftovers(config)
         finally:
-            with contextlib.suppress(Exception):  # folders in folders, thousands deep
-                shutil.rmtree(socket_dir, ignore_errors=True)
+            remove_tree(socket_dir)
 
 
 def freeze_socket_dir(config: SandboxConfig) -> None:
@@ -137,10 +136,10 @@ def self_test(isolation: Isolation = Isolation.SANDBOX) -> None:
     """Start Python in a sandbox; raise SandboxError if that fails or it can read the solutions."""
     paths = [str(path) for name in SECRET_FOLDERS for path in (PROJECT / name).rglob("*.[pti]*")]
     with (
-        tempfile.TemporaryDirectory() as folder,
-        open_sandbox({Path(folder): WORK}, Path(folder), isolation=isolation) as config,
+        temporary_folder() as folder,
+        open_sandbox({folder: WORK}, folder, isolation=isolation) as config,
     ):
-        Path(folder).chmod(0o711)
+        folder.chmod(0o711)
         command = [sys.executable, "-c", _SELF_TEST, *paths]
         process = launch(command, config, stderr=subprocess.PIPE)
         try:

@@ -1,0 +1,33 @@
+"""The folder of a run: it holds every temporary file of a grader, and is removed with it."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gradkit.autograder.sandbox import end_sandboxes
+from gradkit.files import remove_tree, temporary_folder
+from gradkit.processes import started
+
+PREFIX = "gradkit-run-"
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[Path]:
+    """Make a folder for the temporary files of this process and of those that it starts.
+
+    Folders of processes that were killed are removed first, since they hold seeds. Sandboxes that
+    still run in a folder end with it.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid, since, *_ = path.name.removeprefix(PREFIX).split("-")
+        if pid.isdecimal() and started(int(pid)) != since:
+            end_sandboxes(path)
+            remove_tree(path)
+    with temporary_folder(f"{PREFIX}{os.getpid()}-{started(os.getpid())}-") as folder:
+        folder.chmod(0o711)  # the sandbox reads the stand-in data in it
+        try:
+            yield folder
+        finally:
+            end_sandboxes(folder)
