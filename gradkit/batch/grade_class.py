@@ -95,7 +95,7 @@ def grade_class(
         self_test(request.isolation)
     database = GradebookDatabase(request.out, request.exercise)
     kit = kit_digest()
-    with contextlib.closing(database), database.only_grader(), run_folder() as folder:
+    with database, database.only_grader(), run_folder() as folder:
         spec = open_spec(request, database, folder, request.seed)
         with contextlib.closing(open_pool(request, spec, say, folder)) as pool:
             if not database.is_verified(spec.digest, kit):

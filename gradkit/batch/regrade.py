@@ -25,7 +25,7 @@ def delete_results(folder: GradebookFolder, student: str) -> None:
     GradkitError
         The gradebook has no such student.
     """
-    with contextlib.closing(GradebookDatabase(folder.out, folder.exercise)) as database:
+    with GradebookDatabase(folder.out, folder.exercise) as database:
         known = {record.student for record in database.submissions()}
         if student and student not in known:
             raise GradkitError(f"{database.path} has no student {student!r}. Nothing was deleted.")
@@ -81,5 +81,5 @@ def rejudge(folder: GradebookFolder) -> Iterator[str]:
 @contextlib.contextmanager
 def _open_with_spec(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, GradingSpec]]:
     database = GradebookDatabase(folder.out, folder.exercise)
-    with contextlib.closing(database), temporary_folder() as data:
+    with database, temporary_folder() as data:
         yield database, open_spec(folder, database, data)

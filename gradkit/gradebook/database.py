@@ -11,6 +11,7 @@ A result is written in one transaction: a grader that is killed loses only what 
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -39,24 +40,24 @@ VERSION = "3"  # of the tables
 BUSY_TIMEOUT = 60.0  # seconds that another grader's transaction may take
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS answer_keys (spec TEXT PRIMARY KEY, answer_key BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS submissions (
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE answer_keys (spec TEXT PRIMARY KEY, answer_key BLOB NOT NULL);
+CREATE TABLE submissions (
     submission TEXT NOT NULL, student TEXT NOT NULL, received TEXT NOT NULL, status TEXT NOT NULL,
     content_digest TEXT, notes TEXT NOT NULL, time_source TEXT NOT NULL,
     PRIMARY KEY (student, submission)
 );
-CREATE TABLE IF NOT EXISTS results (
+CREATE TABLE results (
     id INTEGER PRIMARY KEY, student TEXT NOT NULL, content_digest TEXT NOT NULL, spec TEXT NOT NULL,
     kit TEXT NOT NULL, score INTEGER NOT NULL, verdicts TEXT NOT NULL, seconds REAL NOT NULL,
     retry INTEGER NOT NULL, versions TEXT NOT NULL, graded_at REAL NOT NULL,
     UNIQUE (student, content_digest, spec, kit)
 );
-CREATE TABLE IF NOT EXISTS result_parts (
+CREATE TABLE result_parts (
     result INTEGER NOT NULL REFERENCES results (id) ON DELETE CASCADE,
     kind TEXT NOT NULL, name TEXT NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (result, kind, name)
 );
-CREATE TABLE IF NOT EXISTS manual_grades (
+CREATE TABLE manual_grades (
     student TEXT NOT NULL, item TEXT NOT NULL, points REAL, comment TEXT NOT NULL,
     answer_digest TEXT NOT NULL, entered_at REAL NOT NULL, PRIMARY KEY (student, item)
 );
@@ -189,53 +190,128 @@ class ManualGrade:
 
 
 def exercise_of(folder: Path) -> str | None:
-    """Return the exercise of the gradebook in a folder, or None if there is no readable one."""
+    """Return the exercise of the gradebook in a folder, or None if there is no file of its name.
+
+    Raises DatabaseError for a file that is not a gradebook, or cannot be used.
+    """
     path = folder / DATABASE_NAME
-    if not path.is_file():
+    if not path.exists():
         return None
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
-        row = db.execute("SELECT value FROM settings WHERE name = 'exercise'").fetchone()
-        return str(row[0]) if row else None
-    return None
+    with _naming(path), contextlib.closing(_connect(path)) as db:
+        return _settings(path, db)["exercise"]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Connect to a gradebook's file; raise DatabaseError, or OSError, if it cannot be used."""
+    if path.stat().st_size == 0:
+        raise DatabaseError(
+            f"{path} is empty. Points given by hand and the secret seed may have been in it, so it "
+            "is not begun anew. Put a copy of the gradebook in its place, or move it away."
+        )
+    with _naming(path), contextlib.ExitStack() as stack:
+        db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        stack.enter_context(contextlib.closing(db))
+        [(fault,)] = db.execute("PRAGMA quick_check(1)")  # 0.05 s for 100 MB
+        if fault != "ok":
+            raise sqlite3.DatabaseError(fault.splitlines()[-1])
+        stack.pop_all()
+        return db
+
+
+def _settings(path: Path, db: sqlite3.Connection) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    with contextlib.suppress(sqlite3.OperationalError):  # there is no such table
+        settings = dict(db.execute("SELECT name, value FROM settings"))
+    if not {"version", "exercise"} <= settings.keys():
+        raise DatabaseError(f"{path} is a database of another program. Give --out another folder.")
+    return settings
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports into an error that names the file and says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        match getattr(error, "sqlite_errorname", "SQLITE_CORRUPT").split("_")[1]:
+            case "CORRUPT" | "NOTADB":
+                advice = "Put a copy of the gradebook in its place, or give --out another folder."
+            case "FULL":
+                advice = "Make room there; the same command then goes on."
+            case "BUSY":
+                advice = "Another program is using it. Wait until that has ended."
+            case _:
+                for needed in (path, path.parent):
+                    if not os.access(needed, os.W_OK):
+                        number = errno.EACCES
+                        raise PermissionError(number, os.strerror(number), str(needed)) from error
+                advice = "It has to lie on a disk of this computer that can be written to."
+        raise DatabaseError(f"{path} cannot be used: {error}. {advice}") from error
 
 
 class GradebookDatabase:
-    """The gradebook database in a folder, created if there is none.
+    """The gradebook database in a folder, created if there is none; closed by `with` or `close`.
 
     Raises DatabaseError for a file that is not a gradebook, is of another version or exercise, or
-    cannot be written.
+    cannot be written; within `with`, for all that SQLite reports.
     """
 
     def __init__(self, folder: Path, exercise: str) -> None:
         self.path = folder / DATABASE_NAME
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            self._open(exercise, stack)
-            stack.pop_all()
-
-    def _open(self, exercise: str, stack: contextlib.ExitStack) -> None:
-        try:
-            self._db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
-            stack.enter_context(contextlib.closing(self._db))
+        asked = {"version": VERSION, "exercise": exercise}
+        if not os.path.lexists(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._create(asked)
+        with _naming(self.path), contextlib.ExitStack() as stack:
+            self._db = stack.enter_context(contextlib.closing(_connect(self.path)))
+            stored = _settings(self.path, self._db)
+            for name, value in asked.items():
+                if stored[name] != value:
+                    raise DatabaseError(
+                        f"{self.path} is of {name} {stored[name]!r}, but {value!r} is asked for. "
+                        "Give --out another folder."
+                    )
+            self.path.chmod(0o600)  # it holds the secret seed
             self._db.execute("PRAGMA journal_mode = WAL")
             # A commit survives the end of this process. A machine that stops may lose the last
             # results, which are graded again: waiting for the disk each time costs more.
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(SCHEMA)
-            self.path.chmod(0o600)  # it holds the secret seed
-            for name, value in (("version", VERSION), ("exercise", exercise)):
-                stored = self._setting(name, value)
-                if stored != value:
-                    raise DatabaseError(
-                        f"{self.path} is of {name} {stored!r}, but {value!r} is asked for. Give "
-                        "--out another folder."
-                    )
-        except (sqlite3.Error, OSError) as error:
-            raise DatabaseError(
-                f"{self.path} cannot be used ({error}). If it is damaged, give --out another "
-                "folder."
-            ) from error
+            stack.pop_all()
+
+    def _create(self, settings: Mapping[str, str]) -> None:
+        """Put a new database in its place as a whole: a file cut short may have been a gradebook.
+
+        Raises DatabaseError if a gradebook's journal lies there, which SQLite would play into it.
+        """
+        for part in ("-wal", "-journal"):
+            if (journal := self.path.with_name(DATABASE_NAME + part)).exists():
+                raise DatabaseError(
+                    f"{journal} belongs to a gradebook, and {self.path} is missing. Put it back "
+                    "beside it, or move both away."
+                )
+        new = self.path.with_name(f".{DATABASE_NAME}.{secrets.token_hex(4)}.tmp")
+        try:
+            with _naming(self.path), contextlib.closing(sqlite3.connect(new)) as db, db:
+                db.executescript(SCHEMA)
+                db.executemany("INSERT INTO settings VALUES (?, ?)", settings.items())
+            try:
+                os.link(new, self.path)
+            except FileExistsError:  # another command has made one
+                pass
+            except OSError:  # a file system without hard links
+                new.replace(self.path)
+        finally:
+            new.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.close()
+        with _naming(self.path):
+            if isinstance(error, sqlite3.Error):
+                raise error
 
     def close(self) -> None:
         self._db.close()
@@ -260,7 +336,8 @@ class GradebookDatabase:
         try:
             yield self._db
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 

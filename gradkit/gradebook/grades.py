@@ -110,7 +110,7 @@ class ClassGrades:
 @contextlib.contextmanager
 def open_grades(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, ClassGrades]]:
     """Open the database of a class, and compute its grades."""
-    with contextlib.closing(GradebookDatabase(folder.out, folder.exercise)) as database:
+    with GradebookDatabase(folder.out, folder.exercise) as database:
         yield database, read_grades(database, folder.exercise, folder.project)
 
 

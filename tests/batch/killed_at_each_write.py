@@ -30,7 +30,7 @@ from gradkit.batch.worker_pool import Task, WorkerPool
 from gradkit.gradebook import database
 from tests.classes import SEED, write_submission
 
-WRITES = ("INSERT", "DELETE", "UPDATE", "COMMIT")
+WRITES = ("CREATE", "INSERT", "DELETE", "UPDATE", "COMMIT")
 
 
 class AtOnce(WorkerPool):
@@ -62,11 +62,24 @@ class CountedConnection(sqlite3.Connection):
     left = 0
 
     def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        self.count(sql)
+        return super().execute(sql, *arguments)
+
+    def executemany(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        self.count(sql)
+        return super().executemany(sql, *arguments)
+
+    def executescript(self, sql: str) -> sqlite3.Cursor:
+        for statement in sql.strip().split(";"):
+            self.count(statement.strip())
+            super().execute(statement)
+        return self.cursor()
+
+    def count(self, sql: str) -> None:
         if sql.startswith(WRITES):
             CountedConnection.left -= 1
             if CountedConnection.left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-        return super().execute(sql, *arguments)
 
 
 def ends_unless_killed(grade: Callable[[], object], at: int) -> bool:
@@ -96,7 +109,7 @@ def main(folder: Path) -> None:
     connect = partial(sqlite3.connect, factory=CountedConnection)
     vars(database).update(
         AnswerKey=SimpleNamespace(from_json=lambda text: answer_key),
-        sqlite3=SimpleNamespace(connect=connect, Error=sqlite3.Error),
+        sqlite3=SimpleNamespace(**{**vars(sqlite3), "connect": connect}),
     )
 
     def run(out: Path) -> list[object]:

@@ -3,7 +3,7 @@
 import contextlib
 import platform
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,18 +75,76 @@ def test_a_seed_is_drawn_once(database: GradebookDatabase) -> None:
         database.secret(seed + 1)
 
 
-def test_a_file_of_another_exercise_or_kind_is_refused(
-    database: GradebookDatabase, tmp_path: Path
-) -> None:
+def test_a_gradebook_of_another_exercise_is_refused(database: GradebookDatabase) -> None:
     assert exercise_of(database.path.parent) == "softmax"
     with pytest.raises(DatabaseError, match="is of exercise 'softmax', but 'svm' is asked for"):
         GradebookDatabase(database.path.parent, "svm")
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "gradebook.sqlite").write_bytes(b"not a database, but long enough to be one" * 9)
-    with pytest.raises(DatabaseError, match="cannot be used"):
-        GradebookDatabase(other, "softmax")
-    assert exercise_of(other) is None
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def blank_a_page(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(bytes(4096))
+
+
+def become_another_program_s(path: Path) -> None:
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE moz_places (id INTEGER)")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(b""), "is empty.* not begun anew. Put a copy"),
+        (
+            lambda path: path.write_bytes(b"text" * 99),
+            "cannot be used: .*not a database. Put",
+        ),
+        (shorten, "cannot be used: .*malformed. Put a copy"),
+        (blank_a_page, "cannot be used: Page 6: .* Put a copy"),
+        (become_another_program_s, "is a database of another program"),
+    ],
+)
+def test_a_damaged_or_foreign_file_is_refused_and_left_as_it_is(
+    database: GradebookDatabase, damage: Callable[[Path], object], message: str
+) -> None:
+    database.secret(None)
+    database.save_result(result())
+    database.close()
+    damage(database.path)
+    before = database.path.read_bytes()
+    folder = database.path.parent
+    with pytest.raises(DatabaseError, match=f"{database.path} {message}"):
+        GradebookDatabase(folder, "softmax")
+    with pytest.raises(DatabaseError, match=f"{database.path} {message}"):
+        exercise_of(folder)
+    assert database.path.read_bytes() == before
+
+
+def test_a_journal_without_its_gradebook_is_not_played_into_a_new_one(
+    database: GradebookDatabase,
+) -> None:
+    seed = database.secret(None)
+    (kept := database.path.with_name("kept")).hardlink_to(database.path)
+    database.path.unlink()
+    with pytest.raises(DatabaseError, match=r"-wal belongs to a gradebook.*Put it back"):
+        GradebookDatabase(database.path.parent, "softmax")
+    kept.rename(database.path)
+    with GradebookDatabase(database.path.parent, "softmax") as again:
+        assert again.secret(None) == seed
+
+
+def test_what_sqlite_reports_names_the_file_and_what_to_do(database: GradebookDatabase) -> None:
+    [(pages,)] = database._db.execute("PRAGMA page_count")
+    database._db.execute(f"PRAGMA max_page_count = {pages}")  # as if the disk were full
+    full = pytest.raises(DatabaseError, match=f"^{database.path} cannot .* full. Make room")
+    with full, database:
+        database.save_result(result(KEY._replace(student="ada" * 4096)))
 
 
 def test_a_result_that_cannot_be_written_whole_leaves_the_older_one(
