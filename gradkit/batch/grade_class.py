@@ -1,8 +1,8 @@
 """Grade a class: every submission in a folder, with each result in the database once it is there.
 
-    grade_class     database, grading spec and its verification; then each submission in turn:
-                    found, read, graded by a worker pool, saved
-    open_spec       the grading spec of a gradebook's secret seed
+    grade_class     each submission in turn: found, read, graded by a worker pool, saved; before
+                    the first that has no result, the grading spec is built and verified
+    open_spec       the grading spec of an epoch of a gradebook
     verify_solution grades the solution, which must earn all points
 
 Only this process writes to the database.
@@ -12,11 +12,13 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from assignment.checks.check import load_exercise
 from assignment.workspace import regions
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
@@ -94,29 +96,21 @@ def grade_class(
     if request.scheduler is None and request.isolation is not Isolation.NONE:
         self_test(request.isolation)
     database = GradebookDatabase(request.out, request.exercise)
-    kit = kit_digest()
-    with database, database.only_grader(), run_folder() as folder:
-        spec = open_spec(request, database, folder, request.seed)
-        with contextlib.closing(open_pool(request, spec, say, folder)) as pool:
-            if not database.is_verified(spec.digest, kit):
-                say("Grading the solution, which must earn all points ...")
-                verify_solution(
-                    spec, request.project, lambda content: _grade_alone(pool, spec, content)
-                )
-                database.mark_verified(spec.digest, kit)
-            return _ClassGrader(request, database, spec, kit, say, pool).grade()
+    with database, database.only_grader():
+        database.secret(request.seed)
+        return _ClassGrader(request, database, say, open_pool).grade()
 
 
 def open_spec(
-    folder: GradebookFolder, database: GradebookDatabase, data: Path, seed: int | None = None
+    folder: GradebookFolder, database: GradebookDatabase, data: Path, epoch: int
 ) -> GradingSpec:
-    """Build the grading spec of the database's secret seed, with its data in the folder `data`."""
-    name, project, secret = folder.exercise, folder.project, database.secret(seed)
+    """Build the grading spec of an epoch of the database, with its data in the folder `data`."""
+    name, project = folder.exercise, folder.project
     digest = spec_digest(name, project, starter_files(project, [name]))
-    saved = database.answer_key(digest)
-    spec = build_spec(name, project, secret, data, saved)
+    saved = database.answer_key(digest, epoch)
+    spec = build_spec(name, project, database.epoch_secret(epoch), data, saved)
     if saved is None:
-        database.save_answer_key(digest, spec.answer_key)
+        database.save_answer_key(digest, epoch, spec.answer_key)
     return spec
 
 
@@ -153,27 +147,50 @@ class _ClassGrader:
         self,
         request: Request,
         database: GradebookDatabase,
-        spec: GradingSpec,
-        kit: str,
         say: Callable[[str], None],
-        pool: WorkerPool,
+        open_pool: Callable[..., WorkerPool],
     ) -> None:
-        self.request, self.database, self.pool = request, database, pool
-        self.spec, self.kit, self.say = spec, kit, say
+        self.request, self.database = request, database
+        self.say, self._open_pool = say, open_pool
+        self.exercise, self.kit = load_exercise(request.exercise), kit_digest()
+        self.epoch = database.epoch()
+        starter = starter_files(request.project, [request.exercise])
+        self.digest = spec_digest(request.exercise, request.project, starter)
         self.versions = starter_versions(request.project, request.exercise)
         self.report = Report()
         self.bar: Any = None
         self.retries: list[Task] = []
 
     def grade(self) -> Report:
-        found = find_submissions(self.request.submissions, self.spec.exercise, self.request.roster)
+        found = find_submissions(self.request.submissions, self.exercise, self.request.roster)
         self._mark_superseded(found)
         with tqdm(total=len(found), unit="submission", file=sys.stderr) as self.bar:
-            self._grade(task for each in found if (task := self._record(each)))
-            # A submission that ran out of time beside others is graded once more, alone.
-            retries, self.retries = self.retries, []
-            self._grade(iter(retries), alone=True)
+            tasks = (task for each in found if (task := self._record(each)))
+            first = next(tasks, None)
+            if first or self.retries:
+                with self._open_spec_and_pool() as (self.spec, self.pool):
+                    self._grade(chain([first] if first else [], tasks))
+                    # A submission that ran out of time beside others is graded once more, alone.
+                    retries, self.retries = self.retries, []
+                    self._grade(iter(retries), alone=True)
         return self.report
+
+    @contextlib.contextmanager
+    def _open_spec_and_pool(self) -> Iterator[tuple[GradingSpec, WorkerPool]]:
+        """Build the spec of the current epoch, and open the pool; verify the solution with them."""
+        with run_folder() as folder:
+            spec = open_spec(self.request, self.database, folder, self.epoch)
+            pool = self._open_pool(self.request, spec, self.say, folder)
+            with contextlib.closing(pool):
+                if not self.database.is_verified(self.digest, self.epoch, self.kit):
+                    self.say("Grading the solution, which must earn all points ...")
+                    verify_solution(
+                        spec,
+                        self.request.project,
+                        lambda content: _grade_alone(pool, spec, content),
+                    )
+                    self.database.mark_verified(self.digest, self.epoch, self.kit)
+                yield spec, pool
 
     def _mark_superseded(self, found: list[Submission]) -> None:
         """Mark a student's older submissions as superseded.
@@ -203,7 +220,7 @@ class _ClassGrader:
             self._save(record)
             return None
         try:
-            content = read_submission(submission, self.spec.exercise)
+            content = read_submission(submission, self.exercise)
         except SubmissionRejected as error:
             # The first note is for the student; the others may name other students.
             self.report.refused += 1
@@ -215,7 +232,7 @@ class _ClassGrader:
             current = " and ".join(sorted(self.versions)) or "of no version"
             notes.append(f"Made from a starter {content.version}; those of today are {current}.")
         record = replace(record, content_digest=content.digest, notes=tuple(notes))
-        key = ResultKey(submission.student, content.digest, self.spec.digest, self.kit)
+        key = ResultKey(submission.student, content.digest, self.digest, self.kit)
         result = self.database.result(key)
         if result and not result.retry:
             self.report.there += 1
@@ -248,7 +265,13 @@ class _ClassGrader:
         }
         retry = graded.lost_points_to_time(self.spec)
         return GradingResult(
-            task.key, graded.verdicts, graded.outcomes, handed_in, graded.seconds, retry
+            task.key,
+            graded.verdicts,
+            graded.outcomes,
+            handed_in,
+            graded.seconds,
+            retry,
+            epoch=self.epoch,
         )
 
     def _save_graded(self, task: Task, result: GradingResult) -> None:
@@ -256,7 +279,7 @@ class _ClassGrader:
         best = before if before and before.score > result.score else result
         self.database.save_result(replace(best, retry=False))
         self.report.graded += 1
-        out_of = sum(check.points for check in self.spec.exercise.checks)
+        out_of = sum(check.points for check in self.exercise.checks)
         record = self.database.submission(task.key.student, task.name)
         self._save(replace(record, status="graded"), f"{best.score:3} of {out_of}  {task.name}")
 

@@ -1,8 +1,9 @@
 """Grade or judge again what a gradebook holds: regrade, rejudge, and one submission to debug."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from assignment.checks.check import load_exercise
@@ -35,7 +36,9 @@ def delete_results(folder: GradebookFolder, student: str) -> None:
 def debug_submission(
     folder: GradebookFolder, path: Path, workdir: Path, isolation: Isolation
 ) -> Path:
-    """Prepare a submission for `pytest --nbval` with the gradebook's seed; return its notebook.
+    """Prepare a submission for `pytest --nbval`; return its notebook.
+
+    The seed is that of the epoch in which this content was graded last, else the current one.
 
     Raises
     ------
@@ -49,7 +52,8 @@ def debug_submission(
     if isolation is not Isolation.NONE:
         self_test(isolation)
     content = read_submission(single_submission(path), load_exercise(folder.exercise))
-    with _open_with_spec(folder) as (_, spec):
+    with _open_specs(folder) as (database, spec_of):
+        spec = spec_of(database.epoch_of(content.digest))
         return prepare_debug_workdir(spec, content.files, content.cells, workdir, isolation)
 
 
@@ -61,8 +65,9 @@ def rejudge(folder: GradebookFolder) -> Iterator[str]:
     from gradkit.autograder.runner import judge
 
     kit = kit_digest()
-    with _open_with_spec(folder) as (database, spec):
+    with _open_specs(folder) as (database, spec_of):
         for result in database.results():
+            spec = spec_of(result.epoch)
             files = {
                 path: text.encode("latin-1") for path, text in result.handed_in["files"].items()
             }
@@ -79,7 +84,13 @@ def rejudge(folder: GradebookFolder) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _open_with_spec(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, GradingSpec]]:
+def _open_specs(
+    folder: GradebookFolder,
+) -> Iterator[tuple[GradebookDatabase, Callable[[int], GradingSpec]]]:
+    """Open a database, with a function that builds the grading spec of an epoch once."""
     database = GradebookDatabase(folder.out, folder.exercise)
     with database, temporary_folder() as data:
-        yield database, open_spec(folder, database, data)
+        yield (
+            database,
+            cache(lambda epoch: open_spec(folder, database, data / str(epoch), epoch)),
+        )

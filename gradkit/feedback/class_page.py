@@ -33,9 +33,10 @@ def write_pages(
 ) -> tuple[ClassGrades, list[Path]]:
     """Write the pages of a class and of its students; return the grades and the paths.
 
+    What is graded from now on gets other problems: a student may learn those of before from a page.
     `zipped` also packs the students' pages; `jobs` is the largest number of processes.
     """
-    with open_grades(grades) as (_, class_grades):
+    with open_grades(grades) as (database, class_grades), database.closed_epoch():
         folder = write_student_pages(grades, class_grades, jobs)
         links = {student: f"{FOLDER}/{name}" for student, name in page_names(class_grades).items()}
         path = write_atomic(grades.out / CLASS_PAGE, class_page(class_grades, links))

@@ -110,7 +110,8 @@ def _write_pages(grades: GradebookFolder, names: Mapping[str, str], folder: Path
         answer_key = cache(database.answer_key)
         for grade in class_grades.student_grades:
             if grade.student in names:
-                key = answer_key(grade.result.key.spec) if grade.result else None
+                result = grade.result
+                key = answer_key(result.key.spec, result.epoch) if result else None
                 page = student_page(class_grades, grade, key)
                 write_atomic(folder / names[grade.student], page)
 
@@ -133,7 +134,7 @@ def zip_pages(class_grades: ClassGrades, out: Path) -> Path:
 def student_page(
     class_grades: ClassGrades, student_grade: StudentGrade, answer_key: AnswerKey | None
 ) -> str:
-    """Return a student's page; `answer_key` is that of the result's grading spec."""
+    """Return a student's page; `answer_key` is that of the result's spec and epoch."""
     exercise, student_grade = class_grades.exercise, _redact(student_grade)
     differences, plots = {}, list[tuple[str, Markup]]()
     for check, item in zip(exercise.checks, student_grade.checks, strict=True):

@@ -4,15 +4,19 @@
     results          verdicts, once per student, content, grading spec and kit
     result_parts     what the checks returned and what was handed in, packed, for each result
     manual_grades    points and comments that people gave
-    answer_keys      the reference arrays of each grading spec, which feedback draws beside
-    settings         format, exercise and secret seed of the database; verified specs
+    answer_keys      the reference arrays of each grading spec and epoch
+    settings         format, exercise, secret seed and epoch of the database; verified specs
 
 A result is written in one transaction: a grader that is killed loses only what it was grading.
+
+The problems of an epoch come from a secret seed of its own. Feedback for students closes the epoch:
+what is graded later gets other problems, so that knowing those of before is worth nothing.
 """
 
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -36,12 +40,14 @@ from assignment.checks.verdict import Status, Verdict
 from gradkit.errors import GradkitError
 
 DATABASE_NAME = "gradebook.sqlite"
-VERSION = "3"  # of the tables
+VERSION = "4"  # of the tables
 BUSY_TIMEOUT = 60.0  # seconds that another grader's transaction may take
 
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE answer_keys (spec TEXT PRIMARY KEY, answer_key BLOB NOT NULL);
+CREATE TABLE answer_keys (
+    spec TEXT NOT NULL, epoch INTEGER NOT NULL, answer_key BLOB NOT NULL, PRIMARY KEY (spec, epoch)
+);
 CREATE TABLE submissions (
     submission TEXT NOT NULL, student TEXT NOT NULL, received TEXT NOT NULL, status TEXT NOT NULL,
     content_digest TEXT, notes TEXT NOT NULL, time_source TEXT NOT NULL,
@@ -50,7 +56,7 @@ CREATE TABLE submissions (
 CREATE TABLE results (
     id INTEGER PRIMARY KEY, student TEXT NOT NULL, content_digest TEXT NOT NULL, spec TEXT NOT NULL,
     kit TEXT NOT NULL, score INTEGER NOT NULL, verdicts TEXT NOT NULL, seconds REAL NOT NULL,
-    retry INTEGER NOT NULL, versions TEXT NOT NULL, graded_at REAL NOT NULL,
+    retry INTEGER NOT NULL, versions TEXT NOT NULL, epoch INTEGER NOT NULL, graded_at REAL NOT NULL,
     UNIQUE (student, content_digest, spec, kit)
 );
 CREATE TABLE result_parts (
@@ -152,6 +158,7 @@ class GradingResult:
     seconds: float = 0.0
     retry: bool = False  # a check ran out of time beside other submissions: grade again, alone
     versions: Mapping[str, str] = field(default_factory=software_versions)
+    epoch: int = 1  # whose problems it was graded with
 
     @property
     def score(self) -> int:
@@ -318,13 +325,19 @@ class GradebookDatabase:
 
     @contextlib.contextmanager
     def only_grader(self) -> Iterator[None]:
-        """Keep other graders from this gradebook; raise DatabaseError if one is at work."""
+        """Keep other graders from this gradebook; raise DatabaseError if one is at work.
+
+        Nor can feedback be written meanwhile: it would reveal the problems that are graded with.
+        """
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process
             except BlockingIOError:
-                message = f"Another grader is at work on {self.path}. Wait until it has ended."
+                message = (
+                    f"Another `gradkit grade` or `gradkit feedback` is at work on {self.path}. "
+                    "Wait until it has ended."
+                )
                 raise DatabaseError(message) from None
             yield
         finally:
@@ -364,23 +377,48 @@ class GradebookDatabase:
             )
         return stored
 
-    def is_verified(self, spec: str, kit: str) -> bool:
-        """Tell whether the solution has earned all points by this grading spec."""
+    def epoch(self) -> int:
+        """Return the number of the current epoch, which counts from 1."""
+        return int(self._setting("epoch", "1"))
+
+    def epoch_secret(self, epoch: int) -> int:
+        """Return the secret seed of an epoch, from which that of no other follows."""
+        digest = hashlib.sha256(f"epoch {epoch}:{self.secret(None)}".encode()).digest()
+        return int.from_bytes(digest[:16], "big")
+
+    @contextlib.contextmanager
+    def closed_epoch(self) -> Iterator[None]:
+        """Close the current epoch, and keep graders away while something for students is made.
+
+        An epoch that nothing was graded in stays open. Raise DatabaseError if a grader is at work.
+        """
+        with self.only_grader():
+            used = "SELECT 1 FROM answer_keys WHERE epoch = ?"
+            if self._db.execute(used, (epoch := self.epoch(),)).fetchone():
+                self._db.execute("PRAGMA synchronous = FULL")  # it outlasts a machine that stops
+                update = "UPDATE settings SET value = ? WHERE name = 'epoch'"
+                self._db.execute(update, (str(epoch + 1),))
+            yield
+
+    def is_verified(self, spec: str, epoch: int, kit: str) -> bool:
+        """Tell whether the solution has earned all points by a grading spec in an epoch."""
         query = "SELECT 1 FROM settings WHERE name = ?"
-        return self._db.execute(query, (f"verified {spec} {kit}",)).fetchone() is not None
+        name = f"verified {spec} {epoch} {kit}"
+        return self._db.execute(query, (name,)).fetchone() is not None
 
-    def mark_verified(self, spec: str, kit: str) -> None:
-        self._setting(f"verified {spec} {kit}", "yes")
+    def mark_verified(self, spec: str, epoch: int, kit: str) -> None:
+        self._setting(f"verified {spec} {epoch} {kit}", "yes")
 
-    def answer_key(self, spec: str) -> AnswerKey | None:
-        """Return the answer key of a grading spec that this class was graded by."""
-        query = "SELECT answer_key FROM answer_keys WHERE spec = ?"
-        row = self._db.execute(query, (spec,)).fetchone()
+    def answer_key(self, spec: str, epoch: int) -> AnswerKey | None:
+        """Return the answer key of a grading spec that this class was graded by in an epoch."""
+        query = "SELECT answer_key FROM answer_keys WHERE spec = ? AND epoch = ?"
+        row = self._db.execute(query, (spec, epoch)).fetchone()
         return AnswerKey.from_json(zlib.decompress(row[0]).decode()) if row else None
 
-    def save_answer_key(self, spec: str, answer_key: AnswerKey) -> None:
+    def save_answer_key(self, spec: str, epoch: int, answer_key: AnswerKey) -> None:
         packed = zlib.compress(answer_key.to_json().encode())
-        self._db.execute("INSERT OR REPLACE INTO answer_keys VALUES (?, ?)", (spec, packed))
+        query = "INSERT OR REPLACE INTO answer_keys VALUES (?, ?, ?)"
+        self._db.execute(query, (spec, epoch, packed))
 
     # --- submissions -----------------------------------------------------------------------------
 
@@ -427,7 +465,7 @@ class GradebookDatabase:
         verdicts = json.dumps({name: vars(verdict) for name, verdict in result.verdicts.items()})
         values = (
             *(*result.key, result.score, verdicts, result.seconds),
-            *(int(result.retry), json.dumps(result.versions), time.time()),
+            *(int(result.retry), json.dumps(result.versions), result.epoch, time.time()),
         )
         with self._transaction() as db:
             for key in {result.key, replaced or result.key}:
@@ -448,6 +486,12 @@ class GradebookDatabase:
         row = self._db.execute(f"{query} ORDER BY graded_at DESC", key[:2]).fetchone()
         return self.result(key) or (row and self._read_result(row[0]))
 
+    def epoch_of(self, content_digest: str) -> int:
+        """Return the epoch of the last result of a content; the current one if there is none."""
+        query = "SELECT epoch FROM results WHERE content_digest = ? ORDER BY graded_at DESC"
+        row = self._db.execute(query, (content_digest,)).fetchone()
+        return int(row[0]) if row else self.epoch()
+
     def results(self) -> Iterator[GradingResult]:
         """Yield all results, including those of other grading specs and kits."""
         for (number,) in self._db.execute("SELECT id FROM results ORDER BY id").fetchall():
@@ -458,9 +502,10 @@ class GradebookDatabase:
         self._db.execute("DELETE FROM results WHERE student = ? OR ? IS NULL", (student, student))
 
     def _read_result(self, number: int) -> GradingResult:
-        columns = "student, content_digest, spec, kit, verdicts, seconds, retry, versions"
+        columns = "student, content_digest, spec, kit, verdicts, seconds, retry, versions, epoch"
         query = f"SELECT {columns} FROM results WHERE id = ?"
-        *key, verdicts, seconds, retry, versions = self._db.execute(query, (number,)).fetchone()
+        row = self._db.execute(query, (number,)).fetchone()
+        *key, verdicts, seconds, retry, versions, epoch = row
         return GradingResult(
             ResultKey(*key),
             {
@@ -472,6 +517,7 @@ class GradebookDatabase:
             seconds,
             bool(retry),
             json.loads(versions),
+            epoch,
         )
 
     def _parts(self, number: int, kind: str, unpack: Callable[[bytes], T]) -> PackedValues[T]:

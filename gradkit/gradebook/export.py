@@ -14,9 +14,11 @@ json    A list with an object for each submission, superseded ones included:
             by_hand (whether a person gave the points), comment.
 
 Every other format is a platform of `gradkit.lms`. It contains final scores only: a student without
-one is left out, and never gets a 0.
+one is left out, and never gets a 0. One that shows students their checks closes the epoch, as
+feedback does; a total score tells nothing of the problems that the code met.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -45,11 +47,16 @@ def export(folder: GradebookFolder, form: str, roster: Path | None = None) -> Ex
     """Return the gradebook of a class as "csv", "json", or as one of the PLATFORMS imports it.
 
     `roster` is the platform's own list. Raise ExportError for a roster without a platform,
-    RosterError for one that does not fit.
+    RosterError for one that does not fit, DatabaseError for a format that shows students their
+    checks while a grader is at work.
     """
-    with open_grades(folder) as (database, class_grades):
+    platform = PLATFORMS.get(form)
+    with contextlib.ExitStack() as stack:
+        database, class_grades = stack.enter_context(open_grades(folder))
+        if platform and platform.shows_checks:
+            stack.enter_context(database.closed_epoch())
         records = database.submissions()
-    if platform := PLATFORMS.get(form):
+    if platform:
         scores, left_out = final_scores(class_grades)
         students = read_student_list(roster, platform) if roster else None
         title, maximum = class_grades.exercise.title, class_grades.maximum

@@ -29,6 +29,7 @@ _EMAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
 
 class Gradescope(Platform):
     name = "Gradescope"
+    shows_checks = True
     metadata_file = "submission_metadata.yml"
     download_folder = _EXPORT_FOLDER
 

@@ -79,6 +79,7 @@ class Platform:
     list_advice = "Give the column with the ids this name."  # if that column is missing
     keeps_last_attempt_only = False  # so all files of a student in the download belong together
     download_folder: re.Pattern[str] | None = None  # the name of a folder with the whole download
+    shows_checks = False  # its import shows a student more than the total score
     metadata_file = ""  # in the download, with the people of each entry
 
     def parse_name(self, name: str) -> ParsedName | None:

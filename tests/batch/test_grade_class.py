@@ -132,7 +132,7 @@ def test_a_second_grader_at_the_same_time_is_refused(
 ) -> None:
     few = some_of(graded_class, tmp_path, "bob")
     request = Request(PROJECT, "softmax", few.out, few.submissions, isolation=Isolation.NONE)
-    refused = pytest.raises(DatabaseError, match=r"Another grader .* Wait until it has ended\.")
+    refused = pytest.raises(DatabaseError, match=r"at work on .* Wait until it has ended\.")
     with closing(GradebookDatabase(few.out, "softmax")) as database:
         with database.only_grader(), refused:
             grade_class(request, print)

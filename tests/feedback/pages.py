@@ -102,7 +102,7 @@ def _add_students(out: Path) -> None:
             for r in database.results()
         }
         ada, cleo = results["ada"], results["cleo"]
-        answer_key = database.answer_key(ada.key.spec)
+        answer_key = database.answer_key(ada.key.spec, ada.epoch)
         assert answer_key is not None
         judge = Judge.of_student(EXERCISE, answer_key, raising.student())
         verdicts = {
