@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from assignment.checks.check import Outcome
-from assignment.checks.verdict import Status, Verdict
+from assignment.checks.verdict import Verdict
 from assignment.workspace import regions
 from gradkit.autograder.nbval_plugin import Plugin
 from gradkit.autograder.runner import SubmissionRunner
@@ -41,14 +41,6 @@ class GradedSubmission:
     outcomes: Mapping[str, Outcome] = field(repr=False)
     seconds: float = 0.0
 
-    def lost_points_to_time(self, spec: GradingSpec) -> bool:
-        """Return True if a check lost its points to time, which a busy machine may have taken."""
-        return any(
-            verdict.status is Status.TIMED_OUT
-            or (verdict.status is Status.WRONG and spec.exercise.check(name).slow)
-            for name, verdict in self.verdicts.items()
-        )
-
 
 def grade_submission(
     spec: GradingSpec,
@@ -68,7 +60,7 @@ def grade_submission(
     names = spec.exercise.names
     lost = [name for name in names if name not in runner.outcomes]
     if lost:
-        raise GradingError(f"These checks came to no verdict: {', '.join(lost)}. {problems}")
+        raise GradingError(problems or f"These checks came to no verdict: {', '.join(lost)}.")
     verdicts = {name: runner.judge.verdict(name) for name in names}
     return GradedSubmission(verdicts, runner.outcomes, time.monotonic() - start)
 

@@ -3,11 +3,13 @@
     start -> connect to its sockets -> freeze their folder -> run(cell) ... -> stop
 
 It is nbval's kernel, with these differences: it lives in a sandbox and is reached through Unix
-sockets; a cell has a hard deadline; its messages are counted, and too large ones are not received;
-its death is noticed at once.
+sockets; a cell has a hard deadline, in the sandbox's own time; its messages are counted, and too
+large ones are not received; its death is noticed at once.
 """
 
 import contextlib
+import math
+import signal
 import socket
 import stat
 import time
@@ -21,15 +23,25 @@ from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
 from assignment.checks.graded import MIMETYPE
+from gradkit.autograder.own_time import OwnTime
 from gradkit.autograder.sandbox import SandboxConfig, freeze_socket_dir
 from gradkit.autograder.sandbox.provisioner import KERNEL_SPEC, SandboxProvisioner
 from gradkit.errors import GradkitError
-from gradkit.processes import cpu_seconds
 
-START_TIMEOUT = 60.0  # seconds
+# Seconds of the sandbox's own time (gradkit.autograder.own_time)
+START_TIMEOUT = 60.0
+GRACE_SECONDS = 1.0  # for an interrupted cell to send its traceback
+MAX_SUSPENDED = 30.0  # stopped or waiting for a disk, in one cell
+
 CONNECT_INTERVAL = 0.005  # seconds between two tries to connect to a socket
 ALIVE_INTERVAL = 0.1  # seconds after which a silent kernel is checked to be alive
-GRACE_SECONDS = 1.0  # for an interrupted cell to send its traceback
+ENDED_TIMEOUT = 10.0  # seconds for the watchdog to notice that its kernel has ended
+
+# Signals that a program gets for an error of its own. Any other one may have come from outside.
+FAULTS = (
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS),
+    *(signal.SIGTRAP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGXCPU),
+)
 
 # An outcome has at most 1.4 MB. A kernel that sends a larger message is cut off, so that the
 # grader's memory never holds more than a few of them.
@@ -39,23 +51,28 @@ MAX_OUTPUT = 8_000_000  # bytes of all messages of one cell
 
 
 class KernelError(GradkitError):
-    """A kernel did not start, for which the student is not to blame."""
+    """A kernel did not start, or was lost without anything seen that the submission did."""
 
 
 @dataclass
 class CellRun:
     """The result of running a cell; `outcome` and `error` are as received, and not trusted.
 
+    `status` is "done", "timed out", "flooded" (it put out too much), "stopped" (by the watchdog,
+    beyond a limit), "died" (the kernel ended by itself), or "lost" (the kernel stood still, or was
+    ended by a signal, which may have come from outside).
+
     `seconds` is the time until the outcome, or until the cell's end if it displayed no outcome.
-    `cpu_seconds` is the processor time of all processes of the sandbox while the cell ran, read
-    from outside it; 0 if the kernel died.
+    `own_seconds` is the sandbox's own time meanwhile, and `cpu_seconds` the processor time of all
+    its processes, both read from outside it.
     """
 
-    status: str = "done"  # or "timed out", "died", "flooded"
+    status: str = "done"
     reason: str = ""  # a sentence for the student, unless it is done
     outcome: Any = None  # the first that was displayed
     error: tuple[Any, ...] = ()  # name, text and traceback of an exception
     seconds: float = 0.0
+    own_seconds: float = 0.0
     cpu_seconds: float = 0.0
     received: int = 0  # bytes
 
@@ -75,6 +92,8 @@ class Kernel(RunningKernel):
         )
         self.km.provisioner = self._provisioner
         self.km.start_kernel()
+        watchdog = self._provisioner.watchdog
+        self._own_time = OwnTime(lambda: {watchdog.process.pid, *watchdog.processes()})
         self.kc = self.km.client()
         try:
             self._connect()
@@ -83,43 +102,55 @@ class Kernel(RunningKernel):
             raise
 
     def run(self, source: str, seconds: float) -> CellRun:
-        """Run a cell for at most `seconds`; then interrupt it and wait for its traceback."""
-        before = self._cpu_seconds()
+        """Run a cell for `seconds` of own time; then interrupt it and wait for its traceback."""
+        own_time = self._own_time
+        own_time.update(force=True)
+        own, cpu = own_time.seconds, own_time.cpu_seconds
         run = self._run(source, seconds)
-        run.cpu_seconds = max(0.0, self._cpu_seconds() - before)
+        own_time.update(force=True)
+        run.own_seconds, run.cpu_seconds = own_time.seconds - own, own_time.cpu_seconds - cpu
         return run
 
     def _run(self, source: str, seconds: float) -> CellRun:
-        run = CellRun()
-        start = time.monotonic()
-        deadline = start + seconds
+        run, own_time, start = CellRun(), self._own_time, time.monotonic()
+        deadline, max_suspended = own_time.seconds + seconds, own_time.suspended + MAX_SUSPENDED
         try:
             request = self.kc.execute(
                 source, store_history=False, allow_stdin=False, stop_on_error=False
             )
-        except zmq.ZMQError:  # it has closed its sockets
-            return CellRun("died", "The Python that ran it took no more cells.")
-        replied = None
+        except zmq.ZMQError:  # it has ended, or closed its sockets
+            run.status, run.reason = "died", "The Python that ran it took no more cells."
+            if not self.is_alive():
+                run.status, run.reason = self._end()
+            return run
+        replied = math.inf
         while True:
-            now = time.monotonic()
+            own_time.update()
+            now = own_time.seconds
             if now > deadline and not run.reason:
-                run.status, run.reason = "timed out", f"It was stopped after {seconds:g} seconds."
+                run.status = "timed out"
+                run.reason = f"It was stopped after {seconds:g} seconds."
                 self._interrupt()
                 deadline += GRACE_SECONDS
-            if now > deadline or (replied and now > replied + GRACE_SECONDS):
+            if now > deadline or now > replied + GRACE_SECONDS:
                 break
-            messages = self._receive(min(ALIVE_INTERVAL, max(0.0, deadline - now)), run)
+            if own_time.suspended > max_suspended:
+                run.status = "lost"
+                run.reason = f"The Python that ran it stood still for {MAX_SUSPENDED:g} seconds."
+                break
+            messages = self._receive(ALIVE_INTERVAL, run)
             if run.received > MAX_OUTPUT:
-                run.status, run.reason = "flooded", f"It put out more than {MAX_OUTPUT:,} bytes."
+                run.status = "flooded"
+                run.reason = f"It put out more than {MAX_OUTPUT:,} bytes."
                 break
             if not messages and not self.is_alive():
-                run.status, run.reason = "died", self.exit_reason()
+                run.status, run.reason = self._end()
                 break
             for channel, message in messages:
                 if message["parent_header"].get("msg_id") != request:
                     continue
                 if channel == "shell":
-                    replied = replied or time.monotonic()
+                    replied = min(replied, own_time.seconds)
                 elif self._handle_message(message, run):
                     run.seconds = run.seconds or time.monotonic() - start
                     return run
@@ -132,16 +163,17 @@ class Kernel(RunningKernel):
         process = self._provisioner.process
         return process is not None and process.poll() is None
 
-    def _cpu_seconds(self) -> float:
+    def _end(self) -> tuple[str, str]:
+        """Return how a dead kernel ended, and a sentence on it."""
         watchdog = self._provisioner.watchdog
-        first = watchdog.process.pid  # whose time includes that of children that have ended
-        return cpu_seconds({first, *watchdog.processes()})
-
-    def exit_reason(self) -> str:
-        """Return why a dead kernel ended, as a sentence."""
-        watchdog = self._provisioner.watchdog
-        watchdog.join(timeout=1.0)
-        return watchdog.reason or "The Python that ran it ended."
+        watchdog.join(timeout=ENDED_TIMEOUT)
+        if watchdog.reason:
+            return "stopped", watchdog.reason
+        code = watchdog.process.returncode
+        number = -code if code < 0 else code - 128  # bubblewrap reports a signal as 128 + number
+        if number <= 0 or number in FAULTS:
+            return "died", "The Python that ran it ended."
+        return "lost", f"The Python that ran it was ended by signal {number}."
 
     def stop(self) -> None:
         """Kill the kernel and all processes that it has started."""
@@ -151,27 +183,29 @@ class Kernel(RunningKernel):
 
     def _connect(self) -> None:
         """Wait for the sockets, connect to them, and check that messages pass through."""
-        deadline = time.monotonic() + START_TIMEOUT
         info: dict[str, Any] = {**self.km.get_connection_info()}
         sockets = [Path(f"{info['ip']}-{info[f'{name}_port']}") for name in _SOCKET_TYPES]
         while not all(map(_accepts_connections, sockets)):
-            self._require_started(deadline)
+            self._require_started()
             time.sleep(CONNECT_INTERVAL)
         self.kc.start_channels(stdin=False, hb=False)
         while True:  # the first replies may be sent before iopub has been subscribed to
             request, asked = self.kc.kernel_info(), time.monotonic()
             while time.monotonic() < asked + 0.2:
-                self._require_started(deadline)
+                self._require_started()
                 for channel, message in self._receive(0.05, CellRun()):
                     if channel == "iopub" and message["parent_header"].get("msg_id") == request:
                         freeze_socket_dir(self.config)
                         return
 
-    def _require_started(self, deadline: float) -> None:
+    def _require_started(self) -> None:
+        self._own_time.update()
         if not self.is_alive():
-            raise KernelError(f"The kernel did not start: {self.exit_reason()}")
-        if time.monotonic() > deadline:
+            raise KernelError(f"The kernel did not start. {self._end()[1]}")
+        if self._own_time.seconds > START_TIMEOUT:
             raise KernelError(f"The kernel did not start within {START_TIMEOUT:g} seconds.")
+        if self._own_time.suspended > MAX_SUSPENDED:
+            raise KernelError(f"The kernel stood still for {MAX_SUSPENDED:g} seconds.")
 
     def _receive(self, seconds: float, run: CellRun) -> list[tuple[str, Any]]:
         """Wait at most `seconds` for messages, and return at most one of each channel.

@@ -14,7 +14,9 @@ import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from assignment.checks.display import as_text
+from gradkit.autograder.kernel import KernelError
 from gradkit.autograder.runner import SubmissionRunner
+from gradkit.errors import GradkitError
 
 
 class GradedNotebook(IPyNbFile):
@@ -48,7 +50,11 @@ class GradedCell(IPyNbCell):
         """Skip nbval's setup, which expects the cells after a timeout to fail."""
 
     def runtest(self) -> None:
-        verdict = self.parent.runner.run(self.cell)
+        try:
+            verdict = self.parent.runner.run(self.cell)
+        except KernelError as error:  # the other cells would fare no better
+            self.session.shouldstop = str(error)
+            raise
         if verdict is not None and not verdict.passed:
             pytest.fail(as_text(verdict), pytrace=False)
 
@@ -82,4 +88,6 @@ class Plugin:
 
     def pytest_exception_interact(self, call: pytest.CallInfo[Any]) -> None:
         if call.excinfo and not isinstance(call.excinfo.value, pytest.fail.Exception):
-            self.errors.append(call.excinfo.exconly()[:300])
+            error = call.excinfo.value
+            known = isinstance(error, GradkitError)
+            self.errors.append(str(error) if known else call.excinfo.exconly()[:300])

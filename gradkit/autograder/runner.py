@@ -2,26 +2,31 @@
 
     cell -> kernel in the sandbox -> outcome -> judge -> verdict
 
-A kernel that died or exceeded its time is killed. A new one first runs the earlier cells again,
-except the cell that ended the old one. So a check costs nobody more than its own points.
+A kernel that exceeded a limit is killed. A new one first runs the earlier cells again, except the
+cell that ended the old one. So a check costs nobody more than its own points.
+
+A kernel that ends without having exceeded a limit says little about the submission: the machine may
+have killed it. The cell is run again in a new kernel. If that one ends by itself too, the cell has
+ended both; if it is lost too, the submission cannot be graded here and now.
 """
 
 import re
-import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
 from assignment.checks.check import Check, Outcome, Raised
 from assignment.checks.graded import OutcomeError, read_outcome
 from assignment.checks.verdict import Judge, Verdict
-from gradkit.autograder.kernel import CellRun, Kernel
+from gradkit.autograder.kernel import CellRun, Kernel, KernelError
 from gradkit.autograder.sandbox import SandboxConfig
 from gradkit.autograder.spec import GradingSpec
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 MAX_QUOTED_LINES = 12
+MAX_DEATHS = 2  # of kernels in one cell, or of one kind while they start
 MAX_TEXT = 4000  # characters of an exception's text or of a part of its traceback
 
 
@@ -44,13 +49,13 @@ class SubmissionRunner:
         self._closing = ExitStack()  # of the kernel and its sandbox
         self._finished: list[str] = []  # the cells that a new kernel has to run again
         self._failure: Outcome | None = None  # of the last cell without a check that failed
-        self._seconds_left = spec.all_deadlines  # replays included
+        self._seconds_left = spec.config.limits.submission_seconds  # of own time, with replays
         self._stub_met = False  # errors after it are its consequences
 
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
         """Run a cell; return the verdict of a check's cell, None for any other.
 
-        Raises KernelError if a kernel could not be started.
+        Raises KernelError if kernels did not start, or were lost.
         """
         metadata = cell.get("metadata", {}).get("gradkit", {})
         source, limits = "".join(cell["source"]), self.spec.config.limits
@@ -74,34 +79,70 @@ class SubmissionRunner:
         self._kernel = None
 
     def _execute(self, source: str, seconds: float) -> CellRun:
-        kernel = self._ready_kernel()
-        if self._seconds_left <= 0:
-            return CellRun("timed out", "The time for the whole submission was used up before it.")
-        run = self._run_timed(kernel, source, seconds)
+        """Run a cell in a kernel in which the finished cells have run."""
+        deaths: Counter[str] = Counter()
+        while True:
+            kernel = self._ready_kernel()
+            if self._seconds_left <= 0:
+                reason = "The time for the whole submission was used up before it."
+                return CellRun("timed out", reason)
+            run = self._run_timed(kernel, source, seconds, deaths)
+            if run.status not in ("died", "lost") or deaths[run.status] >= MAX_DEATHS:
+                return run
+
+    def _run_timed(
+        self, kernel: Kernel, source: str, seconds: float, deaths: Counter[str]
+    ) -> CellRun:
+        """Run a cell in a kernel, and end that unless the cell is done; count it in `deaths`.
+
+        Raises KernelError if so many kernels have been lost in the cell that it is given up.
+        """
+        left = max(self._seconds_left, 0.1)
+        run = kernel.run(source, min(seconds, left))
+        self._seconds_left -= run.own_seconds
+        if run.status == "timed out" and left < seconds:
+            run.reason = "The time for the whole submission was used up while it ran."
         if run.status != "done":
             self.close()
+            deaths[run.status] += 1
+        if deaths["lost"] >= MAX_DEATHS:
+            raise KernelError(
+                f"{run.reason} It is the second kernel that the same cell lost so, and the sandbox "
+                "had exceeded no limit."
+            )
         return run
-
-    def _run_timed(self, kernel: Kernel, source: str, seconds: float) -> CellRun:
-        start = time.monotonic()
-        try:
-            return kernel.run(source, min(seconds, max(self._seconds_left, 0.1)))
-        finally:
-            self._seconds_left -= time.monotonic() - start
 
     def _ready_kernel(self) -> Kernel:
         """Return the kernel, or a new one in which the finished cells have been run again."""
+        deaths: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by cell
         while self._kernel is None:
-            # A new sandbox each time: leftovers of the last kernel must not meet the next one.
-            self._kernel = Kernel(self._closing.enter_context(self._new_sandbox()))
-            self._closing.callback(self._kernel.stop)
-            for number, source in enumerate(self._finished):
+            self._kernel = self._start_kernel()
+            for source in list(self._finished):
                 seconds = self.spec.config.limits.cell_seconds
-                if self._run_timed(self._kernel, source, seconds).status != "done":
-                    self.close()
-                    del self._finished[number]
-                    break
+                run = self._run_timed(self._kernel, source, seconds, deaths[source])
+                if run.status == "done":
+                    continue
+                if run.status not in ("died", "lost") or deaths[source][run.status] >= MAX_DEATHS:
+                    self._finished.remove(source)
+                break
         return self._kernel
+
+    def _start_kernel(self) -> Kernel:
+        for _ in range(MAX_DEATHS - 1):
+            with suppress(KernelError):
+                return self._open_kernel()
+        return self._open_kernel()
+
+    def _open_kernel(self) -> Kernel:
+        # A new sandbox each time: leftovers of the last kernel must not meet the next one.
+        config = self._closing.enter_context(self._new_sandbox())
+        try:
+            kernel = Kernel(config)
+        except KernelError:
+            self.close()
+            raise
+        self._closing.callback(kernel.stop)
+        return kernel
 
     def _record_cell(self, cell: Mapping[str, Any], source: str, run: CellRun) -> None:
         """Note a cell without a check: to be run again, or as a failure of the checks after it."""

@@ -74,13 +74,6 @@ class GradingSpec:
         data["X_unseen"] = to_rows(unseen, mean, splits.X_val.dtype.type)
         return data
 
-    @property
-    def all_deadlines(self) -> float:
-        """The sum of all its cells' time limits, in seconds: the limit of a submission."""
-        limits, checks = self.config.limits, len(self.exercise.checks)
-        others = len(self._notebook["cells"]) - checks
-        return checks * limits.check_seconds + others * limits.cell_seconds
-
     def notebook(
         self, cells: Mapping[str, str], isolation: Isolation = Isolation.SANDBOX
     ) -> regions.Notebook:

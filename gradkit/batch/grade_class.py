@@ -131,10 +131,9 @@ def verify_solution(
         )
 
 
-def _grade_alone(pool: WorkerPool, spec: GradingSpec, content: SubmissionContent) -> Any:
-    """Grade the solution with nothing else beside it."""
+def _grade_solution(pool: WorkerPool, spec: GradingSpec, content: SubmissionContent) -> Any:
     task = Task(ResultKey("", "", spec.digest, ""), "the solution", content)
-    [result] = pool.grade(iter([task]), alone=True)
+    [result] = pool.grade(iter([task]))
     if result.graded is None:
         raise GradkitError(f"The solution could not be graded, and nobody was: {result.problem}")
     return result.graded
@@ -159,7 +158,6 @@ class _ClassGrader:
         self.versions = starter_versions(request.project, request.exercise)
         self.report = Report()
         self.bar: Any = None
-        self.retries: list[Task] = []
 
     def grade(self) -> Report:
         found = find_submissions(self.request.submissions, self.exercise, self.request.roster)
@@ -167,12 +165,13 @@ class _ClassGrader:
         with tqdm(total=len(found), unit="submission", file=sys.stderr) as self.bar:
             tasks = (task for each in found if (task := self._record(each)))
             first = next(tasks, None)
-            if first or self.retries:
+            if first:
                 with self._open_spec_and_pool() as (self.spec, self.pool):
-                    self._grade(chain([first] if first else [], tasks))
-                    # A submission that ran out of time beside others is graded once more, alone.
-                    retries, self.retries = self.retries, []
-                    self._grade(iter(retries), alone=True)
+                    for ended in self.pool.grade(chain([first], tasks)):
+                        if ended.graded is None:
+                            self._save_failed(ended.task, ended.problem)
+                        else:
+                            self._save_graded(ended.task, ended.graded)
         return self.report
 
     @contextlib.contextmanager
@@ -187,7 +186,7 @@ class _ClassGrader:
                     verify_solution(
                         spec,
                         self.request.project,
-                        lambda content: _grade_alone(pool, spec, content),
+                        lambda content: _grade_solution(pool, spec, content),
                     )
                     self.database.mark_verified(self.digest, self.epoch, self.kit)
                 yield spec, pool
@@ -233,60 +232,32 @@ class _ClassGrader:
             notes.append(f"Made from a starter {content.version}; those of today are {current}.")
         record = replace(record, content_digest=content.digest, notes=tuple(notes))
         key = ResultKey(submission.student, content.digest, self.digest, self.kit)
-        result = self.database.result(key)
-        if result and not result.retry:
+        if self.database.result(key):
             self.report.there += 1
             self._save(replace(record, status="graded"))
             return None
         self.database.save_submission(record)
-        task = Task(key, submission.name, content)
-        if result:  # it ran out of time, and the grader was stopped before the second try
-            self.retries.append(task)
-            return None
-        return task
+        return Task(key, submission.name, content)
 
-    def _grade(self, tasks: Iterator[Task], alone: bool = False) -> None:
-        for ended in self.pool.grade(tasks, alone):
-            if ended.graded is None:
-                self._save_failed(ended.task, ended.problem)
-                continue
-            result = self._result(ended.task, ended.graded)
-            if result.retry and not ended.alone:
-                self.retries.append(ended.task)
-                self.database.save_result(result)
-            else:
-                self._save_graded(ended.task, result)
-
-    def _result(self, task: Task, graded: Any) -> GradingResult:
+    def _save_graded(self, task: Task, graded: Any) -> None:
         handed_in = {
             "files": {path: text.decode("latin-1") for path, text in task.content.files.items()},
             "cells": task.content.cells,
             "answers": task.content.written_answers,
         }
-        retry = graded.lost_points_to_time(self.spec)
-        return GradingResult(
-            task.key,
-            graded.verdicts,
-            graded.outcomes,
-            handed_in,
-            graded.seconds,
-            retry,
-            epoch=self.epoch,
+        result = GradingResult(
+            task.key, graded.verdicts, graded.outcomes, handed_in, graded.seconds, epoch=self.epoch
         )
-
-    def _save_graded(self, task: Task, result: GradingResult) -> None:
-        before = self.database.result(task.key)
-        best = before if before and before.score > result.score else result
-        self.database.save_result(replace(best, retry=False))
+        self.database.save_result(result)
         self.report.graded += 1
         out_of = sum(check.points for check in self.exercise.checks)
         record = self.database.submission(task.key.student, task.name)
-        self._save(replace(record, status="graded"), f"{best.score:3} of {out_of}  {task.name}")
+        self._save(replace(record, status="graded"), f"{result.score:3} of {out_of}  {task.name}")
 
     def _save_failed(self, task: Task, problem: str) -> None:
         self.report.failed += 1
         record = self.database.submission(task.key.student, task.name)
-        note = f"It could not be graded, through no fault of its own: {problem}"
+        note = f"It could not be graded; the same command tries it again. {problem}"
         record = replace(record, status="failed", notes=(*record.notes, note))
         self._save(record, f"failed  {task.name}: {note}")
 

@@ -24,7 +24,7 @@ from assignment import PROJECT
 from assignment.checks.check import load_exercise
 from assignment.checks.display import as_text
 from assignment.checks.verdict import Verdict
-from gradkit.autograder.grade_submission import GradedSubmission, grade_submission
+from gradkit.autograder.grade_submission import GradedSubmission, GradingError, grade_submission
 from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.grade_class import verify_solution
@@ -34,10 +34,6 @@ from gradkit.files import temporary_folder, write_atomic
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import SubmissionContent, read_submission
-
-# A submission that ran out of time is graded once more, since a container shares its processors,
-# unless the first time took longer than this: Gradescope ends a container after ten minutes.
-MAX_RETRY_SECONDS = 90.0
 
 # The container's limit on memory, in both versions of control groups.
 MEMORY_LIMIT_FILES = (
@@ -132,15 +128,10 @@ def limit_memory(config: ExerciseConfig) -> ExerciseConfig:
 
 
 def _grade(spec: GradingSpec, content: SubmissionContent, isolation: Isolation) -> GradedSubmission:
-    graded = grade_submission(spec, content.files, content.cells, isolation)
-    if graded.lost_points_to_time(spec) and graded.seconds < MAX_RETRY_SECONDS:
-        second = grade_submission(spec, content.files, content.cells, isolation)
-        return max(graded, second, key=_points)
-    return graded
-
-
-def _points(graded: GradedSubmission) -> int:
-    return sum(verdict.points for verdict in graded.verdicts.values())
+    """Grade a submission, and once more if that failed: the container may have killed a kernel."""
+    with suppress(GradingError):
+        return grade_submission(spec, content.files, content.cells, isolation)
+    return grade_submission(spec, content.files, content.cells, isolation)
 
 
 # --- results.json --------------------------------------------------------------------------------
@@ -150,7 +141,8 @@ def _results(
     content: SubmissionContent, graded: GradedSubmission, seconds: float
 ) -> dict[str, Any]:
     out_of = sum(verdict.out_of for verdict in graded.verdicts.values())
-    summary = f"{_points(graded)} of {out_of} points, without the written answers."
+    points = sum(verdict.points for verdict in graded.verdicts.values())
+    summary = f"{points} of {out_of} points, without the written answers."
     return {
         "output": "\n".join([summary, *content.notes]),
         "output_format": "text",

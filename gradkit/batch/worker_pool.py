@@ -13,6 +13,7 @@ a submission that ends its worker is known, and costs no other submission a try.
 import contextlib
 import ctypes
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -20,17 +21,25 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradkit.autograder.own_time import OwnTime
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import ResultKey, pack_outcomes
+from gradkit.processes import descendants
 from gradkit.submissions.extract import SubmissionContent
 
 if TYPE_CHECKING:  # importing it takes a second, which only workers need to spend
@@ -40,12 +49,14 @@ POLL_INTERVAL = 1.0  # seconds between two looks at how many workers there are
 MAX_TRIES = 3  # of a submission whose worker ended
 # The memory of a process grows a little with every run of pytest; a new process costs a second.
 TASKS_PER_PROCESS = 64
-# Besides the deadlines of all cells; when both are over, something else must be stuck.
+# Own time of a grader process and its sandbox (gradkit.autograder.own_time) besides that of the
+# submission; when both are used up, something else must be stuck.
 OVERHEAD_SECONDS = 120.0
+GUARD_INTERVAL = 5.0  # seconds between two looks at it
 
 
 class GradingFailed(GradkitError):
-    """A submission that could not be graded, through no fault of its own."""
+    """A submission whose grader process, or the worker with it, was lost several times."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,6 @@ class TaskResult:
     task: Task
     graded: "GradedSubmission | None" = None
     problem: str = ""
-    alone: bool = False  # nothing else was graded on that machine meanwhile
 
 
 class WorkerPool(ABC):
@@ -88,27 +98,37 @@ class WorkerPool(ABC):
     def close(self) -> None:
         """End all workers that this pool has started."""
 
-    def grade(self, tasks: Iterator[Task], alone: bool = False) -> Iterator[TaskResult]:
+    def grade(self, tasks: Iterator[Task]) -> Iterator[TaskResult]:
         """Grade tasks, and yield their results in the order in which they end.
 
+        What could not be graded is tried once more when all others are done, alone on its machine.
         At most one task more than there are workers is taken from `tasks`, so that memory does not
-        grow with the class. With `alone`, each machine grades one at a time.
+        grow with the class.
         """
-        running: dict[Future[GradedSubmission], Task] = {}
+        again = []
+        for result in self._grade(tasks):
+            if result.graded is None:
+                again.append(result.task)
+            else:
+                yield result
+        yield from self._grade(iter(again), alone=True)
+
+    def _grade(self, tasks: Iterator[Task], alone: bool = False) -> Iterator[TaskResult]:
+        running: dict[Future[GradedSubmission], tuple[Task, int]] = {}  # with the number of tries
         done: queue.SimpleQueue[Future[GradedSubmission]] = queue.SimpleQueue()
-        lost: deque[Task] = deque()  # tasks whose future was cancelled
+        lost: deque[tuple[Task, int]] = deque()  # tasks whose future was cancelled
         results: list[TaskResult] = []
         more = True
         while True:
             capacity = self.capacity(alone)
             limit = capacity if alone else capacity + bool(capacity)
             while len(running) < limit and (lost or more):
-                task = lost.popleft() if lost else next(tasks, None)
+                task, tries = lost.popleft() if lost else (next(tasks, None), 0)
                 if task is None:
                     more = False
                     break
                 future = self.submit(task, alone)
-                running[future] = task
+                running[future] = task, tries + 1
                 future.add_done_callback(done.put)
             yield from results  # after the workers are busy again
             if not running and not lost and not more:
@@ -116,12 +136,15 @@ class WorkerPool(ABC):
             results = []
             with contextlib.suppress(queue.Empty):
                 future = done.get(timeout=POLL_INTERVAL)
-                task = running.pop(future)
+                task, tries = running.pop(future)
                 try:
-                    graded = future.result()
-                    results = [TaskResult(task, graded, alone=alone or capacity == 1)]
+                    results = [TaskResult(task, future.result())]
                 except CancelledError:
-                    lost.append(task)
+                    if tries < MAX_TRIES:
+                        lost.append((task, tries))
+                    else:
+                        problem = f"The worker that graded it was lost {tries} times."
+                        results = [TaskResult(task, problem=problem)]
                 except Exception as error:
                     kind = "" if isinstance(error, GradkitError) else f"{type(error).__name__}: "
                     results = [TaskResult(task, problem=f"{kind}{error}"[:500])]
@@ -133,12 +156,14 @@ class WorkerPool(ABC):
 class GraderProcess:
     """A process that grades one submission at a time; another one takes its place when it ends.
 
-    Its temporary files are in `folder`. Whoever made that removes it: the process may be killed.
+    `job` is the file with the spec and the isolation: as arguments they would fill the pipe to a
+    process that is killed while it starts, and the grader would wait for ever. Its temporary files
+    are in `folder`. Whoever made that removes it: the process may be killed. `max_seconds` is the
+    own time that it may take for a submission, sandbox included.
     """
 
-    def __init__(self, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
-        self._arguments = (spec, isolation, folder)
-        self._max_seconds = OVERHEAD_SECONDS + spec.all_deadlines
+    def __init__(self, job: Path, folder: Path, max_seconds: float) -> None:
+        self._arguments, self._max_seconds = (job, folder), max_seconds
         self._executor: ProcessPoolExecutor | None = None
         self._closed = False
 
@@ -155,11 +180,27 @@ class GraderProcess:
                 break
             self._executor = self._executor or self._start()
             try:
-                future = self._executor.submit(_grade, files, cells)
-                return future.result(timeout=self._max_seconds)
+                return self._result(self._executor, self._executor.submit(_grade, files, cells))
             except (BrokenProcessPool, TimeoutError):
                 self._kill()
         raise GradingFailed(f"The process that graded it was ended {MAX_TRIES} times.")
+
+    def _result(
+        self, executor: ProcessPoolExecutor, future: "Future[GradedSubmission]"
+    ) -> "GradedSubmission":
+        """Wait for a result; raise TimeoutError if the process is stuck."""
+
+        def processes() -> Iterator[int]:
+            for pid in list(executor._processes or ()):
+                yield pid
+                yield from descendants(pid)
+
+        own_time = OwnTime(processes, GUARD_INTERVAL)
+        while not wait([future], GUARD_INTERVAL).done:
+            own_time.update()
+            if own_time.seconds + own_time.suspended > self._max_seconds:
+                raise TimeoutError
+        return future.result()
 
     def close(self) -> None:
         self._closed = True
@@ -186,7 +227,11 @@ class ProcessPool(WorkerPool):
 
     def __init__(self, jobs: int, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
         self.jobs = jobs
-        self._processes = [GraderProcess(spec, isolation, folder) for _ in range(jobs)]
+        job = folder / "job.pickle"
+        job.touch(0o600)  # it holds the seed
+        job.write_bytes(pickle.dumps((spec, isolation)))
+        max_seconds = OVERHEAD_SECONDS + spec.config.limits.submission_seconds
+        self._processes = [GraderProcess(job, folder, max_seconds) for _ in range(jobs)]
         self._idle: queue.LifoQueue[GraderProcess] = queue.LifoQueue()
         for process in self._processes:
             self._idle.put(process)
@@ -215,7 +260,7 @@ class ProcessPool(WorkerPool):
 _SPEC: list[tuple[GradingSpec, Isolation]] = []  # of a grader process
 
 
-def _begin(parent: int, spec: GradingSpec, isolation: Isolation, folder: Path) -> None:
+def _begin(parent: int, job: Path, folder: Path) -> None:
     """Make this process a grader: it ends with its parent, to which it leaves Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -225,7 +270,7 @@ def _begin(parent: int, spec: GradingSpec, isolation: Isolation, folder: Path) -
             os._exit(1)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     tempfile.tempdir = str(folder)
-    _SPEC[:] = [(spec, isolation)]
+    _SPEC[:] = [pickle.loads(job.read_bytes())]  # noqa: S301, the grader wrote it
 
 
 def _grade(files: Mapping[str, bytes], cells: Mapping[str, str]) -> "GradedSubmission":

@@ -20,10 +20,16 @@ Parameters = dict[Identifier, bool | int | float | str | list[bool | int | float
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
-    """The table [limits]: how much time, memory and disk a submission may use."""
+    """The table [limits]: how much time, memory and disk a submission may use.
+
+    Seconds are those of its own time: processor time, and the time in which it sleeps. Right code
+    takes a few seconds in all. Programs beside it lengthen them at most a few times, since they
+    share the processor's caches.
+    """
 
     check_seconds: Seconds = 10.0  # one check
     cell_seconds: Seconds = 30.0  # one other cell
+    submission_seconds: Seconds = 120.0  # all together, cells that are run again included
     memory_mb: Count = 2000  # all processes together
     files_mb: Count = 64  # what it writes to /tmp
     processes: Count = 64  # processes and threads

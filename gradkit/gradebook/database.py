@@ -56,7 +56,7 @@ CREATE TABLE submissions (
 CREATE TABLE results (
     id INTEGER PRIMARY KEY, student TEXT NOT NULL, content_digest TEXT NOT NULL, spec TEXT NOT NULL,
     kit TEXT NOT NULL, score INTEGER NOT NULL, verdicts TEXT NOT NULL, seconds REAL NOT NULL,
-    retry INTEGER NOT NULL, versions TEXT NOT NULL, epoch INTEGER NOT NULL, graded_at REAL NOT NULL,
+    versions TEXT NOT NULL, epoch INTEGER NOT NULL, graded_at REAL NOT NULL,
     UNIQUE (student, content_digest, spec, kit)
 );
 CREATE TABLE result_parts (
@@ -156,7 +156,6 @@ class GradingResult:
     outcomes: Mapping[str, Outcome] = field(repr=False)  # by check
     handed_in: Mapping[str, Any] = field(repr=False)
     seconds: float = 0.0
-    retry: bool = False  # a check ran out of time beside other submissions: grade again, alone
     versions: Mapping[str, str] = field(default_factory=software_versions)
     epoch: int = 1  # whose problems it was graded with
 
@@ -170,7 +169,7 @@ class SubmissionRecord:
     """A submission in the class's folder.
 
     Its status is "graded", "superseded" (by a later one of the student), "refused" (it cannot be
-    opened), "failed" (it could not be graded, through no fault of its own), "waiting", or "nothing
+    opened), "failed" (it could not be graded), "waiting", or "nothing
     handed in". The first note of a refused submission gives the reason.
     """
 
@@ -465,7 +464,7 @@ class GradebookDatabase:
         verdicts = json.dumps({name: vars(verdict) for name, verdict in result.verdicts.items()})
         values = (
             *(*result.key, result.score, verdicts, result.seconds),
-            *(int(result.retry), json.dumps(result.versions), result.epoch, time.time()),
+            *(json.dumps(result.versions), result.epoch, time.time()),
         )
         with self._transaction() as db:
             for key in {result.key, replaced or result.key}:
@@ -502,10 +501,9 @@ class GradebookDatabase:
         self._db.execute("DELETE FROM results WHERE student = ? OR ? IS NULL", (student, student))
 
     def _read_result(self, number: int) -> GradingResult:
-        columns = "student, content_digest, spec, kit, verdicts, seconds, retry, versions, epoch"
+        columns = "student, content_digest, spec, kit, verdicts, seconds, versions, epoch"
         query = f"SELECT {columns} FROM results WHERE id = ?"
-        row = self._db.execute(query, (number,)).fetchone()
-        *key, verdicts, seconds, retry, versions, epoch = row
+        *key, verdicts, seconds, versions, epoch = self._db.execute(query, (number,)).fetchone()
         return GradingResult(
             ResultKey(*key),
             {
@@ -515,7 +513,6 @@ class GradebookDatabase:
             self._parts(number, "outcome", _unpack_outcome),
             self._parts(number, "handed in", _unpack),
             seconds,
-            bool(retry),
             json.loads(versions),
             epoch,
         )

@@ -26,14 +26,16 @@ def test_workdir_shows_other_users_the_tree_and_not_the_seeds(
     assert (tmp_path / "tree" / SOFTMAX).stat().st_mode & 0o777 == 0o644
 
 
-def test_grading_error_names_lost_checks_and_reason_once(
+def test_grading_ends_with_the_reason_once_a_kernel_did_not_start_twice(
     spec: GradingSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kernel(_: object) -> None:
+    tries = []
+
+    def kernel(config: object) -> None:
+        tries.append(config)
         raise KernelError("It did not start.")
 
     monkeypatch.setattr("gradkit.autograder.runner.Kernel", kernel)
-    with pytest.raises(
-        GradingError, match=r"no verdict: naive_loss, .*\. \S*Error: It did not start\.$"
-    ):
+    with pytest.raises(GradingError, match=r"^It did not start\.$"):
         grade_submission(spec, {}, {}, Isolation.NONE)
+    assert len(tries) == 2

@@ -9,7 +9,8 @@ import resource
 import pytest
 
 from assignment.checks.verdict import Status
-from tests.autograder.conftest import ATTACKS, LiveRunner, attacks, body
+from gradkit.autograder.kernel import KernelError
+from tests.autograder.conftest import ATTACKS, LiveRunner, attacks, body, solution
 
 
 @attacks("endless")
@@ -31,7 +32,8 @@ SPINNING = {
     "itself": "spin()",
     "a thread": "t = threading.Thread(target=spin); t.start(); t.join()",
     "a child that has ended": "if os.fork() == 0:\n    spin()\n    os._exit(0)\nos.wait()",
-    "a child that goes on": "if os.fork() == 0:\n    spin()\n    time.sleep(60)\ntime.sleep(0.5)",
+    "a child that goes on": "r, w = os.pipe()\nif os.fork() == 0:\n    spin()\n"
+    "    os.write(w, b'x')\n    time.sleep(60)\nos.read(r, 1)",
 }
 
 
@@ -53,6 +55,17 @@ def test_kernel_reports_crash_when_python_ends(live: LiveRunner, name: str, code
     verdict = live.attack(code)
     assert verdict.status is Status.CRASHED
     assert verdict.text == "The Python that ran it ended."
+
+
+@attacks("lost")
+def test_a_kernel_lost_twice_in_a_cell_says_nothing_about_the_submission(
+    live: LiveRunner, monkeypatch: pytest.MonkeyPatch, name: str, code: str
+) -> None:
+    """Whether it was lost by the code's own doing or from outside, it earns nothing."""
+    monkeypatch.setattr("gradkit.autograder.kernel.MAX_SUSPENDED", 0.5)
+    with pytest.raises(KernelError, match=r"ended by signal 9\.|stood still for 0\.5 seconds\."):
+        live.check(solution(code), "naive_loss")
+    assert live.check(solution(), "naive_loss")["naive_loss"].passed
 
 
 def test_kernel_reports_limit_that_was_exceeded(live: LiveRunner) -> None:

@@ -132,7 +132,7 @@ def contents(out: Path) -> dict[str, Any]:
     with contextlib.closing(GradebookDatabase(out, "softmax")) as database:
         results = {
             result.key.student: (
-                *(result.key, dict(result.verdicts), dict(result.handed_in), result.retry),
+                *(result.key, dict(result.verdicts), dict(result.handed_in)),
                 {n: {**write_outcome(o), "seconds": None} for n, o in result.outcomes.items()},
             )
             for result in database.results()

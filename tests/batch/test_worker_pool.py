@@ -1,9 +1,13 @@
 """Worker pools grade each task once, whatever happens to the workers."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -12,27 +16,29 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assignment import PROJECT
+from gradkit.autograder.own_time import _Look
 from gradkit.autograder.sandbox import Isolation
 from gradkit.batch import worker_pool
 from gradkit.batch.worker_pool import (
     MAX_TRIES,
-    GraderProcess,
-    GradingFailed,
     ProcessPool,
     Task,
     TaskResult,
     WorkerPool,
 )
+from gradkit.course.exercise_config import Limits
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import ResultKey
+from gradkit.processes import descendants
 from gradkit.submissions.extract import SubmissionContent
 
-SPEC: Any = SimpleNamespace(all_deadlines=60.0)
+SPEC: Any = SimpleNamespace(config=SimpleNamespace(limits=Limits()))
 
 
 def task(number: int, do: str = "") -> Task:
@@ -89,41 +95,55 @@ def test_a_task_is_taken_when_a_worker_is_free_and_one_ahead() -> None:
     assert largest <= 5  # three at work, one ahead, one that has ended
 
 
-@pytest.mark.parametrize(("alone", "expected"), [(False, 3), (True, 1)])
-def test_a_task_that_is_graded_alone_has_nothing_beside_it(alone: bool, expected: int) -> None:
+def test_what_could_not_be_graded_is_tried_once_more_with_nothing_beside_it() -> None:
     lock, at_work, most = threading.Lock(), 0, 0
-    together = threading.Barrier(expected)
+    together = threading.Barrier(3)
+    tried: Counter[int] = Counter()
 
     def function(number: int) -> int:
         nonlocal at_work, most
+        tried[number] += 1
+        if tried[number] == 1:
+            together.wait(30)
+            raise GradkitError("Its kernel was lost.")
         with lock:
             at_work += 1
             most = max(most, at_work)
-        together.wait(30)  # until as many are at work as there may be
+        time.sleep(0.01)
         with lock:
             at_work -= 1
-        together.wait(30)
+        if number % 2:
+            raise GradkitError("Its kernel was lost again.")
         return number
 
     with closing(ThreadPool(3, function)) as pool:
-        results = list(pool.grade(map(task, range(12)), alone))
-    assert most == expected
+        results = list(pool.grade(map(task, range(12))))
+    assert most == 1
     assert numbers(results) == list(range(12))
-    assert {result.alone for result in results} == {alone}
+    assert set(tried.values()) == {2}
+    assert {int(r.task.content.cells["number"]) % 2: r.problem for r in results} == {
+        0: "",
+        1: "Its kernel was lost again.",
+    }
 
 
-PROBLEMS = {"raised": "ValueError: raised", "refused": "No verdict."}
+PROBLEMS = {
+    "cancelled": "The worker that graded it was lost 3 times.",
+    "raised": "ValueError: raised",
+    "refused": "No verdict.",
+}
 
 
 @given(
-    st.lists(st.sampled_from(["graded", "graded", "cancelled", *PROBLEMS]), max_size=12),
+    st.lists(st.sampled_from(["graded", *PROBLEMS]), max_size=20),
     st.lists(st.integers(0, 3), max_size=5),
 )
 def test_each_task_ends_once_whatever_happens_to_the_workers(
     fates: list[str], capacities: list[int]
 ) -> None:
-    """`fates` are those of the first submissions; `capacities` change as workers come and go."""
+    """`fates` are those of the first tries; `capacities` change as workers come and go."""
     left, sizes = list(fates), list(capacities)
+    tries: defaultdict[str, list[str]] = defaultdict(list)
 
     class Moody(ThreadPool):
         def capacity(self, alone: bool) -> int:
@@ -132,6 +152,7 @@ def test_each_task_ends_once_whatever_happens_to_the_workers(
         def submit(self, task: Task, alone: bool) -> "Future[Any]":
             future: Future[Any] = Future()
             fate = left.pop(0) if left else "graded"
+            tries[task.name].append(fate)
             if fate == "cancelled":
                 future.cancel()
             elif fate == "raised":
@@ -144,13 +165,14 @@ def test_each_task_ends_once_whatever_happens_to_the_workers(
 
     with pytest.MonkeyPatch.context() as patch, closing(Moody(1, int)) as pool:
         patch.setattr(worker_pool, "POLL_INTERVAL", 0.001)
-        results = list(pool.grade(map(task, range(8))))
-    assert numbers(results) == list(range(8))
+        results = list(pool.grade(map(task, range(4))))
+    assert numbers(results) == list(range(4))
     for result in results:
-        assert result.problem or str(result.graded) in result.task.name
-    problems = [result.problem for result in results if result.problem]
-    tried = fates[: len(fates) - len(left)]
-    assert problems == [PROBLEMS[fate] for fate in tried if fate in PROBLEMS]
+        tried = tries[result.task.name]
+        assert result.problem == PROBLEMS.get(tried[-1], "")
+        assert tried.count("graded") == (not result.problem)
+        assert tried.count("raised") + tried.count("refused") <= 2
+        assert len(tried) <= 2 * MAX_TRIES
 
 
 # --- real processes ------------------------------------------------------------------------------
@@ -162,10 +184,11 @@ def pretend_to_grade(log: Path, files: Mapping[str, bytes], cells: Mapping[str, 
         file.write(f"{cells['number']}\n")
     if cells["do"] == "end":
         os._exit(1)
+    time.sleep({"sleep": 600, "sleep a second": 1}.get(cells["do"], 0))
     return os.getpid()
 
 
-def test_a_submission_that_ends_its_process_is_tried_three_times_and_the_others_once(
+def test_a_submission_that_ends_its_process_is_tried_six_times_and_the_others_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_pool, "_grade", partial(pretend_to_grade, tmp_path / "log"))
@@ -176,27 +199,48 @@ def test_a_submission_that_ends_its_process_is_tried_three_times_and_the_others_
     problems = {result.task.name: result.problem for result in results if result.graded is None}
     assert problems == {"2.zip": "The process that graded it was ended 3 times."}
     tried = (tmp_path / "log").read_text().split()
-    assert sorted(tried) == ["0", "1", *(["2"] * MAX_TRIES), "3", "4", "5"]
+    assert sorted(tried) == ["0", "1", *(["2"] * MAX_TRIES * 2), "3", "4", "5"]
 
 
-def test_a_process_that_does_not_come_to_an_end_is_ended(
+def test_a_process_that_sleeps_for_ever_is_ended_and_one_that_starves_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An executor that never answers stands for a process that hangs."""
-    ended = []
+    """A look that finds it always waiting for a processor stands for a starved process."""
+    monkeypatch.setattr(worker_pool, "_grade", partial(pretend_to_grade, tmp_path / "log"))
+    monkeypatch.setattr(worker_pool, "GUARD_INTERVAL", 0.05)
+    monkeypatch.setattr(worker_pool, "OVERHEAD_SECONDS", 0.3)
+    limits = SimpleNamespace(limits=SimpleNamespace(submission_seconds=0.2))
+    spec: Any = SimpleNamespace(config=limits)
+    with closing(ProcessPool(1, spec, Isolation.NONE, tmp_path)) as pool:
+        [result] = pool.grade(iter([task(1, "sleep")]))
+    assert result.problem == f"The process that graded it was ended {MAX_TRIES} times."
+    look = _Look(0, {(1, b"0")}, {(1, b"0")}, suspended=False)
+    monkeypatch.setattr("gradkit.autograder.own_time._look", lambda pids: look)
+    with closing(ProcessPool(1, spec, Isolation.NONE, tmp_path)) as pool:
+        [result] = pool.grade(iter([task(2, "sleep a second")]))
+    assert result.graded
 
-    class Hanging:
-        _processes = None
 
-        def submit(self, *arguments: Any) -> "Future[Any]":
-            return Future()
+def test_a_process_killed_while_it_starts_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spec of any size: it is not written into a pipe that nobody reads any more."""
+    monkeypatch.setattr(worker_pool, "_grade", partial(pretend_to_grade, tmp_path / "log"))
+    killed: set[int] = set()
 
-        def shutdown(self, **options: bool) -> None:
-            ended.append(self)
+    def kill_those_that_appear() -> None:
+        while len(killed) < MAX_TRIES - 1:
+            for pid in set(descendants(os.getpid())) - killed:
+                with contextlib.suppress(psutil.Error):
+                    if "spawn_main" in " ".join(psutil.Process(pid).cmdline()):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.add(pid)
 
-    monkeypatch.setattr(worker_pool, "OVERHEAD_SECONDS", 0.01)
-    process = GraderProcess(SimpleNamespace(all_deadlines=0.0), Isolation.NONE, tmp_path)  # type: ignore[arg-type]
-    monkeypatch.setattr(process, "_start", Hanging)
-    with pytest.raises(GradingFailed, match="was ended 3 times"):
-        process.grade({}, {})
-    assert len(ended) == MAX_TRIES
+    killer = threading.Thread(target=kill_those_that_appear)
+    killer.start()
+    spec: Any = SimpleNamespace(**vars(SPEC), data=bytes(10**6))
+    with closing(ProcessPool(1, spec, Isolation.NONE, tmp_path)) as pool:
+        [result] = pool.grade(iter([task(1)]))
+    killer.join()
+    assert result.graded
+    assert len(killed) == MAX_TRIES - 1
