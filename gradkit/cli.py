@@ -2,14 +2,17 @@
 
 A command is one function below its options. It imports what it needs when it runs, so that
 `gradkit --help` is quick. An error that a user can mend ends in one line and exit status 1, wrong
-usage in status 2, Ctrl-C in 130.
+usage in status 2. Ctrl-C (status 130), SIGTERM and SIGHUP end a command after it has cleaned up.
 """
 
+import contextlib
 import functools
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from click.core import ParameterSource
 
 from assignment import PROJECT, __version__
 from assignment.workspace.regions import RegionError
-from gradkit.errors import GradkitError
+from gradkit.errors import GradkitError, describe
 
 if TYPE_CHECKING:
     from gradkit.autograder.sandbox import Isolation
@@ -30,6 +33,10 @@ COMMANDS = {
     "When a result is in doubt": ("debug", "rejudge"),
     "Called by a service": ("gradescope",),
 }
+
+
+# They would change how notebooks run without a sandbox, or end a command at somebody's warning.
+USER_SETTINGS = {"IPYTHONDIR", "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS"}
 
 
 class _CommandsByUser(click.Group):
@@ -54,25 +61,79 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    _open_closed_streams()
+    _drop_user_settings()
+    with _signals_as_interrupts() as caught:
+        try:
+            status = int(cli.main(arguments, prog_name="gradkit", standalone_mode=False) or 0)
+            sys.stdout.flush()  # while an error can still be reported
+        except click.ClickException as error:
+            error.show()
+            status = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("Stopped.", err=True)
+            status = 128 + (caught or [signal.SIGINT])[0]
+        except (GradkitError, RegionError) as error:
+            click.echo(f"error: {error}", err=True)
+            status = 1
+        except Exception as error:
+            sentence = describe(error)
+            if sentence is None:
+                raise
+            click.echo(f"error: {sentence}", err=True)
+            status = 1
+        try:
+            sys.stdout.flush()
+        except OSError:  # else Python complains again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status
+
+
+def _open_closed_streams() -> None:
+    """Connect closed standard streams to nowhere, so that no other file gets their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has a ✓
+
+
+def _drop_user_settings() -> None:
+    """Remove what the user has set for other programs, here and in all that this command starts."""
+    for name in os.environ.keys() & USER_SETTINGS:
+        del os.environ[name]
+    if sys.warnoptions:  # which multiprocessing passes on
+        sys.warnoptions.clear()
+        warnings.simplefilter("ignore")
+
+
+@contextlib.contextmanager
+def _signals_as_interrupts() -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt at the first signal that asks this process to end; yield its number.
+
+    Those after it are ignored, so that they do not interrupt the cleaning up.
+    """
+    caught: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        if not caught:
+            caught.append(number)
+            raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in signals}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as in the background, or under nohup
+            signal.signal(number, interrupt)
     try:
-        status = cli.main(arguments, prog_name="gradkit", standalone_mode=False)
-        sys.stdout.flush()
-        return int(status or 0)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (GradkitError, RegionError) as error:
-        click.echo(f"error: {error}", err=True)
-        return 1
-    except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has enough. Else Python complains again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped.", err=True)
-        return 130
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # --- options of several commands -----------------------------------------------------------------
@@ -278,7 +339,8 @@ def grade(
 
     SUBMISSIONS is the class's folder, as a platform's bulk download unpacks: archives, folders or
     single files. Writes gradebook.csv. The same command continues after an interruption, and
-    grades only what is new.
+    grades only what is new. Exit status 1 if a submission could not be graded, through no fault of
+    its own: the same command tries it again.
     """
     from tqdm import tqdm
 
@@ -286,18 +348,21 @@ def grade(
     from gradkit.batch.regrade import delete_results
     from gradkit.gradebook.export import write_gradebook
 
-    source = click.get_current_context().get_parameter_source("jobs")
-    if scheduler and source is ParameterSource.COMMANDLINE:
+    ctx = click.get_current_context()
+    if scheduler and ctx.get_parameter_source("jobs") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--jobs and --scheduler exclude each other.")
     request = Request(**vars(gradebook), scheduler=scheduler, **options)
     if regrade is not None:
         delete_results(request, regrade)
     try:
         report = grade_class(request, tqdm.write)
-    finally:
-        path = write_gradebook(request)
+    except BaseException:
+        with contextlib.suppress(GradkitError, OSError):  # the first error is the one to report
+            write_gradebook(request)
+        raise
     click.echo(report)
-    click.echo(f"The gradebook: {path}")
+    click.echo(f"The gradebook: {write_gradebook(request)}")
+    ctx.exit(1 if report.failed else 0)
 
 
 @cli.command()
@@ -365,7 +430,7 @@ def export(gradebook: "GradebookFolder", form: str, roster: Path | None) -> None
     exported = export(gradebook, form, roster)
     for sentence in exported.notes:
         click.echo(sentence, err=True)
-    click.echo(exported.text, nl=False)
+    click.echo(exported.text.encode(errors="backslashreplace"), nl=False)  # in any locale
 
 
 # --- when a result is in doubt -------------------------------------------------------------------

@@ -9,6 +9,7 @@ shown              a stranger's text on one printable line
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -35,9 +36,11 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> P
                 os.fchmod(file.fileno(), mode)
             file.write(content.encode() if isinstance(content, str) else content)
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             unfinished.unlink()
+        if isinstance(error, OSError):  # a full disk names no file
+            error.filename, error.filename2 = str(path), None
         raise
     return path
 
@@ -49,6 +52,11 @@ def temporary_folder(prefix: str = "gradkit-") -> Iterator[Path]:
     try:
         folder.mkdir(0o700)
         yield folder
+    except OSError as error:
+        full = error.errno == errno.ENOSPC and os.statvfs(folder.parent).f_bavail == 0
+        if full and error.filename is None:  # it came from writing, which names no file
+            error.filename = str(folder.parent)
+        raise
     finally:
         try:
             remove_tree(folder)

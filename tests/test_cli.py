@@ -1,7 +1,10 @@
 """The command line: its help, and what it answers to wrong usage."""
 
+import errno
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import click
@@ -9,6 +12,8 @@ import pytest
 
 from assignment import PROJECT, __version__
 from gradkit.cli import COMMANDS, cli, main
+from gradkit.errors import describe
+from tests.classes import GradedClass, grade, gradkit, some_of
 
 
 def test_help_lists_every_command_under_its_users(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +80,87 @@ def test_a_reader_that_closes_its_pipe_gets_no_traceback() -> None:
         assert process.stdout and process.stderr
         process.stdout.close()  # as `head` does, only earlier
         assert process.stderr.read() == ""
+
+
+# --- what the machine refuses ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "", "/x/page.html"), "/x/page.html: No space left on device. Make "),
+        (OSError(errno.EMFILE, ""), "Too many open files. Allow more of them (ulimit -n 1024)."),
+        (OSError(errno.EXDEV, "", "/from", None, b"/to"), "/to: Invalid cross-device link."),
+        (MemoryError(), "There is not enough memory. Free or allow more memory (ulimit -v)"),
+        (RuntimeError("can't start new thread"), "No more threads can be started. Allow more "),
+        (BrokenProcessPool(), "A process was ended from outside. Free or allow more memory"),
+        (sqlite3.OperationalError("database is locked"), "database is locked"),
+    ],
+)
+def test_an_error_of_the_machine_is_one_sentence(error: Exception, sentence: str) -> None:
+    assert str(describe(error)).startswith(sentence)
+
+
+def test_an_error_of_the_program_stays_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "main", lambda *arguments, **options: int("one"))
+    with pytest.raises(ValueError, match="one"):
+        main(["verify"])
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_reason(
+    tmp_path: Path, graded_class: GradedClass
+) -> None:
+    export = ("export", "--exercise", "softmax", "--out")
+    (tmp_path / "file").touch()
+    ran = gradkit(*export, tmp_path / "file")
+    assert (ran.returncode, ran.stderr) == (1, f"error: {tmp_path}/file: File exists.\n")
+    ran = gradkit(*export, tmp_path / "file" / "grades")
+    assert (ran.returncode, ran.stderr) == (1, f"error: {tmp_path}/file/grades: Not a directory.\n")
+    few = some_of(graded_class, tmp_path, "eve")
+    (few.submissions / "Łucja.zip").write_bytes(b"damaged")
+    (few.out / "gradebook.csv").mkdir()
+    ran = grade(*few)
+    assert ran.returncode == 1
+    assert f"error: {few.out}/gradebook.csv: Is a directory. All grades are in " in ran.stderr
+    assert "2 refused" in ran.stdout
+    assert "\nŁucja," in gradkit(*export, few.out, PYTHONIOENCODING="latin-1").stdout
+
+
+def test_output_that_cannot_be_written_is_an_error() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "gradkit", "--help"]
+        ran = subprocess.run(
+            command, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: No space left on device. Make room there")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_file_never_takes_the_place_of_a_closed_standard_stream(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, gradkit.cli\n"
+        "status = gradkit.cli.main(['--version'])\n"
+        "print('lost', file=sys.stdout)\n"
+        "print('lost', file=sys.stderr)\n"
+        "opened = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)\n"
+        "os.write(opened, f'{status} {opened > 2}'.encode())"
+    )
+    command = 'exec "$0" -c "$1" "$2" <&- >&- 2>&-'
+    ran = subprocess.run(
+        ["sh", "-c", command, sys.executable, program, tmp_path / "file"], cwd=PROJECT, check=False
+    )
+    assert (ran.returncode, (tmp_path / "file").read_text()) == (0, "0 True")
+
+
+def test_settings_of_other_programs_do_not_stop_a_command(tmp_path: Path) -> None:
+    """matplotlib, which draws pages, raises ValueError for a backend that it does not know."""
+    command = ("feedback", "--out", tmp_path / "✓", "--exercise", "softmax")
+    ran = gradkit(
+        *command, MPLBACKEND="nonsense", PYTHONWARNINGS="error", PYTHONIOENCODING="latin-1"
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert r"/\u2713/class.html" in ran.stdout
 
 
 def test_the_installed_command_is_this_one() -> None:

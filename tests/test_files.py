@@ -4,6 +4,7 @@ import errno
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,6 +60,16 @@ def test_a_temporary_folder_goes_however_deep_closed_or_linked_its_content_is(
         (folder / "to").symlink_to(tmp_path)
     assert not [*(tmp_path / "tmp").iterdir()]
     assert mine.read_text() == "mine"
+
+
+def test_an_error_of_a_full_disk_names_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=0))
+    with pytest.raises(OSError) as raised, temporary_folder():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as `write` does
+    assert raised.value.filename == str(tmp_path)
 
 
 def test_what_cannot_be_removed_stays_alone(

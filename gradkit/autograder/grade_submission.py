@@ -110,6 +110,8 @@ def _run_nbval(notebook: Path, runner: SubmissionRunner) -> str:
         *(f"--rootdir={notebook.parent}", "-c", str(notebook.parent / "pytest.ini")),
         str(notebook),
     ]
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), pytest.MonkeyPatch.context() as patch:
+        for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):  # meant for the grader's own tests
+            patch.delenv(name, raising=False)
         pytest.main(arguments, plugins=[plugin])
     return " ".join(dict.fromkeys(plugin.errors))

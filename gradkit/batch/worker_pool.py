@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 from gradkit.autograder.own_time import OwnTime
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec
-from gradkit.errors import GradkitError
+from gradkit.errors import GradkitError, describe
 from gradkit.gradebook.database import ResultKey, pack_outcomes
 from gradkit.processes import descendants
 from gradkit.submissions.extract import SubmissionContent
@@ -147,7 +147,8 @@ class WorkerPool(ABC):
                         results = [TaskResult(task, problem=problem)]
                 except Exception as error:
                     kind = "" if isinstance(error, GradkitError) else f"{type(error).__name__}: "
-                    results = [TaskResult(task, problem=f"{kind}{error}"[:500])]
+                    problem = describe(error) or f"{kind}{error}"
+                    results = [TaskResult(task, problem=problem[:500])]
 
 
 # --- processes of this machine -------------------------------------------------------------------

@@ -14,7 +14,6 @@ what is graded later gets other problems, so that knowing those of before is wor
 """
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -22,6 +21,7 @@ import os
 import platform
 import secrets
 import sqlite3
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -247,12 +247,21 @@ def _naming(path: Path) -> Iterator[None]:
             case "BUSY":
                 advice = "Another program is using it. Wait until that has ended."
             case _:
-                for needed in (path, path.parent):
-                    if not os.access(needed, os.W_OK):
-                        number = errno.EACCES
-                        raise PermissionError(number, os.strerror(number), str(needed)) from error
+                _require_writable(path)
                 advice = "It has to lie on a disk of this computer that can be written to."
         raise DatabaseError(f"{path} cannot be used: {error}. {advice}") from error
+
+
+def _require_writable(path: Path) -> None:
+    """Raise OSError if a file, or others beside it, cannot be written: SQLite gives no reason."""
+    os.close(os.open(path, os.O_RDWR))
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(2**16))
+            file.flush()
+    except OSError as error:
+        error.filename = str(path.parent)
+        raise
 
 
 class GradebookDatabase:

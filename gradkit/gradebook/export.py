@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from gradkit.course.late_policy import format_lateness
-from gradkit.errors import GradkitError
+from gradkit.errors import GradkitError, describe
 from gradkit.files import write_atomic
 from gradkit.gradebook.database import GradebookFolder, SubmissionRecord
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
@@ -39,8 +39,18 @@ class ExportError(GradkitError):
 
 
 def write_gradebook(folder: GradebookFolder) -> Path:
-    """Write gradebook.csv beside the database, in place of an older one; return its path."""
-    return write_atomic(folder.out / "gradebook.csv", export(folder, "csv").text)
+    """Write gradebook.csv beside the database, in place of an older one; return its path.
+
+    Raises ExportError if it cannot be written.
+    """
+    path = folder.out / "gradebook.csv"
+    try:
+        return write_atomic(path, export(folder, "csv").text)
+    except OSError as error:
+        raise ExportError(
+            f"{describe(error)} All grades are in the database beside it: `gradkit export` prints "
+            "them."
+        ) from error
 
 
 def export(folder: GradebookFolder, form: str, roster: Path | None = None) -> Export:

@@ -29,6 +29,9 @@ def test_workdir_shows_other_users_the_tree_and_not_the_seeds(
 def test_grading_ends_with_the_reason_once_a_kernel_did_not_start_twice(
     spec: GradingSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever the grader has set for pytest runs of their own."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing")
+    monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
     tries = []
 
     def kernel(config: object) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 from assignment import PROJECT
 from gradkit.autograder.sandbox.bwrap import bwrap_command, end_sandboxes
 from gradkit.autograder.sandbox.config import (
-    SETUP_HELP,
+    ALLOW_NAMESPACES,
     WORK,
     Isolation,
     SandboxConfig,
@@ -129,6 +129,7 @@ for path in sys.argv[1:]:
 sys.exit(7)
 """
 
+SELF_TEST_TIMEOUT = 60.0  # seconds; it takes one
 SECRET_FOLDERS = ("assignment", "grading", "gradkit", "notebooks")
 
 
@@ -141,19 +142,24 @@ def self_test(isolation: Isolation = Isolation.SANDBOX) -> None:
     ):
         folder.chmod(0o711)
         command = [sys.executable, "-c", _SELF_TEST, *paths]
-        process = launch(command, config, stderr=subprocess.PIPE)
-        try:
-            _, stderr = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            kill_sandbox(process, config)
-            _, stderr = process.communicate()
+        with launch(command, config, stderr=subprocess.PIPE) as process:
+            try:
+                _, stderr = process.communicate(timeout=SELF_TEST_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                raise SandboxError(
+                    f"Python did not start in a sandbox within {SELF_TEST_TIMEOUT:g} seconds. Run "
+                    "this again when less is running on this machine."
+                ) from None
+            finally:
+                kill_sandbox(process, config)
     if process.returncode == 7:
         return
-    lines = stderr.decode(errors="replace").strip().splitlines() or ["it printed no reason"]
-    reason = lines[-1][:300]
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    reason = lines[-1][:300] if lines else f"it ended with status {process.returncode}"
     if isolation is Isolation.SEPARATE_USER:
         raise SandboxError(
             f"No other user can run a submission here: {reason}. Close {PROJECT} to other users "
             f"(chmod 700), and let them run {sys.executable}."
         )
-    raise SandboxError(f"A sandbox does not start here: {reason}. {SETUP_HELP}")
+    advice = f" {ALLOW_NAMESPACES}" if reason.startswith("bwrap:") else ""
+    raise SandboxError(f"A sandbox does not start here: {reason}.{advice}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from assignment import PROJECT
-from gradkit.autograder.sandbox.config import SETUP_HELP, SandboxConfig, SandboxError, limit_command
+from gradkit.autograder.sandbox.config import INSTALL, SandboxConfig, SandboxError, limit_command
 from gradkit.course.exercise_config import MB
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -24,7 +24,7 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
     """
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is None:
-        raise SandboxError(f"bubblewrap (the command bwrap) is not installed. {SETUP_HELP}")
+        raise SandboxError(f"bubblewrap (the command bwrap) is not installed. {INSTALL}")
     wrapped = [bubblewrap, "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if config.uid is not None:
         # As root a limit on processes does not hold. So no user namespace, in which the outer user

@@ -1,6 +1,7 @@
 """The settings of one sandbox: its folders, user and limits; and the environment in it."""
 
 import os
+import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ from gradkit.errors import GradkitError
 
 WORK = "/project"  # where the student's tree lies in a sandbox
 
-SETUP_HELP = (
-    "Install it (apt-get install bubblewrap), and allow user namespaces where they are forbidden "
-    "(sysctl -w kernel.unprivileged_userns_clone=1, or, on Ubuntu 24.04 and later, "
-    "kernel.apparmor_restrict_unprivileged_userns=0). Or add --no-sandbox, for submissions that "
-    "you trust as if they were your own."
+NO_SANDBOX = "Or add --no-sandbox, for submissions that you trust as if they were your own."
+INSTALL = f"Install it (apt-get install bubblewrap). {NO_SANDBOX}"
+ALLOW_NAMESPACES = (
+    "Allow user namespaces where they are forbidden (sysctl -w kernel.unprivileged_userns_clone=1, "
+    "or, on Ubuntu 24.04 and later, kernel.apparmor_restrict_unprivileged_userns=0). " + NO_SANDBOX
 )
 
 
@@ -76,13 +77,27 @@ def environment(home: str) -> dict[str, str]:
 
 
 def limit_command(command: list[str], config: SandboxConfig) -> list[str]:
-    """Return `command`, run with the sandbox's limits and, where it has one, as its user."""
+    """Return `command`, run with the sandbox's limits and, where it has one, as its user.
+
+    Raises SandboxError if the grader's own limits are lower, and a right answer might not run.
+    """
     limits = config.limits
     # One process alone may not outgrow the memory of all, nor fill a disk with one file.
     # And all of them together should not keep the grader from running.
-    prefix = ["nice", "-n", "10", "prlimit", "--core=0", "--nofile=256"]
-    prefix += [f"--nproc={limits.processes}"]
-    prefix += [f"--as={(limits.memory_mb + 1000) * MB}", f"--fsize={limits.files_mb * MB}"]
+    prefix = ["nice", "-n", "10", "prlimit", "--core=0"]
+    for name, flag, value, unit in (
+        ("nofile", "-n", 256, 1),
+        ("nproc", "-u", limits.processes, 1),
+        ("as", "-v", (limits.memory_mb + 1000) * MB, 1024),
+        ("fsize", "-f", limits.files_mb * MB, 1024),
+    ):
+        own = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+        if own != resource.RLIM_INFINITY and own < value:
+            raise SandboxError(
+                f"A submission needs `ulimit {flag}` to be {value // unit} or more, and it is "
+                f"{own // unit} here. Raise it."
+            )
+        prefix.append(f"--{name}={value}")
     if config.uid is not None:
         ids = f"--reuid={config.uid}", f"--regid={config.uid}", "--clear-groups"
         prefix += ["setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]

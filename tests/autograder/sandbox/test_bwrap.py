@@ -1,6 +1,7 @@
 """Code in bubblewrap's sandbox reaches nothing outside, and does not outlive its grader."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,16 @@ from pathlib import Path
 import pytest
 
 from assignment import PROJECT
-from gradkit.autograder.sandbox import SandboxError, end_sandboxes, open_sandbox, self_test
+from gradkit.autograder import sandbox as sandbox_package
+from gradkit.autograder.sandbox import (
+    SandboxConfig,
+    SandboxError,
+    end_sandboxes,
+    open_sandbox,
+    self_test,
+)
 from gradkit.autograder.sandbox.bwrap import bwrap_command
+from gradkit.autograder.sandbox.config import limit_command
 from gradkit.autograder.spec import GradingSpec
 from tests.autograder.conftest import SECRET, attacks, run_program, wait_until
 from tests.banks import BANK
@@ -50,18 +59,36 @@ def test_sandbox_hides_environment_and_processes_of_the_grader(
     ("bwrap", "reason"),
     [
         ("", r"not installed. Install it .* --no-sandbox"),
-        ("echo 'bwrap: No new namespaces' >&2\nexit 1", r"No new namespaces.*sysctl"),
+        ("echo 'bwrap: No new namespaces' >&2\nexit 1", r"No new namespaces\. Allow user.*sysctl"),
+        ("echo 'MemoryError' >&2\nexit 1", r"MemoryError\.$"),
+        ("exit 3", r"ended with status 3\.$"),
+        ("exec /bin/sleep 60", r"did not start in a sandbox within 0\.5 seconds\. Run this again"),
     ],
 )
 def test_self_test_reports_why_no_sandbox_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bwrap: str, reason: str
 ) -> None:
+    monkeypatch.setattr(sandbox_package, "SELF_TEST_TIMEOUT", 0.5 if "sleep" in bwrap else 60.0)
     if bwrap:
         (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{bwrap}\n")
         (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SandboxError, match=reason):
         self_test()
+
+
+def test_sandbox_is_refused_where_the_grader_has_less_than_a_submission_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low = {resource.RLIMIT_NOFILE: 100, resource.RLIMIT_AS: 2**30}
+    limit = resource.RLIM_INFINITY
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (0, low.get(kind, limit)))
+    config = SandboxConfig(tmp_path, {}, tmp_path)
+    with pytest.raises(SandboxError, match="`ulimit -n` to be 256 or more, and it is 100 here"):
+        limit_command(["true"], config)
+    del low[resource.RLIMIT_NOFILE]
+    with pytest.raises(SandboxError, match=r"`ulimit -v` to be .* it is 1048576 here"):
+        limit_command(["true"], config)
 
 
 def test_sandbox_is_refused_when_interpreter_lies_beside_the_solutions(
