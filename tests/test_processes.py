@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from gradkit.processes import cpu_seconds, descendants, processes_of, resident_memory, started
+from gradkit.processes import cpu_seconds, descendants, memory_in_use, processes_of, started
 
 
 def test_started_is_the_same_in_every_process_and_differs_between_them() -> None:
@@ -30,7 +30,7 @@ def test_ended_process_has_no_start_no_children_and_no_memory() -> None:
     ended.wait()
     assert started(ended.pid) == "ended"
     assert list(descendants(ended.pid)) == []
-    assert resident_memory(ended.pid) == 0
+    assert memory_in_use(ended.pid) == 0
 
 
 def test_descendants_include_grandchildren() -> None:
@@ -42,7 +42,7 @@ def test_descendants_include_grandchildren() -> None:
         grandchild = int(child.stdout.readline())
         assert {child.pid, grandchild} <= set(descendants(os.getpid()))
         assert {child.pid, grandchild} <= set(processes_of(os.getuid()))
-        assert resident_memory(child.pid) > 1_000_000
+        assert memory_in_use(child.pid) > 1_000_000
         os.kill(grandchild, 9)
 
 

@@ -24,7 +24,8 @@ from nbval.kernel import RunningKernel
 
 from assignment.checks.graded import MIMETYPE
 from gradkit.autograder.own_time import OwnTime
-from gradkit.autograder.sandbox import SandboxConfig, freeze_socket_dir
+from gradkit.autograder.sandbox import Isolation, SandboxConfig, freeze_socket_dir
+from gradkit.autograder.sandbox.bwrap import sandbox_root
 from gradkit.autograder.sandbox.provisioner import KERNEL_SPEC, SandboxProvisioner
 from gradkit.errors import GradkitError
 
@@ -84,17 +85,17 @@ class Kernel(RunningKernel):
         self.config = config
         self.km = _Manager(
             transport="ipc",
-            ip=str(config.socket_dir / "s"),
+            ip=config.sockets,
             connection_file=str(config.socket_dir / "kernel.json"),
         )
         self._provisioner = SandboxProvisioner(
             parent=self.km, kernel_spec=KERNEL_SPEC, sandbox=config
         )
         self.km.provisioner = self._provisioner
+        self.kc: Any = None
         self.km.start_kernel()
         watchdog = self._provisioner.watchdog
         self._own_time = OwnTime(lambda: {watchdog.process.pid, *watchdog.processes()})
-        self.kc = self.km.client()
         try:
             self._connect()
         except BaseException:
@@ -178,16 +179,16 @@ class Kernel(RunningKernel):
     def stop(self) -> None:
         """Kill the kernel and all processes that it has started."""
         self.km.shutdown_kernel(now=True)
-        for context in {self.kc.context, self.km.context}:
-            context.destroy(linger=0)
+        for connected in (self.kc, self.km):
+            if connected:
+                connected.context.destroy(linger=0)
 
     def _connect(self) -> None:
         """Wait for the sockets, connect to them, and check that messages pass through."""
-        info: dict[str, Any] = {**self.km.get_connection_info()}
-        sockets = [Path(f"{info['ip']}-{info[f'{name}_port']}") for name in _SOCKET_TYPES]
-        while not all(map(_accepts_connections, sockets)):
+        while not (sockets := self._listening_sockets()):
             self._require_started()
             time.sleep(CONNECT_INTERVAL)
+        self.kc = self.km.client(ip=sockets)
         self.kc.start_channels(stdin=False, hb=False)
         while True:  # the first replies may be sent before iopub has been subscribed to
             request, asked = self.kc.kernel_info(), time.monotonic()
@@ -197,6 +198,18 @@ class Kernel(RunningKernel):
                     if channel == "iopub" and message["parent_header"].get("msg_id") == request:
                         freeze_socket_dir(self.config)
                         return
+
+    def _listening_sockets(self) -> str:
+        """Return what the sockets' paths begin with, seen from here; "" until all listen."""
+        root: Path | None = Path("/")
+        if self.config.isolation is Isolation.SANDBOX and self._provisioner.process:
+            root = sandbox_root(self._provisioner.process)
+        if root is None:
+            return ""
+        info: dict[str, Any] = {**self.km.get_connection_info()}
+        sockets = str(root / self.config.sockets.removeprefix("/"))
+        paths = [Path(f"{sockets}-{info[f'{name}_port']}") for name in _SOCKET_TYPES]
+        return sockets if all(map(_accepts_connections, paths)) else ""
 
     def _require_started(self) -> None:
         self._own_time.update()

@@ -33,7 +33,7 @@ from gradkit.autograder.sandbox.config import (
     SandboxError,
     environment,
 )
-from gradkit.autograder.sandbox.seccomp import FAMILIES, LOCAL_FAMILIES, seccomp_filter
+from gradkit.autograder.sandbox.seccomp import seccomp_filter
 from gradkit.autograder.sandbox.separate_user import kill_leftovers, separate_user_command
 from gradkit.course.exercise_config import Limits
 from gradkit.files import remove_tree, temporary_folder
@@ -81,8 +81,8 @@ def open_sandbox(
 
 
 def freeze_socket_dir(config: SandboxConfig) -> None:
-    """Forbid all writing to the socket folder, once the sockets exist."""
-    if config.uid is not None:
+    """Forbid a separate user all writing to the socket folder, once the sockets exist."""
+    if config.isolation is Isolation.SEPARATE_USER:
         os.chown(config.socket_dir, 0, 0)
         config.socket_dir.chmod(0o555)
 
@@ -100,13 +100,12 @@ def launch(
     # bubblewrap gets no variable of the grader's either: it is process 1 in the sandbox, where
     # /proc/1/environ can be read.
     options["env"] = environment(config.home)
-    if config.isolation is Isolation.SEPARATE_USER:
-        with seccomp_filter(LOCAL_FAMILIES) as seccomp:
-            wrapped = separate_user_command(command, config, seccomp)
-            return subprocess.Popen(wrapped, pass_fds=[seccomp], **options)
-    with seccomp_filter(FAMILIES) as seccomp:
-        wrapped = bwrap_command(command, config, seccomp)
-        return subprocess.Popen(wrapped, pass_fds=[seccomp], **options)
+    separate = config.isolation is Isolation.SEPARATE_USER
+    with seccomp_filter() as seccomp:
+        wrapped = (separate_user_command if separate else bwrap_command)(command, config, seccomp)
+        # Where memory runs out, the kernel ends what is in a sandbox, and not the grader.
+        last_resort = ["choom", "-n", "1000", "--"]
+        return subprocess.Popen([*last_resort, *wrapped], pass_fds=[seccomp], **options)
 
 
 def kill_sandbox(process: "subprocess.Popen[bytes]", config: SandboxConfig) -> None:

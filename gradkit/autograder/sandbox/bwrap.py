@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 from assignment import PROJECT
 from gradkit.autograder.sandbox.config import INSTALL, SandboxConfig, SandboxError, limit_command
 from gradkit.course.exercise_config import MB
+from gradkit.processes import descendants
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
@@ -31,12 +33,18 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
         # would still be root, but really another user; setpriv below becomes that one.
         for kind in ("ipc", "pid", "net", "uts", "cgroup-try"):
             wrapped.append(f"--unshare-{kind}")
-        wrapped += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        for capability in ("SETUID", "SETGID", "SETPCAP"):
+            wrapped += ["--cap-add", f"CAP_{capability}"]
     else:
         wrapped.append("--unshare-all")
     wrapped += ["--hostname", "sandbox", "--seccomp", str(seccomp)]
-    wrapped += ["--proc", "/proc", "--dev", "/dev"]
-    wrapped += ["--size", str(8 * MB), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+    # Through /proc a process could make the kernel's out-of-memory killer prefer another one.
+    wrapped += ["--proc", "/proc", "--remount-ro", "/proc"]
+    # No /dev/zero, which maps memory that counts as nobody's, and no terminals.
+    wrapped += ["--tmpfs", "/dev", "--symlink", "/tmp", "/dev/shm"]
+    for device in ("/dev/null", "/dev/random", "/dev/urandom"):
+        wrapped += ["--dev-bind", device, device]
+    wrapped += ["--remount-ro", "/dev"]
     wrapped += ["--perms", "1777", "--size", str(config.limits.files_mb * MB), "--tmpfs", "/tmp"]
     system = filter(os.path.lexists, (*SYSTEM_FOLDERS, *SYSTEM_FILES))
     for path in (*system, *_interpreter_folders()):
@@ -49,8 +57,20 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
         if config.workdir.is_relative_to(outside):
             wrapped += ["--chdir", str(inside / config.workdir.relative_to(outside))]
     socket_dir = str(config.socket_dir)
-    wrapped += [*_make_parents(socket_dir), "--bind", socket_dir, socket_dir]
-    return [*wrapped, "--", *limit_command(command, config)]
+    wrapped += [*_make_parents(socket_dir), "--ro-bind", socket_dir, socket_dir]
+    return [*wrapped, "--remount-ro", "/", "--", *limit_command(command, config)]
+
+
+def sandbox_root(process: "subprocess.Popen[bytes]") -> Path | None:
+    """Return the path to the root folder of a sandbox from outside; None before or after it has one.
+
+    Only its /tmp is the student's: what else is below it, they cannot have put there.
+    """
+    root = Path(f"/proc/{next(descendants(process.pid), 0)}/root")
+    try:
+        return None if root.samefile("/") else root
+    except OSError:
+        return None
 
 
 def _make_parents(path: str) -> list[str]:

@@ -37,8 +37,7 @@ class SandboxError(GradkitError):
 class SandboxConfig:
     """The settings of one sandbox.
 
-    `socket_dir` holds the kernel's connection file and sockets. The sandbox may write to no other
-    folder of this machine; the watchdog keeps this one small.
+    `socket_dir` holds the kernel's connection file and, unless bubblewrap runs it, its sockets.
     """
 
     socket_dir: Path
@@ -54,6 +53,13 @@ class SandboxConfig:
         if self.isolation is Isolation.SEPARATE_USER:
             return str(self.socket_dir / "home")
         return "/tmp"
+
+    @property
+    def sockets(self) -> str:
+        """What the paths of the kernel's sockets begin with, as the kernel sees them."""
+        if self.isolation is Isolation.SANDBOX:
+            return "/tmp/.kernel"
+        return str(self.socket_dir / "s")
 
 
 def environment(home: str) -> dict[str, str]:

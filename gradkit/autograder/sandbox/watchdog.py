@@ -1,30 +1,32 @@
 """The watchdog: a thread that kills a sandbox as soon as it exceeds a limit."""
 
+import contextlib
 import os
 import subprocess
 import threading
 import time
 
 from gradkit.autograder.sandbox import Isolation, SandboxConfig, kill_sandbox
+from gradkit.autograder.sandbox.bwrap import sandbox_root
 from gradkit.course.exercise_config import MB
-from gradkit.processes import descendants, processes_of, resident_memory
+from gradkit.processes import descendants, memory_in_use, processes_of
 
 WATCH_INTERVAL = 0.05  # seconds between two looks at the sandbox
-MAX_SOCKET_FILES = 32  # a kernel makes a dozen sockets
-MAX_SOCKET_BYTES = MB
+MAX_FILES = 10_000  # in /tmp; the kernel keeps about a kB of memory for each
+MAX_SOCKETS = 256  # a kernel has a few dozen, and each holds at most 0.4 MB
 MAX_RECEIVED = 150 * MB  # by which a grader's process may grow while a sandbox runs
 
 
 class Watchdog(threading.Thread):
     """A thread that kills a sandbox as soon as it exceeds a limit; `reason` then says which one.
 
-    Memory is the sum of its processes' resident memory, so pages that several share count for each.
+    Memory is the sum of its processes', so pages that several share count for each.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", config: SandboxConfig) -> None:
         super().__init__(name="watchdog", daemon=True)
         self.process, self.config, self.reason = process, config, ""
-        self._most_of_grader = resident_memory(os.getpid()) + MAX_RECEIVED
+        self._most_of_grader = memory_in_use(os.getpid()) + MAX_RECEIVED
 
     def run(self) -> None:
         while self.process.poll() is None:
@@ -45,17 +47,18 @@ class Watchdog(threading.Thread):
         pids = self.processes()
         if len(pids) > limits.processes:
             return f"It started more than {limits.processes} processes."
-        if sum(map(resident_memory, pids)) > limits.memory_mb * MB:
+        if sum(map(memory_in_use, pids)) > limits.memory_mb * MB:
             return f"It used more than {limits.memory_mb:,} MB of memory."
         # A message in many small pieces is in the grader's memory before any of it can be counted.
-        if resident_memory(os.getpid()) > self._most_of_grader:
+        if memory_in_use(os.getpid()) > self._most_of_grader:
             return "It sent far more than a result has."
-        try:
-            with os.scandir(config.socket_dir) as listing:
-                entries = list(listing)
-            size = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
-        except OSError:  # a file was removed meanwhile
-            return ""
-        if len(entries) > MAX_SOCKET_FILES or size > MAX_SOCKET_BYTES:
-            return "It wrote into the folder of the kernel's own files."
+        if config.isolation is Isolation.SANDBOX and (root := sandbox_root(self.process)):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                tmp = os.statvfs(root / "tmp")
+                if tmp.f_files - tmp.f_ffree > MAX_FILES:
+                    return f"It made more than {MAX_FILES:,} files."
+                # The first line is "sockets: used 17".
+                sockstat = (root.parent / "net/sockstat").read_text()
+                if int(sockstat.split(maxsplit=3)[2]) > MAX_SOCKETS:
+                    return f"It opened more than {MAX_SOCKETS} sockets."
         return ""
