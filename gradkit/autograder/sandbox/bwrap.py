@@ -62,7 +62,7 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
 
 
 def sandbox_root(process: "subprocess.Popen[bytes]") -> Path | None:
-    """Return the path to the root folder of a sandbox from outside; None before or after it has one.
+    """Return the path from outside to a sandbox's root folder; None before it has one, or after.
 
     Only its /tmp is the student's: what else is below it, they cannot have put there.
     """

@@ -18,10 +18,10 @@ NO_SPACE = "No space left on device|File too large|Bus error"
 PROCESSES = r"It started more than 64 processes\.|BlockingIOError|can't start new thread"
 REASONS = {
     "memory": MEMORY,
-    "memory_files": "PermissionError",
-    "shared_memory": f"{NO_SPACE}|PermissionError",  # where the sandbox runs as another user
+    "uncounted_memory": "PermissionError|No such file or directory: '/dev/zero'",
+    "sockets": r"It opened more than 256 sockets\.",
     "disk": NO_SPACE,
-    "socket_files": r"It wrote into the folder of the kernel's own files\.",
+    "files": r"It made more than 10,000 files\.",
     "processes": f"{PROCESSES}|{MEMORY}",
     "threads": PROCESSES,
 }
