@@ -3,8 +3,10 @@
 EXERCISE.py     the checks of an exercise: small problems made from a seed, and arrays
 EXERCISE.json   its answer key for the public seed: reference arrays, known mistakes and hints
 
-student, draws, loops     the code, loaded afresh; numbers from a seed; loops in a source
+student, draws            the code, loaded afresh; numbers from a seed
 check                     runs a check: an outcome
+linear, vectorized        the checks that linear classifiers share; of loops, by counting
+counting                  how often each line of Python runs
 differences, answer_key   compare its arrays with the reference and with known mistakes
 verdict, errors           judge the outcome; explain an exception
 display                   a verdict as text and as HTML

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import io
 import sys
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,8 @@ from assignment.checks.student import InvalidResult, Student
 # "loss where N = 5, D = 3, C = 4, reg = 0".
 Arrays = dict[str, NDArray[Any]]
 
+YARDSTICK_SECONDS = "processor time of the yardstick"
+
 MAX_FRAMES = 4  # of a traceback: the last ones show where the exception was raised
 MAX_PRINTED = 400  # characters
 
@@ -34,10 +35,11 @@ MAX_PRINTED = 400  # characters
 class Finding(NamedTuple):
     """A rule's result: the id of a known mistake, and where or how it shows.
 
-    The consequence of another mistake has a headline in place of an id.
+    The consequence of another mistake has a headline in place of an id. With neither it is no
+    mistake, and its detail a note on the verdict of a check that passes.
     """
 
-    mistake: str
+    mistake: str = ""
     detail: str = ""
     headline: str = ""
 
@@ -61,8 +63,7 @@ class Outcome:
 
     `missing` counts as not attempted; `invalid` describes what the code returned in place of a
     result; `timed_out` and `crashed` belong to graded runs. `printed` is the end of the code's
-    output. `seconds` is the check's processor time, which other programs on the machine do not
-    lengthen; in a graded run, where the number may be forged, the time until the outcome arrived.
+    output. `cpu_ratio` is that of the rule's context.
     """
 
     arrays: Arrays = field(default_factory=dict)
@@ -72,19 +73,21 @@ class Outcome:
     timed_out: str = ""
     crashed: str = ""
     printed: str = ""
-    seconds: float = 0.0
+    cpu_ratio: float | None = None
 
 
 @dataclass(frozen=True)
 class RuleContext:
     """A rule's other information, all from the trusted side.
 
-    `data` holds the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...).
+    `data` holds the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...). `cpu_ratio` is
+    the code's processor time as a multiple of the yardstick's, read from outside in a graded run:
+    nan if it could not be measured fairly. It is None in the student's own process.
     """
 
     seed: int
     sources: Mapping[str, str]
-    seconds: float
+    cpu_ratio: float | None
     data: Mapping[str, Any]
 
 
@@ -119,6 +122,10 @@ class Check:
         The check reads the notebook's variables, and so runs only there.
     slow : bool
         The check takes tenths of a second: code that repeats checks repeats this one less.
+    yardstick : callable, optional
+        Does the same as `run`, with array operations in place of the student's function: a graded
+        run of this check that takes long is compared with it. The array YARDSTICK_SECONDS is the
+        processor time of these operations.
     plots : callable, optional
         ``plots(arrays)`` yields pairs of a caption and a Figure, or images by their names:
         (32, 32, 3) arrays from 0 to 1. It may raise any exception for malformed arrays.
@@ -138,6 +145,7 @@ class Check:
     raises: Mapping[str, str] = field(default_factory=dict)
     in_notebook: bool = False
     slow: bool = False
+    yardstick: Callable[[Student, int], Arrays] | None = None
     plots: Callable[[Arrays], Iterator[tuple[str, Any]]] | None = None
 
     def seed_from(self, seed: int) -> int:
@@ -213,7 +221,6 @@ def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
     arrays: Arrays = {}
     missing = invalid = ""
     raised = None
-    start = time.thread_time()
     try:
         with (
             student.in_place(),
@@ -236,15 +243,7 @@ def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
         raise
     except BaseException as error:  # such as the SystemExit of sys.exit()
         raised = describe_exception(error, student)
-    seconds = time.thread_time() - start
-    return Outcome(
-        arrays,
-        missing,
-        invalid,
-        raised,
-        printed=_last_lines(printed.getvalue()),
-        seconds=seconds,
-    )
+    return Outcome(arrays, missing, invalid, raised, printed=_last_lines(printed.getvalue()))
 
 
 def _last_lines(printed: str) -> str:

@@ -9,6 +9,7 @@ process, which does not trust it.
 import base64
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,16 @@ class OutcomeError(ValueError):
 
 
 def answer(
-    exercise_name: str, check_name: str, own_seed: int, variables: Mapping[str, Any]
+    exercise_name: str,
+    check_name: str,
+    own_seed: int,
+    variables: Mapping[str, Any],
+    yardstick: bool = False,
 ) -> None:
-    """Run a check on the student's files and variables, and send its outcome as display data."""
+    """Run a check on the student's files and variables, and send its outcome as display data.
+
+    With `yardstick` the check's yardstick runs in place of the student's function.
+    """
     # Imported here, since the grader's process only reads outcomes.
     from IPython.display import display
 
@@ -52,6 +60,8 @@ def answer(
     student = None
     try:
         student = Student.from_folder(PROJECT, exercise.files, variables)
+        if yardstick and check.yardstick:
+            check = replace(check, run=check.yardstick)
         outcome = run_check(check, student, own_seed)
     except InvalidResult as error:
         outcome = Outcome(invalid=str(error))
@@ -75,12 +85,12 @@ def write_outcome(outcome: Outcome) -> dict[str, Any]:
         "timed_out": outcome.timed_out,
         "crashed": outcome.crashed,
         "printed": outcome.printed,
-        "seconds": outcome.seconds,
+        "cpu_ratio": outcome.cpu_ratio,
     }
 
 
 def read_outcome(sent: Any) -> Outcome:
-    """Read what `write_outcome` wrote; its `seconds` may be forged.
+    """Read what `write_outcome` wrote; its `cpu_ratio` may be forged.
 
     Raises OutcomeError if it does not have that form, or exceeds a size limit.
     """
@@ -101,7 +111,7 @@ def read_outcome(sent: Any) -> Outcome:
             timed_out=_text(sent["timed_out"]),
             crashed=_text(sent["crashed"]),
             printed=_text(sent["printed"])[-MAX_PRINTED:],
-            seconds=float(sent["seconds"]),
+            cpu_ratio=None if sent.get("cpu_ratio") is None else float(sent["cpu_ratio"]),
         )
     except OutcomeError:
         raise

@@ -5,7 +5,6 @@ training, of prediction and of the notebook's results are the same for all. Prob
 and the hints, are in the exercise's own module.
 """
 
-import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -18,7 +17,6 @@ import numpy as np
 from assignment.array_types import FloatArray, IntArray
 from assignment.checks.check import Arrays, Check, Finding, RuleContext
 from assignment.checks.draws import Draws
-from assignment.checks.loops import find_loop
 from assignment.checks.student import InvalidResult, Student
 
 if TYPE_CHECKING:  # matplotlib takes longer to import than all checks to run
@@ -50,20 +48,6 @@ class Losses:
     @property
     def module(self) -> str:
         return PurePosixPath(self.path).stem
-
-    def no_loops(self) -> Check:
-        return Check(
-            "vectorized_no_loops",
-            "Vectorized, no loops",
-            10,
-            self.regions[1:],
-            partial(thin_problem, self),
-            ("loss", "dW"),
-            tolerance=1e-3,  # sums of 500,000 numbers, perhaps in float32
-            requires=("vectorized_loss", "vectorized_gradient"),
-            rule=partial(no_loops_rule, self),
-            slow=True,
-        )
 
     def of_the_notebook(self) -> tuple[Check, ...]:
         """Make the checks of the notebook's results with the whole classifier.
@@ -144,7 +128,7 @@ def loss_on(
     def run(student: Student, seed: int) -> Arrays:
         arrays = {}
         for problem in problems(seed):
-            loss, dW = _loss(student, module, function, problem)
+            loss, dW = call_loss(student, module, function, problem)
             arrays[f"loss where {problem.name}"] = np.asarray(loss)
             arrays[f"dW where {problem.name}"] = np.asarray(dW)
         return arrays
@@ -152,7 +136,7 @@ def loss_on(
     return run
 
 
-def _loss(student: Student, module: str, function: str, problem: Problem) -> tuple[Any, Any]:
+def call_loss(student: Student, module: str, function: str, problem: Problem) -> tuple[Any, Any]:
     """Call the student's function on copies; raise InvalidResult unless it returns loss and dW."""
     _, W, X, y, reg = problem
     loss_function = student.function(module, function)
@@ -183,7 +167,7 @@ def inputs_and_dtypes(module: str, function: str) -> Callable[[Student, int], Ar
     def run(student: Student, seed: int) -> Arrays:
         problem = draw_problem(seed, N=6, D=3, C=4, reg=0.5)
         loss_function = student.function(module, function)
-        _loss(student, module, function, problem)  # raises unless it returns two values
+        call_loss(student, module, function, problem)  # raises unless it returns two values
         arrays = {}
         for dtype in (np.float64, np.float32):
             W, X, y = problem.W.astype(dtype), problem.X.astype(dtype), problem.y.copy()
@@ -213,60 +197,6 @@ def inputs_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
             if array != dtype.itemsize:
                 bits = 8 * int(array)
                 return Finding("dtype_not_kept", f"For {dtype} input dW has {bits} bits a number.")
-    return None
-
-
-# One large thin problem. Correct code takes 0.04 to 0.12 s for it, a loop over the samples 5 s and
-# more (measured on one core of 3 GHz): the limit allows for a machine seventeen times as slow.
-THIN_SAMPLES = 500_000
-THIN_SECONDS = 2.0
-
-# An array with a row and a column for each sample would take 2 TB there, so a smaller problem is
-# used to find it. Correct code takes at most a tenth of a byte for each pair of its samples.
-FEW_SAMPLES = 2000
-
-
-@lru_cache(maxsize=2)  # 12 MB; the two sizes of a seed, drawn once for all mistakes
-def draw_thin(seed: int, N: int) -> Problem:
-    """Draw a problem of N samples with two features and two classes."""
-    draws = Draws(seed, f"thin, N = {N}")
-    X = (draws.integers(1 << 16, N, 2) - (1 << 15)) / (1 << 14)
-    return Problem("", draws.normal(2, 2) / 2, X, draws.integers(2, N), 0.0)
-
-
-def thin_problem(losses: "Losses", student: Student, seed: int) -> Arrays:
-    """Run the large thin problem, except after a loop in the source or a table of all pairs."""
-    if find_loop(student.sources[losses.path], losses.vectorized, (losses.naive,)):
-        return {}
-    tracemalloc.start()
-    try:
-        _loss(student, losses.module, losses.vectorized, draw_thin(seed, FEW_SAMPLES))
-        bytes_for_each_pair = tracemalloc.get_traced_memory()[1] // FEW_SAMPLES**2
-    finally:
-        tracemalloc.stop()
-    arrays = {"bytes for each pair of samples": np.asarray(bytes_for_each_pair)}
-    if bytes_for_each_pair == 0:
-        thin = draw_thin(seed, THIN_SAMPLES)
-        loss, dW = _loss(student, losses.module, losses.vectorized, thin)
-        arrays[f"loss where N = {THIN_SAMPLES:,}"] = np.asarray(loss)
-        arrays[f"dW where N = {THIN_SAMPLES:,}"] = np.asarray(dW)
-    return arrays
-
-
-def no_loops_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Find loops by the source, or else by the time; a table of all pairs by the memory."""
-    loop = find_loop(context.sources[losses.path], losses.vectorized, (losses.naive,))
-    if loop is not None:
-        return Finding("calls_naive" if loop.calls_forbidden else "loop_in_vectorized", loop.text)
-    bytes_for_each_pair = arrays["bytes for each pair of samples"]
-    if bytes_for_each_pair != 0:
-        took = (
-            f"{int(bytes_for_each_pair) * FEW_SAMPLES**2 / 1e6:.0f} MB for {FEW_SAMPLES:,} samples"
-        )
-        return Finding("table_of_all_pairs", f"It took {took}, where less than 1 MB is enough.")
-    if context.seconds > THIN_SECONDS:
-        took = f"{context.seconds:.0f} s for {THIN_SAMPLES:,} samples"
-        return Finding("slow_vectorized", f"It took {took}, where array operations take 0.1 s.")
     return None
 
 

@@ -21,6 +21,7 @@ from assignment.checks.linear import (
     inputs_rule,
     loss_on,
 )
+from assignment.checks.vectorized import no_loops
 
 SOFTMAX = "assignment/classifiers/softmax.py"
 
@@ -182,7 +183,7 @@ EXERCISE = Exercise(
     checks=(
         *_checks_of("softmax_loss_naive", "naive", "softmax_naive"),
         *_checks_of("softmax_loss_vectorized", "vectorized", "softmax_vectorized"),
-        LOSSES.no_loops(),
+        no_loops(LOSSES),
         *OF_TRAINING,
         *LOSSES.of_the_notebook(),
     ),

@@ -20,6 +20,7 @@ from assignment.checks.linear import (
     inputs_rule,
     loss_on,
 )
+from assignment.checks.vectorized import no_loops
 
 SVM = "assignment/classifiers/linear_svm.py"
 
@@ -173,7 +174,7 @@ EXERCISE = Exercise(
     checks=(
         *_checks_of(LOSSES.naive, "naive", "svm_naive"),
         *_checks_of(LOSSES.vectorized, "vectorized", "svm_vectorized"),
-        LOSSES.no_loops(),
+        no_loops(LOSSES),
         *OF_TRAINING,
         *LOSSES.of_the_notebook(),
     ),

@@ -13,7 +13,7 @@ wrong name is worse than no name.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import compress
 from typing import Any, NamedTuple
@@ -126,7 +126,7 @@ class Judge:
             return _failed(check, Status.WAITING, "waits for another check", text=text)
         outcome = self.outcome_of(check)
         context = RuleContext(
-            check.seed_from(self.answer_key.seed), self.sources, outcome.seconds, self.data
+            check.seed_from(self.answer_key.seed), self.sources, outcome.cpu_ratio, self.data
         )
         return judge(check, outcome, self.answer_key, context, self._baseline(check))
 
@@ -181,11 +181,14 @@ def judge(
     if finding is not None:
         if finding.headline:
             return _wrong(check, outcome, finding.headline, finding.detail)
-        mistake = answer_key.mistakes[finding.mistake]
-        return _wrong(check, outcome, mistake.name, finding.detail, mistake.hint, finding.mistake)
-    if not check.compared:
-        return _passed(check)
-    return _compare(check, outcome, answer_key, baseline)
+        if finding.mistake:
+            known = answer_key.mistakes[finding.mistake]
+            detail, id = finding.detail, finding.mistake
+            return _wrong(check, outcome, known.name, detail, known.hint, id)
+    verdict = _compare(check, outcome, answer_key, baseline) if check.compared else _passed(check)
+    if finding is not None and verdict.passed:
+        return replace(verdict, text=finding.detail)
+    return verdict
 
 
 def _compare(check: Check, outcome: Outcome, answer_key: AnswerKey, baseline: Baseline) -> Verdict:

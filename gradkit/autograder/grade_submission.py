@@ -2,6 +2,7 @@
 
     workdir/softmax.ipynb    the graded notebook with the student's cells; only the grader reads it
     workdir/tree/            the starter with the student's files, which the sandbox reads
+    workdir/pristine/        the starter without them, for yardsticks; only where one is needed
 
 The workdir is removed afterwards, except one that `gradkit debug` makes.
 """
@@ -10,6 +11,7 @@ import contextlib
 import io
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,14 +21,16 @@ import pytest
 from assignment.checks.check import Outcome
 from assignment.checks.verdict import Verdict
 from assignment.workspace import regions
+from gradkit.autograder.cpu_ratio import Yardstick
 from gradkit.autograder.nbval_plugin import Plugin
 from gradkit.autograder.runner import SubmissionRunner
-from gradkit.autograder.sandbox import WORK, Isolation, open_sandbox
+from gradkit.autograder.sandbox import WORK, Isolation, SandboxConfig, open_sandbox
 from gradkit.autograder.spec import DATA, GradingSpec, write_tree
 from gradkit.errors import GradkitError
 from gradkit.files import temporary_folder
 
 TREE = "tree"
+PRISTINE_TREE = "pristine"
 
 
 class GradingError(GradkitError):
@@ -90,11 +94,20 @@ def open_runner(
     spec: GradingSpec, files: Mapping[str, bytes], workdir: Path, isolation: Isolation
 ) -> SubmissionRunner:
     """Return a runner for a submission's workdir; the caller closes it."""
-    tree = workdir / TREE
-    readable = {tree: WORK, spec.data_folder: DATA}
-    folder = tree / Path(spec.exercise.notebook).parent
-    limits = spec.config.limits
-    return SubmissionRunner(spec, files, partial(open_sandbox, readable, folder, limits, isolation))
+
+    def new_sandbox(tree: Path) -> AbstractContextManager[SandboxConfig]:
+        readable = {tree: WORK, spec.data_folder: DATA}
+        folder = tree / Path(spec.exercise.notebook).parent
+        return open_sandbox(readable, folder, spec.config.limits, isolation)
+
+    def new_pristine_sandbox() -> AbstractContextManager[SandboxConfig]:
+        tree = workdir / PRISTINE_TREE
+        if not tree.exists():
+            write_tree(spec, {}, tree)
+        return new_sandbox(tree)
+
+    yardstick = Yardstick(spec, new_pristine_sandbox)
+    return SubmissionRunner(spec, files, partial(new_sandbox, workdir / TREE), yardstick)
 
 
 def _run_nbval(notebook: Path, runner: SubmissionRunner) -> str:

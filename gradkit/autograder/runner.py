@@ -15,11 +15,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from assignment.checks.check import Check, Outcome, Raised
 from assignment.checks.graded import OutcomeError, read_outcome
 from assignment.checks.verdict import Judge, Verdict
+from gradkit.autograder.cpu_ratio import Yardstick
 from gradkit.autograder.kernel import CellRun, Kernel, KernelError
 from gradkit.autograder.sandbox import SandboxConfig
 from gradkit.autograder.spec import GradingSpec
@@ -41,8 +43,9 @@ class SubmissionRunner:
         spec: GradingSpec,
         files: Mapping[str, bytes],
         new_sandbox: Callable[[], AbstractContextManager[SandboxConfig]],
+        yardstick: Yardstick,
     ) -> None:
-        self.spec, self._new_sandbox = spec, new_sandbox
+        self.spec, self._new_sandbox, self._yardstick = spec, new_sandbox, yardstick
         self.outcomes: dict[str, Outcome] = {}
         self.judge = judge(spec, files, self.outcomes)
         self._kernel: Kernel | None = None
@@ -70,13 +73,21 @@ class SubmissionRunner:
             run = self._execute(source, limits.check_seconds)
             if run.outcome is None:  # its idle message may be forged, and the cell still running
                 self.close()
-        self.outcomes[check.name] = self._outcome(check, run)
+        ratio = None
+        if check.yardstick:
+            run, ratio = self._yardstick.compare(check, run, partial(self._execute_anew, source))
+        self.outcomes[check.name] = replace(self._outcome(check, run), cpu_ratio=ratio)
         return self.judge.verdict(check.name)
 
     def close(self) -> None:
         """End the kernel and its sandbox; the next cell gets new ones."""
         self._closing.close()
         self._kernel = None
+
+    def _execute_anew(self, source: str) -> CellRun:
+        """Run a check's cell in a new kernel."""
+        self.close()
+        return self._execute(source, self.spec.config.limits.check_seconds)
 
     def _execute(self, source: str, seconds: float) -> CellRun:
         """Run a cell in a kernel in which the finished cells have run."""
@@ -180,7 +191,7 @@ class SubmissionRunner:
             outcome = Outcome(crashed=run.reason)
         elif outcome.missing and check.in_notebook and self._failure:
             outcome = self._failure
-        return self._hide_seed(check, replace(outcome, seconds=run.seconds))
+        return self._hide_seed(check, outcome)
 
     def _hide_seed(self, check: Check, outcome: Outcome) -> Outcome:
         """Return the outcome without the check's own seed, from which its problem can be made."""

@@ -6,7 +6,10 @@ import pytest
 from msgspec.structs import replace as replace_fields
 
 from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.checks.vectorized import MAX_RATIO, NOT_MEASURED
 from assignment.checks.verdict import Status
+from gradkit.autograder import cpu_ratio
+from gradkit.autograder.sandbox import SandboxError
 from gradkit.autograder.spec import GradingSpec
 from tests.autograder.conftest import (
     ATTACKS,
@@ -70,18 +73,53 @@ def test_submission_has_no_more_time_than_the_exercise_gives_it(
     assert "The time for the whole submission was used up" in verdicts["predict"].text
 
 
-def test_no_loops_check_uses_clock_outside_the_kernel(spec: GradingSpec, sandbox: None) -> None:
-    slow = BANK.solution.with_region(
-        "softmax_vectorized",
-        "import time\nif len(X) > 10**5: time.sleep(3)\ntime.perf_counter = lambda: 0.0\n"
-        + body("softmax_vectorized"),
-    ).files[SOFTMAX]
-    patient = replace_fields(spec.config, limits=replace_fields(LIMITS, check_seconds=9))
-    with open_live_runner(replace(spec, config=patient)) as live:
-        names = ("vectorized_loss", "vectorized_gradient", "vectorized_no_loops")
-        verdicts = live.check(slow.encode(), *names)
+NO_LOOPS = ("vectorized_loss", "vectorized_gradient", "vectorized_no_loops")
+# Iterates in C, where no line runs, and makes every clock of its own process stand still.
+SLOW = (
+    "import time\ntime.process_time = lambda: 0.0\nloss = sum(map(np.sum, np.zeros((len(X), 1))))\n"
+)
+
+
+def test_time_of_no_loops_check_is_read_outside_kernel_and_compared_with_yardstick(
+    spec: GradingSpec, sandbox: None
+) -> None:
+    slow = BANK.solution.with_region("softmax_vectorized", SLOW + body("softmax_vectorized"))
+    content = slow.files[SOFTMAX].encode()
+    patient = replace(
+        spec, config=replace_fields(spec.config, limits=replace_fields(LIMITS, check_seconds=9))
+    )
+    with open_live_runner(patient, content) as live:
+        verdicts = live.check(content, *NO_LOOPS)
     assert verdicts["vectorized_loss"].passed
     assert verdicts["vectorized_no_loops"].mistake == "slow_vectorized"
+    assert "times the processor time of the yardstick" in verdicts["vectorized_no_loops"].text
+
+
+def test_right_solution_that_is_compared_with_yardstick_passes(
+    spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu_ratio, "MAX_UNSUSPICIOUS", -1.0)
+    with open_live_runner(spec) as live:
+        verdict = live.check(solution(), *NO_LOOPS)["vectorized_no_loops"]
+        ratio = live.runner.outcomes["vectorized_no_loops"].cpu_ratio
+    assert verdict.passed
+    assert verdict.text == ""
+    assert ratio is not None
+    assert ratio < MAX_RATIO
+
+
+def test_no_loops_check_passes_with_note_where_yardstick_does_not_start(
+    spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise SandboxError("No sandbox starts here.")
+
+    monkeypatch.setattr(cpu_ratio, "MAX_UNSUSPICIOUS", -1.0)
+    monkeypatch.setattr(cpu_ratio, "Kernel", fail)
+    with open_live_runner(spec) as live:
+        verdict = live.check(solution(), *NO_LOOPS)["vectorized_no_loops"]
+    assert verdict.passed
+    assert verdict.text == NOT_MEASURED
 
 
 # --- points for nothing --------------------------------------------------------------------------

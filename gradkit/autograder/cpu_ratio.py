@@ -1,0 +1,86 @@
+"""The processor time of a check, as a multiple of the check's yardstick, read from outside.
+
+Array operations take the place of the student's function, in a new kernel, in a sandbox without the
+student's files. What the student's code takes beyond that cell is its own.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from assignment.checks.check import YARDSTICK_SECONDS, Check
+from assignment.checks.graded import OutcomeError, read_outcome
+from assignment.workspace import regions
+from gradkit.autograder.kernel import CellRun, Kernel, KernelError
+from gradkit.autograder.sandbox import SandboxConfig, SandboxError
+from gradkit.autograder.spec import GradingSpec
+
+MAX_UNSUSPICIOUS = 0.6  # seconds; see benchmarks/cpu_ratio.py
+MAX_SPREAD = 1.5  # between the yardsticks before and after a cell, else it is measured again
+MAX_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class YardstickRun:
+    """Processor time of a yardstick's cell, and of the array operations in it, in seconds."""
+
+    cell: float
+    operations: float
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Runs yardsticks, each in a sandbox of its own that holds the pristine starter."""
+
+    spec: GradingSpec
+    new_sandbox: Callable[[], AbstractContextManager[SandboxConfig]]
+
+    def compare(
+        self, check: Check, run: CellRun, again: Callable[[], CellRun]
+    ) -> tuple[CellRun, float]:
+        """Return the run of a check's cell that counts, and its processor time as a multiple.
+
+        A run that took little time counts, as 0. Else the last one counts that `again` made, in a
+        new kernel, so that nothing kept from an earlier run can shorten it: nan if the yardsticks
+        beside it differ, or did not run.
+        """
+        if run.status != "done" or run.cpu_seconds <= MAX_UNSUSPICIOUS:
+            return run, 0.0
+        for _ in range(MAX_ROUNDS):
+            before, run, after = self._run(check), again(), self._run(check)
+            if run.status != "done":
+                return run, 0.0
+            if before is None or after is None:
+                continue
+            few, many = sorted([before.operations, after.operations])
+            if 0 < many <= MAX_SPREAD * few:
+                cell, operations = (before.cell + after.cell) / 2, (few + many) / 2
+                return run, 1 + (run.cpu_seconds - cell) / operations
+        return run, math.nan
+
+    def _run(self, check: Check) -> YardstickRun | None:
+        """Run the yardstick; return None if that is impossible, which is never the student's."""
+        exercise, limits = self.spec.exercise.name, self.spec.config.limits
+        own_seed = check.seed_from(self.spec.secret)
+        cells = self.spec.notebook({})["cells"]
+        sources = [regions.source_of(cell) for cell in cells if cell.get("id") == "setup"]
+        answer = f"answer({exercise!r}, {check.name!r}, {own_seed}, {{}}, yardstick=True)"
+        sources.append(f"from assignment.checks.graded import answer\n{answer}")
+        try:
+            with self.new_sandbox() as config, _stopped(Kernel(config)) as kernel:
+                for source in sources:
+                    run = kernel.run(source, limits.cell_seconds)
+            seconds = read_outcome(run.outcome).arrays[YARDSTICK_SECONDS]
+        except (KernelError, SandboxError, OutcomeError, KeyError):
+            return None
+        return YardstickRun(run.cpu_seconds, float(seconds))
+
+
+@contextmanager
+def _stopped(kernel: Kernel) -> Iterator[Kernel]:
+    """Stop a kernel afterwards."""
+    try:
+        yield kernel
+    finally:
+        kernel.stop()
