@@ -1,4 +1,4 @@
-"""Vectorized code without loops passes, loops of every form fail, and the sentence says what ran."""
+"""Vectorized code without loops passes; loops of every form fail, with what ran."""
 
 import sys
 from dataclasses import replace
@@ -203,7 +203,8 @@ def test_output_on_loading_is_not_counted_as_memory_or_runs() -> None:
         "sums = map(sum, np.exp(scores).tolist())\nimport math\n"
         "loss = sum(map(operator.sub, map(math.log, sums), chosen)) / num_train\n"
         "for _ in range(3): sum(map(operator.mul, scores.ravel().tolist(), repeat(1.0)))",
-        f"import sys\ntrace = sys.gettrace()\nsys.settrace(None)\n{LOOPS['for']}\nsys.settrace(trace)",
+        "import sys\ntrace = sys.gettrace()\nsys.settrace(None)\n"
+        f"{LOOPS['for']}\nsys.settrace(trace)",
     ],
     ids=["iterated in C", "counting switched off"],
 )
