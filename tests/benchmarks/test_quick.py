@@ -25,6 +25,7 @@ FIGURE = {
     "notebook_memory": "peak resident memory",
     "scaling": "The gradebook took",
     "sgd_step": "step / (gathering and products)",
+    "soak": "could not be graded after",
     "thresholds": "TUNED_ACCURACY",
 }
 

@@ -1,0 +1,237 @@
+"""Grade right submissions on a machine in trouble, and count the points that they lose.
+
+    python -m benchmarks.soak [--submissions 200] [--busy 0 6 24] [--jobs 2]
+
+The submissions are the solution and the variants of each exercise. `gradkit grade` runs twice,
+beside so many processes that compute without end, and in a control group with half a processor.
+Meanwhile one kernel in ten is killed from outside, at a random moment of its life. Goals: no point
+lost, and nothing that could not be graded once the second command has ended. Submissions that lose
+points are listed below their line.
+"""
+
+import contextlib
+import csv
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from assignment import PROJECT
+from assignment.checks.check import Exercise, load_exercise
+from assignment.workspace import regions
+from benchmarks.timing import parser
+from gradkit.course.exercises import exercise_names
+from gradkit.course.mistakes import read_bank
+from gradkit.processes import descendants
+
+KILLED = 0.1  # of all kernels
+KERNEL_SECONDS = 2.5  # of processor time, from which the moment to kill one is drawn
+CGROUPS = Path("/sys/fs/cgroup")
+PREPARED = "prepared"  # the student whose submission is graded before all others
+
+
+def make_class(exercise: Exercise, folder: Path, count: int) -> None:
+    """Hand in the solution and each variant in turn, `count` in all."""
+    folder.mkdir()
+    bank = read_bank(exercise, PROJECT)
+    forms = [("solution", bank.solution), *((str(form), form.tree) for form in bank.variants)]
+    nb = regions.read_notebook(regions.read_source(PROJECT / exercise.notebook), exercise.notebook)
+    for number, (name, tree) in enumerate(itertools.islice(itertools.cycle(forms), count)):
+        slug = "".join(char if char.isalnum() else "-" for char in Path(name).name)
+        grafted = regions.graft_cells(nb, dict(tree.cells), exercise.notebook)
+        with zipfile.ZipFile(folder / f"{number:04}-{slug}.zip", "w") as archive:
+            archive.writestr(exercise.notebook, regions.write_notebook(grafted))
+            for path, text in tree.files.items():
+                archive.writestr(path, text)
+
+
+@contextlib.contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Run processes that compute without end.
+
+    Every second one has a session of its own: Linux shares the processors among sessions first. So
+    these starve the sandboxes, which have sessions as well, and the others starve the grader.
+    """
+    command = [sys.executable, "-c", "while True: pass"]
+    started = [
+        subprocess.Popen(command, start_new_session=bool(number % 2)) for number in range(count)
+    ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def half_a_processor() -> Iterator[Path | None]:
+    """Make a control group, and yield the file to join it by; None where it cannot be made."""
+    for root, limit, text in (
+        (CGROUPS / "cpu", "cpu.cfs_quota_us", "50000"),  # of 100,000
+        (CGROUPS, "cpu.max", "50000 100000"),
+    ):
+        group = root / f"gradkit-soak-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            if (group / limit).exists():
+                (group / limit).write_text(text)
+                yield group / "cgroup.procs"
+                return
+        finally:
+            while (group / "cgroup.procs").read_text():  # what was killed takes a moment to end
+                time.sleep(0.1)
+            group.rmdir()
+    yield None
+
+
+class Killer(threading.Thread):
+    """A thread that kills one kernel in ten of a grader, at a random moment of its life."""
+
+    def __init__(self, grader: int, moments: random.Random) -> None:
+        super().__init__(daemon=True)
+        self.grader, self.moments, self.killed = grader, moments, 0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        fates: dict[int, float | None] = {}  # the processor time at which a kernel is killed
+        while not self.ended.wait(0.05):
+            for pid in descendants(self.grader):
+                with contextlib.suppress(psutil.Error, ProcessLookupError):
+                    process = psutil.Process(pid)
+                    if pid not in fates and self._is_kernel(process):
+                        dies = self.moments.random() < KILLED
+                        fates[pid] = self.moments.uniform(0, KERNEL_SECONDS) if dies else None
+                    fate = fates.get(pid)
+                    if fate is not None and sum(process.cpu_times()[:2]) >= fate:
+                        os.kill(pid, signal.SIGKILL)
+                        fates[pid] = None
+                        self.killed += 1
+
+    @staticmethod
+    def _is_kernel(process: psutil.Process) -> bool:
+        # bubblewrap and the programs that set limits have the kernel's command in their own.
+        return process.name().startswith("python") and "ipykernel" in " ".join(process.cmdline())
+
+
+def grade(
+    exercise: str,
+    folder: Path,
+    out: Path,
+    jobs: int,
+    moments: random.Random | None,
+    join: Path | None,
+) -> int:
+    """Run `gradkit grade`, and return the number of kernels that were killed meanwhile.
+
+    `moments` draws which; None kills none. `join` is the file that puts a process into a group.
+    """
+    command = [sys.executable, "-m", "gradkit", "grade", str(folder), "--out", str(out)]
+    command += ["--exercise", exercise, "--jobs", str(jobs)]
+    if join:
+        command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(join), *command]
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as grader:
+        killer = Killer(grader.pid, moments or random.Random())
+        if moments:
+            killer.start()
+        output, _ = grader.communicate()
+        killer.ended.set()
+    if not (out / "gradebook.csv").exists():
+        sys.exit(f"gradkit grade wrote no gradebook:\n{output}")
+    return killer.killed
+
+
+def read_rows(out: Path) -> list[dict[str, str]]:
+    with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["student"] != PREPARED]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    help = "submissions to grade under each load (default: 200)"
+    options.add_argument("--submissions", type=int, default=200, help=help)
+    help = "processes that compute beside the grader, for each load (default: 0 6 24)"
+    options.add_argument("--busy", type=int, nargs="*", default=[0, 6, 24], help=help)
+    help = "submissions to grade in parallel (default: number of CPUs)"
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help=help)
+    chosen = options.parse_args(arguments)
+    exercises = [load_exercise(name) for name in exercise_names(PROJECT)]
+    if chosen.quick:
+        chosen.submissions, chosen.busy, exercises = 1, [1], exercises[:1]
+    moments = random.Random(1)
+    with tempfile.TemporaryDirectory() as temporary, half_a_processor() as join:
+        folder = Path(temporary)
+        for number, exercise in enumerate(exercises):
+            name, share = exercise.name, len(range(number, chosen.submissions, len(exercises)))
+            make_class(exercise, folder / name, share)
+            first = folder / f"{name}-first"
+            first.mkdir()
+            shutil.copy(next((folder / name).iterdir()), first / f"{PREPARED}.zip")
+            grade(name, first, folder / f"{name}-prepared", chosen.jobs, None, None)
+        print("                         points    could not be graded after   kernels   wall time")
+        print("load       submissions     lost    first and second command    killed   for each")
+        loads: list[tuple[str, int, Path | None]] = [(f"{n} busy", n, None) for n in chosen.busy]
+        if join:
+            loads.append(("half a CPU", 0, join))
+        for load, count, group in loads:
+            with busy_processes(count):
+                soak(load, exercises, folder, chosen.jobs, moments, group)
+        if not join:
+            print("half a CPU: not tried, since no control group can be made here")
+
+
+def soak(
+    load: str,
+    exercises: list[Exercise],
+    folder: Path,
+    jobs: int,
+    moments: random.Random,
+    join: Path | None,
+) -> None:
+    """Grade all classes twice under a load, and print its line."""
+    submissions = lost = killed = 0
+    ungraded, notes, start = [0, 0], [], time.perf_counter()
+    for exercise in exercises:
+        out = folder / f"{exercise.name}-{load}"
+        shutil.copytree(folder / f"{exercise.name}-prepared", out)
+        for command in range(2):
+            killed += grade(exercise.name, folder / exercise.name, out, jobs, moments, join)
+            rows = read_rows(out)
+            ungraded[command] += sum(row["status"] != "graded" for row in rows)
+        submissions += len(rows)
+        points = sum(check.points for check in exercise.checks)
+        for row in rows:
+            if row["status"] != "graded":
+                notes.append(f"{exercise.name} {row['student']}: {row['status']}, {row['notes']}")
+            elif int(row["score"]) < points:
+                lost += points - int(row["score"])
+                less = [c.name for c in exercise.checks if row[c.name] != str(c.points)]
+                notes.append(f"{exercise.name} {row['student']}: lost points in {', '.join(less)}")
+    seconds = (time.perf_counter() - start) / submissions
+    print(
+        f"{load:10} {submissions:11} {lost:8} {ungraded[0]:14} {ungraded[1]:10} {killed:10} "
+        f"{seconds:9.1f} s",
+        flush=True,
+    )
+    for note in notes:
+        print(f"    {note}")
+
+
+if __name__ == "__main__":
+    main()
