@@ -4,11 +4,14 @@ Its own check fails in time, the vectorized loss keeps its points, and nothing o
 """
 
 import resource
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from assignment.checks.verdict import Status
-from gradkit.autograder.kernel import KernelError
+from gradkit.autograder.kernel import Kernel, KernelError
+from gradkit.autograder.sandbox import WORK, open_sandbox
 from tests.autograder.conftest import ATTACKS, LiveRunner, attacks, body, solution
 
 
@@ -84,6 +87,20 @@ def test_kernel_neither_blocks_grader_nor_fills_its_memory(
 
 def peak_memory() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_kernel_runs_cells_wherever_temporary_files_lie(
+    tmp_path: Path, sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="long-" * 20, dir="/dev/shm") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        with open_sandbox({tmp_path: WORK}, tmp_path) as config:
+            assert config.socket_dir.is_relative_to(folder)
+            kernel = Kernel(config)
+            try:
+                assert kernel.run("1 / 0", 5).error[0] == "ZeroDivisionError"
+            finally:
+                kernel.stop()
 
 
 def test_folder_of_connection_file_cannot_be_written_to(live: LiveRunner) -> None:

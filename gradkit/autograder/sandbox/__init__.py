@@ -60,7 +60,8 @@ def open_sandbox(
     if isolation is Isolation.SEPARATE_USER and not is_root:
         raise SandboxError("Only root can let another user run a submission, and you are not root.")
     usual = tempfile.gettempdir()
-    parent = usual if len(usual) < MAX_SOCKET_PATH else "/tmp"
+    short = isolation is Isolation.SANDBOX or len(usual) < MAX_SOCKET_PATH
+    parent = usual if short else "/tmp"
     socket_dir = Path(tempfile.mkdtemp(prefix="gk-", dir=parent))
     uid = None
     if is_root and isolation is not Isolation.NONE:

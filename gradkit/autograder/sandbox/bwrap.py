@@ -15,6 +15,7 @@ from gradkit.autograder.sandbox.config import INSTALL, SandboxConfig, SandboxErr
 from gradkit.course.exercise_config import MB
 from gradkit.processes import descendants
 
+KERNEL_FILES = "/kernel"  # where the socket folder lies in a sandbox
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
 
@@ -41,11 +42,12 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
     # Through /proc a process could make the kernel's out-of-memory killer prefer another one.
     wrapped += ["--proc", "/proc", "--remount-ro", "/proc"]
     # No /dev/zero, which maps memory that counts as nobody's, and no terminals.
-    wrapped += ["--tmpfs", "/dev", "--symlink", "/tmp", "/dev/shm"]
+    wrapped += ["--tmpfs", "/dev"]
     for device in ("/dev/null", "/dev/random", "/dev/urandom"):
         wrapped += ["--dev-bind", device, device]
+    for folder, megabytes in (("/dev/shm", 8), ("/tmp", config.limits.files_mb)):
+        wrapped += ["--perms", "1777", "--size", str(megabytes * MB), "--tmpfs", folder]
     wrapped += ["--remount-ro", "/dev"]
-    wrapped += ["--perms", "1777", "--size", str(config.limits.files_mb * MB), "--tmpfs", "/tmp"]
     system = filter(os.path.lexists, (*SYSTEM_FOLDERS, *SYSTEM_FILES))
     for path in (*system, *_interpreter_folders()):
         if Path(path).is_symlink():
@@ -56,15 +58,15 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
         wrapped += ["--ro-bind", str(outside), inside]
         if config.workdir.is_relative_to(outside):
             wrapped += ["--chdir", str(inside / config.workdir.relative_to(outside))]
-    socket_dir = str(config.socket_dir)
-    wrapped += [*_make_parents(socket_dir), "--ro-bind", socket_dir, socket_dir]
-    return [*wrapped, "--remount-ro", "/", "--", *limit_command(command, config)]
+    wrapped += ["--ro-bind", str(config.socket_dir), KERNEL_FILES, "--remount-ro", "/"]
+    command = [word.replace(str(config.socket_dir), KERNEL_FILES) for word in command]
+    return [*wrapped, "--", *limit_command(command, config)]
 
 
 def sandbox_root(process: "subprocess.Popen[bytes]") -> Path | None:
     """Return the path from outside to a sandbox's root folder; None before it has one, or after.
 
-    Only its /tmp is the student's: what else is below it, they cannot have put there.
+    Only its /tmp and /dev/shm are the student's: the rest cannot be written to from inside.
     """
     root = Path(f"/proc/{next(descendants(process.pid), 0)}/root")
     try:

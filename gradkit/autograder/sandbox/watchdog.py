@@ -12,7 +12,7 @@ from gradkit.course.exercise_config import MB
 from gradkit.processes import descendants, memory_in_use, processes_of
 
 WATCH_INTERVAL = 0.05  # seconds between two looks at the sandbox
-MAX_FILES = 10_000  # in /tmp; the kernel keeps about a kB of memory for each
+MAX_FILES = 10_000  # the kernel keeps about a kB of memory for each
 MAX_SOCKETS = 256  # a kernel has a few dozen, and each holds at most 0.4 MB
 MAX_RECEIVED = 150 * MB  # by which a grader's process may grow while a sandbox runs
 
@@ -54,8 +54,8 @@ class Watchdog(threading.Thread):
             return "It sent far more than a result has."
         if config.isolation is Isolation.SANDBOX and (root := sandbox_root(self.process)):
             with contextlib.suppress(OSError):  # it has ended meanwhile
-                tmp = os.statvfs(root / "tmp")
-                if tmp.f_files - tmp.f_ffree > MAX_FILES:
+                systems = [os.statvfs(root / folder) for folder in ("tmp", "dev/shm")]
+                if sum(system.f_files - system.f_ffree for system in systems) > MAX_FILES:
                     return f"It made more than {MAX_FILES:,} files."
                 # The first line is "sockets: used 17".
                 sockstat = (root.parent / "net/sockstat").read_text()
