@@ -13,7 +13,7 @@ EVERYTHING = {""}
 ALLOWED = {
     "__main__": {"cli"},
     "cli": EVERYTHING,
-    "batch": {"autograder", "submissions", "gradebook", "feedback.redact", "course"},
+    "batch": {"autograder", "submissions", "gradebook", "course"},
     "feedback": {"gradebook", "lms", "course"},
     "gradebook": {"autograder.version", "lms", "course"},
     "autograder": {"course"},

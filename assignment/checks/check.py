@@ -29,7 +29,8 @@ Arrays = dict[str, NDArray[Any]]
 YARDSTICK_SECONDS = "processor time of the yardstick"
 
 MAX_FRAMES = 4  # of a traceback: the last ones show where the exception was raised
-MAX_PRINTED = 400  # characters
+MAX_PRINTED = 2000  # characters of output, or of an exception's message
+MAX_LINE = 300  # characters of a line of code in a traceback
 
 
 class Finding(NamedTuple):
@@ -247,9 +248,19 @@ def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
 
 
 def _last_lines(printed: str) -> str:
-    if len(printed) > MAX_PRINTED:
-        printed = printed[-MAX_PRINTED:].partition("\n")[2] or printed[-MAX_PRINTED:]
-    return _escape_controls(printed).strip("\n")
+    """Return the end of the output, after a sentence if something is left out before it."""
+    end = escape_controls(printed[-MAX_PRINTED:])
+    if len(printed) <= MAX_PRINTED and len(end) <= MAX_PRINTED:
+        return end.strip("\n")
+    end = end[-MAX_PRINTED:].strip("\n")
+    lines = end.partition("\n")[2] or end
+    return f"(What was printed before this is left out.)\n{lines}"
+
+
+def _shorten(text: str, length: int) -> str:
+    """Return the beginning of a text, with a sentence if the rest is left out."""
+    text = escape_controls(text[: length + 1])
+    return text if len(text) <= length else f"{text[:length]} ... (The rest is left out.)"
 
 
 class _UnclosableBuffer(io.StringIO):
@@ -270,8 +281,10 @@ def _empty_stdin() -> Iterator[None]:
         sys.stdin = before
 
 
-def _escape_controls(text: str) -> str:
-    """Escape the characters that would move a terminal's cursor or clear its screen."""
+def escape_controls(text: str) -> str:
+    """Escape characters that would move a terminal's cursor, or turn a text's direction."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
@@ -289,12 +302,12 @@ def describe_exception(error: BaseException, student: Student) -> Raised:
     described = traceback.TracebackException.from_exception(error, limit=-100)
     own = [frame for frame in described.stack if student.owns(frame.filename)]
     frames = traceback.StackSummary.from_list(own[-MAX_FRAMES:]).format()
-    lines = list(described.format_exception_only())
-    if not isinstance(error, SyntaxError):  # its lines quote the code and its place: keep them all
-        lines = [line.split("\n")[0][:MAX_PRINTED] + "\n" for line in lines]
+    lines = [_shorten(line, MAX_LINE) for frame in frames for line in frame.splitlines()]
+    if len(own) > MAX_FRAMES:
+        lines.insert(0, f"  (The calls before the last {MAX_FRAMES} are left out.)")
+    lines.append(_shorten("".join(described.format_exception_only()).rstrip(), MAX_PRINTED))
     text = error.msg if isinstance(error, SyntaxError) else _exception_text(error)
-    quoted = _escape_controls("".join([*frames, *lines]).rstrip())
-    return Raised(_escape_controls(type(error).__name__), text, quoted)
+    return Raised(escape_controls(type(error).__name__), text, "\n".join(lines))
 
 
 def _exception_text(error: BaseException) -> str:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assignment.checks.check import (
-    MAX_PRINTED,
     Arrays,
     Outcome,
     Raised,
     describe_exception,
+    escape_controls,
     load_exercise,
     run_check,
 )
@@ -110,7 +110,7 @@ def read_outcome(sent: Any) -> Outcome:
             ),
             timed_out=_text(sent["timed_out"]),
             crashed=_text(sent["crashed"]),
-            printed=_text(sent["printed"])[-MAX_PRINTED:],
+            printed=_text(sent["printed"]),
             cpu_ratio=None if sent.get("cpu_ratio") is None else float(sent["cpu_ratio"]),
         )
     except OutcomeError:
@@ -153,4 +153,4 @@ def _read_array(stored: Mapping[str, Any], max_bytes: int) -> NDArray[Any]:
 def _text(value: Any, max_chars: int = MAX_TEXT) -> str:
     if not isinstance(value, str):
         raise OutcomeError(f"it holds a {type(value).__name__} in place of a text")
-    return value[:max_chars].encode("utf-8", "backslashreplace").decode()
+    return escape_controls(value[:max_chars])

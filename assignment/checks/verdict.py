@@ -166,12 +166,12 @@ def judge(
     if outcome.missing:
         return _not_attempted(check, outcome.missing)
     if outcome.timed_out:
-        quoted = outcome.raised.traceback if outcome.raised else ""
-        return _failed(check, Status.TIMED_OUT, "timed out", text=outcome.timed_out, quoted=quoted)
+        text = outcome.timed_out
+        return _failed(check, Status.TIMED_OUT, "timed out", text=text, quoted=_quote(outcome))
     if outcome.crashed:
         return _failed(check, Status.CRASHED, "crashed", text=outcome.crashed)
     if outcome.raised is not None:
-        return _raised(check, outcome.raised, answer_key)
+        return _raised(check, outcome, outcome.raised, answer_key)
     if outcome.invalid:
         return _invalid(check, outcome.invalid)
     try:
@@ -229,7 +229,7 @@ def _invalid(check: Check, text: str) -> Verdict:
     return _failed(check, Status.WRONG, "cannot be checked", text=text, kind="invalid")
 
 
-def _raised(check: Check, raised: Raised, answer_key: AnswerKey) -> Verdict:
+def _raised(check: Check, outcome: Outcome, raised: Raised, answer_key: AnswerKey) -> Verdict:
     headline, hint, mistake = f"raised {raised.kind}", "", ""
     ids = [id for pattern, id in check.raises.items() if re.search(pattern, raised.traceback)]
     if ids:
@@ -242,7 +242,7 @@ def _raised(check: Check, raised: Raised, answer_key: AnswerKey) -> Verdict:
         Status.RAISED,
         headline,
         hint=hint,
-        quoted=raised.traceback,
+        quoted=_quote(outcome),
         kind=raised.kind,
         mistake=mistake,
     )
@@ -263,10 +263,17 @@ def _wrong(
         headline,
         text=text,
         hint=hint,
-        quoted=f"It printed:\n{outcome.printed}" if outcome.printed else "",
+        quoted=_quote(outcome),
         kind=kind,
         mistake=mistake,
     )
+
+
+def _quote(outcome: Outcome) -> str:
+    """Return the traceback of an outcome and what the code printed."""
+    traceback = outcome.raised.traceback if outcome.raised else ""
+    printed = f"It printed:\n{outcome.printed}" if outcome.printed else ""
+    return "\n".join(filter(None, [traceback, printed]))
 
 
 def _all_zero(arrays: Arrays, reference: Arrays, compared: tuple[str, ...]) -> bool:

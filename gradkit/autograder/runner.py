@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from assignment.checks.check import Check, Outcome, Raised
+from assignment.checks.check import Check, Outcome, Raised, escape_controls
 from assignment.checks.graded import OutcomeError, read_outcome
 from assignment.checks.verdict import Judge, Verdict
 from gradkit.autograder.cpu_ratio import Yardstick
@@ -191,24 +191,7 @@ class SubmissionRunner:
             outcome = Outcome(crashed=run.reason)
         elif outcome.missing and check.in_notebook and self._failure:
             outcome = self._failure
-        return self._hide_seed(check, outcome)
-
-    def _hide_seed(self, check: Check, outcome: Outcome) -> Outcome:
-        """Return the outcome without the check's own seed, from which its problem can be made."""
-        own_seed = check.seed_from(self.spec.secret)
-        forms = re.compile(f"{own_seed}|{own_seed:x}", re.IGNORECASE)
-
-        def hide(text: str) -> str:
-            return forms.sub("…", text)
-
-        raised = outcome.raised
-        return replace(
-            outcome,
-            missing=hide(outcome.missing),
-            invalid=hide(outcome.invalid),
-            printed=hide(outcome.printed),
-            raised=raised and Raised(hide(raised.kind), hide(raised.text), hide(raised.traceback)),
-        )
+        return outcome
 
 
 def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, Outcome]) -> Judge:
@@ -227,11 +210,12 @@ def _read_error(run: CellRun) -> Raised:
     kind, text, traceback = run.error
     kind, text = _plain_text(kind), _plain_text(text)
     parts = map(_plain_text, traceback if isinstance(traceback, list) else [])
-    own = "\n".join(part for part in parts if part.startswith("Cell "))
-    lines = [*own.splitlines()[:MAX_QUOTED_LINES], f"{kind}: {text}"]
+    own = "\n".join(part for part in parts if part.startswith("Cell ")).splitlines()
+    more = [f"(Its lines after the first {MAX_QUOTED_LINES} are left out.)"]
+    lines = [*own[:MAX_QUOTED_LINES], *more * (len(own) > MAX_QUOTED_LINES), f"{kind}: {text}"]
     return Raised(kind, text, "\n".join(lines))
 
 
 def _plain_text(text: object) -> str:
     """Return a text of a kernel's without colours, shortened; "" if it is not a text."""
-    return _ANSI.sub("", text)[:MAX_TEXT] if isinstance(text, str) else ""
+    return escape_controls(_ANSI.sub("", text)[:MAX_TEXT]) if isinstance(text, str) else ""

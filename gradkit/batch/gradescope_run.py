@@ -29,7 +29,6 @@ from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch.grade_class import verify_solution
 from gradkit.course.exercise_config import MB, ExerciseConfig
-from gradkit.feedback.redact import redact_for_student
 from gradkit.files import temporary_folder, write_atomic
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import single_submission
@@ -148,10 +147,7 @@ def _results(
         "output_format": "text",
         "stdout_visibility": "hidden",  # it is for instructors
         "execution_time": round(seconds),
-        "tests": [
-            _test(redact_for_student(verdict, content.files, content.cells))
-            for verdict in graded.verdicts.values()
-        ],
+        "tests": [_test(verdict) for verdict in graded.verdicts.values()],
     }
 
 

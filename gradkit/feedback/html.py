@@ -29,6 +29,9 @@ from PIL import Image
 from gradkit.course.questions import is_answered
 from gradkit.feedback.markdown import as_html
 
+# Control characters and lone surrogates, which browsers cannot show, and characters that turn the
+# direction of the text after them.
+UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -40,8 +43,7 @@ def render(name: str, /, **values: Any) -> str:
     page = ENVIRONMENT.get_template(f"{name}.html").render(
         values, script=Markup(script), script_source=f"'sha256-{digest}'" if script else "'none'"
     )
-    # Control characters and lone surrogates, which browsers cannot show.
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", page)
+    return UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", page)
 
 
 def as_svg(figure: Figure, sentence: str) -> Markup:

@@ -1,10 +1,11 @@
 """A page for each student, and the zip file of all pages that a platform takes.
 
-    StudentGrade -> verdicts redacted -> templates/student_page.html -> feedback/STUDENT.html
+    StudentGrade -> templates/student_page.html -> feedback/STUDENT.html
 
-A page shows the student's own name, texts and numbers, and how the kit and people judged them. It
-shows no expected number, no seed and nothing of another student. Plots are drawn here, from the
-numbers that the sandbox sent: it sends no images.
+A page shows the student's own name, texts and numbers, how the kit and people judged them, and all
+that the code printed and raised: the epoch of the problems that it met is closed by then. It shows
+no expected number and nothing of another student. Plots are drawn here, from the numbers that the
+sandbox sent: it sends no images.
 """
 
 import contextlib
@@ -15,7 +16,6 @@ import warnings
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import cache
 from itertools import repeat
 from multiprocessing import get_context
@@ -33,7 +33,6 @@ from assignment.checks.verdict import Status
 from gradkit.course.late_policy import format_lateness
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, images_as_svg, render
-from gradkit.feedback.redact import redact_for_student
 from gradkit.files import remove_tree, write_atomic
 from gradkit.gradebook.database import GradebookFolder
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
@@ -135,7 +134,7 @@ def student_page(
     class_grades: ClassGrades, student_grade: StudentGrade, answer_key: AnswerKey | None
 ) -> str:
     """Return a student's page; `answer_key` is that of the result's spec and epoch."""
-    exercise, student_grade = class_grades.exercise, _redact(student_grade)
+    exercise = class_grades.exercise
     differences, plots = {}, list[tuple[str, Markup]]()
     for check, item in zip(exercise.checks, student_grade.checks, strict=True):
         outcome = student_grade.result and student_grade.result.outcomes.get(check.name)
@@ -155,20 +154,6 @@ def student_page(
         late=format_lateness(student_grade.late),
         due=class_grades.late.due,
     )
-
-
-def _redact(student_grade: StudentGrade) -> StudentGrade:
-    """Replace the verdicts by what the student may see of them."""
-    result = student_grade.result
-    if result is None:
-        return student_grade
-    files = {path: text.encode("latin-1") for path, text in result.handed_in["files"].items()}
-    cells = result.handed_in["cells"]
-    checks = [
-        replace(item, verdict=item.verdict and redact_for_student(item.verdict, files, cells))
-        for item in student_grade.checks
-    ]
-    return replace(student_grade, checks=tuple(checks))
 
 
 def _earlier_explanations(checks: Collection[ItemScore]) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Feedback closes an epoch: whoever is graded later gains nothing from what it revealed."""
 
-import os
+import hashlib
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
@@ -18,31 +20,110 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey
-from assignment.checks.softmax import SOFTMAX
+from assignment.checks.check import run_check
+from assignment.checks.softmax import EXERCISE, SOFTMAX
+from assignment.checks.verdict import Judge
 from gradkit.autograder.grade_submission import GradedSubmission
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.batch import grade_class as batch
 from gradkit.batch.regrade import delete_results
 from gradkit.batch.worker_pool import Task, WorkerPool
-from gradkit.feedback import class_page
+from gradkit.course.mistakes import SourceTree
 from gradkit.feedback.class_page import write_pages
 from gradkit.gradebook.database import DatabaseError, GradebookDatabase, GradebookFolder
+from tests.banks import BANK
 from tests.batch.killed_at_each_write import AtOnce
 from tests.classes import (
     GradedClass,
     grade,
     gradkit,
+    read_gradebook,
     some_of,
     with_mistake,
     write_submission,
 )
 from tests.trees import copy_tree
 
+# Finds the check's seed in the frames below, and raises, prints and names it.
+TELL_ALL = """\
+import sys
+frame = sys._getframe()
+while "own_seed" not in frame.f_locals:
+    frame = frame.f_back
+seed = frame.f_locals["own_seed"]
+print("the digits", *str(seed))
+raise type(f"E{seed}", (Exception,), {})(f"<b>{seed:x}</b>\\x1b[31m")
+"""
+HARD_CODED = """\
+import hashlib
+key = hashlib.sha256(W.tobytes() + X.tobytes()).hexdigest() + repr(reg)
+loss, rows = {table}.get(key, (0.0, (0 * W).tolist()))
+dW = np.array(rows)
+"""
+KILLED_FEEDBACK = """
+import os, signal, sys
+from pathlib import Path
+from assignment import PROJECT
+from gradkit.feedback import class_page
+from gradkit.gradebook.database import GradebookFolder
+class_page.write_student_pages = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+class_page.write_pages(GradebookFolder(PROJECT, "softmax", Path(sys.argv[1])))
+"""
+NAIVE = ("naive_loss", "naive_gradient")
+
+
+def files_of(tree: SourceTree) -> dict[str, bytes]:
+    return {path: text.encode() for path, text in tree.files.items()}
+
+
+def hard_coded(seeds: list[int]) -> SourceTree:
+    """A solution that knows the results for the problems of these seeds, and no others."""
+    table = {}
+    student = BANK.solution.student()
+    with student.in_place():
+        right = student.softmax.softmax_loss_naive
+
+        def recorded(W, X, y, reg):  # type: ignore[no-untyped-def]
+            loss, dW = right(W, X, y, reg)
+            key = hashlib.sha256(W.tobytes() + X.tobytes()).hexdigest() + repr(reg)
+            table[key] = (float(loss), dW.tolist())
+            return loss, dW
+
+        vars(student.softmax)["softmax_loss_naive"] = recorded
+    for seed in seeds:
+        for name in NAIVE:
+            run_check(EXERCISE.check(name), student, seed)
+    return BANK.solution.with_region("softmax_naive", HARD_CODED.format(table=table))
+
 
 def epochs(out: Path) -> dict[str, int]:
     with closing(GradebookDatabase(out, "softmax")) as database:
         return {result.key.student: result.epoch for result in database.results()}
+
+
+def test_a_solution_hard_coded_to_what_a_page_revealed_earns_nothing(
+    graded_class: GradedClass, tmp_path: Path
+) -> None:
+    folder, out = some_of(graded_class, tmp_path)
+    spy = BANK.solution.with_region("softmax_naive", TELL_ALL)
+    write_submission(folder / "mallory.zip", {SOFTMAX: files_of(spy)[SOFTMAX]})
+    assert grade(folder, out).returncode == 0
+    write_pages(GradebookFolder(PROJECT, "softmax", out))
+    page = (out / "feedback" / "mallory.html").read_text(encoding="utf-8")
+    seeds = [int(seed) for seed in re.findall(r"raised E(\d+)", page)]
+    tree = hard_coded(seeds)
+    with closing(GradebookDatabase(out, "softmax")) as database:
+        [result] = database.results()
+        answer_key = database.answer_key(result.key.spec, 1)
+    assert answer_key
+    told = Judge.of_student(EXERCISE, answer_key, tree.student())
+    assert all(told.verdict(name).passed for name in NAIVE)  # the page reveals enough for that
+    write_submission(folder / "mallory.zip", {SOFTMAX: files_of(tree)[SOFTMAX]})
+    assert grade(folder, out).returncode == 0
+    row = read_gradebook(out)["mallory"]
+    assert [row[name] for name in NAIVE] == ["0", "0"]
+    assert row["vectorized_loss"] == "8"  # that work was done
 
 
 def test_results_of_a_closed_epoch_stay_valid_and_are_judged_again_by_its_answer_key(
@@ -72,18 +153,11 @@ def test_results_of_a_closed_epoch_stay_valid_and_are_judged_again_by_its_answer
 
 
 def test_feedback_that_is_killed_leaves_the_epoch_closed(
-    graded_class: GradedClass, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graded_class: GradedClass, tmp_path: Path
 ) -> None:
     out = some_of(graded_class, tmp_path).out
-    folder = GradebookFolder(PROJECT, "softmax", out)
-
-    def killed(*arguments: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    monkeypatch.setattr(class_page, "write_student_pages", killed)
-    if (pid := os.fork()) == 0:
-        write_pages(folder)
-    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    ran = subprocess.run([sys.executable, "-c", KILLED_FEEDBACK, out], cwd=PROJECT, check=False)
+    assert ran.returncode == -signal.SIGKILL
     with closing(GradebookDatabase(out, "softmax")) as database:
         assert database.epoch() == 2
 

@@ -40,7 +40,7 @@ def test_a_stub_is_not_attempted_and_the_outcome_says_where_to_write() -> None:
 def test_an_exception_is_reported_with_the_students_lines_only(body: str, kind: str) -> None:
     raised = exception_of("W = W * 2", body)
     assert raised.kind == kind
-    assert raised.traceback.splitlines()[1].strip() == body
+    assert body in map(str.strip, raised.traceback.splitlines())
     assert f'File "{SOFTMAX}", line 6, in softmax_loss_naive' in raised.traceback
     assert "checks/" not in raised.traceback
     assert raised.traceback.count("File ") <= 4
@@ -65,8 +65,7 @@ def test_prints_and_warnings_are_captured_and_cut_to_their_last_lines(
 ) -> None:
     lines = ["import warnings", "warnings.warn('look')", "print('x' * 9999)", "print('the end')"]
     outcome = run_naive_loss(*lines, "return np.log(0.0), W")
-    assert outcome.printed.endswith("the end")
-    assert len(outcome.printed) <= MAX_PRINTED
+    assert outcome.printed == "(What was printed before this is left out.)\nthe end"
     assert capsys.readouterr() == ("", "")
 
 
@@ -94,7 +93,8 @@ def test_an_exception_without_a_readable_message_is_reported_by_its_class(body: 
 
 def test_quoted_text_is_short_and_cannot_move_the_cursor() -> None:
     quoted = exception_of(r"raise ValueError('\x1b[2J' + 'x' * 10**6)").traceback
-    assert len(quoted) < 1000
+    assert len(quoted) < 2 * MAX_PRINTED
+    assert quoted.endswith("xxx ... (The rest is left out.)")
     assert "\x1b" not in quoted
     assert r"\x1b[2J" in quoted
     lines = [r"print('\x1b[2J')", "import sys", "sys.stdout.close()", "return 1, W"]

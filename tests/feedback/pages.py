@@ -30,7 +30,12 @@ NASTY = (
     f"{SCRIPT}![seen](http://127.0.0.1:9/seen.png) [here](javascript:document.title='owned')"
     "</div></main>{{ 7 * 191 }}\n\nand $p_y$ **bold**"
 )
-RAISING = "raise ValueError(repr(W.tolist()) + str(float(W.sum())), 'dead' + X[:6].tobytes().hex())"
+RAISING = f"""\
+for number in range(99):
+    print("line", number, W[0])
+print({SCRIPT!r}, "\\x1b[2J", "\\u202eesrever")
+raise ValueError(repr(W.tolist()), 'dead' + 20 * X[:6].tobytes().hex())
+"""
 # In time until an hour after; a day costs a tenth of 120 points.
 LATE = """
 [late]
