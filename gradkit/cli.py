@@ -111,29 +111,35 @@ def _drop_user_settings() -> None:
         warnings.simplefilter("ignore")
 
 
+class _Stopped(KeyboardInterrupt):
+    """A signal. For KeyboardInterrupt itself Python may end with SIGINT in place of our status."""
+
+
 @contextlib.contextmanager
 def _signals_as_interrupts() -> Iterator[list[int]]:
-    """Raise KeyboardInterrupt at the first signal that asks this process to end; yield its number.
+    """Raise a KeyboardInterrupt at the first signal that asks this process to end; yield its number.
 
-    Those after it are ignored, so that they do not interrupt the cleaning up.
+    Those after it are ignored until this process ends, so that nothing interrupts its cleaning up.
     """
     caught: list[int] = []
+    # In the background and under nohup, some are ignored from the beginning.
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {s: signal.getsignal(s) for s in signals if signal.getsignal(s) != signal.SIG_IGN}
 
     def interrupt(number: int, frame: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         if not caught:
             caught.append(number)
-            raise KeyboardInterrupt
+            raise _Stopped
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in signals}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as in the background, or under nohup
-            signal.signal(number, interrupt)
+    for number in before:
+        signal.signal(number, interrupt)
     try:
         yield caught
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if caught else handler)
 
 
 # --- options of several commands -----------------------------------------------------------------

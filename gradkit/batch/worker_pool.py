@@ -30,8 +30,9 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from gradkit.autograder.own_time import OwnTime
@@ -166,7 +167,7 @@ class GraderProcess:
     def __init__(self, job: Path, folder: Path, max_seconds: float) -> None:
         self._arguments, self._max_seconds = (job, folder), max_seconds
         self._executor: ProcessPoolExecutor | None = None
-        self._closed = False
+        self._closed, self._starting = False, Lock()
 
     def grade(self, files: Mapping[str, bytes], cells: Mapping[str, str]) -> "GradedSubmission":
         """Grade a submission, with its outcomes packed as the database keeps them.
@@ -177,11 +178,13 @@ class GraderProcess:
             The process ended, or got stuck, three times.
         """
         for _ in range(MAX_TRIES):
-            if self._closed:
-                break
-            self._executor = self._executor or self._start()
             try:
-                return self._result(self._executor, self._executor.submit(_grade, files, cells))
+                with self._starting:
+                    if self._closed:
+                        break
+                    executor = self._executor = self._executor or self._start()
+                    future = executor.submit(_grade, files, cells)
+                return self._result(executor, future)
             except (BrokenProcessPool, TimeoutError):
                 self._kill()
         raise GradingFailed(f"The process that graded it was ended {MAX_TRIES} times.")
@@ -204,11 +207,16 @@ class GraderProcess:
         return future.result()
 
     def close(self) -> None:
-        self._closed = True
+        with self._starting:  # nothing is started afterwards
+            self._closed = True
         self._kill()
 
     def _start(self) -> ProcessPoolExecutor:
         context = get_context("spawn")  # a fork of a process that has threads may hang
+        # Else multiprocessing's own helper ends with the terminal, and the grader complains.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         arguments = (os.getpid(), *self._arguments)
         return ProcessPoolExecutor(
             1, context, _begin, arguments, max_tasks_per_child=TASKS_PER_PROCESS
