@@ -117,7 +117,7 @@ class _Stopped(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def _signals_as_interrupts() -> Iterator[list[int]]:
-    """Raise a KeyboardInterrupt at the first signal that asks this process to end; yield its number.
+    """Raise KeyboardInterrupt at the first signal that asks this process to end; yield its number.
 
     Those after it are ignored until this process ends, so that nothing interrupts its cleaning up.
     """

@@ -46,9 +46,9 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> P
 
 
 @contextlib.contextmanager
-def temporary_folder(prefix: str = "gradkit-") -> Iterator[Path]:
+def temporary_folder(prefix: str = "gradkit-", parent: str | None = None) -> Iterator[Path]:
     """Make a folder for temporary files, closed to other users; remove it afterwards."""
-    folder = Path(tempfile.gettempdir(), prefix + secrets.token_hex(8))
+    folder = Path(parent or tempfile.gettempdir(), prefix + secrets.token_hex(8))
     try:
         folder.mkdir(0o700)
         yield folder

@@ -102,12 +102,14 @@ def grade(
     return gradkit(*grade_command(submissions, out, *more), tree=tree)
 
 
-def start_grading(submissions: Path, out: Path, *more: object) -> "subprocess.Popen[str]":
+def start_grading(
+    submissions: Path, out: Path, *more: object, **environment: str
+) -> "subprocess.Popen[str]":
     """Start a grader in a session of its own, so that it can be killed."""
     command = [sys.executable, "-m", "gradkit", *grade_command(submissions, out, *more)]
     return subprocess.Popen(
         command, cwd=PROJECT, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 

@@ -103,11 +103,12 @@ class WorkerProcesses:
         # Dask marks its workers as daemons, which may have no children: they would outlive a worker
         # that is killed. A grader process does not.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+        isolation = Isolation(job_spec["isolation"])
         answer_key, jobs = AnswerKey.from_json(job_spec["answer_key"]), get_worker().state.nthreads
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(run_folder())
+            folder = stack.enter_context(run_folder(isolation))
             spec = build_spec(job_spec["exercise"], PROJECT, job_spec["secret"], folder, answer_key)
-            self.pool = ProcessPool(jobs, spec, Isolation(job_spec["isolation"]), folder)
+            self.pool = ProcessPool(jobs, spec, isolation, folder)
             stack.enter_context(contextlib.closing(self.pool))
             weakref.finalize(self, stack.pop_all().close)
 

@@ -177,7 +177,7 @@ class _ClassGrader:
     @contextlib.contextmanager
     def _open_spec_and_pool(self) -> Iterator[tuple[GradingSpec, WorkerPool]]:
         """Build the spec of the current epoch, and open the pool; verify the solution with them."""
-        with run_folder() as folder:
+        with run_folder(self.request.isolation) as folder:
             spec = open_spec(self.request, self.database, folder, self.epoch)
             pool = self._open_pool(self.request, spec, self.say, folder)
             with contextlib.closing(pool):

@@ -229,6 +229,8 @@ class GraderProcess:
             executor.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.kill()
+            for process in processes:  # until it writes no more
+                process.join(timeout=5.0)
 
 
 class ProcessPool(WorkerPool):

@@ -6,6 +6,7 @@
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,12 +98,12 @@ def test_a_submission_handed_in_again_under_another_name_counts_alone(
 
 
 def sandboxes(graders: list[int]) -> list[int]:
-    """Return the sandboxes that these graders have started."""
+    """Return the processes of sandboxes, or of kernels without one, of these graders."""
     folders = [f"/gradkit-run-{pid}-" for pid in graders]
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = " ".join(process.info["cmdline"] or ())
-        if "bwrap" in command and any(map(command.count, folders)):
+        if any(map(command.count, folders)):
             found.append(process.pid)
     return found
 
@@ -125,6 +126,38 @@ def test_a_grader_that_is_killed_loses_nothing_and_leaves_no_sandbox(
     before = read_gradebook(graded_class.out)
     assert read_gradebook(few.out) == {name: before[name] for name in ("ada", "bob", "cleo")}
     wait_for(lambda: not sandboxes(killed))
+
+
+@pytest.mark.parametrize(
+    ("number", "to_all", "more"),
+    [
+        (signal.SIGINT, True, []),  # Ctrl-C, which a terminal sends to all processes
+        (signal.SIGTERM, False, []),
+        (signal.SIGHUP, True, ["--no-sandbox"]),  # where nothing ends kernels with their grader
+    ],
+)
+def test_a_grader_that_is_stopped_cleans_up_and_keeps_what_was_graded(
+    graded_class: GradedClass, tmp_path: Path, number: signal.Signals, to_all: bool, more: list[str]
+) -> None:
+    few = some_of(graded_class, tmp_path, "bob", "cleo")
+    shutil.copy2(few.submissions / "bob.zip", few.submissions / "zoe.zip")
+    temporary = tmp_path / ("long" * 30)
+    temporary.mkdir()
+    own = temporary if not more else Path("/tmp")  # its own folder, short enough for sockets
+    with start_grading(*few, "--jobs", 1, *more, TMPDIR=str(temporary)) as process:
+        assert process.stdout and process.stderr
+        assert "bob.zip" in process.stdout.readline() + process.stdout.readline()
+        wait_for(lambda: sandboxes([process.pid]), process)
+        assert [*own.glob(f"gradkit-run-{process.pid}-*")]
+        for _ in range(2):  # the second one while it is cleaning up
+            (os.killpg if to_all else os.kill)(process.pid, number)
+        errors = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert errors.endswith("Stopped.\n")
+    assert "Traceback" not in errors
+    assert not [*temporary.iterdir(), *own.glob(f"gradkit-run-{process.pid}-*")]
+    assert not sandboxes([process.pid])
+    assert read_gradebook(few.out)["bob"]["status"] == "graded"
 
 
 def test_a_second_grader_at_the_same_time_is_refused(

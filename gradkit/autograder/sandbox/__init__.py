@@ -38,11 +38,20 @@ from gradkit.autograder.sandbox.separate_user import kill_leftovers, separate_us
 from gradkit.course.exercise_config import Limits
 from gradkit.files import remove_tree, temporary_folder
 
-__all__ = ["WORK", "Isolation", "SandboxConfig", "SandboxError", "end_sandboxes"]
+__all__ = [
+    "MAX_SOCKET_PARENT",
+    "WORK",
+    "Isolation",
+    "SandboxConfig",
+    "SandboxError",
+    "end_sandboxes",
+]
 
 FIRST_FREE_UID = 1 << 30  # far above the accounts of any system
 
-MAX_SOCKET_PATH = 60  # of a folder, in characters: a socket's whole path has at most 107
+# Characters of a folder with socket folders, except with bubblewrap, which finds its sockets from
+# inside: a socket's whole path has at most 107.
+MAX_SOCKET_PARENT = 90
 
 
 @contextlib.contextmanager
@@ -60,8 +69,8 @@ def open_sandbox(
     if isolation is Isolation.SEPARATE_USER and not is_root:
         raise SandboxError("Only root can let another user run a submission, and you are not root.")
     usual = tempfile.gettempdir()
-    short = isolation is Isolation.SANDBOX or len(usual) < MAX_SOCKET_PATH
-    parent = usual if short else "/tmp"
+    is_short = isolation is Isolation.SANDBOX or len(usual) <= MAX_SOCKET_PARENT
+    parent = usual if is_short else "/tmp"
     socket_dir = Path(tempfile.mkdtemp(prefix="gk-", dir=parent))
     uid = None
     if is_root and isolation is not Isolation.NONE:

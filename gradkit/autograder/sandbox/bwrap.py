@@ -99,14 +99,13 @@ def _interpreter_folders() -> list[str]:
 
 
 def end_sandboxes(folder: Path) -> None:
-    """Kill the sandboxes that have a path below `folder` among their arguments.
+    """Kill the sandboxes and kernels that have a path below `folder` among their arguments.
 
     bubblewrap asks the kernel to end it with its parent, and its inner process to end with the
-    outer one. A grader that is killed in the milliseconds before leaves them behind.
+    outer one. A grader that is killed in the milliseconds before leaves them behind. Where
+    bubblewrap does not run a kernel, nothing ends it with its grader.
     """
     for process in psutil.process_iter(["cmdline"]):
-        arguments = process.info["cmdline"] or [""]
-        below = any(argument.startswith(f"{folder}/") for argument in arguments)
-        if arguments[0].endswith("bwrap") and below:
+        if any(argument.startswith(f"{folder}/") for argument in process.info["cmdline"] or ()):
             with contextlib.suppress(psutil.Error):  # it has ended meanwhile, or is another user's
                 process.kill()
