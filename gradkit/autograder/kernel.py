@@ -191,7 +191,11 @@ class Kernel(RunningKernel):
         self.kc = self.km.client(ip=sockets)
         self.kc.start_channels(stdin=False, hb=False)
         while True:  # the first replies may be sent before iopub has been subscribed to
-            request, asked = self.kc.kernel_info(), time.monotonic()
+            try:
+                request, asked = self.kc.kernel_info(), time.monotonic()
+            except zmq.ZMQError:  # its sockets are closed
+                self._require_started()
+                raise KernelError("The kernel did not start: it takes no messages.") from None
             while time.monotonic() < asked + 0.2:
                 self._require_started()
                 for channel, message in self._receive(0.05, CellRun()):
