@@ -184,6 +184,8 @@ def pretend_to_grade(log: Path, files: Mapping[str, bytes], cells: Mapping[str, 
         file.write(f"{cells['number']}\n")
     if cells["do"] == "end":
         os._exit(1)
+    if cells["do"] == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep({"sleep": 600, "sleep a second": 1}.get(cells["do"], 0))
     return os.getpid()
 
@@ -202,23 +204,34 @@ def test_a_submission_that_ends_its_process_is_tried_six_times_and_the_others_on
     assert sorted(tried) == ["0", "1", *(["2"] * MAX_TRIES * 2), "3", "4", "5"]
 
 
-def test_a_process_that_sleeps_for_ever_is_ended_and_one_that_starves_is_not(
+@pytest.mark.parametrize("do", ["sleep", "stop"])
+def test_a_process_that_gets_stuck_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, do: str
+) -> None:
+    with closing(hurried_pool(tmp_path, monkeypatch)) as pool:
+        [result] = pool.grade(iter([task(1, do)]))
+    assert result.problem == "The process that graded it was ended 1 times."
+
+
+def test_a_process_that_starves_is_not_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look that finds it always waiting for a processor stands for a starved process."""
-    monkeypatch.setattr(worker_pool, "_grade", partial(pretend_to_grade, tmp_path / "log"))
-    monkeypatch.setattr(worker_pool, "GUARD_INTERVAL", 0.05)
-    monkeypatch.setattr(worker_pool, "OVERHEAD_SECONDS", 0.3)
-    limits = SimpleNamespace(limits=SimpleNamespace(submission_seconds=0.2))
-    spec: Any = SimpleNamespace(config=limits)
-    with closing(ProcessPool(1, spec, Isolation.NONE, tmp_path)) as pool:
-        [result] = pool.grade(iter([task(1, "sleep")]))
-    assert result.problem == f"The process that graded it was ended {MAX_TRIES} times."
+    """A look that finds it always waiting for a processor stands for it."""
     look = _Look(0, {(1, b"0")}, {(1, b"0")}, suspended=False)
     monkeypatch.setattr("gradkit.autograder.own_time._look", lambda pids: look)
-    with closing(ProcessPool(1, spec, Isolation.NONE, tmp_path)) as pool:
+    with closing(hurried_pool(tmp_path, monkeypatch)) as pool:
         [result] = pool.grade(iter([task(2, "sleep a second")]))
     assert result.graded
+
+
+def hurried_pool(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessPool:
+    """Return a pool whose process has half a second of own time and one try."""
+    monkeypatch.setattr(worker_pool, "_grade", partial(pretend_to_grade, folder / "log"))
+    monkeypatch.setattr(worker_pool, "GUARD_INTERVAL", 0.05)
+    monkeypatch.setattr(worker_pool, "OVERHEAD_SECONDS", 0.3)
+    monkeypatch.setattr(worker_pool, "MAX_TRIES", 1)
+    spec: Any = SimpleNamespace(config=SimpleNamespace(limits=Limits(submission_seconds=0.2)))
+    return ProcessPool(1, spec, Isolation.NONE, folder)
 
 
 def test_a_process_killed_while_it_starts_is_replaced(

@@ -22,6 +22,8 @@ FORBIDDEN = (
     *("splice", "vmsplice", "tee", "sendfile"),
     # Each new session gets another share of the processors.
     "setsid",
+    # A process that comes after all others may wait for ever, and waiting counts as nobody's time.
+    "sched_setattr",
     # Ways into other processes, to more privileges, or to parts of the kernel that have had holes.
     *("keyctl", "add_key", "request_key", "bpf", "perf_event_open", "ptrace", "userfaultfd"),
     *("process_vm_readv", "process_vm_writev", "open_by_handle_at"),
@@ -78,6 +80,8 @@ def _build_filter() -> Any:
     flags = 1 if platform.machine().startswith("s390") else 0  # the argument of clone's flags
     new_user = seccomp.Arg(flags, seccomp.MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER)
     program.add_rule(refused, "clone", new_user)
+    policy = seccomp.Arg(1, seccomp.NE, os.SCHED_OTHER)  # ZeroMQ sets the ordinary one
+    program.add_rule(refused, "sched_setscheduler", policy)
     # "Not supported": ZeroMQ then does without such a socket.
     unsupported = seccomp.ERRNO(errno.EOPNOTSUPP)
     for call in ("socket", "socketpair"):

@@ -37,6 +37,9 @@ for name, flags in (("shared memory without a name", 0x21), ("shared and validat
 one, other = socket.socketpair()
 call("send buffer", libc.setsockopt, one.fileno(), socket.SOL_SOCKET, socket.SO_SNDBUF, 0, 4)
 call("lock", libc.fcntl, 1, 6, 0)
+for name, policy in (("ordinary policy", 0), ("idle policy", 5)):
+    call(name, libc.sched_setscheduler, 0, policy, ctypes.addressof(ctypes.c_int(0)))
+call("sched_setattr", libc.syscall, {"x86_64": 314, "aarch64": 274}[platform.machine()], 0, 0, 0)
 call("clone with a user namespace", libc.syscall, number("clone"), 0x10000000 | 17, 0, 0, 0, 0)
 call("x32", libc.syscall, 0x40000000 | number("getpid"))
 for name, family in (("unix", 1), ("inet", 2), ("inet6", 10), ("alg", 38), ("vsock", 40),
@@ -53,6 +56,7 @@ FORBIDDEN = (
     *("unshare", "ptrace", "mount", "shmget", "semget", "setsid", "setns", "umount2"),
     *("memfd_create", "clone with a user namespace", "inotify_init", "vmsplice"),
     *("shared memory without a name", "shared and validated", "huge pages", "send buffer", "lock"),
+    *("idle policy", "sched_setattr"),
 )
 # So that programs go on without them; everyone then uses clone.
 UNKNOWN = ("clone3", "memfd_secret", "io_uring_setup", "fsopen", "landlock", "not yet made")
@@ -77,7 +81,7 @@ def test_filter_refuses_forbidden_calls_and_socket_families(tmp_path: Path) -> N
         assert errors.pop(name) == errno.ENOSYS, name
     if platform.machine() == "x86_64":
         assert errors.pop("x32") == errno.EPERM
-    for name in ("unix", "pair", "close_range", "private memory", "fork"):
+    for name in ("unix", "pair", "close_range", "private memory", "fork", "ordinary policy"):
         assert errors.pop(name) == 0, name
     errors.pop("x32", None)
     assert set(errors.values()) == {errno.EOPNOTSUPP}, errors
