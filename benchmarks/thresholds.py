@@ -12,15 +12,18 @@ A bound at 5.2 sample standard deviations from the mean is passed by 9,999 of 10
 with 95% confidence from 20 runs (one-sided normal tolerance bound, Natrella, Experimental
 Statistics, section 2-5.2); from 200 runs 4.1 would do, and 5.2 leaves room for tails that are not
 normal. Errors of gradients spread over orders of magnitude: theirs is the spread of the logarithm.
+RETRAINED_DIFFERENCE is for the change in a pair's validation accuracy with another seed: of one
+pair of the search a run, or of each with --graded.
 """
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -46,9 +49,21 @@ PROBES = {
         "last losses": "np.mean(loss_history[-100:])",
         "default validation accuracy": "model_val_accuracy",
     },
-    "check-tuning": {"tuned validation accuracy": "best_val"},
+    "check-tuning": {
+        "tuned validation accuracy": "best_val",
+        "retrained difference": "retrain(globals(), [*results][SEED % len(results)])",
+    },
     "check-saved-model": {"tuned test accuracy": "test_accuracy"},
 }
+
+
+def retrain(notebook: Mapping[str, Any], pair: tuple[float, float]) -> float:
+    """Train a pair of the search with another seed; return the change in validation accuracy."""
+    names = ("X_train", "y_train", "X_val", "y_val", "TUNING_ITERS", "BATCH_SIZE", "SEED")
+    X, y, X_val, y_val, steps, batch_size, seed = (notebook[name] for name in names)
+    again = type(notebook["model"])()
+    again.train(X, y, *pair, steps, batch_size, verbose=False, seed=seed + 1)
+    return float(np.mean(again.predict(X_val) == y_val) - notebook["results"][pair][1])
 
 
 def measure(seed: int, name: str, folder: Path | None) -> dict[str, float]:
@@ -58,6 +73,7 @@ def measure(seed: int, name: str, folder: Path | None) -> dict[str, float]:
     nb.cells = [cell for cell in nb.cells if role(cell) != "display" or cell.id in PROBES]
     for cell in nb.cells:
         for name, expression in PROBES.get(cell.id, {}).items():
+            cell.source += "\nfrom benchmarks.thresholds import retrain"
             cell.source += f"\nprint('PROBE', {name!r}, float({expression}), sep='|')"
     with tempfile.TemporaryDirectory() as temporary:
         if folder is None:
@@ -84,22 +100,24 @@ def measure_graded(seed: int, name: str) -> dict[str, float]:
         }
         ran = run_notebook(bank.solution, PROJECT / exercise.notebook, parameters)
         X, y = spec.data["X_unseen"], spec.data["y_unseen"]
+    retrained = {f"retrained difference {pair}": retrain(ran, pair) for pair in ran["results"]}
     return {
         "LAST_LOSSES": float(np.mean(ran["loss_history"][-100:])),
         "TRAINED_ACCURACY": accuracy(ran["model"].W, X, y),
         "TUNED_ACCURACY": accuracy(ran[losses.best].W, X, y),
+        **retrained,
     }
 
 
 def summary(runs: list[dict[str, float]]) -> Iterator[str]:
     """Yield a table: mean, deviation, range and both bounds of each number."""
-    yield f"{'':28s}    mean       sd     lowest   highest    mean-5.2sd mean+5.2sd"
+    yield f"{'':36s}    mean       sd     lowest   highest    mean-5.2sd mean+5.2sd"
     for name in runs[0]:
         values = np.array([run[name] for run in runs])
         mean, sd = values.mean(), values.std(ddof=1)
         low, high = mean - DEVIATIONS * sd, mean + DEVIATIONS * sd
         yield (
-            f"{name:28s} {mean:8.4f} {sd:8.4f}  {values.min():8.4f}  {values.max():8.4f}"
+            f"{name:36s} {mean:8.4f} {sd:8.4f}  {values.min():8.4f}  {values.max():8.4f}"
             f"    {low:8.4f}   {high:8.4f}"
         )
 

@@ -5,10 +5,12 @@ training, of prediction and of the notebook's results are the same for all. Prob
 and the hints, are in the exercise's own module.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import import_module
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,7 +35,7 @@ class Losses:
     `naive` and `vectorized` are the functions' names, and `regions` those of their bodies. The
     class `classifier` is defined in the course's module at the path `in_module`. `best` is the
     notebook's variable for the best classifier. `bounds` on training are LAST_LOSSES,
-    TRAINED_ACCURACY, TUNED_ACCURACY and TEST_ACCURACY.
+    TRAINED_ACCURACY, TUNED_ACCURACY, TEST_ACCURACY and RETRAINED_DIFFERENCE.
     """
 
     path: str
@@ -347,11 +349,23 @@ def _unseen_accuracy(W: Any, split: str, context: RuleContext) -> float:
 
 
 def trained_model(student: Student, seed: int) -> Arrays:
-    """Return the loss history and the trained weights."""
+    """Return the loss history, the trained weights and the classes of their columns."""
     W = student.variable("model").W
     if W is None:
         raise NotImplementedError("`model` has no weights yet: run the cell that trains it.")
-    return {"loss_history": np.asarray(student.variable("loss_history")), "W": np.asarray(W)}
+    return {
+        "loss_history": np.asarray(student.variable("loss_history")),
+        "W": np.asarray(W),
+        "classes": _classes(student),
+    }
+
+
+def _classes(student: Student) -> IntArray:
+    """Return the places of the labels' classes in CLASS_NAMES; graded images renumber them."""
+    from assignment.cifar10.synthetic import CLASS_NAMES
+
+    names = (student.notebook or {}).get("class_names", ())  # only plots use it
+    return np.array([CLASS_NAMES.index(name) for name in names if name in CLASS_NAMES], np.int64)
 
 
 def training_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
@@ -378,7 +392,7 @@ def training_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
 
     curve = plot_loss_curve(arrays["loss_history"].tolist())
     yield "The loss at each step of your training.", _with_fixed_layout(curve, right=0.15)
-    yield _templates(arrays["W"], "Templates after training")
+    yield _templates(arrays, "Templates after training")
 
 
 def _with_fixed_layout(figure: "Figure", right: float) -> "Figure":
@@ -400,16 +414,20 @@ def _with_fixed_layout(figure: "Figure", right: float) -> "Figure":
     return figure
 
 
-def _templates(W: Any, title: str) -> tuple[str, dict[str, FloatArray]]:
+def _templates(arrays: Arrays, title: str) -> tuple[str, dict[str, FloatArray]]:
     from assignment.cifar10.synthetic import CLASS_NAMES
     from assignment.vis_utils import class_templates
 
-    sentence = f"{title}: the weights of each class as an image; grey means no weight."
-    return sentence, class_templates(W, CLASS_NAMES)
+    sentence = (
+        f"{title}: the weights of each class as an image; grey means no weight. The images used in "
+        "grading are turned and have other colours than yours."
+    )
+    names = [CLASS_NAMES[place] for place in arrays["classes"].tolist()]
+    return sentence, class_templates(arrays["W"], names)
 
 
 def tuned_model(losses: "Losses", student: Student, seed: int) -> Arrays:
-    """Return the accuracies of all pairs that were tried, and the best model's weights.
+    """Return the accuracies of all pairs that were tried, the best weights, and retrained ones.
 
     `results` becomes rows of learning rate, reg, training accuracy and validation accuracy.
     """
@@ -431,11 +449,70 @@ def tuned_model(losses: "Losses", student: Student, seed: int) -> Arrays:
         raise InvalidResult(
             f"`{losses.best}` should be the trained {losses.classifier} that reached `best_val`."
         )
-    return {"results": table, "best_val": best_val, "W": np.asarray(best.W)}
+    return {
+        "results": table,
+        "best_val": best_val,
+        "W": np.asarray(best.W),
+        "classes": _classes(student),
+        "W trained again": _train_again(losses, student, seed, best),
+    }
+
+
+def draw_pair(seed: int, variables: Mapping[str, Any]) -> tuple[float, float]:
+    """Draw one of the pairs of learning rate and reg that the notebook asks for."""
+    pairs = list(product(variables["TUNING_LEARNING_RATES"], variables["TUNING_REGS"]))
+    return pairs[Draws(seed, "the pair that is trained again").integers(len(pairs), 1).item()]
+
+
+MAX_TIMES = 10  # as many steps as the notebook asks for; more change no accuracy any longer
+
+
+def _train_again(losses: "Losses", student: Student, seed: int, best: Any) -> FloatArray:
+    """Return the weights of the drawn pair, trained with the steps, batches and seed of the search.
+
+    These are recorded in the best classifier, since a search may use other ones than the notebook
+    asks for. The notebook's arrays and the global random states stay as they are.
+    """
+    notebook = {
+        "num_iters": student.variable("TUNING_ITERS"),
+        "batch_size": student.variable("BATCH_SIZE"),
+        "seed": student.variable("SEED"),
+    }
+    settings = {**notebook, **_numbers(getattr(best, "hyperparameters", None), notebook)}
+    settings["num_iters"] = min(settings["num_iters"], MAX_TIMES * notebook["num_iters"])
+    learning_rate, reg = draw_pair(seed, student.notebook or {})
+    X, y = (np.asarray(student.variable(name)).view() for name in ("X_train", "y_train"))
+    X.flags.writeable = y.flags.writeable = False
+    model = _classifier_of(losses)()
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002  # a student may use it
+    try:
+        model.train(X, y, learning_rate, reg, verbose=False, **settings)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+    return np.asarray(model.W)
+
+
+def _numbers(recorded: Any, names: Collection[str]) -> dict[str, int]:
+    """Return the recorded settings of these names that are whole numbers."""
+    if not isinstance(recorded, dict):
+        return {}
+    return {name: int(n) for name in names if isinstance(n := recorded.get(name), int | np.integer)}
+
+
+def _classifier_of(losses: "Losses") -> Any:
+    """Return the exercise's classifier, with the student's code as it is now."""
+    module = import_module(losses.in_module.removesuffix(".py").replace("/", "."))
+    return getattr(module, losses.classifier)
 
 
 def tuning_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Find pairs that were not tried, or a model other than the best on the validation set."""
+    """Find pairs that were not tried, a model other than the best, or a table that no search gave.
+
+    The table is compared with a pair that is drawn only when the check runs. So a table that was
+    made up has to foretell what each pair reaches, to RETRAINED_DIFFERENCE, and code that forges
+    the check's answer needs weights that reach it: it has to train.
+    """
     data, results, best_val = context.data, arrays["results"], float(arrays["best_val"])
     if not np.isfinite(results).all() or not np.isfinite(best_val):
         return Finding("", "results or best_val hold nan or inf.", "not numbers")
@@ -459,6 +536,16 @@ def tuning_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Findi
             return Finding("chosen_by_test_set")
         detail = f"It reaches {reached:.3f} on the validation set, and best_val is {best_val:.3f}."
         return Finding("one_model_for_all_pairs", detail)
+    learning_rate, reg = pair = draw_pair(context.seed, data)
+    in_table = {(row[0], row[1]): row[3] for row in results.tolist()}[pair]
+    scores = data["X_val"] @ arrays["W trained again"]
+    again = float(np.mean(np.argmax(scores, axis=1) == data["y_val"]))
+    if not abs(again - in_table) < _bound(losses, "RETRAINED_DIFFERENCE", context):
+        detail = (
+            f"In results, learning rate {learning_rate:g} with reg {reg:g} has the validation "
+            f"accuracy {in_table:.3f}. Trained again, it reaches {again:.3f}. Run the search again."
+        )
+        return Finding("", detail, "results is not what training gives")
     unseen = _unseen_accuracy(arrays["W"], "val", context)
     bound = _bound(losses, "TUNED_ACCURACY", context)
     if not unseen > bound:
@@ -477,7 +564,7 @@ def tuning_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
     accuracies = {(lr, reg): val_accuracy for lr, reg, _, val_accuracy in rows}
     heat_map = _with_fixed_layout(plot_tuning(accuracies), right=1.1)
     yield "Validation accuracy of the pairs that you tried.", heat_map
-    yield _templates(arrays["W"], "Templates of the best classifier")
+    yield _templates(arrays, "Templates of the best classifier")
 
 
 def saved_model(losses: "Losses", student: Student, seed: int) -> Arrays:
@@ -486,8 +573,7 @@ def saved_model(losses: "Losses", student: Student, seed: int) -> Arrays:
     y_test_pred = student.variable("y_test_pred")
     if not path.exists():
         raise NotImplementedError(f"{path.name} does not exist yet: run the cell that saves it.")
-    module = import_module(losses.in_module.removesuffix(".py").replace("/", "."))
-    saved = getattr(module, losses.classifier).load(path)
+    saved = _classifier_of(losses).load(path)
     return {"W": np.asarray(saved.W), "y_pred": np.asarray(y_test_pred)}
 
 

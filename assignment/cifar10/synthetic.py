@@ -7,7 +7,8 @@ classifier finds them about as hard as the real ones, and the files have CIFAR-1
     backdrop            a scene (sky, sea, meadow, ...) -> canvas
     photograph          light, fading, contrast and grain -> uint8
     draw_images         a seed -> images and labels
-    write_batches       the same -> files, pickled in the dialect of Python 2
+    Disguise            the same images turned, in other colours, their classes renumbered
+    write_batches       images and labels -> files, pickled in the dialect of Python 2
 
 The same seed gives the same bytes on every platform and under every numpy (2.0 or later): the only
 randomness is the raw output of PCG64, and all arithmetic is on integers.
@@ -35,7 +36,7 @@ from assignment.cifar10.painting import (
     texture,
 )
 
-__all__ = ["CLASS_NAMES", "DEFAULT_SEED", "draw_images", "write_batches"]
+__all__ = ["CLASS_NAMES", "DEFAULT_SEED", "Disguise", "draw_images", "write_batches"]
 
 DEFAULT_SEED: int = 231
 CLASS_NAMES: tuple[str, ...] = (
@@ -184,13 +185,52 @@ def draw_images(num: int, seed: int) -> tuple[Images, Labels]:
     return draw_from(random_source(seed), num)
 
 
+# ----- disguise ----------------------------------------------------------------------------------
+
+# Colours, in which two or three channels stay apart as before, and none stays in its place.
+CHANNELS = ((1, 2, 0), (2, 0, 1))
+
+
+class Disguise:
+    """Other colours, another orientation and other class numbers, drawn from a seed.
+
+    It defeats weights that were fitted to other images of the stand-in. It changes no distribution
+    of a linear classifier's accuracies: it permutes pixels and classes, and training treats all of
+    them alike.
+    """
+
+    def __init__(self, seed: int) -> None:
+        words = random_source(seed).random_raw(13)
+        self.classes = np.argsort(words[:10], kind="stable")  # by label: places in CLASS_NAMES
+        colours, turns, mirrored = (int(word >> np.uint64(32)) for word in words[10:])
+        self.channels = CHANNELS[colours % 2]
+        self.quarter_turns = 1 + turns % 3  # an image that is only mirrored looks much the same
+        self.mirrored = bool(mirrored % 2)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes' names, by label."""
+        return tuple(CLASS_NAMES[place] for place in self.classes)
+
+    def apply(self, images: Images, labels: Labels) -> tuple[Images, Labels]:
+        """Return images (N, 32, 32, 3) and labels (N,) of `draw_images` in disguise."""
+        images = images[..., self.channels]
+        for _ in range(self.quarter_turns):
+            images = images.transpose(0, 2, 1, 3)[:, ::-1]
+        if self.mirrored:
+            images = images[:, :, ::-1]
+        return np.ascontiguousarray(images), np.argsort(self.classes)[labels]
+
+
 # ----- files -------------------------------------------------------------------------------------
 
 
-def write_batch(path: Path, title: str, images: Images, labels: Labels) -> None:
+def write_batch(
+    path: Path, title: str, images: Images, labels: Labels, class_names: tuple[str, ...]
+) -> None:
     """Write a batch file; a row is an image's reds, then its greens, then its blues."""
     classes: list[int] = labels.tolist()
-    names = [f"{CLASS_NAMES[c]}_synthetic_{i:06d}.png" for i, c in enumerate(classes)]
+    names = [f"{class_names[c]}_synthetic_{i:06d}.png" for i, c in enumerate(classes)]
     batch: dict[bytes, Picklable] = {
         b"batch_label": title.encode(),
         b"labels": [*classes],
@@ -200,7 +240,12 @@ def write_batch(path: Path, title: str, images: Images, labels: Labels) -> None:
     write_pickle(path, batch)
 
 
-def write_batches(folder: Path, seed: int = DEFAULT_SEED, images_per_batch: int = 2000) -> None:
+def write_batches(
+    folder: Path,
+    seed: int = DEFAULT_SEED,
+    images_per_batch: int = 2000,
+    disguise: Disguise | None = None,
+) -> None:
     """Write a drawn data set in the files and the format of CIFAR-10's Python version.
 
     The same arguments give the same bytes everywhere. ``data_batch_1`` to ``5`` hold, in order,
@@ -216,6 +261,8 @@ def write_batches(folder: Path, seed: int = DEFAULT_SEED, images_per_batch: int 
         At least 0.
     images_per_batch : int
         Number of images in each of the six batches, at least 1.
+    disguise : Disguise, optional
+        Applied to all images and labels; ``batches.meta`` names the classes by their new labels.
 
     Raises
     ------
@@ -231,17 +278,23 @@ def write_batches(folder: Path, seed: int = DEFAULT_SEED, images_per_batch: int 
         raise ValueError(
             f"the number of images per batch must be at least 1, not {images_per_batch}"
         )
+    class_names = disguise.class_names if disguise else CLASS_NAMES
     source = random_source(seed)
-    images, labels = draw_from(source, 5 * images_per_batch)
+
+    def draw(num: int) -> tuple[Images, Labels]:
+        drawn = draw_from(source, num)
+        return disguise.apply(*drawn) if disguise else drawn
+
+    images, labels = draw(5 * images_per_batch)
     for k in range(5):
         part = slice(k * images_per_batch, (k + 1) * images_per_batch)
-        title = f"synthetic training batch {k + 1} of 5"
-        write_batch(folder / f"data_batch_{k + 1}", title, images[part], labels[part])
-    images, labels = draw_from(source, images_per_batch)
-    write_batch(folder / "test_batch", "synthetic testing batch 1 of 1", images, labels)
+        path, title = folder / f"data_batch_{k + 1}", f"synthetic training batch {k + 1} of 5"
+        write_batch(path, title, images[part], labels[part], class_names)
+    title = "synthetic testing batch 1 of 1"
+    write_batch(folder / "test_batch", title, *draw(images_per_batch), class_names)
     meta: dict[bytes, Picklable] = {
         b"num_cases_per_batch": images_per_batch,
-        b"label_names": [name.encode() for name in CLASS_NAMES],
+        b"label_names": [name.encode() for name in class_names],
         b"num_vis": 3 * SIDE * SIDE,
         b"synthetic": int(seed),
     }

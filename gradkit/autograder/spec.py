@@ -3,8 +3,8 @@
     instructor's tree + secret seed -> GradingSpec -> graded notebook, tree, answer key
 
 Everything drawn at random derives from the secret seed: a seed for each check, the stand-in that
-classifiers are trained on, and the images that they are judged on. The latter and the answer key
-never enter a sandbox.
+classifiers are trained on, its disguise, and the images that classifiers are judged on. The latter
+and the answer key never enter a sandbox.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any
 
 from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Exercise, load_exercise
-from assignment.cifar10.synthetic import draw_images, write_batches
+from assignment.cifar10.synthetic import Disguise, draw_images, write_batches
 from assignment.data_utils import get_CIFAR10_data, to_rows
 from assignment.workspace import regions
 from gradkit.autograder.sandbox import Isolation
@@ -69,7 +69,8 @@ class GradingSpec:
         for name in ("X_val", "y_val", "X_test", "y_test"):
             data[name] = getattr(splits, name)
         seed = derive_seed(self.secret, "unseen pictures")
-        unseen, data["y_unseen"] = draw_images(self.config.unseen_images, seed)
+        drawn = draw_images(self.config.unseen_images, seed)
+        unseen, data["y_unseen"] = _disguise(self.secret).apply(*drawn)
         mean = splits.mean_image.reshape(-1)
         data["X_unseen"] = to_rows(unseen, mean, splits.X_val.dtype.type)
         return data
@@ -79,7 +80,8 @@ class GradingSpec:
     ) -> regions.Notebook:
         """Return the graded notebook of a submission; `cells` are its texts by region.
 
-        Its checks use the secret seed, and its parameters are those for grading.
+        Its checks use the secret seed, and its parameters are those for grading, which no cell
+        changes for them.
         """
         graded = []
         for cell in self._notebook["cells"]:
@@ -90,7 +92,8 @@ class GradingSpec:
                 own_seed = exercise.check(name).seed_from(self.secret)
                 source = (
                     "from assignment.checks.graded import answer\n"
-                    f"answer({exercise.name!r}, {name!r}, {own_seed}, globals())"
+                    f"answer({exercise.name!r}, {name!r}, {own_seed}, "
+                    f"globals() | {self.config.parameters!r})"
                 )
             elif metadata.get("role") == "parameters":
                 source = f"{source}\n{self._parameters(isolation)}"
@@ -138,6 +141,10 @@ def derive_seed(secret: int, purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{secret}:{purpose}".encode()).digest()[:8], "big")
 
 
+def _disguise(secret: int) -> Disguise:
+    return Disguise(derive_seed(secret, "disguise"))
+
+
 def build_spec(
     name: str, project: Path, secret: int, folder: Path, answer_key: AnswerKey | None = None
 ) -> GradingSpec:
@@ -151,7 +158,8 @@ def build_spec(
     data_folder = folder / "stand-in"
     data_folder.mkdir(parents=True)
     if config.images_per_batch:
-        write_batches(data_folder, derive_seed(secret, "stand-in"), config.images_per_batch)
+        seed = derive_seed(secret, "stand-in")
+        write_batches(data_folder, seed, config.images_per_batch, _disguise(secret))
     answer_key = answer_key or compute_answer_key(read_bank(exercise, project), secret)
     digest = spec_digest(name, project, starter)
     spec = GradingSpec(exercise, config, secret, digest, starter, answer_key, data_folder)

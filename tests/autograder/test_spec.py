@@ -1,5 +1,10 @@
 """The graded notebook's parameters."""
 
+from typing import Any
+
+import pytest
+
+from assignment.checks import graded
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec
 
@@ -15,3 +20,15 @@ def test_parameters_name_files_that_each_isolation_can_reach(spec: GradingSpec) 
     for other in (Isolation.NONE, Isolation.SEPARATE_USER):
         assert f"DATA = '{spec.data_folder}'\n" in parameters(other)
     assert "BEST_MODEL = Path.home() / 'best_model.npz'" in parameters(Isolation.SEPARATE_USER)
+
+
+def test_checks_read_the_parameters_of_grading_whatever_a_cell_did_to_them(
+    spec: GradingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: dict[str, Any] = {}
+    monkeypatch.setattr(graded, "answer", lambda *arguments: read.update(arguments[3]))
+    cells = spec.notebook({})["cells"]
+    [source] = [c["source"] for c in cells if c["metadata"]["gradkit"].get("check") == "tuning"]
+    exec(source, {"TUNING_REGS": [1.0], "best_val": 0.3})
+    assert read["TUNING_REGS"] == spec.config.parameters["TUNING_REGS"]
+    assert read["best_val"] == 0.3
