@@ -7,11 +7,12 @@ watchdog asks every 50 ms; its memory leaves out what is swapped out.
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 
 import psutil
 
-MEMORY_FIELDS = ("VmRSS", "VmSwap", "VmPTE")  # in kB; a process that ends no longer has them
+MEMORY = re.compile(rb"^Vm(?:RSS|Swap|PTE):\s*(\d+) kB$", re.MULTILINE)  # in /proc/PID/status
 
 
 def started(pid: int) -> str:
@@ -46,10 +47,11 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def processes_of(uid: int) -> Iterator[int]:
-    """Yield the processes of a user, except those that have ended."""
+    """Yield the processes of a user, except those that have ended with all their threads."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.uids().real == uid and process.status() != psutil.STATUS_ZOMBIE:
+            ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+            if process.uids().real == uid and not ended:
                 yield process.pid
 
 
@@ -58,14 +60,20 @@ def memory_in_use(pid: int) -> int:
 
     The result is 0 if it has ended, and on systems other than Linux.
     """
-    try:
-        with open(f"/proc/{pid}/status") as file:  # noqa: PTH123
-            fields = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return 0
-    return 1024 * sum(
-        int(fields[name].removesuffix("kB\n")) for name in MEMORY_FIELDS if name in fields
-    )
+    with contextlib.suppress(OSError):
+        if memory := _read_memory(f"/proc/{pid}/status"):
+            return memory
+        # Its first thread has ended, and no longer shows what the others go on using.
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208, a watchdog asks often
+            with contextlib.suppress(OSError):
+                if memory := _read_memory(f"/proc/{pid}/task/{thread}/status"):
+                    return memory
+    return 0
+
+
+def _read_memory(path: str) -> int:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return 1024 * sum(map(int, MEMORY.findall(file.read())))
 
 
 TICKS = os.sysconf("SC_CLK_TCK")  # in a second

@@ -89,6 +89,11 @@ def peak_memory() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def test_cell_goes_on_after_a_command_of_the_shell(live: LiveRunner) -> None:
+    cell = "!ls\nlines = !echo $HOME\nraise RuntimeError(lines)"
+    assert live.runner._ready_kernel().run(cell, 5).error[1] == "['/tmp']"
+
+
 def test_kernel_runs_cells_wherever_temporary_files_lie(
     tmp_path: Path, sandbox: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

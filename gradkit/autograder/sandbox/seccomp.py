@@ -26,6 +26,7 @@ FORBIDDEN = (
     "sched_setattr",
     # Ways into other processes, to more privileges, or to parts of the kernel that have had holes.
     *("keyctl", "add_key", "request_key", "bpf", "perf_event_open", "ptrace", "userfaultfd"),
+    "seccomp",  # whose filters are kept as long as anyone listens to them
     *("process_vm_readv", "process_vm_writev", "open_by_handle_at"),
     *("mount", "umount2", "pivot_root", "unshare", "setns"),
 )
@@ -90,9 +91,18 @@ def _build_filter() -> Any:
     for kind in (MAP_SHARED | MAP_ANONYMOUS, MAP_HUGETLB):
         program.add_rule(refused, "mmap", seccomp.Arg(3, seccomp.MASKED_EQ, kind, kind))
     # A machine may allow buffers of any size, locks of any number.
-    socket_level = seccomp.Arg(1, seccomp.EQ, socket.SOL_SOCKET)
-    send_buffer = seccomp.Arg(2, seccomp.EQ, socket.SO_SNDBUF)
-    program.add_rule(refused, "setsockopt", socket_level, send_buffer)
+    level, buffer = _int_argument(1, socket.SOL_SOCKET), _int_argument(2, socket.SO_SNDBUF)
+    program.add_rule(refused, "setsockopt", level, buffer)
     for command in (fcntl.F_SETLK, fcntl.F_SETLKW, fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW):
-        program.add_rule(refused, "fcntl", seccomp.Arg(1, seccomp.EQ, command))
+        program.add_rule(refused, "fcntl", _int_argument(1, command))
     return program
+
+
+def _int_argument(position: int, value: int) -> Any:
+    """Return the condition that an argument of C's type int has a value.
+
+    Of the 64 bits that a program passes the kernel takes 32.
+    """
+    import pyseccomp as seccomp
+
+    return seccomp.Arg(position, seccomp.MASKED_EQ, 0xFFFFFFFF, value)

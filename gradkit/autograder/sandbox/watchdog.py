@@ -14,6 +14,7 @@ from gradkit.processes import descendants, memory_in_use, processes_of
 WATCH_INTERVAL = 0.05  # seconds between two looks at the sandbox
 MAX_FILES = 10_000  # the kernel keeps about a kB of memory for each
 MAX_SOCKETS = 256  # a kernel has a few dozen, and each holds at most 0.4 MB
+MAX_TERMINALS = 16
 MAX_RECEIVED = 150 * MB  # by which a grader's process may grow while a sandbox runs
 
 
@@ -29,12 +30,16 @@ class Watchdog(threading.Thread):
         self._most_of_grader = memory_in_use(os.getpid()) + MAX_RECEIVED
 
     def run(self) -> None:
-        while self.process.poll() is None:
-            self.reason = self._exceeded_limit()
-            if self.reason:
-                kill_sandbox(self.process, self.config)
-                return
-            time.sleep(WATCH_INTERVAL)
+        try:
+            while self.process.poll() is None:
+                self.reason = self._exceeded_limit()
+                if self.reason:
+                    kill_sandbox(self.process, self.config)
+                    return
+                time.sleep(WATCH_INTERVAL)
+        except BaseException:  # nothing runs unwatched
+            kill_sandbox(self.process, self.config)
+            raise
 
     def processes(self) -> list[int]:
         """Return the sandbox's processes, except its first."""
@@ -57,6 +62,8 @@ class Watchdog(threading.Thread):
                 systems = [os.statvfs(root / folder) for folder in ("tmp", "dev/shm")]
                 if sum(system.f_files - system.f_ffree for system in systems) > MAX_FILES:
                     return f"It made more than {MAX_FILES:,} files."
+                if len(os.listdir(root / "dev/pts")) > MAX_TERMINALS:  # noqa: PTH208, asked often
+                    return f"It opened more than {MAX_TERMINALS} terminals."
                 # The first line is "sockets: used 17".
                 sockstat = (root.parent / "net/sockstat").read_text()
                 if int(sockstat.split(maxsplit=3)[2]) > MAX_SOCKETS:

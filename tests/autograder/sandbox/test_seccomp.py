@@ -17,8 +17,9 @@ PROBE = """
 import ctypes, os, platform, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
 def number(name):
-    return {"x86_64": {"socket": 41, "clone": 56, "getpid": 39},
-            "aarch64": {"socket": 198, "clone": 220, "getpid": 172}}[platform.machine()][name]
+    return {"x86_64": {"socket": 41, "clone": 56, "getpid": 39, "fcntl": 72, "seccomp": 317},
+            "aarch64": {"socket": 198, "clone": 220, "getpid": 172, "fcntl": 25,
+                        "seccomp": 277}}[platform.machine()][name]
 def call(name, function, *arguments):
     ctypes.set_errno(0)
     failed = function(*map(ctypes.c_long, arguments)) == -1
@@ -40,6 +41,8 @@ call("lock", libc.fcntl, 1, 6, 0)
 for name, policy in (("ordinary policy", 0), ("idle policy", 5)):
     call(name, libc.sched_setscheduler, 0, policy, ctypes.addressof(ctypes.c_int(0)))
 call("sched_setattr", libc.syscall, {"x86_64": 314, "aarch64": 274}[platform.machine()], 0, 0, 0)
+call("lock with high bits", libc.syscall, number("fcntl"), 1, 1 << 32 | 6, 0)
+call("seccomp", libc.syscall, number("seccomp"), 0, 0, 0)
 call("clone with a user namespace", libc.syscall, number("clone"), 0x10000000 | 17, 0, 0, 0, 0)
 call("x32", libc.syscall, 0x40000000 | number("getpid"))
 for name, family in (("unix", 1), ("inet", 2), ("inet6", 10), ("alg", 38), ("vsock", 40),
@@ -57,6 +60,7 @@ FORBIDDEN = (
     *("memfd_create", "clone with a user namespace", "inotify_init", "vmsplice"),
     *("shared memory without a name", "shared and validated", "huge pages", "send buffer", "lock"),
     *("idle policy", "sched_setattr"),
+    *("lock with high bits", "seccomp"),
 )
 # So that programs go on without them; everyone then uses clone.
 UNKNOWN = ("clone3", "memfd_secret", "io_uring_setup", "fsopen", "landlock", "not yet made")

@@ -18,7 +18,8 @@ NO_SPACE = "No space left on device|File too large|Bus error"
 PROCESSES = r"It started more than 64 processes\.|BlockingIOError|can't start new thread"
 REASONS = {
     "memory": MEMORY,
-    "uncounted_memory": "PermissionError|No such file or directory: '/dev/zero'",
+    "uncounted_memory": "PermissionError|No such device",
+    "terminals": r"It opened more than 16 terminals\.",
     "sockets": r"It opened more than 256 sockets\.",
     "disk": NO_SPACE,
     "files": r"It made more than 10,000 files\.",
