@@ -273,7 +273,7 @@ def _quote(outcome: Outcome) -> str:
     """Return the traceback of an outcome and what the code printed."""
     traceback = outcome.raised.traceback if outcome.raised else ""
     printed = f"It printed:\n{outcome.printed}" if outcome.printed else ""
-    return "\n".join(filter(None, [traceback, printed]))
+    return "\n\n".join(filter(None, [traceback, printed]))
 
 
 def _all_zero(arrays: Arrays, reference: Arrays, compared: tuple[str, ...]) -> bool:

@@ -29,6 +29,7 @@ _ALIASES = ("Full name", "Email address", "ID number", "Username")
 
 class Moodle(Platform):
     name = "Moodle"
+    shows_checks = True
     list_column = "Identifier"
     list_advice = (
         "Give the grading worksheet that Moodle offers for the assignment, with Moodle in English."

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from assignment import __version__
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Outcome
 from assignment.checks.verdict import Status, Verdict
 from gradkit.gradebook.database import (
@@ -73,6 +74,24 @@ def test_a_seed_is_drawn_once(database: GradebookDatabase) -> None:
     assert database.secret(None) == seed == database.secret(seed)
     with pytest.raises(DatabaseError, match="begun with another seed"):
         database.secret(seed + 1)
+
+
+def test_each_epoch_has_a_secret_of_its_own(database: GradebookDatabase) -> None:
+    base = database.secret(None)
+    secrets = {database.epoch_secret(epoch) for epoch in range(1, 50)}
+    assert len(secrets | {base}) == 50
+    assert max(secrets) < 2**128
+    assert database.epoch_secret(1) in secrets
+
+
+def test_only_an_epoch_in_which_something_was_graded_is_closed(database: GradebookDatabase) -> None:
+    for _ in range(2):
+        with database.closed_epoch():
+            assert database.epoch() == 1
+    database.save_answer_key("spec", 1, AnswerKey(1))
+    for _ in range(2):
+        with database.closed_epoch():
+            assert database.epoch() == 2
 
 
 def test_a_gradebook_of_another_exercise_is_refused(database: GradebookDatabase) -> None:

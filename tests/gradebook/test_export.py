@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from assignment import PROJECT
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Outcome
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Status, Verdict
@@ -216,6 +217,21 @@ def test_platforms_get_final_scores_only(gradebook: FilledGradebook) -> None:
     text = export(gradebook.folder, "canvas").text
     assert "jane,12," in text
     assert "open" not in text
+
+
+@pytest.mark.parametrize(
+    ("form", "epoch"), [("csv", 1), ("json", 1), ("canvas", 1), ("moodle", 2), ("gradescope", 2)]
+)
+def test_an_export_that_shows_students_their_checks_closes_the_epoch(
+    gradebook: FilledGradebook, tmp_path: Path, form: str, epoch: int
+) -> None:
+    gradebook.add_graded("jane", "Jane Doe_12_assignsubmission_file_", wrong=True)
+    gradebook.database.save_answer_key("spec", 1, AnswerKey(1))  # the epoch has been graded in
+    header = "Identifier,Full name,Grade,Maximum Grade,Last modified (grade),Feedback comments"
+    (tmp_path / "worksheet.csv").write_text(f"{header}\nParticipant 12,Jane Doe,,,,\n")
+    roster = tmp_path / "worksheet.csv" if form == "moodle" else None
+    export(gradebook.folder, form, roster)
+    assert gradebook.database.epoch() == epoch
 
 
 def test_the_last_of_several_submissions_counts(gradebook: FilledGradebook) -> None:
