@@ -202,6 +202,20 @@ def gradebook_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_gradebook
 
 
+@contextlib.contextmanager
+def _writing_gradebook(gradebook: "GradebookFolder") -> Iterator[None]:
+    """Write gradebook.csv when the body has ended, also by an error, and print where it is."""
+    from gradkit.gradebook.export import write_gradebook
+
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(GradkitError, OSError):  # the first error is the one to report
+            write_gradebook(gradebook)
+        raise
+    click.echo(f"The gradebook: {write_gradebook(gradebook)}")
+
+
 def _choose(name: str | None) -> str:
     """Return the exercise of this name; without a name, the only one of the course."""
     from gradkit.course.exercises import exercise_names
@@ -352,7 +366,6 @@ def grade(
 
     from gradkit.batch.grade_class import Request, grade_class
     from gradkit.batch.regrade import delete_results
-    from gradkit.gradebook.export import write_gradebook
 
     ctx = click.get_current_context()
     if scheduler and ctx.get_parameter_source("jobs") is ParameterSource.COMMANDLINE:
@@ -360,14 +373,9 @@ def grade(
     request = Request(**vars(gradebook), scheduler=scheduler, **options)
     if regrade is not None:
         delete_results(request, regrade)
-    try:
+    with _writing_gradebook(request):
         report = grade_class(request, tqdm.write)
-    except BaseException:
-        with contextlib.suppress(GradkitError, OSError):  # the first error is the one to report
-            write_gradebook(request)
-        raise
-    click.echo(report)
-    click.echo(f"The gradebook: {write_gradebook(request)}")
+        click.echo(report)
     ctx.exit(1 if report.failed else 0)
 
 
@@ -390,11 +398,10 @@ def import_grades(gradebook: "GradebookFolder", csv: Path) -> None:
     CSV has the columns student, item, points and comment: the export of the manual grading page,
     or a table written by hand. For a check, the comment is the reason, which the student sees.
     """
-    from gradkit.gradebook.export import write_gradebook
     from gradkit.gradebook.manual_grades import import_manual
 
-    click.echo(import_manual(gradebook, csv))
-    click.echo(f"The gradebook: {write_gradebook(gradebook)}")
+    with _writing_gradebook(gradebook):
+        click.echo(import_manual(gradebook, csv))
 
 
 @cli.command()
@@ -469,11 +476,10 @@ def rejudge(gradebook: "GradebookFolder") -> None:
     Use it after a correction of a check, a tolerance or a hint. Prints whose points changed.
     """
     from gradkit.batch.regrade import rejudge
-    from gradkit.gradebook.export import write_gradebook
 
-    for line in rejudge(gradebook):
-        click.echo(line)
-    click.echo(f"The gradebook: {write_gradebook(gradebook)}")
+    with _writing_gradebook(gradebook):
+        for line in rejudge(gradebook):
+            click.echo(line)
 
 
 # --- called by a service -------------------------------------------------------------------------

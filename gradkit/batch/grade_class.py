@@ -29,6 +29,7 @@ from gradkit.course.answer_key import spec_digest
 from gradkit.course.starter import starter_files, starter_versions
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import (
+    DamagedResult,
     GradebookDatabase,
     GradebookFolder,
     GradingResult,
@@ -232,7 +233,10 @@ class _ClassGrader:
             notes.append(f"Made from a starter {content.version}; those of today are {current}.")
         record = replace(record, content_digest=content.digest, notes=tuple(notes))
         key = ResultKey(submission.student, content.digest, self.digest, self.kit)
-        if self.database.result(key):
+        result = None
+        with contextlib.suppress(DamagedResult):  # graded again
+            result = self.database.result(key)
+        if result:
             self.report.there += 1
             self._save(replace(record, status="graded"))
             return None

@@ -13,7 +13,12 @@ from gradkit.autograder.version import kit_digest
 from gradkit.batch.grade_class import open_spec
 from gradkit.errors import GradkitError
 from gradkit.files import temporary_folder
-from gradkit.gradebook.database import GradebookDatabase, GradebookFolder
+from gradkit.gradebook.database import (
+    DamagedResult,
+    GradebookDatabase,
+    GradebookFolder,
+    GradingResult,
+)
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission
 
@@ -60,27 +65,37 @@ def debug_submission(
 def rejudge(folder: GradebookFolder) -> Iterator[str]:
     """Judge all results by the current grading spec, from what the checks returned.
 
-    Yield a line for each check whose points changed.
+    Yield a line for each check whose points changed. Raise DamagedResult in the end if a result
+    could not be read.
     """
+    kit, damaged = kit_digest(), list[str]()
+    with _open_specs(folder) as (database, spec_of):
+        for key in database.result_keys():
+            try:
+                if result := database.result(key):
+                    yield from _rejudge(database, result, spec_of(result.epoch), kit)
+            except DamagedResult as error:
+                damaged.append(str(error))
+    if damaged:
+        raise DamagedResult("\n".join(damaged))
+
+
+def _rejudge(
+    database: GradebookDatabase, result: GradingResult, spec: GradingSpec, kit: str
+) -> Iterator[str]:
     from gradkit.autograder.runner import judge
 
-    kit = kit_digest()
-    with _open_specs(folder) as (database, spec_of):
-        for result in database.results():
-            spec = spec_of(result.epoch)
-            files = {
-                path: text.encode("latin-1") for path, text in result.handed_in["files"].items()
-            }
-            judge_ = judge(spec, files, result.outcomes)
-            verdicts = {name: judge_.verdict(name) for name in spec.exercise.names}
-            key = result.key._replace(spec=spec.digest, kit=kit)
-            database.save_result(replace(result, key=key, verdicts=verdicts), result.key)
-            for name, after in verdicts.items():
-                before = result.verdicts.get(name)
-                if before is None or before.points != after.points:
-                    points = before.points if before else "no"
-                    change = f"{points} points before, {after.points} now"
-                    yield f"{result.key.student:24} {name}: {change}"
+    files = {path: text.encode("latin-1") for path, text in result.handed_in["files"].items()}
+    judge_ = judge(spec, files, result.outcomes)
+    verdicts = {name: judge_.verdict(name) for name in spec.exercise.names}
+    key = result.key._replace(spec=spec.digest, kit=kit)
+    database.save_result(replace(result, key=key, verdicts=verdicts), result.key)
+    for name, after in verdicts.items():
+        before = result.verdicts.get(name)
+        if before is None or before.points != after.points:
+            points = before.points if before else "no"
+            change = f"{points} points before, {after.points} now"
+            yield f"{result.key.student:24} {name}: {change}"
 
 
 @contextlib.contextmanager

@@ -37,9 +37,9 @@ def write_pages(
     `zipped` also packs the students' pages; `jobs` is the largest number of processes.
     """
     with open_grades(grades) as (database, class_grades), database.closed_epoch():
-        folder = write_student_pages(grades, class_grades, jobs)
         links = {student: f"{FOLDER}/{name}" for student, name in page_names(class_grades).items()}
         path = write_atomic(grades.out / CLASS_PAGE, class_page(class_grades, links))
+        folder = write_student_pages(grades, class_grades, jobs)
     return class_grades, [path, folder, *([zip_pages(class_grades, grades.out)] if zipped else [])]
 
 

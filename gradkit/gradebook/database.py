@@ -20,12 +20,14 @@ import json
 import os
 import platform
 import secrets
+import shlex
 import sqlite3
 import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -70,11 +72,19 @@ CREATE TABLE manual_grades (
 """
 HAS_KEY = "student = ? AND content_digest = ? AND spec = ? AND kit = ?"
 
+# What reading a damaged row raises.
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, zlib.error)
+STATUSES = ("graded", "superseded", "refused", "failed", "waiting", "nothing handed in")
+
 T = TypeVar("T")
 
 
 class DatabaseError(GradkitError):
     """A gradebook database that cannot be used as asked."""
+
+
+class DamagedResult(DatabaseError):
+    """A result that cannot be read; the text names the student and the way to mend it."""
 
 
 @dataclass(frozen=True)
@@ -371,13 +381,21 @@ class GradebookDatabase:
             [(value,)] = db.execute("SELECT value FROM settings WHERE name = ?", (name,))
         return str(value)
 
+    def _number(self, name: str, default: int) -> int:
+        value = self._setting(name, str(default))
+        if not value.isdecimal():
+            raise DatabaseError(
+                f"The {name} in {self.path} is damaged. Put a copy of the gradebook in its place."
+            )
+        return int(value)
+
     def secret(self, seed: int | None) -> int:
         """Return the secret seed, which the first call sets to `seed` or draws.
 
         Raise DatabaseError if `seed` is another one.
         """
         drawn = secrets.randbits(128) if seed is None else seed
-        stored = int(self._setting("secret", str(drawn)))
+        stored = self._number("secret", drawn)
         if seed not in (None, stored):
             raise DatabaseError(
                 f"{self.path} was begun with another seed, and a class is graded with one. Leave "
@@ -387,7 +405,7 @@ class GradebookDatabase:
 
     def epoch(self) -> int:
         """Return the number of the current epoch, which counts from 1."""
-        return int(self._setting("epoch", "1"))
+        return self._number("epoch", 1)
 
     def epoch_secret(self, epoch: int) -> int:
         """Return the secret seed of an epoch, from which that of no other follows."""
@@ -421,7 +439,9 @@ class GradebookDatabase:
         """Return the answer key of a grading spec that this class was graded by in an epoch."""
         query = "SELECT answer_key FROM answer_keys WHERE spec = ? AND epoch = ?"
         row = self._db.execute(query, (spec, epoch)).fetchone()
-        return AnswerKey.from_json(zlib.decompress(row[0]).decode()) if row else None
+        with contextlib.suppress(*DAMAGE):  # it is computed again
+            return AnswerKey.from_json(zlib.decompress(row[0]).decode()) if row else None
+        return None
 
     def save_answer_key(self, spec: str, epoch: int, answer_key: AnswerKey) -> None:
         packed = zlib.compress(answer_key.to_json().encode())
@@ -500,10 +520,14 @@ class GradebookDatabase:
         row = self._db.execute(query, (content_digest,)).fetchone()
         return int(row[0]) if row else self.epoch()
 
+    def result_keys(self) -> list[ResultKey]:
+        """Return the keys of all results, including those of other grading specs and kits."""
+        query = "SELECT student, content_digest, spec, kit FROM results ORDER BY id"
+        return [ResultKey(*row) for row in self._db.execute(query)]
+
     def results(self) -> Iterator[GradingResult]:
         """Yield all results, including those of other grading specs and kits."""
-        for (number,) in self._db.execute("SELECT id FROM results ORDER BY id").fetchall():
-            yield self._read_result(number)
+        yield from filter(None, map(self.result, self.result_keys()))
 
     def delete_results(self, student: str | None = None) -> None:
         """Delete the results of a student, or of everyone."""
@@ -513,23 +537,41 @@ class GradebookDatabase:
         columns = "student, content_digest, spec, kit, verdicts, seconds, versions, epoch"
         query = f"SELECT {columns} FROM results WHERE id = ?"
         *key, verdicts, seconds, versions, epoch = self._db.execute(query, (number,)).fetchone()
-        return GradingResult(
-            ResultKey(*key),
-            {
+        outcomes = self._parts(number, "outcome", key[0], _unpack_outcome)
+        handed_in = self._parts(number, "handed in", key[0], _unpack)
+        with self._naming_student(key[0]):
+            read = {
                 name: Verdict(**{**values, "status": Status(values["status"])})
                 for name, values in json.loads(verdicts).items()
-            },
-            self._parts(number, "outcome", _unpack_outcome),
-            self._parts(number, "handed in", _unpack),
-            seconds,
-            json.loads(versions),
-            epoch,
-        )
+            }
+            missing = {name for name, verdict in read.items() if verdict.passed} - {*outcomes}
+            missing |= {"files", "cells", "answers"} - {*handed_in}
+            if missing:
+                raise ValueError(f"a part is missing: {min(missing)}")
+            versions = json.loads(versions)
+        return GradingResult(ResultKey(*key), read, outcomes, handed_in, seconds, versions, epoch)
 
-    def _parts(self, number: int, kind: str, unpack: Callable[[bytes], T]) -> PackedValues[T]:
+    @contextlib.contextmanager
+    def _naming_student(self, student: str) -> Iterator[None]:
+        """Turn errors in reading a result into DamagedResult."""
+        try:
+            yield
+        except DAMAGE as error:
+            raise DamagedResult(
+                f"The result of {student} in {self.path} is damaged ({error}). Grade it again: "
+                f"add --regrade {shlex.quote(student)} to the command that graded the class."
+            ) from error
+
+    def _parts(
+        self, number: int, kind: str, student: str, unpack: Callable[[bytes], T]
+    ) -> PackedValues[T]:
+        def unpack_or_name(packed: bytes) -> T:
+            with self._naming_student(student):
+                return unpack(packed)
+
         query = "SELECT name FROM result_parts WHERE result = ? AND kind = ? ORDER BY rowid"
         names = [name for (name,) in self._db.execute(query, (number, kind))]
-        return PackedValues(names, partial(self._read_part, number, kind), unpack)
+        return PackedValues(names, partial(self._read_part, number, kind), unpack_or_name)
 
     def _read_part(self, number: int, kind: str, name: str) -> bytes:
         query = "SELECT packed FROM result_parts WHERE result = ? AND kind = ? AND name = ?"
@@ -542,5 +584,14 @@ def _marks(values: Iterable[Any]) -> str:
 
 
 def _submission_record(row: tuple[Any, ...]) -> SubmissionRecord:
+    """Return a record; where it is damaged, one that could not be graded, with a note."""
     record = SubmissionRecord(*row)
-    return replace(record, notes=tuple(json.loads(row[5])))
+    try:
+        if record.received:
+            datetime.fromisoformat(record.received)
+        if record.status not in STATUSES:
+            raise ValueError(f"its status is {record.status!r}")
+        return replace(record, notes=tuple(map(str, json.loads(row[5]))))
+    except DAMAGE as error:
+        note = f"Its record in {DATABASE_NAME} is damaged ({error}). Grade the class again."
+        return SubmissionRecord(record.submission, record.student, "", "failed", notes=(note,))

@@ -77,7 +77,8 @@ def export(folder: GradebookFolder, form: str, roster: Path | None = None) -> Ex
     counting = {
         (each.student, each.record.submission): each for each in class_grades.student_grades
     }
-    rows = [(record, counting.get((record.student, record.submission))) for record in records]
+    found = [(record, counting.get((record.student, record.submission))) for record in records]
+    rows = [(grade.record if grade else record, grade) for record, grade in found]
     return Export({"csv": _csv_text, "json": _json_text}[form](class_grades, rows), [])
 
 
@@ -194,7 +195,7 @@ def _missing(grade: StudentGrade) -> str:
         ungraded = [item for item in grade.items if item.out_of and item.points is None]
         return f"not graded yet: {_titles(ungraded)}."
     if record.status in ("refused", "failed"):
-        return " ".join([f"{record.submission} could not be graded.", *record.notes])
+        return " ".join([f"{record.submission} could not be graded.", *grade.notes])
     if not record.submission:
         return "nothing was handed in."
     return f"{record.submission} has not been graded yet."

@@ -7,8 +7,8 @@ that was graded, or a new due date is in all of them at once.
 """
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gradkit.course.late_policy import LatePolicy, format_lateness
 from gradkit.course.questions import Question, answer_digest, is_answered, read_questions
 from gradkit.course.starter import starter_files
 from gradkit.gradebook.database import (
+    DamagedResult,
     GradebookDatabase,
     GradebookFolder,
     GradingResult,
@@ -150,13 +151,20 @@ class _GradesReader:
 
     def _student_grade(self, record: SubmissionRecord) -> StudentGrade:
         result, notes = None, list(record.notes)
+        written_answers: Mapping[str, str] = {}
         if record.content_digest and record.status == "graded":
             key = ResultKey(record.student, record.content_digest, self.spec, self.kit)
-            result = self.database.latest(key)
+            try:
+                result = self.database.latest(key)
+                written_answers = result.handed_in["answers"] if result else {}
+            except DamagedResult as error:
+                result = None
+                record = replace(record, status="failed")
+                notes.append(str(error))
             if result and result.key != key:
                 notes.append("Graded before exercise or kit were changed.")
         checks = tuple(self._check_scores(record.student, result))
-        questions = tuple(self._question_scores(record.student, result, notes))
+        questions = tuple(self._question_scores(record.student, result, written_answers, notes))
         earned = sum(item.points or 0.0 for item in checks + questions)
         maximum = sum(item.out_of for item in checks + questions)
         received = datetime.fromisoformat(record.received) if record.received else None
@@ -176,9 +184,12 @@ class _GradesReader:
             yield ItemScore(check.name, check.title, check.points, points, verdict, "", manual)
 
     def _question_scores(
-        self, student: str, result: GradingResult | None, notes: list[str]
+        self,
+        student: str,
+        result: GradingResult | None,
+        written_answers: Mapping[str, str],
+        notes: list[str],
     ) -> Iterator[ItemScore]:
-        written_answers = result.handed_in["answers"] if result else {}
         for question in self.questions:
             answer = written_answers.get(question.name, "")
             manual = self.manual_grades.get((student, question.name))
