@@ -264,7 +264,9 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _require_writable(path: Path) -> None:
     """Raise OSError if a file, or others beside it, cannot be written: SQLite gives no reason."""
-    os.close(os.open(path, os.O_RDWR))
+    for part in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        if part.exists():
+            os.close(os.open(part, os.O_RDWR))
     try:
         with tempfile.TemporaryFile(dir=path.parent) as file:
             file.write(bytes(2**16))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from assignment.checks.check import Outcome
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge, Status, Verdict
 from gradkit.feedback import student_page
@@ -125,7 +126,10 @@ def _add_students(out: Path) -> None:
             "bob": ada,
             "cleo": replace(cleo, handed_in={**cleo.handed_in, "answers": answers}),
             "gus": replace(
-                ada, verdicts=verdicts, outcomes={}, handed_in={**ada.handed_in, "files": files}
+                ada,
+                verdicts=verdicts,
+                outcomes={name: Outcome() for name in verdicts},
+                handed_in={**ada.handed_in, "files": files},
             ),
             STUB_STUDENT: results["bob"],
         }.items():
