@@ -52,7 +52,7 @@ def count_lines(call: Callable[[], Any]) -> Counter[Line]:
         if event == "call":
             if id(code) not in counted:
                 counted[id(code)] = _counts(code), code
-            if not counted[id(code)][0]:
+            if not counted[id(code)][0] or _formats_a_number(frame):
                 return None  # no line of this call is reported
         if event in ("call", "line"):
             counts[code, frame.f_lineno, event] += 1
@@ -92,6 +92,15 @@ def _counts(code: CodeType) -> bool:
         return True
     is_numpy = _is_below(_NUMPY, code.co_filename)
     return is_numpy and code.co_qualname.startswith(_NUMPY_LOOPS)
+
+
+def _formats_a_number(frame: FrameType) -> bool:
+    """Return whether numpy has called a formatter, as it does for each number that it prints."""
+    if frame.f_back is None:
+        return False
+    caller = frame.f_back.f_code
+    is_printing = Path(caller.co_filename).name == "arrayprint.py"
+    return is_printing and _key(caller) in _library_code(caller.co_filename)
 
 
 @lru_cache(maxsize=256)

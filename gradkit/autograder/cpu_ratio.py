@@ -72,7 +72,7 @@ class Yardstick:
                 for source in sources:
                     run = kernel.run(source, limits.cell_seconds)
             seconds = read_outcome(run.outcome).arrays[YARDSTICK_SECONDS]
-        except (KernelError, SandboxError, OutcomeError, KeyError):
+        except (KernelError, SandboxError, OutcomeError, KeyError, OSError):
             return None
         return YardstickRun(run.cpu_seconds, float(seconds))
 

@@ -18,6 +18,7 @@ BENCHMARKS = sorted(
 ARGUMENTS = {"load_data": ["{data}"], "notebook_memory": ["{data}"], "thresholds": ["softmax"]}
 FIGURE = {
     "check": "save to verdict",
+    "cpu_ratio": "0 busy processes, graded",
     "grading": "gradkit grade, 1 at once",
     "grading_parts": "together",
     "load_data": "ratios",
