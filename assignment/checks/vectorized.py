@@ -192,8 +192,9 @@ YARDSTICK = "three times X @ W, exp(), sum() and X.T @ on arrays of the same siz
 NOT_MEASURED = (
     "Its lines were counted, but its processor time could not be measured fairly on this machine."
 )
-# Right code takes 1 to 9 times the yardstick's time, and 43 to 64 times if C goes through Python
-# objects one by one (solutions and variants; forms of slow_vectorized; benchmarks/cpu_ratio.py).
+# Right code takes 1 to 9 times the yardstick's time, up to 12 as read from outside, and 43 to 64
+# times if C goes through Python objects one by one (200 runs of solutions and variants, and the
+# forms of slow_vectorized; benchmarks/cpu_ratio.py).
 MAX_RATIO = 20.0
 RATIO = "processor time as a multiple of the yardstick's"
 

@@ -205,10 +205,17 @@ def test_code_without_a_loop_passes(code: str) -> None:
     assert found.passed, found
 
 
-def test_output_on_loading_is_not_counted_as_memory_or_runs() -> None:
-    above = "\n\nprint('x' * 10**7)\nprint([str(i) for i in range(10**5)])\n"
-    assert verdict(above=above).passed
-    assert verdict((LOSS, f"{LOSS}\nprint('x' * num_train * 500)"), above=above).passed
+def test_output_is_not_taken_for_a_table() -> None:
+    """The buffer that holds it is copied as it grows."""
+    above = "\n\nprint('x' * 4_000_000)\nprint([str(i) for i in range(1000)])\n"
+    code = "if num_train == 2000:\n    for _ in range(20): print('x' * 100_000)"
+    assert verdict((LOSS, f"{LOSS}\n{code}"), above=above).passed
+
+
+def test_runs_on_loading_hide_no_loop() -> None:
+    above = "\n\ndef helper(i):\n    return i\n\n\nlist(map(helper, range(1000)))\n"
+    found = verdict((LOSS, f"{LOSS}\nlist(map(helper, samples))"), above=above)
+    assert "in helper, ran 400 times for 400 samples, and 100 times for 100" in found.text
 
 
 @pytest.mark.parametrize(
