@@ -38,6 +38,12 @@ from gradkit.processes import descendants
 KILLED = 0.1  # of all kernels
 KERNEL_SECONDS = 2.5  # of processor time, from which the moment to kill one is drawn
 CGROUPS = Path("/sys/fs/cgroup")
+# Ends with this process, even if that is killed: else it would compute for ever.
+COMPUTE = """
+import os
+while os.getppid() == {parent}:
+    for _ in range(10**6): pass
+"""
 PREPARED = "prepared"  # the student whose submission is graded before all others
 
 
@@ -63,7 +69,7 @@ def busy_processes(count: int) -> Iterator[None]:
     Every second one has a session of its own: Linux shares the processors among sessions first. So
     these starve the sandboxes, which have sessions as well, and the others starve the grader.
     """
-    command = [sys.executable, "-c", "while True: pass"]
+    command = [sys.executable, "-c", COMPUTE.format(parent=os.getpid())]
     started = [
         subprocess.Popen(command, start_new_session=bool(number % 2)) for number in range(count)
     ]
@@ -150,8 +156,13 @@ def grade(
         killer = Killer(grader.pid, moments or random.Random())
         if moments:
             killer.start()
-        output, _ = grader.communicate()
-        killer.ended.set()
+        try:
+            output, _ = grader.communicate()
+        except BaseException:
+            grader.terminate()
+            raise
+        finally:
+            killer.ended.set()
     if not (out / "gradebook.csv").exists():
         sys.exit(f"gradkit grade wrote no gradebook:\n{output}")
     return killer.killed
@@ -171,6 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     help = "submissions to grade in parallel (default: number of CPUs)"
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help=help)
     chosen = options.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is ended and removed
     exercises = [load_exercise(name) for name in exercise_names(PROJECT)]
     if chosen.quick:
         chosen.submissions, chosen.busy, exercises = 1, [1], exercises[:1]
