@@ -1,6 +1,6 @@
-"""Processes of this machine: when they started, their children, their user, their memory and time.
+"""Processes of this machine: when they started, their children, their user, their memory.
 
-psutil reads all of it except the time, the memory and the children: its `Process.children` reads
+psutil reads all of it except the memory and the children: its `Process.children` reads
 the table of all processes, which takes 2.2 ms of CPU where 0.06 ms suffice, and the sandbox's
 watchdog asks every 50 ms; its memory leaves out what is swapped out.
 """
@@ -8,7 +8,7 @@ watchdog asks every 50 ms; its memory leaves out what is swapped out.
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import psutil
 
@@ -74,20 +74,3 @@ def memory_in_use(pid: int) -> int:
 def _read_memory(path: str) -> int:
     with open(path, "rb") as file:  # noqa: PTH123
         return 1024 * sum(map(int, MEMORY.findall(file.read())))
-
-
-TICKS = os.sysconf("SC_CLK_TCK")  # in a second
-
-
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return the processor time of processes and of the ended children that they waited for.
-
-    In seconds, in steps of 0.01 for each process. Processes that have ended are skipped.
-    """
-    ticks = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-                fields = file.read().rpartition(b")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
-    return ticks / TICKS
