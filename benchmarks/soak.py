@@ -36,7 +36,7 @@ from gradkit.course.mistakes import read_bank
 from gradkit.processes import descendants
 
 KILLED = 0.1  # of all kernels
-KERNEL_SECONDS = 2.5  # of processor time, from which the moment to kill one is drawn
+KERNEL_SECONDS = 2.0  # of processor time, from which the moment to kill one is drawn
 CGROUPS = Path("/sys/fs/cgroup")
 # Ends with this process, even if that is killed: else it would compute for ever.
 COMPUTE = """
