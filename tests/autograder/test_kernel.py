@@ -11,7 +11,7 @@ import pytest
 
 from assignment.checks.verdict import Status
 from gradkit.autograder.kernel import Kernel, KernelError
-from gradkit.autograder.sandbox import WORK, open_sandbox
+from gradkit.autograder.sandbox import WORK, Isolation, open_sandbox
 from tests.autograder.conftest import ATTACKS, LiveRunner, attacks, body, solution
 
 
@@ -119,3 +119,28 @@ def test_folder_of_connection_file_cannot_be_written_to(live: LiveRunner) -> Non
         "    except OSError: pass"
     )
     assert "RuntimeError: []" in live.attack(f"{program}\nraise RuntimeError(found)").quoted
+
+
+def test_the_grader_s_own_settings_do_not_change_a_kernel_without_a_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    for path in (startup / "own.py", tmp_path / "startup.py"):
+        path.write_text("import builtins\nbuiltins.grader_s_own = True\n")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    code = (
+        "import builtins, os, warnings\n"
+        "warnings.warn('not an error')\n"
+        "raise LookupError(hasattr(builtins, 'grader_s_own'), os.environ.get('MPLBACKEND'))"
+    )
+    with open_sandbox({tmp_path: WORK}, tmp_path, isolation=Isolation.NONE) as config:
+        kernel = Kernel(config)
+        try:
+            run = kernel.run(code, 30)
+        finally:
+            kernel.stop()
+    assert run.error[:2] == ("LookupError", "(False, 'module://matplotlib_inline.backend_inline')")

@@ -77,10 +77,11 @@ def open_sandbox(
         uid = FIRST_FREE_UID + secrets.randbelow(1 << 29)
     config = SandboxConfig(socket_dir, readable, workdir, limits or Limits(), uid, isolation)
     try:
+        if isolation is not Isolation.SANDBOX:
+            Path(config.home).mkdir(0o700)
         if uid is not None:
             os.chown(socket_dir, uid, uid)
             if isolation is Isolation.SEPARATE_USER:
-                Path(config.home).mkdir(0o700)
                 os.chown(config.home, uid, uid)
         yield config
     finally:
@@ -105,7 +106,10 @@ def launch(
     options |= {"stderr": stderr, "start_new_session": True, "cwd": config.workdir}
     if config.isolation is Isolation.NONE:
         env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        env.pop("JPY_PARENT_PID", None)  # else the kernel ends with the process that it names
+        env["IPYTHONDIR"] = config.home  # the grader's own has files that a kernel runs first
+        # With JPY_PARENT_PID the kernel would end with the process that it names.
+        for name in ("JPY_PARENT_PID", "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS"):
+            env.pop(name, None)
         return subprocess.Popen(command, env=env, **options)
     # bubblewrap gets no variable of the grader's either: it is process 1 in the sandbox, where
     # /proc/1/environ can be read.

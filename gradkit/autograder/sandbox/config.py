@@ -50,9 +50,7 @@ class SandboxConfig:
     @property
     def home(self) -> str:
         """The home folder: a /tmp of its own, or a folder beside the sockets."""
-        if self.isolation is Isolation.SEPARATE_USER:
-            return str(self.socket_dir / "home")
-        return "/tmp"
+        return "/tmp" if self.isolation is Isolation.SANDBOX else str(self.socket_dir / "home")
 
     @property
     def sockets(self) -> str:
