@@ -33,6 +33,26 @@ def test_ended_process_has_no_start_no_children_and_no_memory() -> None:
     assert memory_in_use(ended.pid) == 0
 
 
+def test_process_goes_on_when_its_first_thread_has_ended() -> None:
+    program = """
+import os, sys, threading
+def sleep():
+    while open(f"/proc/{os.getpid()}/stat").read().rpartition(")")[2].split()[0] != "Z": pass
+    print("ended", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+threading.Thread(target=sleep).start()
+import ctypes
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ended\n"
+        assert memory_in_use(process.pid) > 1_000_000
+        assert process.pid in processes_of(os.getuid())
+
+
 def test_descendants_include_grandchildren() -> None:
     program = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True)"
     with subprocess.Popen(
