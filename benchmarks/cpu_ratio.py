@@ -30,6 +30,7 @@ from assignment.checks.check import load_exercise, run_check
 from assignment.workspace import regions
 from benchmarks.timing import parser
 from gradkit.autograder.grade_submission import open_runner, prepare_workdir
+from gradkit.autograder.runner import Code
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.course.mistakes import SourceTree, read_bank
@@ -88,7 +89,7 @@ def measure_graded(specs: dict[str, GradingSpec], form: Form, seed: int) -> Meas
             runner.run(next(cell for cell in cells if cell["id"] == "setup"))
             answers = [c for c in cells if c["metadata"]["gradkit"].get("check") == CHECK]
             source = regions.source_of(answers[0])
-            again = partial(runner._execute_anew, source)
+            again = partial(runner._execute_anew, Code("the check", source))
             run = again()
             cell, run.cpu_seconds = run.cpu_seconds, math.inf
             _, ratio = runner._yardstick.compare(check, run, again)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from assignment.checks.check import Check, Outcome, Raised, escape_controls
 from assignment.checks.graded import OutcomeError, read_outcome
@@ -30,6 +30,13 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 MAX_QUOTED_LINES = 12
 MAX_DEATHS = 2  # of kernels in one cell, or of one kind while they start
 MAX_TEXT = 4000  # characters of an exception's text or of a part of its traceback
+
+
+class Code(NamedTuple):
+    """The code of a cell, and the cell's name in sentences."""
+
+    name: str
+    source: str
 
 
 class SubmissionRunner:
@@ -50,7 +57,7 @@ class SubmissionRunner:
         self.judge = judge(spec, files, self.outcomes)
         self._kernel: Kernel | None = None
         self._closing = ExitStack()  # of the kernel and its sandbox
-        self._finished: list[str] = []  # the cells that a new kernel has to run again
+        self._finished: list[Code] = []  # the cells that a new kernel has to run again
         self._failure: Outcome | None = None  # of the last cell without a check that failed
         self._seconds_left = spec.config.limits.submission_seconds  # of own time, with replays
         self._stub_met = False  # errors after it are its consequences
@@ -61,21 +68,22 @@ class SubmissionRunner:
         Raises KernelError if kernels did not start, or were lost.
         """
         metadata = cell.get("metadata", {}).get("gradkit", {})
-        source, limits = "".join(cell["source"]), self.spec.config.limits
+        limits, source = self.spec.config.limits, "".join(cell["source"])
+        code = Code(f"the cell `{cell.get('id', '')}`", source)
         if "check" not in metadata:
-            self._record_cell(cell, source, self._execute(source, limits.cell_seconds))
+            self._record_cell(code, self._execute(code, limits.cell_seconds))
             return None
         check = self.spec.exercise.check(metadata["check"])
-        run = self._execute(source, limits.check_seconds)
+        run = self._execute(code, limits.check_seconds)
         if run.status == "done" and run.outcome is None:
             # An earlier check may keep outcomes from being displayed: once more in a new kernel.
             self.close()
-            run = self._execute(source, limits.check_seconds)
+            run = self._execute(code, limits.check_seconds)
             if run.outcome is None:  # its idle message may be forged, and the cell still running
                 self.close()
         ratio = None
         if check.yardstick:
-            run, ratio = self._yardstick.compare(check, run, partial(self._execute_anew, source))
+            run, ratio = self._yardstick.compare(check, run, partial(self._execute_anew, code))
         self.outcomes[check.name] = replace(self._outcome(check, run), cpu_ratio=ratio)
         return self.judge.verdict(check.name)
 
@@ -84,12 +92,12 @@ class SubmissionRunner:
         self._closing.close()
         self._kernel = None
 
-    def _execute_anew(self, source: str) -> CellRun:
+    def _execute_anew(self, code: Code) -> CellRun:
         """Run a check's cell in a new kernel."""
         self.close()
-        return self._execute(source, self.spec.config.limits.check_seconds)
+        return self._execute(code, self.spec.config.limits.check_seconds)
 
-    def _execute(self, source: str, seconds: float) -> CellRun:
+    def _execute(self, code: Code, seconds: float) -> CellRun:
         """Run a cell in a kernel in which the finished cells have run."""
         deaths: Counter[str] = Counter()
         while True:
@@ -97,19 +105,19 @@ class SubmissionRunner:
             if self._seconds_left <= 0:
                 reason = "The time for the whole submission was used up before it."
                 return CellRun("timed out", reason)
-            run = self._run_timed(kernel, source, seconds, deaths)
+            run = self._run_timed(kernel, code, seconds, deaths)
             if run.status not in ("died", "lost") or deaths[run.status] >= MAX_DEATHS:
                 return run
 
     def _run_timed(
-        self, kernel: Kernel, source: str, seconds: float, deaths: Counter[str]
+        self, kernel: Kernel, code: Code, seconds: float, deaths: Counter[str]
     ) -> CellRun:
         """Run a cell in a kernel, and end that unless the cell is done; count it in `deaths`.
 
         Raises KernelError if so many kernels have been lost in the cell that it is given up.
         """
         left = max(self._seconds_left, 0.1)
-        run = kernel.run(source, min(seconds, left))
+        run = kernel.run(code.source, min(seconds, left))
         self._seconds_left -= run.own_seconds
         if run.status == "timed out" and left < seconds:
             run.reason = "The time for the whole submission was used up while it ran."
@@ -118,23 +126,26 @@ class SubmissionRunner:
             deaths[run.status] += 1
         if deaths["lost"] >= MAX_DEATHS:
             raise KernelError(
-                f"{run.reason} It is the second kernel that the same cell lost so, and the sandbox "
-                "had exceeded no limit."
+                f"{run.reason} It is the second kernel lost in {code.name}, and no limit was "
+                "exceeded: the cause may lie outside the submission."
             )
         return run
 
     def _ready_kernel(self) -> Kernel:
         """Return the kernel, or a new one in which the finished cells have been run again."""
-        deaths: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by cell
+        deaths: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by the cell's name
         while self._kernel is None:
             self._kernel = self._start_kernel()
-            for source in list(self._finished):
+            for code in list(self._finished):
                 seconds = self.spec.config.limits.cell_seconds
-                run = self._run_timed(self._kernel, source, seconds, deaths[source])
+                run = self._run_timed(self._kernel, code, seconds, deaths[code.name])
                 if run.status == "done":
                     continue
-                if run.status not in ("died", "lost") or deaths[source][run.status] >= MAX_DEATHS:
-                    self._finished.remove(source)
+                if (
+                    run.status not in ("died", "lost")
+                    or deaths[code.name][run.status] >= MAX_DEATHS
+                ):
+                    self._finished.remove(code)
                 break
         return self._kernel
 
@@ -155,11 +166,11 @@ class SubmissionRunner:
         self._closing.callback(kernel.stop)
         return kernel
 
-    def _record_cell(self, cell: Mapping[str, Any], source: str, run: CellRun) -> None:
+    def _record_cell(self, code: Code, run: CellRun) -> None:
         """Note a cell without a check: to be run again, or as a failure of the checks after it."""
-        name = f"The cell `{cell.get('id', '')}`"
+        name = code.name.replace("the", "The", 1)
         if run.status == "done":
-            self._finished.append(source)
+            self._finished.append(code)
             self._stub_met = self._stub_met or run.error[:1] == ("NotImplementedError",)
             if run.error and not self._stub_met:
                 raised = _read_error(run)
