@@ -9,6 +9,7 @@ import fcntl
 import os
 import platform
 import socket
+import termios
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,6 +96,8 @@ def _build_filter() -> Any:
     program.add_rule(refused, "setsockopt", level, buffer)
     for command in (fcntl.F_SETLK, fcntl.F_SETLKW, fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW):
         program.add_rule(refused, "fcntl", _int_argument(1, command))
+    # A terminal's line discipline may be a part of the kernel that hardly anyone uses.
+    program.add_rule(refused, "ioctl", _int_argument(1, termios.TIOCSETD))
     return program
 
 

@@ -42,6 +42,7 @@ for name, policy in (("ordinary policy", 0), ("idle policy", 5)):
     call(name, libc.sched_setscheduler, 0, policy, ctypes.addressof(ctypes.c_int(0)))
 call("sched_setattr", libc.syscall, {"x86_64": 314, "aarch64": 274}[platform.machine()], 0, 0, 0)
 call("lock with high bits", libc.syscall, number("fcntl"), 1, 1 << 32 | 6, 0)
+call("line discipline", libc.ioctl, 1, 0x5423, 0)
 call("seccomp", libc.syscall, number("seccomp"), 0, 0, 0)
 call("clone with a user namespace", libc.syscall, number("clone"), 0x10000000 | 17, 0, 0, 0, 0)
 call("x32", libc.syscall, 0x40000000 | number("getpid"))
@@ -60,7 +61,7 @@ FORBIDDEN = (
     *("memfd_create", "clone with a user namespace", "inotify_init", "vmsplice"),
     *("shared memory without a name", "shared and validated", "huge pages", "send buffer", "lock"),
     *("idle policy", "sched_setattr"),
-    *("lock with high bits", "seccomp"),
+    *("lock with high bits", "line discipline", "seccomp"),
 )
 # So that programs go on without them; everyone then uses clone.
 UNKNOWN = ("clone3", "memfd_secret", "io_uring_setup", "fsopen", "landlock", "not yet made")
