@@ -14,10 +14,8 @@ import itertools
 import math
 import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +26,7 @@ from assignment import PROJECT
 from assignment.checks import vectorized
 from assignment.checks.check import load_exercise, run_check
 from assignment.workspace import regions
+from benchmarks.load import busy_processes, processor_share
 from benchmarks.timing import parser
 from gradkit.autograder.grade_submission import open_runner, prepare_workdir
 from gradkit.autograder.runner import Code
@@ -37,7 +36,6 @@ from gradkit.course.mistakes import SourceTree, read_bank
 
 CHECK = "vectorized_no_loops"
 EXERCISES = ("softmax", "svm")
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Form(NamedTuple):
@@ -94,41 +92,6 @@ def measure_graded(specs: dict[str, GradingSpec], form: Form, seed: int) -> Meas
             cell, run.cpu_seconds = run.cpu_seconds, math.inf
             _, ratio = runner._yardstick.compare(check, run, again)
     return Measured(form.is_right, ratio, cell)
-
-
-@contextlib.contextmanager
-def busy_processes(count: int) -> Iterator[None]:
-    """Keep processes busy meanwhile."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def processor_share(share: float) -> Iterator[None]:
-    """Give this process, and those that it starts, a share of one processor meanwhile.
-
-    Raises OSError where no cgroup can be made.
-    """
-    is_v1 = (CGROUPS / "cpu").is_dir()
-    parent = CGROUPS / "cpu" if is_v1 else CGROUPS
-    group = parent / f"gradkit-{os.getpid()}"
-    group.mkdir()
-    try:
-        quota = f"{round(100_000 * share)}"
-        name = "cpu.cfs_quota_us" if is_v1 else "cpu.max"
-        (group / name).write_text(quota if is_v1 else f"{quota} 100000")
-        (group / "cgroup.procs").write_text(str(os.getpid()))
-        yield
-    finally:
-        (parent / "cgroup.procs").write_text(str(os.getpid()))
-        for process in (group / "cgroup.procs").read_text().split():
-            (parent / "cgroup.procs").write_text(process)
-        group.rmdir()
 
 
 def measure(

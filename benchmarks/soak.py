@@ -22,7 +22,8 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -30,6 +31,7 @@ import psutil
 from assignment import PROJECT
 from assignment.checks.check import Exercise, load_exercise
 from assignment.workspace import regions
+from benchmarks.load import busy_processes, processor_share
 from benchmarks.timing import parser
 from gradkit.course.exercises import exercise_names
 from gradkit.course.mistakes import read_bank
@@ -37,13 +39,6 @@ from gradkit.processes import descendants
 
 KILLED = 0.1  # of all kernels
 KERNEL_SECONDS = 2.0  # of processor time, from which the moment to kill one is drawn
-CGROUPS = Path("/sys/fs/cgroup")
-# Ends with this process, even if that is killed: else it would compute for ever.
-COMPUTE = """
-import os
-while os.getppid() == {parent}:
-    for _ in range(10**6): pass
-"""
 PREPARED = "prepared"  # the student whose submission is graded before all others
 
 
@@ -60,49 +55,6 @@ def make_class(exercise: Exercise, folder: Path, count: int) -> None:
             archive.writestr(exercise.notebook, regions.write_notebook(grafted))
             for path, text in tree.files.items():
                 archive.writestr(path, text)
-
-
-@contextlib.contextmanager
-def busy_processes(count: int) -> Iterator[None]:
-    """Run processes that compute without end.
-
-    Every second one has a session of its own: Linux shares the processors among sessions first. So
-    these starve the sandboxes, which have sessions as well, and the others starve the grader.
-    """
-    command = [sys.executable, "-c", COMPUTE.format(parent=os.getpid())]
-    started = [
-        subprocess.Popen(command, start_new_session=bool(number % 2)) for number in range(count)
-    ]
-    try:
-        yield
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def half_a_processor() -> Iterator[Path | None]:
-    """Make a control group, and yield the file to join it by; None where it cannot be made."""
-    for root, limit, text in (
-        (CGROUPS / "cpu", "cpu.cfs_quota_us", "50000"),  # of 100,000
-        (CGROUPS, "cpu.max", "50000 100000"),
-    ):
-        group = root / f"gradkit-soak-{os.getpid()}"
-        try:
-            group.mkdir()
-        except OSError:
-            continue
-        try:
-            if (group / limit).exists():
-                (group / limit).write_text(text)
-                yield group / "cgroup.procs"
-                return
-        finally:
-            while (group / "cgroup.procs").read_text():  # what was killed takes a moment to end
-                time.sleep(0.1)
-            group.rmdir()
-    yield None
 
 
 class Killer(threading.Thread):
@@ -140,16 +92,13 @@ def grade(
     out: Path,
     jobs: int,
     moments: random.Random | None,
-    join: Path | None,
 ) -> int:
     """Run `gradkit grade`, and return the number of kernels that were killed meanwhile.
 
-    `moments` draws which; None kills none. `join` is the file that puts a process into a group.
+    `moments` draws which; None kills none.
     """
     command = [sys.executable, "-m", "gradkit", "grade", str(folder), "--out", str(out)]
     command += ["--exercise", exercise, "--jobs", str(jobs)]
-    if join:
-        command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(join), *command]
     with subprocess.Popen(
         command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as grader:
@@ -187,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.quick:
         chosen.submissions, chosen.busy, exercises = 1, [1], exercises[:1]
     moments = random.Random(1)
-    with tempfile.TemporaryDirectory() as temporary, half_a_processor() as join:
+    with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for number, exercise in enumerate(exercises):
             name, share = exercise.name, len(range(number, chosen.submissions, len(exercises)))
@@ -195,17 +144,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             first = folder / f"{name}-first"
             first.mkdir()
             shutil.copy(next((folder / name).iterdir()), first / f"{PREPARED}.zip")
-            grade(name, first, folder / f"{name}-prepared", chosen.jobs, None, None)
+            grade(name, first, folder / f"{name}-prepared", chosen.jobs, None)
         print("                         points    could not be graded after   kernels   wall time")
         print("load       submissions     lost    first and second command    killed   for each")
-        loads: list[tuple[str, int, Path | None]] = [(f"{n} busy", n, None) for n in chosen.busy]
-        if join:
-            loads.append(("half a CPU", 0, join))
-        for load, count, group in loads:
-            with busy_processes(count):
-                soak(load, exercises, folder, chosen.jobs, moments, group)
-        if not join:
-            print("half a CPU: not tried, since no control group can be made here")
+        loads = {f"{count} busy": partial(busy_processes, count) for count in chosen.busy}
+        loads["half a CPU"] = partial(processor_share, 0.5)
+        for name, load in loads.items():
+            with contextlib.ExitStack() as stack:
+                try:
+                    stack.enter_context(load())
+                except OSError as error:
+                    print(f"{name:10} not tried: {error}")
+                    continue
+                soak(name, exercises, folder, chosen.jobs, moments)
 
 
 def soak(
@@ -214,7 +165,6 @@ def soak(
     folder: Path,
     jobs: int,
     moments: random.Random,
-    join: Path | None,
 ) -> None:
     """Grade all classes twice under a load, and print its line."""
     submissions = lost = killed = 0
@@ -223,7 +173,7 @@ def soak(
         out = folder / f"{exercise.name}-{load}"
         shutil.copytree(folder / f"{exercise.name}-prepared", out)
         for command in range(2):
-            killed += grade(exercise.name, folder / exercise.name, out, jobs, moments, join)
+            killed += grade(exercise.name, folder / exercise.name, out, jobs, moments)
             rows = read_rows(out)
             ungraded[command] += sum(row["status"] != "graded" for row in rows)
         submissions += len(rows)
