@@ -15,7 +15,8 @@ from assignment.checks.verdict import Judge, Verdict
 from tests.banks import BANK
 from tests.checks.solution import ANSWER_KEY, SOURCES
 
-CHECK = EXERCISE.check("vectorized_no_loops")
+# As in a graded run, where each check loads the files anew: here without the checks before it.
+CHECK = replace(EXERCISE.check("vectorized_no_loops"), requires=())
 REGION = "softmax_vectorized"
 LOSS = "loss = np.sum(np.log(sum_exp) - scores[samples, y]) / num_train"
 GRADIENT = "dW = X.T @ dscores"
@@ -31,7 +32,7 @@ def verdict(*edits: tuple[str, str], above: str = "", beside: str = "") -> Verdi
     files = dict(BANK.solution.with_region(REGION, body).files)
     files[SOFTMAX] += above
     files[LINEAR_CLASSIFIER] += beside
-    return Judge.of_student(EXERCISE, ANSWER_KEY, Student(files)).verdict(CHECK.name)
+    return Judge.of_student(EXERCISE, ANSWER_KEY, Student(files)).verdict_on(CHECK)
 
 
 # Ways to compute the loss by visiting one sample after the other.
@@ -248,9 +249,8 @@ def results() -> Arrays:
 
 def judged(arrays: Arrays, cpu_ratio: float | None = None) -> Verdict:
     """The verdict on these arrays, sent by code whose processor time was read from outside."""
-    check = replace(CHECK, requires=())
     outcome = Outcome(arrays, cpu_ratio=cpu_ratio)
-    return Judge(EXERCISE, ANSWER_KEY, SOURCES, lambda _: outcome).verdict_on(check)
+    return Judge(EXERCISE, ANSWER_KEY, SOURCES, lambda _: outcome).verdict_on(CHECK)
 
 
 def test_a_graded_run_believes_only_the_time_read_from_outside(results: Arrays) -> None:
