@@ -122,6 +122,7 @@ def test_end_sandboxes_ends_one_that_started_while_its_grader_was_killed(
     late.write_text(f'#!/bin/sh\necho $$ >{began}\nsleep 1\nexec {shutil.which("bwrap")} "$@"\n')
     late.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # a killed grader leaves a folder there
     with subprocess.Popen([sys.executable, "-c", GRADER, tree], cwd=PROJECT) as grader:
         wait_until(lambda: began.exists() and began.read_text().endswith("\n"))
         grader.kill()
