@@ -24,7 +24,8 @@ class OwnTime:
     seconds : float
         Processor time, and the time in which all threads slept.
     cpu_seconds : float
-        Processor time alone, in steps of 0.01 s for each process.
+        Processor time alone, in steps of 0.01 s for each process; at most that while one starts
+        or has gone.
     suspended : float
         Seconds in which none could run, since some were stopped or waited for a disk.
 
@@ -45,12 +46,12 @@ class OwnTime:
         last, look = self._last, _look(self._processes())
         passed, self._looked, self._last = min(now - self._looked, 2 * self._interval), now, look
         used = (look.ticks - last.ticks) / TICKS
-        self.cpu_seconds += max(used, 0.0)
         # The time of a child that nobody waited for is lost with it. Neither a child that has gone,
         # nor one that has come and may soon go, is a way to compute unseen.
         if used < 0 or look.runnable - last.all:
-            self.seconds += max(used, passed)
-        elif look.runnable:
+            used = max(used, passed)
+        self.cpu_seconds += used
+        if look.runnable:
             self.seconds += used
         elif look.suspended:
             self.seconds += used

@@ -175,7 +175,7 @@ class GraderProcess:
         Raises
         ------
         GradingFailed
-            The process ended, or got stuck, three times.
+            The process ended three times, or got stuck: that takes minutes each time.
         """
         for _ in range(MAX_TRIES):
             try:
@@ -185,14 +185,14 @@ class GraderProcess:
                     executor = self._executor = self._executor or self._start()
                     future = executor.submit(_grade, files, cells)
                 return self._result(executor, future)
-            except (BrokenProcessPool, TimeoutError):
+            except BrokenProcessPool:
                 self._kill()
         raise GradingFailed(f"The process that graded it was ended {MAX_TRIES} times.")
 
     def _result(
         self, executor: ProcessPoolExecutor, future: "Future[GradedSubmission]"
     ) -> "GradedSubmission":
-        """Wait for a result; raise TimeoutError if the process is stuck."""
+        """Wait for a result; end the process and raise GradingFailed if it is stuck."""
 
         def processes() -> Iterator[int]:
             for pid in list(executor._processes or ()):
@@ -203,7 +203,11 @@ class GraderProcess:
         while not wait([future], GUARD_INTERVAL).done:
             own_time.update()
             if own_time.seconds + own_time.suspended > self._max_seconds:
-                raise TimeoutError
+                self._kill()
+                raise GradingFailed(
+                    f"It was ended after {self._max_seconds:g} seconds in which it ran, slept or "
+                    "stood still."
+                )
         return future.result()
 
     def close(self) -> None:

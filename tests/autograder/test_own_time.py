@@ -63,6 +63,12 @@ def test_own_time_passes_while_a_process_computes_or_sleeps(start: Start, progra
     assert watch(start(program), 60, until=0.5).seconds >= 0.5
 
 
+def test_processor_time_of_children_that_end_soon_counts(start: Start) -> None:
+    """A loop in them would else take no time."""
+    own_time = watch(start(FLEETING), 60, until=1.0)
+    assert own_time.cpu_seconds > 0.5
+
+
 def test_no_own_time_passes_while_a_process_waits_for_a_processor(start: Start) -> None:
     """Beside four processes that are bound to its processor and come first."""
     bind = f"import os; os.sched_setaffinity(0, [{min(os.sched_getaffinity(0))}])"
