@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from gradkit.files import remove_tree, temporary_folder
 from gradkit.processes import started
 
 PREFIX = "gradkit-run-"
+_NAME = re.compile(rf"{PREFIX}(?P<pid>[0-9]{{1,9}})-(?P<started>[0-9.]+|ended)-")
 MAX_PARENT = MAX_SOCKET_PARENT - 50  # characters; the folder's own name has fewer than 50
 
 
@@ -23,8 +25,8 @@ def run_folder(isolation: Isolation) -> Iterator[Path]:
     """
     usual = tempfile.gettempdir()
     for path in (path for parent in {usual, "/tmp"} for path in Path(parent).glob(f"{PREFIX}*")):
-        pid, since, *_ = path.name.removeprefix(PREFIX).split("-")
-        if pid.isdecimal() and started(int(pid)) != since:
+        owner = _NAME.match(path.name)  # anybody may make another one in /tmp
+        if owner and started(int(owner["pid"])) != owner["started"]:
             end_sandboxes(path)
             remove_tree(path)
     parent = usual if isolation is Isolation.SANDBOX or len(usual) <= MAX_PARENT else "/tmp"

@@ -85,6 +85,20 @@ def test_kernel_neither_blocks_grader_nor_fills_its_memory(
     assert peak_memory() - before < (400e6 if name == "an endless message" else 150e6)
 
 
+MANY_PARTS = """
+from IPython import get_ipython
+import time
+out = get_ipython().kernel.iopub_thread
+out.schedule(lambda: out.socket.send_multipart([b'kernel'] + [b''] * 300_000))
+time.sleep(60)
+"""
+
+
+def test_a_message_of_many_parts_cuts_its_kernel_off(live: LiveRunner) -> None:
+    """Its parts have no bytes that could be counted."""
+    assert live.runner._ready_kernel().run(MANY_PARTS, 10).status == "flooded"
+
+
 def peak_memory() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
