@@ -234,7 +234,7 @@ class Kernel(RunningKernel):
         poller = zmq.Poller()
         for channel in sockets:
             poller.register(channel, zmq.POLLIN)
-        messages = []
+        messages: list[tuple[str, Any]] = []
         for channel, _ in poller.poll(int(1000 * seconds)):
             frames = [channel.recv()]
             while channel.rcvmore and len(frames) < MAX_PARTS:

@@ -287,7 +287,8 @@ class GradebookDatabase:
         self.path = folder / DATABASE_NAME
         asked = {"version": VERSION, "exercise": exercise}
         if not os.path.lexists(self.path):
-            folder.mkdir(parents=True, exist_ok=True)
+            # Closed to other users, who could read grades in it, and keep graders away by a lock.
+            folder.mkdir(0o700, parents=True, exist_ok=True)
             self._create(asked)
         with _naming(self.path), contextlib.ExitStack() as stack:
             self._db = stack.enter_context(contextlib.closing(_connect(self.path)))

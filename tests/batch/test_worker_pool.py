@@ -211,7 +211,12 @@ def test_a_process_that_gets_stuck_is_ended_and_its_submission_tried_once_more(
 ) -> None:
     """A submission can stop itself for as long as it takes; more tries would cost minutes each."""
     start, started = GraderProcess._start, []
-    monkeypatch.setattr(GraderProcess, "_start", lambda self: started.append(self) or start(self))
+
+    def start_and_count(process: GraderProcess) -> Any:
+        started.append(process)
+        return start(process)
+
+    monkeypatch.setattr(GraderProcess, "_start", start_and_count)
     with closing(hurried_pool(tmp_path, monkeypatch)) as pool:
         [result] = pool.grade(iter([task(1, do)]))
     assert len(started) == 2

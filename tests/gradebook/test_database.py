@@ -51,6 +51,12 @@ def test_a_result_is_read_as_it_was_written_and_replaced_as_a_whole(
     assert read.versions == {"gradkit": __version__, "Python": python, "numpy": np.__version__}
 
 
+def test_a_new_gradebook_s_folder_is_closed_to_other_users(database: GradebookDatabase) -> None:
+    """They could read grades in it, and keep graders away by a lock."""
+    assert database.path.parent.stat().st_mode & 0o777 == 0o700
+    assert database.path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_result_of_a_new_spec_replaces_the_older_one(database: GradebookDatabase) -> None:
     database.save_result(result())
     [read] = database.results()
