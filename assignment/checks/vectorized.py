@@ -223,7 +223,8 @@ def _results(call: Call, seed: int) -> Arrays:
     losses, gradients, times, yardsticks = [], [], [], []
     for problem in _draw_calls(seed):
         start = time.process_time()
-        loss, dW = call(problem)
+        with np.printoptions(threshold=1000):  # a file may ask for arrays to be printed whole
+            loss, dW = call(problem)
         middle = time.process_time()
         _array_operations(problem)
         yardsticks.append(time.process_time() - middle)

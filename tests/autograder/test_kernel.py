@@ -25,15 +25,19 @@ def test_kernel_stops_cell_that_does_not_end(live: LiveRunner, name: str, code: 
 
 
 SPIN = """
-import os, threading, time
-def spin():
+import contextlib, os, signal, threading, time
+def spin(seconds=0.3):
     start = time.thread_time()
-    while time.thread_time() < start + 0.3: pass
+    while time.thread_time() < start + seconds: pass
 """
 SPINNING = {
     "itself": "spin()",
     "a thread": "t = threading.Thread(target=spin); t.start(); t.join()",
     "a child that has ended": "if os.fork() == 0:\n    spin()\n    os._exit(0)\nos.wait()",
+    "children that it does not wait for": "with contextlib.suppress(OSError):\n"
+    "    signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+    "for _ in range(30):\n    if os.fork() == 0:\n        spin(0.01)\n        os._exit(0)\n"
+    "    with contextlib.suppress(OSError): os.wait()",
     "a child that goes on": "r, w = os.pipe()\nif os.fork() == 0:\n    spin()\n"
     "    os.write(w, b'x')\n    time.sleep(60)\nos.read(r, 1)",
 }
@@ -45,6 +49,15 @@ def test_processor_time_of_a_cell_is_that_of_all_its_processes(live: LiveRunner,
     run = kernel.run(f"{SPIN}{code}", 5)
     assert run.status == "done"
     assert 0.28 <= run.cpu_seconds < 1  # in steps of 0.01 s
+
+
+def test_output_is_no_flood(live: LiveRunner) -> None:
+    """Code that prints at each step of a search, and each line of it at once."""
+    code = "import sys\nfor _ in range(1000): print('x' * 20_000)\nprint('x' * 5_000_000)\n"
+    code += "print('x' * 5_000_000, file=sys.stderr)\n!echo it\n1 / 0"
+    run = live.runner._ready_kernel().run(code, 5)
+    assert run.status == "done"
+    assert run.error[0] == "ZeroDivisionError"
 
 
 def test_sleep_takes_no_processor_time(live: LiveRunner) -> None:

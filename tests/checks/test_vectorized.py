@@ -206,6 +206,13 @@ def test_code_without_a_loop_passes(code: str) -> None:
     assert found.passed, found
 
 
+def test_arrays_printed_whole_are_not_slow() -> None:
+    with np.printoptions():
+        above = "\n\nnp.set_printoptions(threshold=np.inf)\n"
+        found = verdict((LOSS, f"{LOSS}\nprint(scores)"), above=above)
+        assert found.passed, found
+
+
 def test_output_is_not_taken_for_a_table() -> None:
     """The buffer that holds it is copied as it grows."""
     above = "\n\nprint('x' * 4_000_000)\nprint([str(i) for i in range(1000)])\n"

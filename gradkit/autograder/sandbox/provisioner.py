@@ -59,6 +59,7 @@ KERNEL_SPEC = KernelSpec(
         sys.executable,
         *("-c", _LAUNCHER, "-f", "{connection_file}"),
         *("--HistoryManager.enabled=False", "--IPKernelApp.log_level=CRITICAL"),
+        "--IPKernelApp.outstream_class=None",  # output goes nowhere, however much is printed
     ],
     display_name="Python in a sandbox",
     language="python",

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import platform
+import signal
 import socket
 import termios
 from collections.abc import Iterator
@@ -94,6 +95,9 @@ def _build_filter() -> Any:
     # A machine may allow buffers of any size, locks of any number.
     level, buffer = _int_argument(1, socket.SOL_SOCKET), _int_argument(2, socket.SO_SNDBUF)
     program.add_rule(refused, "setsockopt", level, buffer)
+    # The time of a child vanishes with it where its parent has declared that it will not wait.
+    own_action = seccomp.Arg(1, seccomp.NE, 0)
+    program.add_rule(refused, "rt_sigaction", _int_argument(0, signal.SIGCHLD), own_action)
     for command in (fcntl.F_SETLK, fcntl.F_SETLKW, fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW):
         program.add_rule(refused, "fcntl", _int_argument(1, command))
     # A terminal's line discipline may be a part of the kernel that hardly anyone uses.
