@@ -195,6 +195,7 @@ NO_LOOPS = {
     "halving": "n = num_train\nwhile n > 1:\n    n = (n + 1) // 2",
     "helpers": "import functools\n@functools.wraps(np.exp)\ndef helper(x):\n"
     "    return (lambda z: np.exp(z))(x)\nhelper(scores)",
+    "indexing by lists": "for _ in range(6): scores[range(num_train), list(y)]",
     "a buffer of its own": "buffer = np.zeros(10**6)",
     "another word for it": "'for i in range(N)'  # for i in range(N)\nmap = scores * 2\nmap.sum()",
 }
