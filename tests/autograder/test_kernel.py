@@ -7,10 +7,12 @@ import resource
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from assignment.checks.verdict import Status
 from gradkit.autograder.kernel import Kernel, KernelError
+from gradkit.autograder.runner import Code
 from gradkit.autograder.sandbox import WORK, Isolation, open_sandbox
 from tests.autograder.conftest import ATTACKS, LiveRunner, attacks, body, solution
 
@@ -49,6 +51,12 @@ def test_processor_time_of_a_cell_is_that_of_all_its_processes(live: LiveRunner,
     run = kernel.run(f"{SPIN}{code}", 5)
     assert run.status == "done"
     assert 0.28 <= run.cpu_seconds < 1  # in steps of 0.01 s
+
+
+def test_nothing_of_a_submission_runs_beside_a_yardstick(live: LiveRunner) -> None:
+    cell = "import threading\ndef go():\n    while True: pass\nthreading.Thread(target=go).start()"
+    assert live.runner._execute_anew(Code("a cell", cell)).status == "done"
+    assert not [child for child in psutil.Process().children() if child.name() == "bwrap"]
 
 
 def test_output_is_no_flood(live: LiveRunner) -> None:
