@@ -106,7 +106,8 @@ def start_grading(
     submissions: Path, out: Path, *more: object, **environment: str
 ) -> "subprocess.Popen[str]":
     """Start a grader in a session of its own, so that it can be killed."""
-    command = [sys.executable, "-m", "gradkit", *grade_command(submissions, out, *more)]
+    command = ["env", "--default-signal"]  # under nohup, tests may ignore some
+    command += [sys.executable, "-m", "gradkit", *grade_command(submissions, out, *more)]
     return subprocess.Popen(
         command, cwd=PROJECT, text=True, start_new_session=True,
         env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
