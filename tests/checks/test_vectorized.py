@@ -195,7 +195,7 @@ NO_LOOPS = {
     "halving": "n = num_train\nwhile n > 1:\n    n = (n + 1) // 2",
     "helpers": "import functools\n@functools.wraps(np.exp)\ndef helper(x):\n"
     "    return (lambda z: np.exp(z))(x)\nhelper(scores)",
-    "indexing by lists": "for _ in range(6): scores[range(num_train), list(y)]",
+    "indexing by lists": "for _ in range(4): scores[range(num_train), list(y)]",
     "a buffer of its own": "buffer = np.zeros(10**6)",
     "another word for it": "'for i in range(N)'  # for i in range(N)\nmap = scores * 2\nmap.sum()",
 }
@@ -207,10 +207,17 @@ def test_code_without_a_loop_passes(code: str) -> None:
     assert found.passed, found
 
 
-def test_arrays_printed_whole_are_not_slow() -> None:
+@pytest.mark.parametrize(
+    ("above", "printed"),
+    [
+        ("\n\nnp.set_printoptions(threshold=np.inf)\n", "print(scores, f'{scores}')"),
+        ("", "np.set_printoptions(threshold=np.inf)\nprint(scores)"),
+        ("", "print(scores.tolist())"),
+    ],
+)
+def test_arrays_printed_whole_are_not_slow(above: str, printed: str) -> None:
     with np.printoptions():
-        above = "\n\nnp.set_printoptions(threshold=np.inf)\n"
-        found = verdict((LOSS, f"{LOSS}\nprint(scores)"), above=above)
+        found = verdict((LOSS, f"{LOSS}\n{printed}"), above=above)
         assert found.passed, found
 
 
