@@ -99,7 +99,8 @@ def _open_closed_streams() -> None:
                 os.close(nowhere)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has a ✓
+        # Not every terminal has a ✓, and whoever reads a pipe waits for each line.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
 
 
 def _drop_user_settings() -> None:
