@@ -84,7 +84,7 @@ def test_kernel_reports_crash_when_python_ends(live: LiveRunner, name: str, code
 def test_a_kernel_lost_twice_in_a_cell_says_nothing_about_the_submission(
     live: LiveRunner, monkeypatch: pytest.MonkeyPatch, name: str, code: str
 ) -> None:
-    """Whether it was lost by the code's own doing or from outside, it earns nothing."""
+    """A kernel lost by the code's own doing earns nothing, as one lost from outside."""
     monkeypatch.setattr("gradkit.autograder.kernel.MAX_SUSPENDED", 0.5)
     with pytest.raises(KernelError, match=r"ended by signal 9\.|stood still for 0\.5 seconds\."):
         live.check(solution(code), "naive_loss")

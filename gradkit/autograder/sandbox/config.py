@@ -54,7 +54,7 @@ class SandboxConfig:
 
     @property
     def sockets(self) -> str:
-        """What the paths of the kernel's sockets begin with, as the kernel sees them."""
+        """The beginning of the paths of the kernel's sockets, as the kernel sees them."""
         if self.isolation is Isolation.SANDBOX:
             return "/tmp/.kernel"
         return str(self.socket_dir / "s")
