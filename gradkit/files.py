@@ -5,6 +5,7 @@ temporary_folder   a folder that is removed afterwards
 remove_tree        removes a folder that a stranger may have filled
 content_digest     the hash of named contents, such as the files of a tree
 open_file          a regular file at a path that a stranger may have made
+plain              a text with one kind of blanks
 shown              a stranger's text on one printable line
 """
 
@@ -13,6 +14,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -20,6 +22,12 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+# Unicode's Default_Ignorable_Code_Point, such as joiners, soft hyphens and marks of direction.
+IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]+"
+)
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -130,6 +138,12 @@ def open_file(path: Path) -> io.BufferedReader:
     return file
 
 
+def plain(text: str) -> str:
+    """Return a text in NFC, with " " for blanks of any other kind, and without joiners."""
+    text = unicodedata.normalize("NFC", text)
+    return text if text.isprintable() else re.sub(r"\s", " ", IGNORABLE.sub("", text))
+
+
 def shown(text: str, most: int = 80) -> str:
     """Return a text on one line of at most `most` characters, the unprintable ones escaped."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: 2 * most])
@@ -145,7 +159,7 @@ def shown_names(names: Sequence[str], separator: str = ", ", most: int = 80) -> 
 def distinct(text: str, most: int) -> str:
     """Return a printable name of at most `most` characters, another one for another text."""
     text = unicodedata.normalize("NFC", text)
-    clean = shown(text, 2 * most).strip()
+    clean = shown(plain(text), 2 * most).strip()
     if clean == text and len(clean) <= most:
         return clean
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]

@@ -11,7 +11,6 @@ sandbox sent: it sends no images.
 import contextlib
 import hashlib
 import io
-import re
 import secrets
 import signal
 import warnings
@@ -40,11 +39,13 @@ from gradkit.files import remove_tree, write_atomic
 from gradkit.gradebook.database import DamagedResult, GradebookFolder
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
 from gradkit.lms import feedback_name
+from gradkit.lms.words import folded, is_identifier
 
 FOLDER = "feedback"
 ZIP = "feedback.zip"
 MIN_PAGES = 25  # per process: their 2 s of CPU are worth starting it, which takes 1 s
-UNSAFE_IN_NAMES = re.compile(r"[^\w .,@+()=-]")
+SAFE_IN_NAMES = " .,@+()=-"  # beside letters, marks and digits
+MAX_NAME = 230  # bytes of a page's name without its ending; file systems allow 255
 
 
 class FeedbackError(GradkitError):
@@ -62,10 +63,11 @@ def page_names(class_grades: ClassGrades) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for student in sorted(grade.student for grade in class_grades.student_grades):
-        clean = UNSAFE_IN_NAMES.sub("_", student).strip(" .")
-        if clean != student or clean.casefold() in taken:
+        safe = "".join(c if c in SAFE_IN_NAMES or is_identifier(c) else "_" for c in student)
+        clean = safe.encode()[:MAX_NAME].decode(errors="ignore").strip(" .")
+        if clean != student or folded(clean) in taken:
             clean = f"{clean}~{hashlib.sha256(student.encode()).hexdigest()[:8]}"
-        taken.add(clean.casefold())
+        taken.add(folded(clean))
         names[student] = f"{clean}.html"
     return names
 

@@ -6,6 +6,8 @@ Names of the download; every file of a student is an entry, of the last attempt 
     doejane_LATE_12345_678901_softmax-1.zip   user and the file; -1, -2: handed in again;
     anon_a1B2c_678901_softmax.zip             graded anonymously
 
+Of a name Canvas keeps letters, marks, digits and "_" (Ruby's [[:word:]]), in any script.
+
 The gradebook's Import knows a student by ID, Canvas's own number, else by SIS User ID, SIS Login
 ID, else by the name in Student. Below the header it wants a row `Points Possible`. A column
 `Title (number)`, as in exports, is that assignment; a column of another name makes a new one. A
@@ -20,10 +22,11 @@ from collections.abc import Iterable, Sequence
 from gradkit.lms.platform import Export, FinalScore, ParsedName, Platform, SheetRow
 from gradkit.lms.tables import RosterError, Student, StudentList, Table, format_csv, number_cell
 from gradkit.lms.times import find_time
+from gradkit.lms.words import is_identifier
 
 _NAME = re.compile(
     r"(?:(?P<late_anonymous>LATE_)?(?P<anonymous>anon_[A-Za-z0-9]+)"
-    r"|(?P<name>\w+?)(?P<late>_LATE)?_(?P<user>\d+))"
+    r"|(?P<name>.*?)(?P<late>_LATE)?_(?P<user>\d+))"
     r"_(?P<file>\d+)_(?P<rest>.+)"
 )
 _IDS = ("ID", "SIS User ID", "SIS Login ID", "Integration ID")
@@ -37,7 +40,7 @@ class Canvas(Platform):
 
     def parse_name(self, name: str) -> ParsedName | None:
         match = _NAME.fullmatch(name)
-        if match is None or _is_compact_time(match):
+        if match is None or not is_identifier(match["name"] or "") or _is_time(match):
             return None
         who = match["anonymous"] or f"{match['name']}_{match['user']}"
         return ParsedName(
@@ -123,8 +126,9 @@ class Canvas(Platform):
         return headers[0], possible, self.compare_maximum(possible, maximum)
 
 
-def _is_compact_time(match: re.Match[str]) -> bool:
-    """Return whether the numbers are a date and a time, as in jane_20260301_235910_softmax.py."""
-    numbers = f"{match['user']}_{match['file']}"
-    time = find_time(numbers) if match["user"] and len(match["file"]) == 6 else None
-    return bool(time and time[1:] == (0, len(numbers)))
+def _is_time(match: re.Match[str]) -> bool:
+    """Return whether the numbers belong to a time, as in jane_20260301_235910_softmax.py."""
+    time = find_time(match[0])
+    return bool(
+        time and match["user"] and time[1] < match.end("file") and time[2] > match.start("user")
+    )

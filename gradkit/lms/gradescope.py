@@ -17,7 +17,7 @@ from typing import Any
 
 from gradkit.files import open_file
 from gradkit.lms.platform import Export, FinalScore, ParsedName, Platform, Submitters
-from gradkit.lms.tables import RosterError, StudentList, folded, number_cell, plain_number
+from gradkit.lms.tables import RosterError, StudentList, number_cell, plain_number
 from gradkit.lms.times import find_time
 
 _NAME = re.compile(r"(?P<student>submission_(?P<user>\d+))(?:\.\w+)*")
@@ -72,7 +72,7 @@ class Gradescope(Platform):
     ) -> Export:
         """Return the `run_autograder` with the results in it; `roster` gives e-mail addresses."""
         addresses = {
-            student.id: {folded(cell) for cell in student.row.cells if _is_email(cell)}
+            student.id: {_address(cell) for cell in student.row.cells if _is_email(cell)}
             for student in (roster.students if roster else ())
         }
         notes = []
@@ -82,7 +82,7 @@ class Gradescope(Platform):
             if match := _SUBMISSION.fullmatch(score.submission):
                 keys = {match[1]}
             elif _is_email(score.student):
-                keys = keys | {folded(score.student)}
+                keys = keys | {_address(score.student)}
             for key in keys:
                 owners.setdefault(key, []).append(score)
             if not keys:
@@ -127,6 +127,11 @@ def _unquoted(text: str) -> str:
 
 def _is_email(text: str) -> bool:
     return _EMAIL.fullmatch(text.strip()) is not None
+
+
+def _address(email: str) -> str:
+    """Return an e-mail address as the exported autograder looks it up."""
+    return email.strip().casefold()
 
 
 def _results(score: FinalScore) -> dict[str, Any]:

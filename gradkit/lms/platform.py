@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from gradkit.lms.tables import Cell, Student, StudentList, Table, folded, plain_number
+from gradkit.lms.tables import Cell, Student, StudentList, Table, plain_number
+from gradkit.lms.words import folded
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gradkit.errors import GradkitError
 from gradkit.files import distinct, shown
+from gradkit.lms.words import folded
 
 MAX_ID = 80  # characters of a student's id: it goes into file names, which may have 255 bytes
 
@@ -64,11 +65,6 @@ class StudentList(NamedTuple):
 
     table: Table
     students: tuple[Student, ...]
-
-
-def folded(text: str) -> str:
-    """Return a text as ids and columns are compared: without blanks around it, in any case."""
-    return text.strip().casefold()
 
 
 def student_id(text: str) -> str:

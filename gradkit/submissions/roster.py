@@ -8,9 +8,7 @@ Column `student` is the id. Every other cell is a text by which a student may be
 is a roster too, if `gradkit.lms` reads it.
 """
 
-import itertools
-import re
-import unicodedata
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +18,9 @@ from gradkit.files import shown
 from gradkit.lms import read_student_list
 from gradkit.lms.tables import RosterError, Row, Table
 from gradkit.lms.times import find_time
+from gradkit.lms.words import split_words
+
+MAX_WORDS = 20  # of a text that is searched in names, except if they are joined
 
 Words = tuple[str, ...]
 
@@ -36,13 +37,15 @@ class Roster:
         """Return the students with the longest text in a name, and others who are in it too.
 
         A text is in a name if its words are there one after the other, in any case, or joined, as
-        Canvas joins names. Among several students with the same text, a second text, such as a
-        number, decides. The others are found elsewhere in the name, by texts of theirs alone.
+        Canvas joins names. The last words may come first, as family names do. Among several
+        students with the same text, a second text, such as a number, decides. The others are found
+        elsewhere in the name, by texts of theirs alone.
         """
-        words = _words(name)
+        words = split_words(name)
         matches = [
             (sum(map(len, words[start:end])), {*range(start, end)}, owners)
-            for start, end in itertools.combinations(range(len(words) + 1), 2)
+            for start in range(len(words))
+            for end in range(start + 1, min(start + MAX_WORDS, len(words)) + 1)
             if (owners := self.owners.get(tuple(words[start:end])))
         ]
         longest = max((length for length, _, _ in matches), default=0)
@@ -66,19 +69,19 @@ def read_roster(path: Path) -> Roster:
     table, students = read_student_list(path)
     if not students:
         raise RosterError(f"{path} lists no students.")
-    owners: dict[Words, set[str]] = {}
+    owners: dict[Words, set[str]] = defaultdict(set)
+    turned: dict[Words, set[str]] = defaultdict(set)  # by texts with the last words first
     submitted: dict[str, datetime] = {}
     for student in students:
-        texts = {tuple(_words(text)) for text in (student.id, *student.aliases)}
-        for text in texts | {("".join(words),) for words in texts}:
-            owners.setdefault(text, set()).add(student.id)
+        for words in {tuple(split_words(text)) for text in (student.id, *student.aliases)}:
+            owners[words].add(student.id)
+            for start in range(min(len(words), MAX_WORDS)):
+                text = words[start:] + words[:start]
+                turned[text].add(student.id)
+                owners["".join(text),].add(student.id)  # where nothing tells the order
         if time := table.cell(student.row, "submitted"):
             submitted[student.id] = _submission_time(table, student.row, time)
-    return Roster(tuple(student.id for student in students), owners, submitted)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())
+    return Roster(tuple(student.id for student in students), turned | owners, submitted)
 
 
 def _submission_time(table: Table, row: Row, text: str) -> datetime:

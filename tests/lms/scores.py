@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from pathlib import Path
 
 from gradkit.lms import PLATFORMS, read_student_list
@@ -14,6 +15,26 @@ NAMES = {
     "moodle": "Jane Doe_12345_assignsubmission_file_",
     "gradescope": "assignment_9_export/submission_12345",
 }
+# Two family names that differ in their marks alone, and a first name.
+SCRIPTS = {
+    "Devanagari": ("कमल", "कोमल", "अनीता"),
+    "Bengali": ("রায", "রায়", "সুমিত্রা"),
+    "Tamil": ("மணி", "மாணி", "கிருஷ்ணன்"),
+    "Telugu": ("రవ", "రవి", "శ్రీదేవి"),
+    "Thai": ("ใจดี", "ใจดำ", "สมชาย"),
+    "Lao": ("ແກວ", "ແກ້ວ", "ບຸນມີ"),
+    "Khmer": ("សុខ", "សខ", "ចាន់ថា"),
+    "Burmese": ("မင", "မင်း", "အောင်ဆန်း"),
+    "Arabic": ("عُمَر", "عَمْر", "مُحَمَّد"),
+    "Hebrew": ("דָּוִד", "דּוֹד", "שָׂרָה"),
+    "Latin, decomposed": ("Mu\u0308ller", "Muller", "Zoe\u0308"),
+}
+
+
+def canvas_name(sortable_name: str) -> str:
+    """Return a name as Canvas puts it into file names: Ruby's [[:word:]], in small letters."""
+    classes = ("L", "M", "Nd", "Pc")
+    return "".join(c for c in sortable_name.lower() if unicodedata.category(c).startswith(classes))
 
 
 def final(

@@ -50,6 +50,7 @@ def test_no_cell_of_a_table_is_a_formula(name: str, tmp_path: Path) -> None:
         "doejane_12345_678901_7_8_link.html and 2 more": "doejane_12345_678901",
         "anon_a1B2c_678901_softmax.zip": "anon_a1B2c_678901",
         "müllerzoë_5_6_ü.py": "müllerzoë_5_6",
+        "ใจดีสมชาย_LATE_5_6_x.zip": "ใจดีสมชาย_LATE_5_6",
         "Jane Doe_12345_assignsubmission_file_": "Jane Doe_12345_assignsubmission_file",
         "Jane Doe_12345_assignsubmission_file": "Jane Doe_12345_assignsubmission_file",
         "Zoë O'N-Ö_12_assignsubmission_file_a/b_1.zip": "Zoë O'N-Ö_12_assignsubmission_file",

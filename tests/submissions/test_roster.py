@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from gradkit.errors import GradkitError
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import Submission, find_submissions
 from gradkit.submissions.extract import read_submission
+from gradkit.submissions.roster import read_roster
+from tests.lms.scores import SCRIPTS, canvas_name
 from tests.submissions.packing import FILE, SOFTMAX, zip_of
 
 ROSTER = """\
@@ -56,6 +59,69 @@ def test_the_longest_text_in_a_name_gives_the_student(
     name: str, student: str, tmp_path: Path
 ) -> None:
     assert owners(tmp_path, ROSTER, name) == {student: ()}
+
+
+@pytest.mark.parametrize("names", SCRIPTS.values(), ids=SCRIPTS)
+def test_names_that_differ_in_marks_are_two_students(
+    names: tuple[str, str, str], tmp_path: Path
+) -> None:
+    one, other, first = names
+    roster = f"student,name\nu1,{first} {one}\nu2,{first} {other}\n"
+    for form in ("NFC", "NFD"):
+        for name in (f"{first} {other}.zip", f"{canvas_name(other + first)}_5_6_x.zip"):
+            name = unicodedata.normalize(form, name)
+            folder = tmp_path / form / name
+            assert owners(folder, roster, name) == {"u2": ()}
+
+
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        ("山田\u3000太郎", "山田太郎_5_6_softmax.zip"),
+        ("Jane\u00a0Doe", "jane_doe.zip"),
+        ("Doe,\tJane", "Jane Doe.zip"),
+        ("نیک\u200cنام", "نیکنام_5_6_softmax.zip"),
+        ("نیکنام", "نیک\u200cنام.zip"),
+        ("\u200eJane Doe\u200f", "Jane Doe.zip"),
+        ("Jane Doe", "Ja\u00adne Doe.zip"),
+        ("ｊａｎｅ　Ｄｏｅ", "Jane Doe.zip"),
+        ("Groß", "GROSS.zip"),
+        ("IŞIK", "ışık.zip"),
+        ("İnci", "inci.zip"),
+        ("Jane Mary van der Doe", "vanderdoejanemary_5_6_softmax.zip"),
+        ("Jane Doe", "Doe Jane.zip"),
+    ],
+)
+def test_spellings_of_a_name_are_one(known: str, name: str, tmp_path: Path) -> None:
+    assert owners(tmp_path, f'student,name\nu1,"{known}"\nu2,Joe\n', name) == {"u1": ()}
+
+
+TURNED = "student,name,canvas\nu1,Wei Wang,71\nu2,Wang Wei,72\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "student", "notes"),
+    [
+        ("Wei Wang_5_assignsubmission_file_", "u1", ()),
+        ("wang_wei.zip", "u2", ()),
+        ("wangwei_71_6_softmax.zip", "u1", ()),
+        ("wangwei_5_6_softmax.zip", "wangwei_5", ("u1 or u2",)),
+    ],
+)
+def test_two_students_whose_names_are_turned_stay_apart(
+    name: str, student: str, notes: tuple[str, ...], tmp_path: Path
+) -> None:
+    unclear = tuple(UNCLEAR.format(matched) for matched in notes)
+    assert owners(tmp_path, TURNED, name) == {student: unclear}
+
+
+def test_a_very_long_name_takes_no_quadratic_work(tmp_path: Path) -> None:
+    long = "a b " * 5_000
+    path = tmp_path / "roster.csv"
+    path.write_text(f"student,name\nu1,{long}\nu2,b\n", encoding="utf-8")
+    roster = read_roster(path)
+    assert sum(map(len, roster.owners)) < 500_000
+    assert roster.match(long[:1000]) == (["u2"], [])
 
 
 WANGS = "student,name,canvas\nu1,Wei Wang,71\nu2,Wei Wang,72\nwei,Wei,\nWEI,Wei,\n"
