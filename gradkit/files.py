@@ -7,12 +7,14 @@ content_digest     the hash of named contents, such as the files of a tree
 open_file          a regular file at a path that a stranger may have made
 plain              a text with one kind of blanks
 shown              a stranger's text on one printable line
+decode_anything    the text of a stranger's file, whatever its encoding
 """
 
 import contextlib
 import errno
 import hashlib
 import io
+import json
 import os
 import re
 import secrets
@@ -22,6 +24,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from assignment.workspace.regions import RegionError, decode
+
 # Unicode's Default_Ignorable_Code_Point, such as joiners, soft hyphens and marks of direction.
 IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
@@ -29,6 +33,14 @@ IGNORABLE = re.compile(
     "\U000e0000-\U000e0fff]+"
 )
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+# Bytes that are not UTF-8, as Python escapes them -> characters of Windows's Western code page.
+_STRAY_BYTES = {
+    0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(128, 256)
+}
+_DECLARATION = re.compile(
+    r"\A((?:[^\r\n]*(?:\r\n?|\n))??[ \t\f]*#[^\r\n]*?coding[:=][ \t]*)[-\w.]+"
+)
 
 
 def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> Path:
@@ -164,3 +176,23 @@ def distinct(text: str, most: int) -> str:
         return clean
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{clean[: most - len(digest) - 1]}~{digest}"
+
+
+def decode_anything(content: bytes) -> tuple[str, str]:
+    """Return a text, and the encoding it was read in if Python would not read the same bytes.
+
+    Such a text can be encoded as UTF-8: it declares that, where it declared another encoding.
+    """
+    with contextlib.suppress(RegionError):
+        text = decode(content, "")
+        if "\0" not in text:
+            return text, ""
+    encoding: str = json.detect_encoding(content)  # by a byte order mark, or the zero bytes
+    try:
+        text, encoding = content.decode(encoding), encoding.upper()
+    except UnicodeDecodeError:
+        text = content.decode("utf-8", "surrogateescape").translate(_STRAY_BYTES)
+        encoding = "UTF-8 with bytes of Windows-1252"
+    if "\0" in text:
+        text, encoding = text.replace("\0", ""), f"{encoding} without its zero bytes"
+    return _DECLARATION.sub(r"\1utf-8", text.removeprefix("\ufeff")), encoding

@@ -21,6 +21,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from assignment import PROJECT
+from assignment.workspace.regions import RegionError, decode, normalise
 
 
 class InvalidResult(Exception):
@@ -56,7 +57,7 @@ class Student:
     def from_folder(
         cls, project: Path, files: tuple[str, ...], notebook: Mapping[str, Any] | None = None
     ) -> "Student":
-        """Read a project's files; raise InvalidResult if one is missing or not UTF-8."""
+        """Read a project's files; raise InvalidResult if one is missing or cannot be decoded."""
         return cls({path: _read_source(project, path) for path in files}, notebook)
 
     def __getattr__(self, name: str) -> ModuleType:
@@ -146,15 +147,13 @@ def _compile(source: str, path: str) -> CodeType:
 
 def _read_source(project: Path, path: str) -> str:
     try:
-        return (project / path).read_text(encoding="utf-8-sig")
+        return normalise(decode((project / path).read_bytes(), path))
     except FileNotFoundError:
         raise InvalidResult(
             f"{project} has no file {path}. Take it from the starter again."
         ) from None
-    except UnicodeDecodeError as error:
-        raise InvalidResult(
-            f"{path} is not UTF-8 text ({error.reason}). Save it as UTF-8."
-        ) from None
+    except RegionError as error:
+        raise InvalidResult(str(error)) from None
 
 
 def _set_in_package(name: str, module: ModuleType | None) -> None:

@@ -23,6 +23,7 @@ what to do. Texts may come from anyone: each function takes time in proportion t
 
 import json
 import re
+import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -34,6 +35,7 @@ Notebook = dict[str, Any]
 ANSWER_STUB = "**Your answer:** *write it here*"
 
 _BOM = "\ufeff"
+_ESCAPES = rb"\u0041 ~{ +AGE- .xn--bcher-kva"
 _NAME = "[a-z][a-z0-9_]*"
 _NAME_RULE = "a name has small letters, digits and _, and begins with a letter"
 # str.splitlines also ends lines at \f, \x0b or \u2028. In source code only these three end a line.
@@ -88,20 +90,41 @@ class Body:
 
 
 def read_source(path: Path) -> str:
-    """Read a text with its own line endings; raise RegionError if it is not UTF-8."""
+    """Read a text as `decode` does."""
     return decode(path.read_bytes(), str(path))
 
 
 def decode(content: bytes, where: str) -> str:
-    """Decode a text with its own line endings; raise RegionError if it is not UTF-8."""
+    """Decode a text with its own line endings; raise RegionError if Python would not.
+
+    The encoding is UTF-8, or what a comment in the first two lines declares: `# coding: gbk`.
+    """
+    encoding, problem = _declared_encoding(content)
     try:
-        return content.decode("utf-8")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         number = len(re.findall(rb"\r\n|\r|\n", content[: error.start])) + 1
         raise RegionError(
-            f"{where}, line {number}: the byte {content[error.start]:#04x} is not UTF-8. Save the "
-            "file with the encoding UTF-8."
+            f"{where}, line {number}: the byte {content[error.start]:#04x} is not "
+            f"{encoding.upper()}. Save the file with the encoding UTF-8."
         ) from error
+    if problem:
+        raise RegionError(f"{where}: {problem}. Remove the line that declares an encoding.")
+    return text
+
+
+def _declared_encoding(content: bytes) -> tuple[str, str]:
+    """Return the encoding that a text declares, or UTF-8 with the problem of its declaration."""
+    first_lines = re.match(rb"[^\r\n]*(?:\r\n?|\n)?[^\r\n]*", content)
+    lines = first_lines[0].splitlines(keepends=True) if first_lines else []
+    try:
+        encoding = tokenize.detect_encoding(iter(lines).__next__)[0].removesuffix("-sig")
+        # Escapes are not for texts, and punycode takes time quadratic in the length.
+        if _ESCAPES.decode(encoding).encode() == _ESCAPES:
+            return encoding, ""
+    except (SyntaxError, LookupError, UnicodeError) as error:
+        return "utf-8", str(error)
+    return "utf-8", f"{encoding} is not an encoding of texts"
 
 
 def find(source: str, where: str) -> list[Region]:
@@ -313,7 +336,7 @@ def skeleton(path: str, text: str) -> str:
             name, about = region_of(cell), {"cell_type": cell["cell_type"]}
             if name is None:
                 about["metadata"] = _keep_metadata(cell, _KEPT_CELL_METADATA)
-                about["source"] = _normalise(source_of(cell))
+                about["source"] = normalise(source_of(cell))
                 about["attachments"] = cell.get("attachments") or {}
             elif name in seen:
                 continue
@@ -328,7 +351,7 @@ def skeleton(path: str, text: str) -> str:
             pieces += [text[position : region.start], f"{region.indent}### {region.name}\n"]
             position = region.end
         text = "".join([*pieces, text[position:]])
-    return _normalise(text)
+    return normalise(text)
 
 
 # --- lines and markers ---------------------------------------------------------------------------
@@ -528,5 +551,6 @@ def _keep_metadata(holder: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str
     return {key: metadata[key] for key in keys if key in metadata}
 
 
-def _normalise(text: str) -> str:
+def normalise(text: str) -> str:
+    """Return a text without a byte order mark, each line ending as \\n."""
     return re.sub(r"\r\n?", "\n", text.removeprefix(_BOM))

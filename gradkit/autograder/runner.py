@@ -25,6 +25,7 @@ from gradkit.autograder.cpu_ratio import Yardstick
 from gradkit.autograder.kernel import CellRun, Kernel, KernelError
 from gradkit.autograder.sandbox import SandboxConfig
 from gradkit.autograder.spec import GradingSpec
+from gradkit.files import decode_anything
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 MAX_QUOTED_LINES = 12
@@ -214,7 +215,7 @@ class SubmissionRunner:
 def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, Outcome]) -> Judge:
     """Return the judge of a submission's files; it reads `outcomes` as they arrive."""
     submitted = {**spec.starter, **files}
-    sources = {path: submitted[path].decode("utf-8", "replace") for path in spec.exercise.files}
+    sources = {path: decode_anything(submitted[path])[0] for path in spec.exercise.files}
 
     def outcome_of(check: Check) -> Outcome:
         return outcomes.get(check.name, Outcome(crashed="It was not reached."))

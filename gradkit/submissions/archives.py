@@ -132,11 +132,14 @@ def _read_bounded(file: IO[bytes], most: int) -> bytes | str:
 
 
 def _clean_path(raw: str) -> tuple[str, str]:
-    """Return a member's path with slashes, and the problem with it, or an empty text."""
-    slashed = raw[:MAX_PATH].replace("\\", "/")
+    """Return a member's path with slashes, and the problem with it, or an empty text.
+
+    An absolute path, also with a drive letter, becomes a relative one: nothing is written there.
+    """
+    slashed = re.sub("^[A-Za-z]:(?=/)", "", raw[:MAX_PATH].replace("\\", "/"))
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
-    bad = re.match("/|[A-Za-z]:", slashed) or re.search("[\x00-\x1f\x7f-\x9f]", slashed)
-    return "/".join(parts), HOSTILE if bad or ".." in parts or len(raw) > MAX_PATH else ""
+    bad = ".." in parts or len(raw) > MAX_PATH or re.search("[\x00-\x1f\x7f-\x9f]", slashed)
+    return "/".join(parts), HOSTILE if bad else ""
 
 
 # --- folders -------------------------------------------------------------------------------------
@@ -171,7 +174,7 @@ class ZipSource(Source):
     def members(self) -> Iterator[Member]:
         with self._archive() as archive:
             for number, info in enumerate(archive.infolist()):
-                raw = info.orig_filename  # info.filename is cut off at a null byte
+                raw = _zip_name(info)
                 if not raw.endswith(("/", "\\")):
                     name, problem = _clean_path(raw)
                     problem = problem or _zip_problem(info)
@@ -212,6 +215,15 @@ class _BoundedZip(io.BufferedReader):
         if size is not None and size > MAX_ENTRIES * _SMALLEST_ZIP_ENTRY:
             raise ValueError(f"it has far more than {MAX_ENTRIES:,} entries")
         return super().read(size)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Return a member's path; macOS writes UTF-8 without the flag that says so."""
+    name = info.orig_filename  # info.filename is cut off at a null byte
+    try:
+        return name if info.flag_bits & 0x800 else name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name
 
 
 def _zip_time(info: zipfile.ZipInfo) -> float:

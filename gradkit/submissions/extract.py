@@ -2,24 +2,36 @@
 
     sources (single files, a folder, an archive) -> candidates -> the best of each wanted file
 
+A file in which somebody has worked is better than the starter's own; then the names and folders
+decide.
+
 Nothing else of a submission is used: no other file, no cell outside a region. A missing part counts
 as not attempted. A problem of a part is a note, a problem of the whole a `SubmissionRejected`.
 """
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from assignment import PROJECT
 from assignment.checks.check import Exercise
 from assignment.workspace.regions import (
+    ANSWER_STUB,
+    Notebook,
     RegionError,
-    decode,
     extract_cells,
+    find,
     read_notebook,
+    read_source,
     region_of,
+    restore_stubs,
+    source_of,
 )
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
@@ -29,7 +41,7 @@ from assignment.workspace.starter import (
     read_manifest,
 )
 from assignment.workspace.submit import MAX_CELL_BYTES, MAX_NOTEBOOK_BYTES, MAX_SOURCE_BYTES
-from gradkit.files import content_digest, shown, shown_names
+from gradkit.files import content_digest, decode_anything, shown, shown_names
 from gradkit.submissions.archives import (
     HOSTILE,
     Member,
@@ -44,7 +56,9 @@ from gradkit.submissions.wanted_files import Candidate, NameFit, WantedFiles, la
 
 MAX_CANDIDATES = 1_000  # files that may be wanted ones
 
-MAX_NOTEBOOKS = 3  # opened in search of the exercise's cells
+MAX_OPENED = 3  # of the candidates for a wanted file
+
+MAX_FOLDERS = 3  # around the project, below the outermost folder that may be one
 
 MAX_REGIONS = 100  # of a notebook; the softmax exercise has 6
 
@@ -100,13 +114,15 @@ class _SingleFiles(Source):
     def __init__(self, paths: list[Path], exercise: Exercise) -> None:
         super().__init__(paths[0].parent, "the files")
         self._members = []
-        wanted = WantedFiles(exercise)
-        for number, path in enumerate(paths):  # the last one is the newest
-            name = parse_name(path.name, exercise).original_filename
-            match = wanted.match_name(name)
-            if match and match[1] in (NameFit.NUMBERED, NameFit.PREFIXED):
+        names = [parse_name(path.name, exercise).original_filename for path in paths]
+        matches = [*map(WantedFiles(exercise).match_name, names)]
+        right = {match[0] for match in matches if match and match[1] <= NameFit.SIMILAR}
+        for number, (name, match) in enumerate(zip(names, matches, strict=True)):
+            # Before it may stand the student's name.
+            most = NameFit.SIMILAR if match and match[0] in right else NameFit.PREFIXED
+            if match and match[1] <= most:
                 name = Path(match[0]).name
-            self._members.append(Member(name, number, path=path))
+            self._members.append(Member(name, number, path=paths[number]))  # the last is the newest
 
     def members(self) -> Iterator[Member]:
         yield from self._members
@@ -120,6 +136,8 @@ class _ContentReader:
     notes: list[str]
     files: dict[str, bytes] = field(default_factory=dict)
     regions: dict[str, tuple[bool, str]] = field(default_factory=dict)  # whether it is code; text
+    found: Counter[str] = field(default_factory=Counter)  # files by the wanted one they may be
+    untouched: set[str] = field(default_factory=set)  # wanted files without any work so far
     manifest: StarterManifest | None = None
     problems: list[str] = field(default_factory=list)  # the notes on what cannot be graded
     other_files: list[str] = field(default_factory=list)
@@ -142,37 +160,46 @@ class _ContentReader:
 
         Platforms put each upload into a folder.
         """
-        before = self.missing()
-        if not before or not self.inner_archives:
+        if not self.inner_archives or not (self.missing() or self.untouched):
             return
+        before = {**self.files, self.exercise.notebook: self.regions}
         _, path, name = max(self.inner_archives)
         self.open(path, shown(name))
-        if taken := sorted({*before} - {*self.missing()}):
+        after = {**self.files, self.exercise.notebook: self.regions}
+        if taken := sorted(path for path in after if after[path] != before.get(path)):
             self.notes.append(f"Taken from {shown(name)}: {_names(taken)}.")
 
     def take(self, source: Source) -> None:
         """Take missing files from a source; raise SubmissionRejected if it is damaged."""
-        candidates = _rank(self._candidates(source))
-        notebook = self.exercise.notebook
-        tried = {
-            path: candidates[path][: MAX_NOTEBOOKS if path == notebook else 1]
-            for path in [*self.missing(), *([] if self.manifest else [STARTER_MANIFEST])]
-            if path in candidates
-        }
+        candidates, notebook = self._candidates(source), self.exercise.notebook
+        needed = {*self.missing(), *self.untouched, *([] if self.manifest else [STARTER_MANIFEST])}
+        ranked = _rank(candidates, {})
+        tried = [each for path in needed for each in ranked.get(path, [])[:MAX_OPENED]]
         sizes = {
-            candidate.member: MAX_NOTEBOOK_BYTES if path == notebook else MAX_SOURCE_BYTES
-            for path, best in tried.items()
-            for candidate in best
+            each.member: MAX_NOTEBOOK_BYTES if each.target == notebook else MAX_SOURCE_BYTES
+            for each in tried
         }
         contents = source.read(sizes) if sizes else {}
-        for path, best in tried.items():
+        worth = {each: _worth(each, contents[each.member]) for each in tried}
+        ranked = _rank(candidates, worth)
+        for path in sorted(needed & ranked.keys()):
+            best = [each for each in ranked[path] if each in worth]
+            if path in self.untouched and worth[best[0]] != Worth.EDITED:
+                continue
+            self.untouched.discard(path)
+            self.found[path] += sum(each.fit < NameFit.PREFIXED for each in ranked[path])
+            if path == STARTER_MANIFEST:
+                self._take_manifest(contents[best[0].member])
+                continue
+            if worth[best[0]] != Worth.EDITED:
+                self.untouched.add(path)
             if path == notebook:
                 self._take_notebook(best, contents)
-            elif path == STARTER_MANIFEST:
-                self._take_manifest(contents[best[0].member])
             else:
-                count = sum(each.fit < NameFit.PREFIXED for each in candidates[path])
-                self._take_file(best[0], contents[best[0].member], count)
+                self._take_file(best[0], contents[best[0].member])
+            self.other_files += [
+                each.member.name for each in ranked[path][1:] if each.fit > NameFit.SIMILAR
+            ]
         if source.truncated:
             self.truncated = f"{source.name} {source.truncated}"
             self.notes.append(f"{self.truncated}: the rest was not searched.")
@@ -198,17 +225,28 @@ class _ContentReader:
                 candidates[name] = candidate
         if refused:
             self._note_problem(f"Not taken from {source.name}: {shown_names(refused, '; ', 200)}.")
-        return list(candidates.values())
+        depths = {each: len(each.root) for each in candidates.values()}
+        named = [depths[each] for each in depths if each.fit < NameFit.OTHER]
+        deepest = min(named or depths.values(), default=0) + MAX_FOLDERS
+        return [each for each in depths if depths[each] <= deepest]
 
     def _note_problem(self, problem: str) -> None:
         self.problems.append(problem)
         self.notes.append(problem)
 
-    def _take_file(self, candidate: Candidate, content: bytes | str, count: int) -> None:
+    def _note_encoding(self, name: str, encoding: str) -> None:
+        self.notes.append(f"{name} is not valid in its encoding, so it was read as {encoding}.")
+
+    def _take_file(self, candidate: Candidate, content: bytes | str) -> None:
         name, wanted_name = shown(candidate.member.name), Path(candidate.target).name
         if isinstance(content, str):
             self._note_problem(f"{name} {content}, so it counts as not attempted.")
             return
+        text, encoding = decode_anything(content)
+        if encoding:
+            self._note_encoding(name, encoding)
+            content = text.encode()
+        count = self.found[candidate.target]
         if count > 1:
             self.notes.append(f"{wanted_name} was found {count} times; {name} was taken.")
         elif candidate.fit:
@@ -233,12 +271,7 @@ class _ContentReader:
         self._note_problem(f"The notebook's cells count as not attempted: {problems[0]}")
 
     def _read_regions(self, content: bytes | str, name: str) -> dict[str, tuple[bool, str]]:
-        if isinstance(content, str):
-            raise RegionError(f"{name} {content}.")
-        text = decode(content, name)
-        if sys.getsizeof(text) > MAX_TEXT_MEMORY or _has_many_tokens(text):
-            raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
-        nb = read_notebook(text, name)
+        nb, encoding = _parse_notebook(content, name)
         code = {region for check in self.exercise.checks for region in check.regions}
         code_cells = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
         code |= {region for cell in code_cells if (region := region_of(cell))}
@@ -250,6 +283,8 @@ class _ContentReader:
                 f"More than {MAX_CELL_BYTES / 1e6:g} MB, so it counts as not attempted: "
                 f"{shown_names(sorted(long))}."
             )
+        if encoding:
+            self._note_encoding(name, encoding)
         regions = [region for region in texts if region not in long][:MAX_REGIONS]
         return {region: (region in code, texts[region]) for region in regions}
 
@@ -257,8 +292,8 @@ class _ContentReader:
         try:
             if isinstance(content, str):
                 raise StarterError(f"its {STARTER_MANIFEST} {content}")
-            self.manifest = read_manifest(content.decode("utf-8"))
-        except (StarterError, UnicodeDecodeError):
+            self.manifest = read_manifest(decode_anything(content)[0])
+        except StarterError:
             self.notes.append(
                 f"Its {STARTER_MANIFEST} is damaged, so the version of its starter is unknown."
             )
@@ -274,6 +309,8 @@ class _ContentReader:
             raise SubmissionRejected(
                 " ".join(self.problems) or f"It holds none of {names}{others}."
             )
+        if absent := [path for path in self.missing() if not self.found[path]]:
+            self.notes.append(f"Missing, so not attempted: {_names(absent)}.")
         if ignored := self._unknown_files():
             self.notes.append(f"Ignored: {shown_names(ignored)}.")
         files = {path: self.files[path] for path in self.exercise.files if path in self.files}
@@ -300,26 +337,95 @@ def _names(paths: Iterable[str]) -> str:
     return ", ".join(Path(path).name for path in paths)
 
 
-def _rank(candidates: list[Candidate]) -> dict[str, list[Candidate]]:
+class Worth(IntEnum):
+    """The content of a candidate; a smaller value is better."""
+
+    EDITED = 0
+    UNTOUCHED = 1  # every region holds its stub
+    FOREIGN = 2  # it cannot be read, or a renamed file holds nothing of the wanted one
+    UNREAD = 3
+
+
+def _worth(candidate: Candidate, content: bytes | str) -> Worth:
+    if candidate.target == STARTER_MANIFEST:
+        return Worth.UNTOUCHED
+    try:
+        if candidate.target.endswith(".ipynb"):
+            nb, _ = _parse_notebook(content, "")
+            sources = [source_of(cell) for cell in nb["cells"] if region_of(cell)]
+            is_foreign = not sources
+        elif isinstance(content, str):
+            return Worth.FOREIGN
+        else:
+            sources = [decode_anything(content)[0]]
+            defined = {*_DEFINITION.findall(sources[0])}
+            is_foreign = not defined & _defined_names(candidate.target)
+    except RegionError:
+        return Worth.FOREIGN
+    if is_foreign and candidate.fit > NameFit.PREFIXED:
+        return Worth.FOREIGN
+    return Worth.UNTOUCHED if sources and all(map(_is_stub, sources)) else Worth.EDITED
+
+
+_DEFINITION = re.compile(r"(?m)^(?:class|def) +(\w+)")
+
+
+@cache
+def _defined_names(path: str) -> set[str]:
+    return {*_DEFINITION.findall(read_source(PROJECT / path))}
+
+
+def _is_stub(source: str) -> bool:
+    """Return whether a text is blank, or holds regions and each of them its stub."""
+    if source.strip() in ("", ANSWER_STUB):
+        return True
+    try:
+        return bool(find(source, "")) and restore_stubs(source, "") == source
+    except RegionError:
+        return False
+
+
+def _parse_notebook(content: bytes | str, name: str) -> tuple[Notebook, str]:
+    """Return a notebook and `decode_anything`'s encoding; raise RegionError if it is unfit."""
+    if isinstance(content, str):
+        raise RegionError(f"{name} {content}.")
+    text, encoding = decode_anything(content)
+    if sys.getsizeof(text) > MAX_TEXT_MEMORY or _has_many_tokens(text):
+        raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
+    return read_notebook(text, name), encoding
+
+
+def _rank(
+    candidates: list[Candidate], worth: Mapping[Candidate, Worth]
+) -> dict[str, list[Candidate]]:
     """Return the candidates for each wanted file, the best first.
 
-    All come from one folder, if it has them: that with the most wanted files, the outermost, the
-    newest.
+    All come from one folder, if it has them: that with the most edited files, the most wanted
+    files, the outermost, the newest.
     """
     targets: dict[tuple[str, ...], set[str]] = {}
+    edited: dict[tuple[str, ...], set[str]] = {}
     newest: dict[tuple[str, ...], float] = {}
     for each in candidates:
         targets.setdefault(each.root, set()).add(each.target)
+        if worth.get(each) == Worth.EDITED:
+            edited.setdefault(each.root, set()).add(each.target)
         newest[each.root] = max(newest.get(each.root, 0.0), each.member.time)
-    roots = sorted(targets, key=lambda root: (-len(targets[root]), len(root), -newest[root], root))
+
+    def rank_root(root: tuple[str, ...]) -> tuple[Any, ...]:
+        counts = -len(edited.get(root, ())), -len(targets[root])
+        return *counts, len(root), -newest[root], root
+
+    places = {root: place for place, root in enumerate(sorted(targets, key=rank_root))}
 
     def rank(each: Candidate) -> tuple[Any, ...]:
         poor_fit = each.fit if each.fit >= NameFit.PREFIXED else 0
         depth = each.member.name.count("/")  # the deeper one is where the project has it
-        return poor_fit, roots.index(each.root), each.fit, -depth, -each.member.time
+        best = worth.get(each, Worth.UNREAD), poor_fit, places[each.root], each.fit
+        return *best, -depth, -each.member.time, each.member.name
 
     ranked: dict[str, list[Candidate]] = {}
-    for each in sorted(candidates, key=lambda each: (*rank(each), each.member.name)):
+    for each in sorted(candidates, key=rank):
         ranked.setdefault(each.target, []).append(each)
     return ranked
 

@@ -53,7 +53,7 @@ def test_an_import_after_a_check_finds_the_module_from_before() -> None:
     assert assignment.classifiers.softmax is softmax
 
 
-def test_windows_line_endings_and_a_byte_order_mark_are_accepted_other_files_reported(
+def test_a_file_that_python_reads_is_accepted_another_one_is_reported(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / SOFTMAX
@@ -63,6 +63,9 @@ def test_windows_line_endings_and_a_byte_order_mark_are_accepted_other_files_rep
     path.write_bytes("# Größe\n".encode("latin-1"))
     with pytest.raises(InvalidResult, match="is not UTF-8"):
         Student.from_folder(tmp_path, (SOFTMAX,))
-    path.write_bytes(b"\xef\xbb\xbf" + SOURCES[SOFTMAX].replace("\n", "\r\n").encode())
-    student = Student.from_folder(tmp_path, (SOFTMAX,))
-    assert run_check_for(EXERCISE.check("vectorized_loss"), student, 0).arrays
+    declared = "# coding: gbk\nword = '你好'\n" + SOURCES[SOFTMAX]
+    windows = b"\xef\xbb\xbf" + SOURCES[SOFTMAX].replace("\n", "\r\n").encode()
+    for content in (declared.encode("gbk"), windows, windows.replace(b"\n", b"")):
+        path.write_bytes(content)
+        student = Student.from_folder(tmp_path, (SOFTMAX,))
+        assert run_check_for(EXERCISE.check("vectorized_loss"), student, 0).arrays

@@ -22,8 +22,10 @@ from tests.submissions.packing import (
     OTHER_FILE,
     SOFTMAX,
     Files,
+    Pack,
     add_to_tar,
     content_of,
+    inside,
     memory_below,
     rejection,
     tar_of,
@@ -112,9 +114,9 @@ def require_only_other_file(path: Path, problem: str) -> None:
     "name",
     [
         "../assignment/classifiers/softmax.py",
-        "/assignment/classifiers/softmax.py",
+        "/../assignment/classifiers/softmax.py",
         "a/../../softmax.py",
-        "C:\\work\\softmax.py",
+        "C:\\..\\softmax.py",
         "..\\softmax.py",
         "../../etc/cron.d/x",
         "a\x00/softmax.py",
@@ -127,6 +129,36 @@ def test_members_with_hostile_paths_are_not_taken(name: str, tmp_path: Path) -> 
     require_only_other_file(zip_of(files, tmp_path / "jane.zip"), archives.HOSTILE)
     if "\0" not in name:
         require_only_other_file(tar_of(files, tmp_path / "jane.tar.gz"), archives.HOSTILE)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "content/drive/MyDrive/a/b/softmax/",
+        "/home/kim/courses/ml/hw/1/",
+        "C:\\Users\\Kim\\Desktop\\ml\\hw\\1\\",
+        "d:/",
+        "\\\\server\\share\\ml\\hw\\1\\",
+    ],
+)
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_a_project_packed_with_its_whole_path_is_taken(
+    pack: Pack, folder: str, wanted: Files, tmp_path: Path
+) -> None:
+    files = {**inside(wanted, folder), "content/sample_data/README.md": b""}
+    content = content_of(pack(files, tmp_path / "jane.tar.gz"))
+    assert content.digest == content_of(zip_of(wanted, tmp_path / "plain.zip")).digest
+    assert [note for note in content.notes if "Ignored" not in note] == []
+
+
+def test_utf8_names_are_read_without_the_flag_that_says_so(tmp_path: Path) -> None:
+    path = zip_of({"プロジェクト/softmax.py": b"x = 1"}, tmp_path / "jane.zip")
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\3\4", 7), (b"PK\1\2", 9)):
+        content[content.index(header) + flags] &= ~8
+    path.write_bytes(content)
+    [member] = archives.open_source(path, "jane.zip").members()
+    assert member.name == "プロジェクト/softmax.py"
 
 
 def test_links_and_devices_in_archives_are_not_taken(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assignment import PROJECT
 from assignment.workspace.regions import ANSWER_STUB
 from assignment.workspace.starter import STARTER_MANIFEST
+from gradkit.course.starter import starter_files
 from gradkit.submissions import archives, extract
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import find_submissions
@@ -122,7 +124,7 @@ def test_the_rest_of_the_project_is_ignored(project: Files, tmp_path: Path) -> N
 
 
 def test_missing_parts_stay_missing(wanted: Files, tmp_path: Path) -> None:
-    anything = b"\xff\xfe\0 not UTF-8 \r\n"
+    anything = b"not ( Python \r\n"
     content = content_of(zip_of({"softmax.py": anything}, tmp_path / "jane.zip"))
     assert content.files == {FILE: anything}
     assert (content.cells, content.written_answers, content.version) == ({}, {}, None)
@@ -137,6 +139,141 @@ def test_a_notebook_of_another_name_is_taken_with_a_note(wanted: Files, tmp_path
     path = zip_of(files, tmp_path / "jane.zip")
     assert content_of(path).cells == {"tuning": TUNING}
     assert "Jane Doe HW1.ipynb was taken for the notebook." in notes_of(path)
+
+
+RENAMED = [
+    *("softmax.py.txt", "softmax.py.py", "softmax.py.bak", "softmax.py~", "softmax.py - Copy.txt"),
+    *("softmax copy.py", "softmax copy 2.py", "softmax - Copy.py", "softmax - Copy (2).py"),
+    *("softmax-Copy1.py", "softmax_final.py", "softmax_v2 (1).py", "softmax(1).py", "SOFTMAX.PY"),
+    *("Kopie von softmax.py", "softmaxのコピー.py", "“softmax”的副本.py", "mysoftmax2.py"),
+]
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_a_renamed_file_is_taken_with_a_note_unless_one_has_the_right_name(
+    name: str, wanted: Files, tmp_path: Path
+) -> None:
+    renamed = {FILE.replace("softmax.py", name): wanted[FILE], OTHER_FILE: wanted[OTHER_FILE]}
+    content = content_of(zip_of(renamed, tmp_path / "renamed.zip"))
+    assert content.files[FILE] == wanted[FILE]
+    taken = f"assignment/classifiers/{name} was taken for softmax.py."
+    assert content.notes == [taken, "Missing, so not attempted: softmax.ipynb."]
+    for place in (FILE, "softmax.py"):
+        right = {place: b"x = 1"}
+        for number, files in enumerate(({**right, **renamed}, {**renamed, **right})):
+            path = zip_of(files, tmp_path / f"{number}.zip")
+            assert content_of(path).files[FILE] == b"x = 1"
+
+
+@pytest.mark.parametrize("ending", [".txt", ".json", " (1).txt"])
+def test_a_notebook_with_one_more_ending_is_taken_with_a_note(
+    ending: str, wanted: Files, tmp_path: Path
+) -> None:
+    path = zip_of({f"{NOTEBOOK}{ending}": wanted[NOTEBOOK]}, tmp_path / "jane.zip")
+    assert content_of(path).cells == {"tuning": TUNING}
+    assert f"{NOTEBOOK}{ending} was taken for the notebook." in notes_of(path)
+    assert "Missing, so not attempted: softmax.py, linear_classifier.py." in notes_of(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("assignment/classifiers/softmax_classifier copy.py", "softmax_classifier.py"),
+        *("assignment/checks/softmax copy.py", "checks/softmax.py.txt", "linear_svm copy.py"),
+        *("softmax_test.py", "test_softmax.py", "softmax.py.pdf", "softmax.pyc", "softmax.html"),
+        *("svm.ipynb", "notebooks/svm-Copy1.ipynb", "softmax.ipynb.html"),
+    ],
+)
+def test_other_files_of_the_course_are_never_taken(
+    name: str, wanted: Files, tmp_path: Path
+) -> None:
+    files = {name: wanted[NOTEBOOK if "ipynb" in name else FILE]}
+    assert "holds none of softmax.py" in rejection(zip_of(files, tmp_path / "jane.zip"))
+
+
+def test_of_renamed_files_one_that_defines_the_same_is_taken(wanted: Files, tmp_path: Path) -> None:
+    files = {"softmax_a.py": b"print(1)", "softmax_b.py": wanted[FILE], "softmax_c.py": b"# plots"}
+    for name in (*files, *files):  # in any order
+        files[name] = files.pop(name)
+        path = zip_of(files, tmp_path / "jane.zip")
+        assert content_of(path).files == {FILE: wanted[FILE]}
+    assert "Ignored: softmax_a.py, softmax_c.py." in notes_of(path)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("starter", "mine"),
+    [("softmax-starter/", ""), ("", "my work/"), ("a/", "b/"), ("b/", "a/"), ("", "x/y/z/")],
+)
+def test_edited_files_count_before_an_untouched_starter(
+    starter: str, mine: str, order: int, wanted: Files, tmp_path: Path
+) -> None:
+    untouched = starter_files(PROJECT, ["softmax"])
+    edited = {"softmax.py": wanted[FILE], "softmax.ipynb": wanted[NOTEBOOK]}
+    files = {**inside(untouched, starter), **inside(edited, mine)}
+    content = content_of(zip_of(dict([*files.items()][::order]), tmp_path / "jane.zip"))
+    assert content.files == {FILE: wanted[FILE], OTHER_FILE: untouched[OTHER_FILE]}
+    assert content.cells == {"tuning": TUNING}
+    assert f"softmax.py was found 2 times; {mine}softmax.py was taken." in content.notes
+    assert f"{mine}softmax.ipynb was taken for the notebook." in content.notes
+
+
+def test_an_edited_archive_counts_before_an_untouched_starter_around_it(
+    wanted: Files, tmp_path: Path
+) -> None:
+    folder = write_files(starter_files(PROJECT, ["softmax"]), tmp_path / "jane")
+    zip_of({FILE: wanted[FILE]}, folder / "submission.zip")
+    content = content_of(folder)
+    assert content.files == {FILE: wanted[FILE], OTHER_FILE: wanted[OTHER_FILE]}
+    assert "Taken from jane/submission.zip: softmax.py." in content.notes
+
+
+@pytest.mark.parametrize(
+    ("encoding", "letters"),
+    [("gbk", "你好"), ("latin-1", "ß"), ("cp1252", "€"), ("shift_jis", "表"), ("utf-8-sig", "ß")],
+)
+def test_a_file_in_the_encoding_that_it_declares_is_graded_unchanged(
+    encoding: str, letters: str, tmp_path: Path
+) -> None:
+    source = f"# coding: {encoding}\nname = 1  # {letters}\n".encode(encoding)
+    content = content_of(zip_of({FILE: source}, tmp_path / "jane.zip"))
+    assert (content.files, len(content.notes)) == ({FILE: source}, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "encoding"),
+    [
+        (
+            "\ufeff# coding: utf-16\nx = 'é'".encode("utf-16-le"),
+            "# coding: utf-8\nx = 'é'",
+            "UTF-16",
+        ),
+        ("x = '你'\n".encode("utf-16-be"), "x = '你'\n", "UTF-16-BE"),
+        ("é = '你'  # é".encode() + b"\xe9", "é = '你'  # éé", "UTF-8 with bytes of Windows-1252"),
+        (b"x = '\x80'\r", "x = '€'\r", "UTF-8 with bytes of Windows-1252"),
+        (b"# coding: nope\nx = 1", "# coding: utf-8\nx = 1", "UTF-8"),
+        (b"# coding: punycode\nx = 1", "# coding: utf-8\nx = 1", "UTF-8"),
+        (b"x = 1\0\0", "x = 1", "UTF-8 without its zero bytes"),
+    ],
+    ids=str,
+)
+def test_a_file_that_python_cannot_decode_is_read_with_a_note(
+    source: bytes, text: str, encoding: str, tmp_path: Path
+) -> None:
+    content = content_of(zip_of({FILE: source}, tmp_path / "jane.zip"))
+    assert content.files[FILE].decode() == text
+    note = f"{FILE} is not valid in its encoding, so it was read as {encoding}."
+    assert note in content.notes
+    compile(content.files[FILE], FILE, "exec")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+def test_a_notebook_in_another_encoding_is_read(encoding: str, tmp_path: Path) -> None:
+    cell = code_cell("x = 'é'", "tuning")
+    text = json.dumps(json.loads(notebook(cell)), ensure_ascii=False)
+    content = content_of(zip_of({NOTEBOOK: text.encode(encoding)}, tmp_path / "jane.zip"))
+    assert content.cells == {"tuning": "x = 'é'"}
+    assert ("not valid in its encoding" in " ".join(content.notes)) == (encoding != "utf-8-sig")
 
 
 def test_all_files_are_taken_from_one_of_several_projects(tmp_path: Path) -> None:

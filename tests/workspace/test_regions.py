@@ -17,6 +17,7 @@ from assignment.workspace.regions import (
     ANSWER_STUB,
     Body,
     RegionError,
+    decode,
     extract,
     extract_cells,
     find,
@@ -301,6 +302,29 @@ def test_file_is_read_with_its_own_line_endings(tmp_path: Path) -> None:
     (tmp_path / "f.py").write_bytes(b"x\r\ny\r# caf\xe9\n")
     with pytest.raises(RegionError, match=r"f\.py, line 3: the byte 0xe9 is not UTF-8"):
         read_source(tmp_path / "f.py")
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ("gbk", ""),
+        ("Latin-1", ""),
+        ("shift_jis", ""),
+        ("utf-8-sig", ""),
+        ("nope", "f.py: unknown encoding: nope. Remove the line that"),
+        *((name, f"f.py: {name} is not an enc") for name in ("unicode_escape", "idna", "utf-7")),
+        *((name, "f.py: .*. Remove the line that") for name in ("rot13", "punycode", "utf-16")),
+    ],
+)
+def test_a_file_is_read_in_the_encoding_of_texts_that_it_declares(
+    declared: str, problem: str
+) -> None:
+    with contextlib.nullcontext() if not problem else pytest.raises(RegionError, match=problem):
+        for line in (f"# coding: {declared}", f"#!python\r# -*- coding={declared} -*-\r"):
+            text = f"{line}\nx = 'loss'"
+            assert decode(text.encode(), "f.py") == text
+    with pytest.raises(RegionError, match="line 2: the byte 0x81 is not GBK"):
+        decode(b"# coding: gbk\n# \x81", "f.py")
 
 
 # --- notebooks -----------------------------------------------------------------------------------

@@ -193,6 +193,14 @@ def test_damaged_incomplete_or_too_large_file_is_refused(
     require_refused(project, words)
 
 
+def test_a_file_in_another_encoding_that_python_reads_is_packed_unchanged(project: Path) -> None:
+    source = "# coding: gbk\n# 你好\n" + (project / SOFTMAX).read_text(encoding="utf-8")
+    (project / SOFTMAX).write_bytes(source.encode("gbk", "replace"))
+    assert "cannot be read" not in submit(EXERCISE, project=project)
+    with zipfile.ZipFile(project / NAME) as archive:
+        assert archive.read(SOFTMAX) == (project / SOFTMAX).read_bytes()
+
+
 def test_other_files_are_not_overwritten(project: Path, tmp_path: Path) -> None:
     photos = tmp_path / "holiday.zip"
     with zipfile.ZipFile(photos, "w") as archive:
