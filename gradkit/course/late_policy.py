@@ -22,16 +22,27 @@ class LatePolicy(Struct, frozen=True, forbid_unknown_fields=True):
     percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
     def lateness(self, received: datetime | None) -> timedelta:
-        """Return how late a submission came: 0 in time, without a due date, or without a time."""
+        """Return how late a submission came: 0 in time, without a due date, or without a time.
+
+        A time without an offset is read in the offset of the due date.
+        """
         if self.due is None or received is None:
             return timedelta(0)
+        received = received if received.tzinfo else received.replace(tzinfo=self.due.tzinfo)
         lateness = received - self.due
         return lateness if lateness > timedelta(hours=self.grace_hours) else timedelta(0)
 
-    def deduction(self, received: datetime | None, earned: float, maximum: float) -> float:
-        """Return the points that a submission loses, at most the points `earned`."""
+    def deduction(
+        self, received: datetime | None, earned: float, maximum: float, marked_late: bool = False
+    ) -> float:
+        """Return the points that a submission loses, at most the points `earned`.
+
+        A platform's mark "late" without a time counts if nothing depends on the time: under the
+        policy "fixed" without grace hours.
+        """
         lateness = self.lateness(received)
-        if not lateness or self.policy == "none":
+        counts_mark = self.due and self.policy == "fixed" and not self.grace_hours
+        if self.policy == "none" or not (lateness or (marked_late and counts_mark)):
             return 0.0
         times = 1 if self.policy == "fixed" else math.ceil(lateness / DAY)
         return min(earned, round(times * self.percent / 100 * maximum, 2))

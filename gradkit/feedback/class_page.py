@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from assignment.checks.display import MARKS
 from assignment.checks.verdict import Status, Verdict
-from gradkit.course.late_policy import format_lateness
 from gradkit.feedback.html import render
 from gradkit.feedback.student_page import FOLDER, page_names, write_student_pages, zip_pages
 from gradkit.files import write_atomic
@@ -90,7 +89,7 @@ def _row(grade: StudentGrade, link: str) -> Row:
     verdicts = {n: item.verdict for n, item in enumerate(grade.checks) if item.verdict}
     passed = {number for number, verdict in verdicts.items() if verdict.passed}
     not_passed = [item.title for n, item in enumerate(grade.checks) if n not in passed]
-    late = grade.late and grade.result
+    late = grade.lateness if grade.result else ""
     return Row(
         grade,
         quote(link),
@@ -98,7 +97,7 @@ def _row(grade: StudentGrade, link: str) -> Row:
         "".join(MARKS[verdict.status] for verdict in verdicts.values()),
         not_passed[0] if not_passed and grade.result else "",
         list(dict.fromkeys(v.headline for v in verdicts.values() if v.mistake)),
-        format_lateness(grade.late) if late else "",
+        late,
         "late" if late else grade.record.status,
     )
 

@@ -32,7 +32,6 @@ from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Arrays, Check
 from assignment.checks.differences import quantity, relative_error
 from assignment.checks.verdict import Status
-from gradkit.course.late_policy import format_lateness
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, images_as_svg, render
 from gradkit.files import remove_tree, write_atomic
@@ -169,7 +168,6 @@ def student_page(
         differences=differences,
         questions=list(zip(class_grades.questions, student_grade.questions, strict=True)),
         plots=plots,
-        late=format_lateness(student_grade.late),
         due=class_grades.late.due,
     )
 

@@ -189,9 +189,7 @@ class SubmissionRecord:
     status: str
     content_digest: str | None = None
     notes: tuple[str, ...] = ()  # sentences for the grader
-    time_source: str = (
-        ""  # "stated" (its name, its platform or a roster) or "files" (the newest one)
-    )
+    time_source: str = ""  # "roster", "platform", "name", "late mark", "files", ...
 
 
 @dataclass(frozen=True)

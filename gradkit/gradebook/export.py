@@ -6,7 +6,9 @@ csv     A row for each submission, superseded ones included. A missing score is 
 
 json    A list with an object for each submission, superseded ones included:
             student, submission, status, received (ISO 8601 or ""),
-            time_source ("stated", "files" or ""), maximum, notes,
+            time_source ("roster" or "platform", which tell when it was submitted; "late mark" or
+            "no late mark", the platform's, without a time; "name" or "files", whose time takes no
+            points; or ""), maximum, notes,
             score, earned, deduction (null where nothing was graded), late (seconds),
             final (whether all items are graded),
             items: name, title, kind ("check" or "question"), points (or null), out_of, status
@@ -24,7 +26,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gradkit.course.late_policy import format_lateness
 from gradkit.errors import GradkitError, describe
 from gradkit.files import write_atomic
 from gradkit.gradebook.database import GradebookFolder, SubmissionRecord
@@ -102,7 +103,7 @@ def _csv_text(class_grades: ClassGrades, rows: Iterable[GradebookRow]) -> str:
                 record.status,
                 record.submission,
                 *(number_cell(points.get(name)) for name in names),
-                format_lateness(grade.late) if grade and grade.late else "",
+                grade.lateness if grade else "",
                 number_cell((grade and grade.deduction) or None),
                 " ".join(_notes(record, grade)),
             ]
@@ -167,9 +168,9 @@ def final_scores(class_grades: ClassGrades) -> tuple[list[FinalScore], list[str]
             notes.append(f"{grade.student} is left out: {_missing(grade)}")
             continue
         late = ""
-        if grade.late:
-            deduction = number_cell(grade.deduction)
-            late = f"Late by {format_lateness(grade.late)}: {deduction} points less."
+        if grade.lateness:
+            start = f"Late by {grade.lateness}" if grade.late else grade.lateness.capitalize()
+            late = f"{start}: {number_cell(grade.deduction)} points less."
         items = tuple(
             ItemPoints(item.title, item.points, item.out_of, _remark(item))
             for item in grade.items

@@ -31,6 +31,9 @@ from gradkit.gradebook.database import (
     SubmissionRecord,
 )
 
+# Times that are reported, and take no points: a student or a download may have made them.
+_HINTS = {"name": "the time in its name", "files": "the time of its newest file"}
+
 
 @dataclass(frozen=True)
 class ItemScore:
@@ -53,13 +56,20 @@ class StudentGrade:
     result: GradingResult | None  # None if nothing was graded
     checks: tuple[ItemScore, ...]
     questions: tuple[ItemScore, ...]
-    late: timedelta  # 0 if in time
+    late: timedelta  # 0 if in time, and if nobody knows by how much
     deduction: float  # points, for lateness
     notes: tuple[str, ...]  # sentences for the grader
 
     @property
     def student(self) -> str:
         return self.record.student
+
+    @property
+    def lateness(self) -> str:
+        """The time by which it is late, such as "2 d 3 h", or that it is marked; "" if in time."""
+        if self.late:
+            return format_lateness(self.late)
+        return "marked as late" if self.deduction else ""
 
     @property
     def items(self) -> tuple[ItemScore, ...]:
@@ -167,11 +177,13 @@ class _GradesReader:
         questions = tuple(self._question_scores(record.student, result, written_answers, notes))
         earned = sum(item.points or 0.0 for item in checks + questions)
         maximum = sum(item.out_of for item in checks + questions)
-        received = datetime.fromisoformat(record.received) if record.received else None
+        time = datetime.fromisoformat(record.received) if record.received else None
+        received = None if record.time_source in _HINTS else time
         late = self.late.lateness(received)
-        deduction = self.late.deduction(received, earned, maximum)
-        if result is not None:
-            notes += self._lateness_notes(record, late)
+        marked_late = record.time_source == "late mark"
+        deduction = self.late.deduction(received, earned, maximum, marked_late)
+        if result is not None and self.late.due:
+            notes += self._lateness_notes(record.time_source, time)
         return StudentGrade(record, result, checks, questions, late, deduction, tuple(notes))
 
     def _check_scores(self, student: str, result: GradingResult | None) -> Iterator[ItemScore]:
@@ -208,9 +220,19 @@ class _GradesReader:
                 question.name, question.title, question.points, points, None, answer, manual
             )
 
-    def _lateness_notes(self, record: SubmissionRecord, late: timedelta) -> Iterator[str]:
-        if late:
-            source = "" if record.time_source == "stated" else ", by the time of its newest file"
-            yield f"Late by {format_lateness(late)}{source}."
-        elif self.late.due and not record.received:
+    def _lateness_notes(self, source: str, time: datetime | None) -> Iterator[str]:
+        """Yield how late a submission is, and what a person has to decide."""
+        late = self.late.lateness(time)
+        no_points = (
+            "No points were deducted, since nothing tells when it was submitted. Write that into "
+            "the roster's column `submitted`, and grade again."
+        )
+        if late and source in _HINTS:
+            yield f"By {_HINTS[source]} it would be late by {format_lateness(late)}. {no_points}"
+        elif late and time:
+            zone = "" if time.tzinfo else ", if its time is in the offset of the due date"
+            yield f"Late by {format_lateness(late)}{zone}."
+        elif source == "late mark" and not self.late.deduction(None, 1, 1, marked_late=True):
+            yield no_points
+        elif not source:
             yield "The time of the submission is unknown, so no points were deducted for lateness."

@@ -8,6 +8,9 @@ Names of the download; every file of a student is an entry, of the last attempt 
 
 Of a name Canvas keeps letters, marks, digits and "_" (Ruby's [[:word:]]), in any script.
 
+The times of the files are those of the download (content_zipper.rb of instructure/canvas-lms), so
+LATE is all that is known of the time.
+
 The gradebook's Import knows a student by ID, Canvas's own number, else by SIS User ID, SIS Login
 ID, else by the name in Student. Below the header it wants a row `Points Possible`. A column
 `Title (number)`, as in exports, is that assignment; a column of another name makes a new one. A

@@ -11,7 +11,10 @@ _TIME = re.compile(
 
 
 def find_time(text: str) -> tuple[datetime, int, int] | None:
-    """Return the first time in a text, as UTC unless it names a zone, with its start and end."""
+    """Return the first time in a text, with its start and end.
+
+    It is UTC, or without a zone if the text names none.
+    """
     for match in _TIME.finditer(text):
         if time := _time_of(match):
             return time, match.start(), match.end()
@@ -24,8 +27,9 @@ def _time_of(match: re.Match[str]) -> datetime | None:
         return None
     date = f"{match['year']}-{match['month']}-{match['day']}"
     time = f"{match['hour'] or '00'}:{match['minute'] or '00'}:{match['second'] or '00'}"
-    zone = "+00:00" if match["zone"] in ("Z", "UTC", None) else match["zone"]
+    zone = "+00:00" if match["zone"] in ("Z", "UTC") else match["zone"]
     try:
-        return datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(UTC)
+        found = datetime.fromisoformat(f"{date}T{time}{zone or ''}")
+        return found.astimezone(UTC) if zone else found
     except (ValueError, OverflowError):
         return None

@@ -25,6 +25,9 @@ from gradkit.submissions.wanted_files import WantedFiles
 MAX_NAME = 200  # characters of a submission's name
 MAX_SEARCHED = 1000  # characters of a name that are compared with a roster
 
+# What is known of the time of submission, the best first: a time, a platform's mark without one, a
+# time that a student may have written, one that a download may have made, or nothing.
+_SOURCES = ("roster", "platform", "late mark", "no late mark", "name", "files", "")
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -39,8 +42,8 @@ class Submission:
     student: str
     name: str  # of its first entry in the folder, printable; empty if nothing was handed in
     paths: tuple[Path, ...] = ()  # of its entries
-    received: datetime | None = None  # UTC
-    time_source: str = ""  # "stated" in the roster, the name or by the platform; else "files"
+    received: datetime | None = None  # UTC, or without a zone if nothing tells it
+    time_source: str = ""  # one of _SOURCES
     superseded: bool = False  # a later attempt of the student counts
     notes: tuple[str, ...] = ()  # sentences for the grader on how it was found
 
@@ -65,7 +68,7 @@ def find_submissions(
     for student in sorted(owned, key=lambda student: (student.casefold(), student)):
         submissions += _submissions(student, owned[student], exercise)
         if known and (time := known.submitted.get(student)) and owned[student]:
-            submissions[-1] = replace(submissions[-1], received=time, time_source="stated")
+            submissions[-1] = replace(submissions[-1], received=time, time_source="roster")
     return submissions
 
 
@@ -102,22 +105,21 @@ class _Entry:
             return True
         return WantedFiles(exercise).match_name(self.parsed.original_filename) is not None
 
-    def stated_time(self) -> datetime | None:
-        """Return the time in its name or in the platform's metadata."""
-        return self.parsed.time or (self.submitters.time if self.submitters else None)
-
-    def time(self) -> datetime | None:
-        """Return the stated time, else that of its newest file."""
-        if stated := self.stated_time():
-            return stated
+    def time(self) -> tuple[datetime | None, str]:
+        """Return the time of submission, else that of the newest file; and the source."""
+        if self.submitters and self.submitters.time:
+            return self.submitters.time, "platform"
+        if self.parsed.time:
+            return self.parsed.time, "platform" if self.parsed.platform else "name"
+        source = {None: "files", True: "late mark", False: "no late mark"}[self.parsed.is_late]
         try:
             if self.path.is_dir() and not self.path.is_symlink():
                 newest = max(m.time for m in open_source(self.path, self.name).members())
             else:
                 newest = self.path.lstat().st_mtime
-            return datetime.fromtimestamp(newest, UTC)
+            return datetime.fromtimestamp(newest, UTC), source
         except (SubmissionRejected, OSError, ValueError, OverflowError):  # such as an empty folder
-            return None
+            return None, source.replace("files", "")
 
 
 def _list_folder(
@@ -193,19 +195,23 @@ def _submissions(
     notes = dict(entries)
     times = {entry: entry.time() for entry in notes}
 
+    def comparable(time: datetime | None) -> datetime:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)) if time else _EARLIEST
+
     def rank(entry: _Entry) -> tuple[int, datetime, str]:
-        return entry.parsed.file if are_numbered else 0, times[entry] or _EARLIEST, entry.name
+        number = entry.parsed.file if are_numbered else 0
+        return number, comparable(times[entry][0]), entry.name
 
     attempts = _attempts(sorted(notes, key=rank), exercise)
     attempts.sort(key=lambda attempt: max(map(rank, attempt)))
     submissions = []
     for attempt in attempts:
-        dated = [
-            (time, "stated" if entry.stated_time() else "files")
-            for entry in attempt
-            if (time := times[entry])
-        ]
-        received, time_source = max(dated, default=(None, ""))
+        received, time_source = max(
+            (times[entry] for entry in attempt),
+            key=lambda known: (-_SOURCES.index(known[1]), comparable(known[0])),
+        )
+        if time_source.endswith("mark"):  # the time is that of a file
+            received = None
         more = f" and {len(attempt) - 1} more" if len(attempt) > 1 else ""
         submissions.append(
             Submission(

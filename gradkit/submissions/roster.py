@@ -11,7 +11,7 @@ is a roster too, if `gradkit.lms` reads it.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gradkit.files import shown
@@ -91,4 +91,4 @@ def _submission_time(table: Table, row: Row, text: str) -> datetime:
             f"{table.place(row)}: {shown(text)!r} in the column `submitted` is not a time. Write "
             "it as in 2026-03-01T23:59:00+01:00; without an offset it is UTC."
         )
-    return found[0]
+    return found[0] if found[0].tzinfo else found[0].replace(tzinfo=UTC)

@@ -137,7 +137,9 @@ def _add_students(out: Path) -> None:
             database.save_result(replace(result, key=result.key._replace(student=student)))
             digest = result.key.content_digest
             database.save_submission(
-                SubmissionRecord(f"{student}.zip", student, time, "graded", digest)
+                SubmissionRecord(
+                    f"{student}.zip", student, time, "graded", digest, time_source="platform"
+                )
             )
 
 

@@ -67,7 +67,7 @@ def test_a_result_of_a_new_spec_replaces_the_older_one(database: GradebookDataba
 
 def test_a_record_is_read_as_it_was_written(database: GradebookDatabase) -> None:
     record = SubmissionRecord(
-        "a.zip", "ada", "2026-03-01", "graded", "w", ("One.", "Two."), "stated"
+        "a.zip", "ada", "2026-03-01", "graded", "w", ("One.", "Two."), "platform"
     )
     database.save_submission(record)
     assert database.submission("ada", "a.zip") == record

@@ -60,7 +60,13 @@ class FilledGradebook:
         self.patch.setattr("gradkit.gradebook.grades.read_config", lambda *_: config)
 
     def add_graded(
-        self, student: str, submission: str, *, wrong: bool = False, received: str = IN_TIME
+        self,
+        student: str,
+        submission: str,
+        *,
+        wrong: bool = False,
+        received: str = IN_TIME,
+        time_source: str = "platform",
     ) -> None:
         """Add a submission that has all points, or all except those for naive_loss."""
         key = ResultKey(student, f"content of {student}", *self.digests)
@@ -78,7 +84,7 @@ class FilledGradebook:
         self.database.save_result(GradingResult(key, verdicts, outcomes, handed_in))
         self.database.save_submission(
             SubmissionRecord(
-                submission, student, received, "graded", key.content_digest, (), "stated"
+                submission, student, received, "graded", key.content_digest, (), time_source
             )
         )
 
@@ -155,6 +161,59 @@ def test_exports_contain_lateness(gradebook: FilledGradebook) -> None:
     assert scores["bob"].late == ""
 
 
+LATE = "2026-03-03T01:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("time_source", "received", "lateness", "days", "note"),
+    [
+        ("roster", LATE, "1 d 2 h 1 min", 2, "Late by 1 d 2 h 1 min."),
+        ("platform", LATE[:19], "1 d 1 h 1 min", 2, "if its time is in the offset of the due date"),
+        ("platform", "2026-03-01T23:58:59", "", 0, ""),
+        ("files", LATE, "", 0, "By the time of its newest file it would be late by 1 d 2 h 1 min"),
+        ("files", IN_TIME, "", 0, ""),
+        ("name", LATE, "", 0, "By the time in its name it would be late by"),
+        ("no late mark", "", "", 0, ""),
+        ("late mark", "", "", 0, "the roster's column `submitted`"),
+        ("", "", "", 0, "is unknown, so no points were deducted"),
+    ],
+)
+def test_only_a_known_time_of_submission_takes_points(
+    time_source: str,
+    received: str,
+    lateness: str,
+    days: int,
+    note: str,
+    gradebook: FilledGradebook,
+) -> None:
+    due = datetime.fromisoformat("2026-03-01T23:59:00+01:00")
+    gradebook.configure(late=LatePolicy(due=due, policy="per day", percent=10))
+    gradebook.add_graded("ada", "ada.zip", received=received, time_source=time_source)
+    [ada] = gradebook.rows()
+    lost = round(days * 0.1 * ALL, 2)
+    assert (ada["late"], float(ada["deduction"] or 0)) == (lateness, lost)
+    assert note in ada["notes"]
+    assert bool(note) == bool(ada["notes"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "grace", "lost"), [("fixed", 0, 10), ("fixed", 1, 0), ("none", 0, 0)]
+)
+def test_a_mark_without_a_time_takes_points_where_no_time_is_needed(
+    policy: Any, grace: float, lost: float, gradebook: FilledGradebook
+) -> None:
+    due = datetime.fromisoformat("2026-03-01T23:59:00+00:00")
+    late = LatePolicy(due=due, policy=policy, percent=10, grace_hours=grace)
+    gradebook.configure(late=late)
+    gradebook.add_graded("ada", "ada.zip", received="", time_source="late mark")
+    [ada] = gradebook.rows()
+    lost = round(lost / 100 * ALL, 2)
+    assert (float(ada["deduction"] or 0), ada["late"] == "marked as late") == (lost, lost > 0)
+    assert ("the roster's column `submitted`" in ada["notes"]) == (not lost)
+    scores, _ = gradebook.final_scores()
+    assert scores["ada"].late == (f"Marked as late: {lost:g} points less." if lost else "")
+
+
 def test_json_contains_every_item(gradebook: FilledGradebook) -> None:
     gradebook.configure(questions={QUESTION: WORTH})
     gradebook.add_ungraded("ada", "old.zip", "superseded")
@@ -163,7 +222,7 @@ def test_json_contains_every_item(gradebook: FilledGradebook) -> None:
     gradebook.add_manual("ada", "vectorized_loss", 1, "Copied from a friend.")
     old, new = gradebook.objects()
     assert (old["score"], old["final"], old["items"]) == (None, False, [])
-    assert (new["student"], new["received"], new["time_source"]) == ("ada", IN_TIME, "stated")
+    assert (new["student"], new["received"], new["time_source"]) == ("ada", IN_TIME, "platform")
     assert (new["maximum"], new["final"], new["deduction"]) == (ALL + WORTH, True, 0)
     items = {item["name"]: item for item in new["items"]}
     assert list(items)[: len(EXERCISE.names)] == EXERCISE.names

@@ -86,10 +86,10 @@ def test_canvas_gives_one_attempt_in_several_files(wanted: Files, tmp_path: Path
 
 def test_canvas_marks_lateness(tmp_path: Path) -> None:
     for name in ("doejane_LATE_5_6_x.zip", "LATE_anon_x_7_x.zip", "late_8_9_x.zip"):
-        zip_at(tmp_path / name)
-    late = ("Canvas marks it as late.",)
-    notes = {each.student: each.notes for each in find(tmp_path)}
-    assert notes == {"doejane_5": late, "anon_x": late, "late_8": ()}
+        zip_at(tmp_path / name)  # whose time is that of the download
+    late = ("late mark", None, ("Canvas marks it as late.",))
+    found = {each.student: (each.time_source, each.received, each.notes) for each in find(tmp_path)}
+    assert found == {"doejane_5": late, "anon_x": late, "late_8": ("no late mark", None, ())}
 
 
 def test_moodle_gives_a_folder_or_a_file(wanted: Files, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_gradescope_names_people_beside_the_folders(
     found = {each.student: each for each in find(tmp_path)}
     assert set(found) == {"0123", "0999", "zoe@example.edu", "submission_3"}
     assert found["0123"].received == datetime(2026, 4, 26, 17, 34, tzinfo=UTC)
-    assert [found[each].time_source for each in ("0123", "submission_3")] == ["stated", "files"]
+    assert [found[each].time_source for each in ("0123", "submission_3")] == ["platform", "files"]
     assert found["0999"].received == datetime(2026, 4, 26, 23, 0, tzinfo=UTC)
     assert read(found["0123"]).version
     assert "The student is unknown" in found["submission_3"].notes[0]
@@ -192,7 +192,7 @@ def test_the_last_time_in_a_name_counts(tmp_path: Path) -> None:
         zip_at(tmp_path / name, time=2e9 - number)
     found = find(tmp_path)
     assert [(each.name, each.superseded, each.time_source) for each in found] == [
-        *((names[0], True, "stated"), (names[1], True, "stated"), (names[2], False, "stated")),
+        *((names[0], True, "name"), (names[1], True, "name"), (names[2], False, "name")),
     ]
     assert found[1].received == datetime(2026, 3, 2, 7, tzinfo=UTC)
 

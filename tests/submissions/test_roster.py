@@ -168,8 +168,8 @@ u4,Joe,2026-03-01T00:00:00Z
     for name in ("Jane", "Zoë", "Jim"):
         os.utime(zip_of({FILE: b""}, tmp_path / f"{name}.zip"), (1e9, 1e9))
     assert [(each.received, each.time_source) for each in find(tmp_path, roster)] == [
-        (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "stated"),
-        (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "stated"),
+        (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "roster"),
+        (datetime(2026, 3, 1, 22, 58, 30, tzinfo=UTC), "roster"),
         (datetime.fromtimestamp(1e9, UTC), "files"),
         (None, ""),
     ]
@@ -179,7 +179,7 @@ def test_the_roster_gives_the_time_of_the_submission_that_counts(tmp_path: Path)
     for name in ("u1 2026-03-02.zip", "u1 2026-03-01.zip"):
         zip_of({FILE: b""}, tmp_path / name)
     old, new = find(tmp_path, "student,submitted\nu1,2026-01-01T00:00Z\n")
-    assert (old.superseded, old.received) == (True, datetime(2026, 3, 1, tzinfo=UTC))
+    assert (old.superseded, old.received) == (True, datetime(2026, 3, 1))
     assert (new.superseded, new.received) == (False, datetime(2026, 1, 1, tzinfo=UTC))
 
 
