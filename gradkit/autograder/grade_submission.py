@@ -54,13 +54,16 @@ def grade_submission(
 ) -> GradedSubmission:
     """Grade a submission: `files` by their paths, `cells` by the names of their regions.
 
-    Raises GradingError if a check came to no verdict.
+    Raises GradingError if a check came to no verdict, or files were removed meanwhile.
     """
     start = time.monotonic()
     with temporary_folder() as workdir:
         notebook = prepare_workdir(spec, files, cells, workdir, isolation)
         with contextlib.closing(open_runner(spec, files, workdir, isolation)) as runner:
             problems = _run_nbval(notebook, runner)
+        for folder in (workdir / TREE, spec.data_folder):
+            if not folder.is_dir():  # such as by a program that tidies up
+                raise GradingError(f"{folder} was removed while it was in use.")
     names = spec.exercise.names
     lost = [name for name in names if name not in runner.outcomes]
     if lost:

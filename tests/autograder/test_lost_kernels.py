@@ -2,11 +2,14 @@
 
 import os
 import random
+import shutil
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +116,17 @@ def test_grading_ends_when_kernels_are_killed_again_and_again(
     with pytest.raises(GradingError, match=r"was ended by signal 9\. .* in the cell `setup`, and"):
         grade_submission(spec, solved_files(), solved_cells(), Isolation.SANDBOX)
     assert len(kills) <= 4
+
+
+def test_files_removed_meanwhile_cost_no_points(
+    spec: GradingSpec, sandbox: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = replace(spec, data_folder=tmp_path / "stand-in")
+    shutil.copytree(spec.data_folder, copied.data_folder)
+
+    def remove(kernel: Kernel) -> None:
+        shutil.rmtree(copied.data_folder, ignore_errors=True)
+
+    monkeypatch.setattr(Kernel, "run", during_cells(remove))
+    with pytest.raises(GradingError, match="was removed while it was in use"):
+        grade_submission(copied, solved_files(), solved_cells(), Isolation.SANDBOX)
