@@ -10,15 +10,16 @@ which the student sees. A row with neither points nor comment removes the manual
 """
 
 import base64
-import csv
 import hmac
 import math
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import GradebookFolder, ManualGrade
 from gradkit.gradebook.grades import ClassGrades, open_grades
+from gradkit.lms.tables import RosterError, read_tables
 
 COLUMNS = ("student", "item", "points", "comment")
 MAX_COMMENT = 10_000  # characters
@@ -113,10 +114,11 @@ class _RowReader:
                 f"{item!r} is a check: give the reason for its points as the comment, which the "
                 "student sees"
             )
-        digest = row.get("answer", "").strip() if item in self.questions else ""
+        digest = row["answer"].strip() if item in self.questions else ""
         self.given.append(ManualGrade(student, item, points, comment, digest))
 
     def _student(self, text: str) -> str:
+        text = unicodedata.normalize("NFC", text)
         # A spreadsheet may have kept the apostrophe that makes a formula harmless.
         for student in (text, text.strip(), text.strip().removeprefix("'")):
             if student in self.students:
@@ -140,29 +142,18 @@ class _RowReader:
 
 
 def _read_rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
-    """Read the rows that are not empty, with their line numbers."""
+    """Read the rows that are not empty, with their numbers."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ManualError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise ManualError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
-    for delimiter in ",;\t":
-        try:
-            reader = csv.DictReader(
-                text.splitlines(keepends=True), restval="", delimiter=delimiter, strict=True
-            )
-            header = [str(name).strip().casefold() for name in reader.fieldnames or ()]
-            if set(COLUMNS) <= set(header):
-                reader.fieldnames = header
-                return [
-                    (reader.line_num, row)
-                    for row in reader
-                    if any(isinstance(cell, str) and cell.strip() for cell in row.values())
-                ]
-        except csv.Error as error:
-            raise ManualError(f"{path} is not CSV: {error}.") from None
-    raise ManualError(
-        f"{path} lacks the columns {', '.join(COLUMNS)} in its first row. Export it from the "
-        "manual grading page, or add them."
-    )
+        table = next((table for table in read_tables(path) if table.has(*COLUMNS)), None)
+    except RosterError as error:
+        raise ManualError(str(error)) from None
+    if table is None:
+        raise ManualError(
+            f"{path} lacks the columns {', '.join(COLUMNS)} in its first row. Export it from the "
+            "manual grading page, or add them."
+        )
+    columns = (*COLUMNS, "answer")
+    return [
+        (row.number, {column: table.original(row, column) for column in columns})
+        for row in table.rows
+    ]

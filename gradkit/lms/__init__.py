@@ -9,14 +9,16 @@ a submission's name                     -> feedback_name          -> the name of
 from dataclasses import replace
 from pathlib import Path
 
+from gradkit.files import shown
 from gradkit.lms.canvas import Canvas
 from gradkit.lms.gradescope import Gradescope
 from gradkit.lms.moodle import Moodle
 from gradkit.lms.platform import ParsedName, Platform
 from gradkit.lms.tables import (
+    RosterError,
     StudentList,
     make_student_list,
-    read_table,
+    read_tables,
     roster_students,
     student_id,
 )
@@ -50,8 +52,15 @@ def feedback_name(submission: str, page: str) -> str:
 def read_student_list(path: Path, platform: Platform | None = None) -> StudentList:
     """Read a roster, or the list that a platform exports; raise RosterError if it is unfit."""
     column = (platform or Platform).list_column
-    table = read_table(path, column, (platform or Platform).list_advice)
-    for each in PLATFORMS.values():
-        if each.list_column == column and (students := each.read_students(table)) is not None:
-            return make_student_list(table, students)
-    return make_student_list(table, roster_students(table))
+    first_rows = []
+    for table in read_tables(path):
+        for each in PLATFORMS.values():
+            if each.list_column == column and (students := each.read_students(table)) is not None:
+                return make_student_list(table, students)
+        if table.has(column):
+            return make_student_list(table, roster_students(table))
+        first_rows.append(",".join(table.header))
+    raise RosterError(
+        f"{path} has no column `{column}` in its first row, {shown(first_rows[0])!r}. "
+        f"{(platform or Platform).list_advice}"
+    )

@@ -12,10 +12,12 @@ The times of the files are those of the download (content_zipper.rb of instructu
 LATE is all that is known of the time.
 
 The gradebook's Import knows a student by ID, Canvas's own number, else by SIS User ID, SIS Login
-ID, else by the name in Student. Below the header it wants a row `Points Possible`. A column
-`Title (number)`, as in exports, is that assignment; a column of another name makes a new one. A
-student without a row keeps the old score, while an empty cell would remove it: a student without a
-score gets no row.
+ID, else by the name in Student, or in LastName and FirstName. ID comes behind the name, Section
+last, in between nothing, SIS Login ID, or both SIS columns and more. Then there may be custom
+columns. Below the header it wants a row `Points Possible`. A column `Title (number)`, as in
+exports, is that assignment; a column of another name makes a new one. A student without a row keeps
+the old score, while an empty cell would remove it: a student without a score gets no row, and nor
+does one who is excused (EX) or to whom the assignment is not assigned (N/A).
 """
 
 import re
@@ -23,9 +25,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gradkit.lms.platform import Export, FinalScore, ParsedName, Platform, SheetRow
-from gradkit.lms.tables import RosterError, Student, StudentList, Table, format_csv, number_cell
+from gradkit.lms.tables import (
+    RosterError,
+    Row,
+    Student,
+    StudentList,
+    Table,
+    format_csv,
+    number_cell,
+    read_number,
+)
 from gradkit.lms.times import find_time
-from gradkit.lms.words import is_identifier
+from gradkit.lms.words import folded, is_identifier
 
 _NAME = re.compile(
     r"(?:(?P<late_anonymous>LATE_)?(?P<anonymous>anon_[A-Za-z0-9]+)"
@@ -33,7 +44,7 @@ _NAME = re.compile(
     r"_(?P<file>\d+)_(?P<rest>.+)"
 )
 _IDS = ("ID", "SIS User ID", "SIS Login ID", "Integration ID")
-_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+_SIS = ("SIS User ID", "SIS Login ID", "Integration ID", "Root Account")
 _POINTS_POSSIBLE = "    Points Possible"  # with the blanks that Canvas itself writes
 
 
@@ -60,17 +71,20 @@ class Canvas(Platform):
 
         Their grades are not aliases.
         """
-        if not table.has("Student", "ID", "SIS Login ID", "Section"):
+        rows = [row for row in table.rows if not _is_points_row(row)]
+        is_gradebook = len(rows) < len(table.rows) or table.has("ID", "SIS Login ID", "Section")
+        has_names = table.has("Student") or table.has("LastName", "FirstName")
+        if not (is_gradebook and has_names):
             return None
-        names = {row: table.cell(row, "Student") for row in table.rows}
-        counts = Counter(names.values())
+        names = {row: _sortable_name(table, row) for row in rows}
+        counts = Counter(map(folded, names.values()))
         students = []
         for row, name in names.items():
-            if name.casefold() in ("", "points possible"):
+            ids = [*filter(None, table.cells(row, _IDS))]
+            if not (name or ids):  # such as the row `Manual Posting`
                 continue
             last, comma, first = name.partition(",")
-            ids = table.cells(row, _IDS)
-            unique = f"{name} ({ids[0]})" if counts[name] > 1 else name
+            unique = f"{name} ({ids[0]})" if ids and counts[folded(name)] > 1 else name or ids[0]
             aliases = (name, *([f"{first} {last}"] if comma else []), *ids)
             students.append(Student(unique, aliases, row))
         return students
@@ -83,11 +97,11 @@ class Canvas(Platform):
         `roster` is the gradebook as Canvas exports it, or a roster with one of Canvas's ids.
         Without it, students are known by the numbers in the names of their submissions.
         """
-        header, possible = title, str(maximum)
+        header, possible, columns = title, str(maximum), ["Student", "ID", "Section"]
         notes: list[str] = []
         if roster is None:
             students = {self.number_of(score): score.student for score in scores}
-            rows = [SheetRow(id, (), (name, id, "", "", "")) for id, name in students.items()]
+            rows = [SheetRow(id, (), (name, id, "", "")) for id, name in students.items()]
             where = "the names that Canvas gave. Give --roster the gradebook as Canvas exports it"
         else:
             where, table = str(roster.table.path), roster.table
@@ -97,23 +111,37 @@ class Canvas(Platform):
                     "nobody. Export the gradebook of the course from Canvas, and give that."
                 )
             header, possible, notes = self._assignment_column(title, maximum, table)
+            columns = _identifying_columns(table)
             rows = [
                 SheetRow(
-                    table.cell(row, "ID"), (id, *table.cells(row, _IDS)), table.cells(row, _COLUMNS)
+                    table.cell(row, "ID"),
+                    (id, *table.cells(row, _IDS)),
+                    [table.original(row, column) for column in (*columns, header)],
                 )
                 for id, _, row in roster.students
             ]
         matched, left_out = self.match_rows(rows, scores, where)
-        lines = [[*cells, number_cell(score.score)] for cells, score in matched]
-        points_row = [_POINTS_POSSIBLE, "", "", "", "", possible]
-        return Export(format_csv([[*_COLUMNS, header], points_row, *lines]), notes + left_out)
+        lines = []
+        for (*cells, old), score in matched:
+            if folded(str(old)) in ("ex", "n/a"):
+                left_out.append(
+                    f"{score.student} is left out: {where} has {old} in the column {header!r}. "
+                    "Change that in Canvas first if the score is to count."
+                )
+            else:
+                lines.append([*cells, number_cell(score.score)])
+        points_row = [_POINTS_POSSIBLE, *[""] * (len(columns) - 1), possible]
+        return Export(format_csv([[*columns, header], points_row, *lines]), notes + left_out)
 
     def _assignment_column(
         self, title: str, maximum: int, table: Table
     ) -> tuple[str, str, list[str]]:
         """Return the header of the assignment's column, its points in Canvas, and notes on both."""
-        is_title = re.compile(rf"\s*{re.escape(title)}(\s\(\d+\))?\s*", re.IGNORECASE).fullmatch
-        headers = [header for header in table.header if is_title(header)]
+        titles = {header: re.sub(r"\s\(\d+\)\s*$", "", header) for header in table.header}
+        is_known = {folded(title)}.intersection
+        headers = [
+            header for header, name in titles.items() if is_known((folded(header), folded(name)))
+        ]
         if len(headers) > 1:
             raise RosterError(
                 f"{table.path} has {len(headers)} assignments {title!r}: {', '.join(headers)}. "
@@ -122,11 +150,34 @@ class Canvas(Platform):
         if not headers:
             note = f"{table.path} has no assignment {title!r}, so Canvas will make a new one."
             return title, str(maximum), [note]
-        possible = str(maximum)
-        for row in table.rows:
-            if row.cells[0].strip().casefold() == "points possible":
-                possible = table.cell(row, headers[0].strip()) or possible
-        return headers[0], possible, self.compare_maximum(possible, maximum)
+        [header] = headers
+        found = [table.cell(row, header) for row in table.rows if _is_points_row(row)]
+        if any("read only" in text for text in map(folded, found)):
+            raise RosterError(
+                f"The column {header!r} of {table.path} is read-only, so Canvas would import no "
+                "score. Give the assignment another title than this column."
+            )
+        numbers = [number for number in map(read_number, found) if number is not None]
+        possible = f"{numbers[0]:.2f}" if numbers else str(maximum)
+        return header, possible, self.compare_maximum(possible, maximum)
+
+
+def _is_points_row(row: Row) -> bool:
+    return "points possible" in map(folded, row.cells)
+
+
+def _sortable_name(table: Table, row: Row) -> str:
+    name = table.cell(row, "Student")
+    return name or ", ".join(filter(None, table.cells(row, ("LastName", "FirstName"))))
+
+
+def _identifying_columns(table: Table) -> list[str]:
+    """Return the columns of a table by which the Import knows students, as far as it takes them."""
+    names = ["Student"] if table.has("Student") else ["LastName", "FirstName"]
+    sis = [column for column in _SIS if table.has(column)]
+    if {*sis} - {"SIS Login ID"}:
+        sis = [column for column in _SIS if column in (*sis, "SIS User ID", "SIS Login ID")]
+    return [*names, "ID", *sis, "Section"]
 
 
 def _is_time(match: re.Match[str]) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from gradkit.lms.tables import Cell, Student, StudentList, Table, plain_number
+from gradkit.lms.tables import Cell, Student, StudentList, Table, plain_number, read_number
 from gradkit.lms.words import folded
 
 
@@ -143,11 +143,8 @@ class Platform:
 
     def compare_maximum(self, found: str, maximum: int) -> list[str]:
         """Return a note if the platform's maximum points differ from the assignment's."""
-        try:
-            theirs = float(found.replace(",", "."))
-        except ValueError:
-            return []
-        if theirs == maximum:
+        theirs = read_number(found)
+        if theirs in (None, maximum):
             return []
         return [
             f"In {self.name} the assignment has {plain_number(theirs)} points, and here {maximum}. "

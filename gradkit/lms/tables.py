@@ -1,15 +1,18 @@
 """Lists of students as CSV: read from any spreadsheet, written so that no cell is a formula."""
 
+import codecs
 import csv
 import io
-import unicodedata
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from gradkit.errors import GradkitError
-from gradkit.files import distinct, shown
+from gradkit.files import distinct, plain
 from gradkit.lms.words import folded
 
 MAX_ID = 80  # characters of a student's id: it goes into file names, which may have 255 bytes
@@ -36,14 +39,22 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[Row, ...]
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {folded(name): place for place, name in reversed([*enumerate(self.header)])}
+
     def has(self, *columns: str) -> bool:
         """Return whether all of these columns exist, in any case."""
-        return {column.casefold() for column in columns} <= {*map(folded, self.header)}
+        return all(folded(column) in self._places for column in columns)
+
+    def original(self, row: Row, column: str) -> str:
+        """Return the cell of a column as it is in the file; "" where the column is missing."""
+        place = self._places.get(folded(column))
+        return "" if place is None else row.cells[place]
 
     def cell(self, row: Row, column: str) -> str:
         """Return the stripped cell of a column; "" where the column is missing."""
-        names = [*map(folded, self.header)]
-        return row.cells[names.index(column.casefold())].strip() if self.has(column) else ""
+        return self.original(row, column).strip()
 
     def cells(self, row: Row, columns: Iterable[str]) -> list[str]:
         return [self.cell(row, column) for column in columns]
@@ -72,34 +83,39 @@ def student_id(text: str) -> str:
     return distinct(text, MAX_ID)
 
 
-def read_table(path: Path, column: str, advice: str) -> Table:
-    """Read a CSV file with commas, semicolons or tabs, which must have a certain column.
+def read_tables(path: Path) -> Iterator[Table]:
+    """Yield a CSV file as a table for each delimiter that it may have; raise RosterError.
 
-    Raise RosterError if it cannot be read, or, with `advice`, if the column is missing.
+    It is UTF-8, or Excel's "Unicode Text". A first line `sep=;`, which Excel reads and writes,
+    names the delimiter; without it, commas, semicolons and tabs are tried.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except OSError as error:
-        raise RosterError(f"The roster {path} cannot be read: {error.strerror}.") from None
+        raise RosterError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise RosterError(f"{path} is not UTF-8. Save it as `CSV UTF-8`.") from None
-    for delimiter in ",;\t":
+    stated = re.match(r'"?sep=([^\w\s"]|\t)"?[ ,;\t]*\r?\n', text)
+    problem, most_columns = None, 0
+    for delimiter in stated[1] if stated else ",;\t":
+        lines = io.StringIO(text[stated.end() :] if stated else text, newline="")
         try:
-            lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-            header, *rows = [*lines] or [[]]
+            header, *rows = [*csv.reader(lines, delimiter=delimiter, strict=True)] or [[]]
         except csv.Error as error:
-            raise RosterError(f"{path} is not CSV: {error}.") from None
+            problem = problem or error
+            continue
         width = len(header)
+        most_columns = max(most_columns, width)
         padded = tuple(
             Row(number, (*row[:width], *[""] * (width - len(row))))
-            for number, row in enumerate(rows, start=2)
+            for number, row in enumerate(rows, start=3 if stated else 2)
             if any(cell.strip() for cell in row)
         )
-        table = Table(path, tuple(header), padded)
-        if table.has(column):
-            return table
-    first = shown(text.partition("\n")[0].strip())
-    raise RosterError(f"{path} has no column `{column}` in its first row, {first!r}. {advice}")
+        yield Table(path, tuple(header), padded)
+    if problem and most_columns < 2:  # otherwise another delimiter is the right one
+        raise RosterError(f"{path} is not CSV: {problem}.")
 
 
 def roster_students(table: Table) -> list[Student]:
@@ -112,19 +128,40 @@ def roster_students(table: Table) -> list[Student]:
 
 
 def make_student_list(table: Table, students: Iterable[Student]) -> StudentList:
-    """Return the list; raise RosterError unless ids are printable, short and unique."""
+    """Return the list, with an id for each student that is printable, short and unique.
+
+    Raise RosterError for a student without an id, or with the same as another.
+    """
+    students = [*students]
+    counts = Counter(plain(student.id).strip() for student in students)
     checked: dict[str, Student] = {}
     for student in students:
-        name = unicodedata.normalize("NFC", student.id)
-        if not name or name != student_id(name):
+        name = plain(student.id).strip()
+        if not name:
+            raise RosterError(f"{table.place(student.row)}: '' cannot be a student's id.")
+        # Names that differ in their blanks alone are two, as they would be in file names.
+        id = student_id(name if counts[name] == 1 else student.id)
+        if other := checked.get(id):
             raise RosterError(
-                f"{table.place(student.row)}: {shown(name)!r} cannot be a student's id. An id has "
-                f"1 to {MAX_ID} printable characters."
+                f"{table.place(student.row)}: student {id!r} is listed twice, first in row "
+                f"{other.row.number}."
             )
-        if name in checked:
-            raise RosterError(f"{table.place(student.row)}: student {name!r} is listed twice.")
-        checked[name] = student._replace(id=name)
+        checked[id] = student._replace(id=id)
     return StudentList(table, tuple(checked.values()))
+
+
+def read_number(text: str) -> float | None:
+    """Return a number with the decimal and thousands marks of any country; None for other texts.
+
+    A mark that has three digits behind it, and none of another kind before it, is for thousands.
+    """
+    match = re.fullmatch(r"([\d.,]*?)([.,]?)(\d+)", re.sub(r"[\s'’]", "", text[:40]))
+    if match is None:
+        return None
+    whole, mark, last = match.groups()
+    is_thousand = len(last) == 3 and whole.strip("0.,") and {*whole} & {*".,"} <= {mark}
+    whole = re.sub("[.,]", "", whole)
+    return float(whole + last if is_thousand or not mark else f"{whole}.{last}")
 
 
 def plain_number(points: float | None) -> float | None:
@@ -150,8 +187,9 @@ def format_csv(rows: Iterable[Sequence[Cell]]) -> str:
 def _without_formula(cell: Cell) -> Cell:
     if not isinstance(cell, str):
         return cell
-    printable = "".join(c if c.isprintable() else " " for c in cell)
-    if printable.strip() == "-":  # Moodle's sign for an empty cell
-        return printable
-    is_formula = printable.lstrip().startswith(tuple("=+-@|%")) or cell.startswith(("\t", "\r"))
-    return f"'{printable}" if is_formula else printable
+    cell = re.sub(
+        r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", " ", cell
+    )  # what would steer a terminal
+    start = folded(cell[:200])
+    is_formula = start.startswith(tuple("=+-@|%")) or cell.startswith(("\t", "\r"))
+    return f"'{cell}" if is_formula and start != "-" else cell  # "-" is Moodle's empty cell

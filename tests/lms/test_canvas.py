@@ -1,5 +1,6 @@
 """Canvas: its gradebook comes back with one column filled, its names tell users."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,12 @@ from gradkit.lms.tables import RosterError
 from gradkit.submissions.roster import read_roster
 from tests.lms.scores import exported, final, rows_of, write
 
+# The headers that Canvas's GradebookImporter accepts, up to custom columns and assignments.
+HEADER = re.compile(
+    "(Student|LastName,FirstName),ID,"
+    "(SIS Login ID,|SIS User ID,SIS Login ID,(Integration ID,)?(Root Account,)?)?Section"
+)
+
 
 def import_csv(text: str, people: dict[str, str]) -> tuple[str, str, dict[str, str]]:
     """Import a CSV as Canvas does: the assignment, its points possible, the scores by user.
@@ -15,11 +22,14 @@ def import_csv(text: str, people: dict[str, str]) -> tuple[str, str, dict[str, s
     `people` are the course's, by Canvas's number, with their sortable names.
     """
     header, possible, *rows = rows_of(text)
-    assert header[:-1] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
+    assert HEADER.fullmatch(",".join(header[:-1]))
     assert possible[0] == "    Points Possible"
     scores = {}
     for row in rows:
-        [person] = [id for id, who in people.items() if row[1] == id or row[0] == who]
+        assert len(row) == len(header)
+        id = row[header.index("ID")]
+        name = ", ".join(row[: header.index("ID")])
+        [person] = [each for each, who in people.items() if id == each or name == who]
         assert row[-1] != "", "an empty cell removes an older score"
         scores[person] = row[-1]
     return header[-1], possible[-1], scores
@@ -81,12 +91,81 @@ def test_the_gradebook_is_a_roster_too(tmp_path: Path) -> None:
         assert roster.match(name) == (students, [])
 
 
+def gradebook(header: str, *rows: str) -> str:
+    return "".join(f"{line}\n" for line in (f"{header},Softmax (678)", *rows))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        gradebook("Student,ID,Section", "Points Possible,,,30", '"Doe, Jane",1,A,', "Roe,2,A,"),
+        gradebook("Student,ID", "    Points Possible,,30", '"Doe, Jane",1,', "Roe,2,"),
+        gradebook(
+            "Student,Section,ID", ",,,Manual Posting", "Points Possible,,,30", "Doe Jane,A,1,"
+        ),
+        gradebook(
+            "LastName,FirstName,ID,SIS Login ID,Section",
+            "    Points Possible,,,,,30.00",
+            "Doe,Jane,1,jdoe,A,",
+            "Roe,,2,roe,A,",
+        ),
+        gradebook(
+            "Student,LastName,FirstName,ID,Integration ID,Root Account,Section",
+            "Points Possible,,,,,,,30",
+            '"Doe, Jane",Doe,Jane,1,i1,example.edu,A,',
+        ),
+        "sep=;\nStudent;ID;Section;Softmax (678)\nPoints Possible;;;30,00\nDoe, Jane;1;A;\n",
+    ],
+)
+def test_a_gradebook_with_any_columns_comes_back_as_canvas_takes_it(
+    text: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, text)
+    roster = read_roster(path)
+    assert not any("Possible" in student for student in roster.students)
+    assert roster.match("doejane_7_8_softmax")[0] == [roster.students[0]]
+    assert roster.match("a_7_8_softmax") == ([], [])
+    exported_text, notes = exported("canvas", final(roster.students[0], "jane.zip"), roster=path)
+    assert import_csv(exported_text, {"1": ""}) == ("Softmax (678)", "30.00", {"1": "30"})
+    assert notes == []
+
+
+@pytest.mark.parametrize("status", ["EX", "ex", "N/A"])
+def test_export_never_overwrites_an_excused_student(status: str, tmp_path: Path) -> None:
+    roster = write(tmp_path, GRADEBOOK.replace(",20.00,", f",{status},"))
+    scores = final("Doe, Jane", "a.zip"), final("zm@example.edu", "b.zip")
+    text, [note] = exported("canvas", *scores, roster=roster)
+    assert import_csv(text, {"12345": ""})[2] == {"12345": "30"}
+    assert note.startswith(f"zm@example.edu is left out: {roster} has {status} in the column")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["山田\u3000太郎", "Doe,\u00a0 Jane ", "نیک\u200cنام", "\u200fDoe", "Doe,\tJane", "x" * 99],
+)
+def test_names_go_back_unchanged(name: str, tmp_path: Path) -> None:
+    roster = write(tmp_path, GRADEBOOK.replace("Doe, Jane", name))
+    student = read_roster(roster).students[0]
+    assert student.isprintable()
+    text, notes = exported("canvas", final(student, "a.zip"), roster=roster)
+    assert rows_of(text)[2][:2] == [name, "12345"]
+    assert notes == []
+
+
+@pytest.mark.parametrize("points", ['"1,000.00"', '"1.000,00"', "1 000", "1\u00a0000.00", "1'000"])
+def test_points_possible_may_have_thousands_marks(points: str, tmp_path: Path) -> None:
+    roster = write(tmp_path, GRADEBOOK.replace("30.00", points))
+    text, [note] = exported("canvas", final("Doe, Jane", "jane.zip"), roster=roster)
+    assert rows_of(text)[1][-1] == "1000.00"
+    assert note.startswith("In Canvas the assignment has 1000 points, and here 30.")
+
+
 def test_export_takes_ids_from_a_roster_of_the_course(tmp_path: Path) -> None:
     roster = write(tmp_path, "student;sis login id\nu1;jdoe\nu2;x\nu3;x\n")
     scores = final("u1", "u1.zip"), final("x", "x.zip")
     text, [note, left_out] = exported("canvas", *scores, roster=roster)
     assert import_csv(text, {"12345": "u1"}) == ("Softmax", "30", {"12345": "30"})
-    assert rows_of(text)[2:] == [["u1", "", "", "jdoe", "", "30"]]
+    assert rows_of(text)[2:] == [["u1", "", "jdoe", "", "30"]]
     assert "so Canvas will make a new one" in note
     assert left_out.startswith("x is left out: found more than once in")
 
@@ -102,6 +181,10 @@ def test_export_notes_other_points(tmp_path: Path) -> None:
     ("roster", "problem"),
     [
         (GRADEBOOK.replace("Warm-up", "Softmax"), "has 2 assignments"),
+        (
+            GRADEBOOK.replace("30.00", "(read only)"),
+            "is read-only, so Canvas would import no score",
+        ),
         ("student,name\nu1,Jane\n", "has none of the columns ID, SIS User ID"),
     ],
 )
