@@ -2,7 +2,7 @@
 
 a name in the class's folder            -> parse_platform_name    -> its parts
 a roster, or the platform's own list    -> read_student_list      -> students
-final scores                            -> Platform.export_scores -> a text that it imports
+final scores, for some                  -> Platform.export_scores -> a text that it imports
 a submission's name                     -> feedback_name          -> the name of a page to upload
 """
 
@@ -10,10 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradkit.files import shown
+from gradkit.lms.blackboard import Blackboard
+from gradkit.lms.brightspace import Brightspace
 from gradkit.lms.canvas import Canvas
 from gradkit.lms.gradescope import Gradescope
 from gradkit.lms.moodle import Moodle
 from gradkit.lms.platform import ParsedName, Platform
+from gradkit.lms.sakai import Sakai
 from gradkit.lms.tables import (
     RosterError,
     StudentList,
@@ -27,23 +30,22 @@ from gradkit.lms.tables import (
 PLATFORMS: dict[str, Platform] = {
     each.name.lower(): each for each in (Canvas(), Moodle(), Gradescope())
 }
+# Those whose downloads are recognised.
+DOWNLOADS: tuple[Platform, ...] = (*PLATFORMS.values(), Blackboard(), Brightspace(), Sakai())
 
 
 def parse_platform_name(name: str) -> ParsedName | None:
     """Return the parts of a name that a platform gave, else None."""
-    for platform in PLATFORMS.values():
+    for platform in DOWNLOADS:
         if parsed := platform.parse_name(name):
             return replace(parsed, student=student_id(parsed.student), platform=platform)
     return None
 
 
 def feedback_name(submission: str, page: str) -> str:
-    """Return the name under which the submission's platform takes a page; else the page's own.
-
-    Canvas and Moodle find the student by all that they put before the student's own file name.
-    """
+    """Return the name under which the submission's platform takes a page; else the page's own."""
     parsed = parse_platform_name(submission)
-    if parsed is None or parsed.original_filename == submission:
+    if parsed is None or parsed.platform is None or not parsed.platform.takes_feedback:
         return page
     start = submission.removesuffix(parsed.original_filename).rstrip("_")
     return f"{start}_feedback{Path(page).suffix}"

@@ -51,6 +51,7 @@ _POINTS_POSSIBLE = "    Points Possible"  # with the blanks that Canvas itself w
 class Canvas(Platform):
     name = "Canvas"
     keeps_last_attempt_only = True
+    takes_feedback = True
 
     def parse_name(self, name: str) -> ParsedName | None:
         match = _NAME.fullmatch(name)

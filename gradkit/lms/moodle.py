@@ -35,6 +35,7 @@ class Moodle(Platform):
         "Give the grading worksheet that Moodle offers for the assignment, with Moodle in English."
     )
     keeps_last_attempt_only = True
+    takes_feedback = True
 
     def parse_name(self, name: str) -> ParsedName | None:
         match = _NAME.fullmatch(name)

@@ -6,7 +6,7 @@ that differs between platforms is in that file.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ class ParsedName:
     student: str  # the id that it suggests
     searched: str  # the part in which a student of a roster may be found
     original_filename: str  # the student's name for the file; the whole name if no platform added
+    original_student: str = ""  # the id without the mark of a copy, such as (1)
     user: str = ""  # the platform's number of the student, or of Gradescope's submission
     file: int = 0  # Canvas's number of the file, larger for a later file
     time: datetime | None = None  # in the name; without a zone if that tells none
@@ -32,7 +33,10 @@ class ParsedName:
 
 
 class Submitters(NamedTuple):
-    """The people of a submission, each by id, e-mail address and name; the time of submission."""
+    """The people of a submission, each by id, e-mail address and name; the time of submission.
+
+    Both are empty where only the entry's name tells them.
+    """
 
     people: tuple[tuple[str, ...], ...]
     time: datetime | None
@@ -80,12 +84,18 @@ class Platform:
     list_advice = "Give the column with the ids this name."  # if that column is missing
     keeps_last_attempt_only = False  # so all files of a student in the download belong together
     download_folder: re.Pattern[str] | None = None  # the name of a folder with the whole download
+    submission_folder = ""  # in a student's folder, if that contains more than the submission
+    takes_feedback = False  # finds the student of a page by all that it put before the file's name
     shows_checks = False  # its import shows a student more than the total score
-    metadata_file = ""  # in the download, with the people of each entry
+    metadata_file = ""  # in the download, without which the people of each entry are unknown
 
     def parse_name(self, name: str) -> ParsedName | None:
         """Return the parts of a name that the platform's bulk download gave, else None."""
         raise NotImplementedError
+
+    def own_files(self, names: Collection[str]) -> set[str]:
+        """Return those names in a download that are the platform's own, not a student's."""
+        return {self.metadata_file}
 
     def export_scores(
         self, title: str, maximum: int, scores: Sequence[FinalScore], roster: StudentList | None
@@ -101,7 +111,7 @@ class Platform:
         return None
 
     def read_submitters(self, folder: Path) -> dict[str, Submitters]:
-        """Return the people of each entry of a download, by the entry's name."""
+        """Return what is known of entries of a download besides their names, by these."""
         return {}
 
     def number_of(self, score: FinalScore) -> str:

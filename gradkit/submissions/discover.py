@@ -2,11 +2,14 @@
 
     entries of the folder -> owners (names, platform's metadata, roster) -> attempts -> submissions
 
-Each folder or archive is an attempt. So are all single files of a student together.
+Each folder or archive is an attempt. So are all single files of a student together, and all that a
+platform received at one time.
 """
 
 import os
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +17,7 @@ from pathlib import Path
 from assignment.checks.check import Exercise
 from gradkit.errors import GradkitError
 from gradkit.files import distinct, shown_names
-from gradkit.lms import PLATFORMS
+from gradkit.lms import DOWNLOADS
 from gradkit.lms.platform import ParsedName, Submitters
 from gradkit.lms.tables import student_id
 from gradkit.submissions.archives import SubmissionRejected, is_ignored, open_source
@@ -28,6 +31,7 @@ MAX_SEARCHED = 1000  # characters of a name that are compared with a roster
 # What is known of the time of submission, the best first: a time, a platform's mark without one, a
 # time that a student may have written, one that a download may have made, or nothing.
 _SOURCES = ("roster", "platform", "late mark", "no late mark", "name", "files", "")
+_README = re.compile(r"(?i)read[ _-]?me(?:\.\w+)?")
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -59,7 +63,7 @@ def find_submissions(
     known = read_roster(roster) if roster else None
     owned: dict[str, list[tuple[_Entry, list[str]]]]
     owned = {student: [] for student in known.students} if known else {}
-    for entry in _list_folder(folder, exercise, roster):
+    for entry in _join_copies([*_list_folder(folder, exercise, roster)]):
         for student, notes in _owners(entry, known):
             owned.setdefault(student, []).append((entry, notes))
     if not owned:
@@ -105,6 +109,10 @@ class _Entry:
             return True
         return WantedFiles(exercise).match_name(self.parsed.original_filename) is not None
 
+    def platform_time(self) -> datetime | None:
+        """Return the time of submission in a platform's name."""
+        return self.parsed.time if self.parsed.platform else None
+
     def time(self) -> tuple[datetime | None, str]:
         """Return the time of submission, else that of the newest file; and the source."""
         if self.submitters and self.submitters.time:
@@ -136,21 +144,40 @@ def _list_folder(
         raise SubmissionsError(
             f"{folder} cannot be read: {error.strerror}. Name the folder with the submissions."
         ) from error
-    not_submissions = {platform.metadata_file for platform in PLATFORMS.values()}
-    download_folders = [p.download_folder for p in PLATFORMS.values() if p.download_folder]
+    not_submissions = set().union(*(platform.own_files(names) for platform in DOWNLOADS))
+    download_folders = [p.download_folder for p in DOWNLOADS if p.download_folder]
     submitters: dict[str, Submitters] = {}
-    for platform in PLATFORMS.values():
+    for platform in DOWNLOADS:
         submitters |= platform.read_submitters(folder)
     for name in names:
         path = folder / name
         is_roster = roster and os.path.realpath(path) == os.path.realpath(roster)
-        if is_ignored(name) or name in not_submissions or is_roster:
+        is_readme = _README.fullmatch(name) and is_single_file(path)
+        if is_ignored(name) or name in not_submissions or is_readme or is_roster:
             continue
         is_download = any(pattern.fullmatch(name) for pattern in download_folders)
         if is_download and path.is_dir() and not path.is_symlink():
             yield from _list_folder(path, exercise, roster, f"{prefix}{name}/")
         else:
-            yield _Entry(path, prefix + name, parse_name(name, exercise), submitters.get(name))
+            parsed = parse_name(name, exercise)
+            if parsed.platform and not path.is_symlink():
+                inner = path / parsed.platform.submission_folder
+                path = inner if inner.is_dir() else path
+            yield _Entry(path, prefix + name, parsed, submitters.get(name))
+
+
+def _join_copies(entries: Sequence[_Entry]) -> Iterator[_Entry]:
+    """Give a copy such as `kim (1).zip` the student of `kim.zip`, and a single one its id.
+
+    Several without that one stay students of their own: systems number different files so, too.
+    """
+    students = {entry.parsed.student: entry.parsed.original_student for entry in entries}
+    copies = Counter(students.values())
+    for entry in entries:
+        original = entry.parsed.original_student
+        if original and (original in students or copies[original] == 1):
+            entry = replace(entry, parsed=replace(entry.parsed, student=original))
+        yield entry
 
 
 def _owners(entry: _Entry, roster: Roster | None) -> Iterator[tuple[str, list[str]]]:
@@ -202,12 +229,14 @@ def _submissions(
         number = entry.parsed.file if are_numbered else 0
         return number, comparable(times[entry][0]), entry.name
 
-    attempts = _attempts(sorted(notes, key=rank), exercise)
+    ranked = sorted(notes, key=rank)
+    useful = dict.fromkeys(entry for entry in ranked if entry.is_useful(exercise))
+    attempts = _attempts(ranked, useful)
     attempts.sort(key=lambda attempt: max(map(rank, attempt)))
     submissions = []
     for attempt in attempts:
         received, time_source = max(
-            (times[entry] for entry in attempt),
+            (times[entry] for entry in attempt if entry in useful or not useful),
             key=lambda known: (-_SOURCES.index(known[1]), comparable(known[0])),
         )
         if time_source.endswith("mark"):  # the time is that of a file
@@ -231,21 +260,27 @@ def _submissions(
     return submissions
 
 
-def _attempts(entries: list[_Entry], exercise: Exercise) -> list[list[_Entry]]:
+def _attempts(entries: list[_Entry], useful: Collection[_Entry]) -> list[list[_Entry]]:
     """Group a student's entries, sorted by time, into attempts.
 
-    If the platform keeps the last attempt only, single files belong to its folder or archive. So
-    does everywhere what is not useful, such as a PDF: it replaces no other submission.
+    Entries of one time that the platform tells are one attempt. If it keeps the last attempt only,
+    single files belong to its folder or archive. So does everywhere what is not useful, such as a
+    PDF: it replaces no other submission.
     """
-    useful = [entry for entry in entries if entry.is_useful(exercise)]
-    attempts = [[entry] for entry in useful if not is_single_file(entry.path)]
-    singles = [entry for entry in useful if is_single_file(entry.path)]
+    groups: dict[object, list[_Entry]] = {}
+    for entry in useful:
+        key = entry.platform_time() or (None if is_single_file(entry.path) else entry)
+        groups.setdefault(key, []).append(entry)
+    singles = groups.pop(None, [])
+    attempts = [*groups.values()]
     platforms = [entry.parsed.platform for entry in entries]
     if singles and attempts and all(each and each.keeps_last_attempt_only for each in platforms):
         attempts[-1] += singles
     elif singles:
         attempts.append(singles)
-    rest = [entry for entry in entries if entry not in useful]
-    if rest and attempts:
-        attempts[-1] += rest
-    return attempts or [rest]
+    if not attempts:
+        return [entries]
+    for entry in entries:
+        if entry not in useful:
+            groups.get(entry.platform_time(), attempts[-1]).append(entry)
+    return attempts

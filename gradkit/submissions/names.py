@@ -2,7 +2,7 @@
 
 A platform's name is parsed by `gradkit.lms`; what follows its own part is the student's name for
 the file, in which nobody is searched. In any other name the student is what remains without the
-exercise's own words and a time: `jane_softmax.zip` and
+exercise's own words, Google Drive's "Copy of" and a time: `jane_softmax.zip` and
 `softmax-submission_jane 2026-03-01 23-59-10.tar.gz` are both jane's.
 """
 
@@ -21,6 +21,8 @@ ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 OTHER_ARCHIVES = (".rar", ".7z", ".gz", ".bz2", ".xz", ".tbz2", ".txz", ".zst")
 DOCUMENTS = (".py", ".ipynb", ".pdf", ".txt", ".md", ".html", ".docx", ".json", ".csv")
 
+# Added to the whole name by systems and browsers.
+_COPY = re.compile(r"(?i)(?:[ _-]?\(\d+\)| - copy(?: \(\d+\))?|-copy\d+| copy(?: \d+)?)$")
 COPY_NUMBER = r"(?:[ _-]?\(\d+\)|-\d+)?"  # added by browsers, file managers and Canvas
 SEPARATOR = "[ _+.-]"
 
@@ -40,13 +42,19 @@ def parse_name(name: str, exercise: Exercise) -> ParsedName:
     )
     pieces = [piece for text in texts for piece in re.split(own_words, text)]
     trimmed = [re.sub(rf"^{SEPARATOR}+|{SEPARATOR}+$", "", piece) for piece in pieces]
-    student = "_".join(filter(None, trimmed)) or stem
-    return ParsedName(student_id(student), name, name, time=time[0] if time else None)
+    student = "_".join(filter(None, trimmed))
+    return ParsedName(
+        student_id(student or stem),
+        name,
+        name,
+        original_student=student_id(_COPY.sub("", student)) if student else "",
+        time=time[0] if time else None,
+    )
 
 
 def _exercise_words(exercise: Exercise) -> set[str]:
     paths = (*exercise.files, exercise.notebook)
-    return {exercise.name, *(Path(path).stem for path in paths), "submission", "starter"}
+    return {exercise.name, *(Path(path).stem for path in paths), "submission", "starter", "Copy of"}
 
 
 def name_stem(name: str) -> str:

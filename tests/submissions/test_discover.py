@@ -236,6 +236,45 @@ def test_litter_is_not_a_submission(tmp_path: Path) -> None:
     assert [each.student for each in find(tmp_path)] == ["jane"]
 
 
+def test_a_file_that_nobody_hands_in_is_not_a_student(tmp_path: Path) -> None:
+    names = ("README.txt", "Read me.md", "~$jane.docx", "index.html", "grades.csv")
+    write_files({**dict.fromkeys(names, b""), "readme/softmax.py": b"", "joe.zip": b""}, tmp_path)
+    assert [each.student for each in find(tmp_path)] == ["joe", "readme"]
+
+
+@pytest.mark.parametrize(
+    ("names", "students"),
+    [
+        (("kim.zip", "kim (1).zip"), ["kim", "kim"]),
+        (("kim.zip", "kim(2).zip", "kim - Copy.zip", "kim copy 2.zip"), ["kim"] * 4),
+        (("kim (1).zip", "kim-Copy1"), ["kim (1)", "kim-Copy1"]),
+        (("kim (1).zip", "Copy of kim softmax.ipynb"), ["kim", "kim"]),
+        (("kim (1).zip", "kim (1).pdf"), ["kim"]),
+        (("student (1).zip", "student (2).zip"), ["student (1)", "student (2)"]),
+        (("student-1.zip", "student.zip"), ["student", "student-1"]),
+        (("softmax.zip", "softmax (1).zip"), ["softmax", "softmax (1)"]),
+        (("Copy of softmax.ipynb", "Copy of softmax (1).ipynb"), None),
+    ],
+)
+def test_a_copy_belongs_to_the_student_of_the_original(
+    names: tuple[str, ...], students: list[str] | None, tmp_path: Path
+) -> None:
+    for number, name in enumerate(names):
+        zip_at(tmp_path / name, time=1e9 + number)
+    found = find(tmp_path)
+    assert sorted(each.student for each in found) == (students or sorted(s.student for s in found))
+    assert sum(not each.superseded for each in found) == len({*(students or names)})
+
+
+def test_a_roster_tells_copies_from_students(tmp_path: Path) -> None:
+    for name in ("kim.zip", "kim (1).zip", "lee.zip", "lee (1).zip"):
+        zip_at(tmp_path / name)
+    roster = tmp_path / "roster.csv"
+    roster.write_text("student\nkim\nkim (1)\nlee\n")
+    found = find_submissions(tmp_path, SOFTMAX, roster)
+    assert [each.student for each in found] == ["kim", "kim (1)", "lee", "lee"]
+
+
 def test_an_unusable_folder_is_refused(wanted: Files, tmp_path: Path) -> None:
     with pytest.raises(GradkitError, match="No such file or directory"):
         find(tmp_path / "none")

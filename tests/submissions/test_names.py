@@ -38,6 +38,8 @@ from tests.submissions.packing import SOFTMAX
         "2026_03_01_jane.zip": "jane",
         "20231205.zip": "20231205",
         "student-1.zip": "student-1",
+        "Copy of Jane Doe - softmax.ipynb": "Jane Doe",
+        "Jane Doe - Copy of softmax.ipynb": "Jane Doe",
         "student (2).zip": "student (2)",
         "softmax-submission.zip": "softmax-submission",
         "2026-03-01_23-59-10.zip": "2026-03-01_23-59-10",
