@@ -25,7 +25,7 @@ class ParsedName:
     original_filename: str  # the student's name for the file; the whole name if no platform added
     original_student: str = ""  # the id without the mark of a copy, such as (1)
     user: str = ""  # the platform's number of the student, or of Gradescope's submission
-    file: int = 0  # Canvas's number of the file, larger for a later file
+    file: int = 0  # Canvas's number of the file, or that of a copy; larger for a later file
     time: datetime | None = None  # in the name; without a zone if that tells none
     is_online_text: bool = False  # typed into the platform's own text field
     is_late: bool | None = None  # marked as late, or not, by a platform that marks it

@@ -218,9 +218,12 @@ def _submissions(
     """Return a student's submissions, the last one counting."""
     if not entries:
         return [Submission(student, "", notes=("Nothing was handed in.",))]
-    are_numbered = all(entry.parsed.file for entry, _ in entries)
     notes = dict(entries)
     times = {entry: entry.time() for entry in notes}
+    # A number tells more than the time of a file, which depends on how the file came here.
+    are_numbered = {source for _, source in times.values()} <= {"files", ""} or all(
+        entry.parsed.file for entry in notes
+    )
 
     def comparable(time: datetime | None) -> datetime:
         return (time if time.tzinfo else time.replace(tzinfo=UTC)) if time else _EARLIEST

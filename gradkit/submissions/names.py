@@ -43,11 +43,13 @@ def parse_name(name: str, exercise: Exercise) -> ParsedName:
     pieces = [piece for text in texts for piece in re.split(own_words, text)]
     trimmed = [re.sub(rf"^{SEPARATOR}+|{SEPARATOR}+$", "", piece) for piece in pieces]
     student = "_".join(filter(None, trimmed))
+    copy_number = re.search(r"\((\d{1,9})\)$", stem)
     return ParsedName(
         student_id(student or stem),
         name,
         name,
         original_student=student_id(_COPY.sub("", student)) if student else "",
+        file=int(copy_number[1]) if copy_number else 0,
         time=time[0] if time else None,
     )
 

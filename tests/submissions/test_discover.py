@@ -260,8 +260,10 @@ def test_a_copy_belongs_to_the_student_of_the_original(
     names: tuple[str, ...], students: list[str] | None, tmp_path: Path
 ) -> None:
     for number, name in enumerate(names):
-        zip_at(tmp_path / name, time=1e9 + number)
+        zip_at(tmp_path / name, time=1e9 - number)  # of unpacking
     found = find(tmp_path)
+    if names == ("kim.zip", "kim (1).zip"):
+        assert [each.name for each in found] == [*names]
     assert sorted(each.student for each in found) == (students or sorted(s.student for s in found))
     assert sum(not each.superseded for each in found) == len({*(students or names)})
 
