@@ -196,6 +196,11 @@ class Exercise:
     def names(self) -> list[str]:
         return [check.name for check in self.checks]
 
+    @property
+    def code_regions(self) -> set[str]:
+        """The regions that checks exercise; all others are written answers."""
+        return {region for check in self.checks for region in check.regions}
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the exercise as its name: its functions cannot be pickled."""
         return load_exercise, (self.name,)

@@ -109,19 +109,22 @@ def write_errors(exercise_name: str, result: str) -> None:
     errors = {"The checks": ""}
     if loading.passed:  # otherwise all others fail as well
         verdicts += [judge.verdict(c.name) for c in exercise.checks if not c.in_notebook]
-        errors |= _run_imports(read_notebook((PROJECT / exercise.notebook).read_text("utf-8"), ""))
+        nb = read_notebook((PROJECT / exercise.notebook).read_text("utf-8"), "")
+        errors |= _run_imports(nb, exercise)
     for verdict in [x for x in verdicts if x.status is not Status.WAITING]:
         lines = (verdict.quoted or verdict.text or verdict.headline).splitlines()
         errors[verdict.title] = "" if verdict.passed else lines[-1]
     Path(result).write_text(json.dumps(errors), encoding="utf-8")
 
 
-def _run_imports(nb: Notebook) -> dict[str, str]:
+def _run_imports(nb: Notebook, exercise: Exercise) -> dict[str, str]:
     """Run the import statements of the student's cells, and return the error of each, or ""."""
     sys.path.insert(0, str(PROJECT / "notebooks"))  # Jupyter's working directory
     errors = {}
-    for region, source in region_cells(nb):
-        imports = [x for x in _walk(source) if isinstance(x, ast.Import | ast.ImportFrom)]
+    for cell in nb["cells"]:
+        region = region_of(cell)
+        nodes = _walk(source_of(cell) if region in exercise.code_regions else "")
+        imports = [x for x in nodes if isinstance(x, ast.Import | ast.ImportFrom)]
         for line in map(ast.unparse, imports):
             title = f"`{line}` in the cell {region}"
             errors[title] = ""
@@ -133,13 +136,6 @@ def _run_imports(nb: Notebook) -> dict[str, str]:
 
 
 # --- cells ---------------------------------------------------------------------------------------
-
-
-def region_cells(nb: Notebook) -> Iterator[tuple[str, str]]:
-    """Yield the region and the source of each of the student's cells of code."""
-    for cell in nb["cells"]:
-        if cell["cell_type"] == "code" and (region := region_of(cell)) is not None:
-            yield region, source_of(cell)
 
 
 def parse_python(source: str) -> ast.Module:
@@ -164,6 +160,22 @@ def _walk(source: str) -> Iterator[ast.AST]:
         yield from ast.walk(parse_cell(source))
 
 
+def names_in(source: str) -> tuple[set[str], set[str]]:
+    """Return the names that a cell uses, and those that it binds; "*" for a star import."""
+    used, bound = set[str](), set[str]()
+    for node in _walk(source):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.alias():
+                bound.add((node.asname or node.name).split(".")[0])
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                bound.add(name)
+    return used, bound
+
+
 def find_lost_names(nb: Notebook) -> Iterator[str]:
     """Yield a sentence for each name that a student's cell uses and only an ungraded one binds.
 
@@ -174,17 +186,9 @@ def find_lost_names(nb: Notebook) -> Iterator[str]:
     for cell in nb["cells"]:
         about = cell.get("metadata", {}).get("gradkit", {})
         region, is_graded = about.get("region"), about.get("role") in ("setup", "parameters")
-        bound = graded if region or is_graded else lost
-        for node in _walk(source_of(cell) if cell["cell_type"] == "code" else ""):
-            match node:
-                case ast.Name(id=name, ctx=ast.Load()):
-                    used.update({name: region} if region else {})
-                case ast.alias():
-                    bound.add((node.asname or node.name).split(".")[0])
-                case ast.Name(id=name) | ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
-                    bound.add(name)
-                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                    bound.add(name)
+        names, bound = names_in(source_of(cell) if cell["cell_type"] == "code" else "")
+        used.update(dict.fromkeys(names, region) if region else {})
+        (graded if region or is_graded else lost).update(bound)
     if "*" in graded:
         return  # a star import may bind any name
     for name in sorted(used.keys() & lost - graded):

@@ -18,9 +18,11 @@ grafted whole; in a cell of code, markers separate the student's lines from the 
 
 `extract_cells`, `graft_cells` and `stub_cells` do the same for notebooks. Text outside a region
 comes out byte for byte as it went in. A wrong text raises `RegionError`, which names the place and
-what to do. Texts may come from anyone: each function takes time in proportion to their length.
+what to do; `salvage_notebook` reads what it can. Texts may come from anyone: each function takes
+time in proportion to their length.
 """
 
+import hashlib
 import json
 import re
 import tokenize
@@ -235,13 +237,7 @@ def restore_stubs(source: str, where: str) -> str:
 
 def read_notebook(text: str, where: str) -> Notebook:
     """Parse the text of a notebook's file; raise RegionError for anything else or damaged."""
-    try:
-        nb = json.loads(text.removeprefix(_BOM))
-    except (ValueError, RecursionError) as error:
-        raise RegionError(
-            f"{where} is not a notebook, or a damaged one ({error}). Open it in Jupyter and save "
-            "it again, or take an older copy."
-        ) from error
+    nb = _parse_json(text, where)
     if problem := _notebook_problem(nb, text):
         raise RegionError(f"{where} {problem}. Open it in Jupyter and save it again.")
     for number, cell in enumerate(nb["cells"], start=1):
@@ -251,6 +247,30 @@ def read_notebook(text: str, where: str) -> Notebook:
                 "cell or make it anew, and save."
             )
     return nb
+
+
+def salvage_notebook(text: str, where: str) -> tuple[Notebook, list[str]]:
+    """Parse the text of a notebook of any format, and read of each cell what can be read.
+
+    Returns a notebook whose cells have a type, a text, a region and an execution count, and the
+    problems of damaged cells. Raises RegionError for a text without cells.
+    """
+    nb = _parse_json(text, where)
+    if _is_nested_deeply(nb):
+        raise RegionError(f"{where} is not a notebook: it is nested more than {_MAX_NESTING} deep.")
+    sheets = nb.get("worksheets") if isinstance(nb, dict) else None  # in formats 2 and 3
+    cells, problems = list[dict[str, Any]](), list[str]()
+    for sheet in (nb, *(sheets if isinstance(sheets, list) else ())):
+        there = sheet.get("cells") if isinstance(sheet, dict) else None
+        for cell in there if isinstance(there, list) else ():
+            if isinstance(cell, dict) and "source" not in cell:
+                cell = {**cell, "source": cell.get("input")}  # formats 2 and 3
+            if problem := _cell_problem(cell):
+                problems.append(f"cell {len(cells) + 1}: {problem}")
+            cells.append(_salvage_cell(cell if isinstance(cell, dict) else {"source": cell}))
+    if not cells:
+        raise RegionError(f"{where} is not a notebook: it has no cells.")
+    return {"cells": cells}, problems
 
 
 def write_notebook(nb: Notebook) -> str:
@@ -267,6 +287,12 @@ def source_of(cell: Mapping[str, Any]) -> str:
 def region_of(cell: Mapping[str, Any]) -> str | None:
     """Return the name of a cell's region, or None."""
     return cell.get("metadata", {}).get("gradkit", {}).get("region")
+
+
+def is_answered(answer: str) -> bool:
+    """Return whether an answer is more than the starter's stub."""
+    words = answer.replace(ANSWER_STUB, "").split()
+    return bool(words) and words != ANSWER_STUB.split()[:2]
 
 
 def extract_cells(nb: Notebook, where: str) -> dict[str, str]:
@@ -315,6 +341,18 @@ def stub_cells(nb: Notebook, where: str) -> Notebook:
             seen.add(name)
         cells.append(cell)
     return {**nb, "metadata": _keep_metadata(nb, _KEPT_METADATA), "cells": cells}
+
+
+def outline(nb: Notebook) -> tuple[str, ...]:
+    """Return a line for each cell of a starter's notebook: its text's digest, then its region."""
+    return tuple(
+        f"{text_digest(source_of(cell))} {region_of(cell) or ''}".rstrip() for cell in nb["cells"]
+    )
+
+
+def text_digest(text: str) -> str:
+    """Return 12 digits that name a text, whatever its white space."""
+    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:12]
 
 
 # --- skeletons -----------------------------------------------------------------------------------
@@ -474,6 +512,16 @@ def _fit_body(body: Body, region: Region) -> str:
     return "".join(fitted)
 
 
+def _parse_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text.removeprefix(_BOM))
+    except (ValueError, RecursionError) as error:
+        raise RegionError(
+            f"{where} is not a notebook, or a damaged one ({error}). Open it in Jupyter and save "
+            "it again, or take an older copy."
+        ) from error
+
+
 def _notebook_problem(nb: object, text: str) -> str | None:
     """Return why parsed JSON cannot be used as a notebook, or None."""
     if not isinstance(nb, dict):
@@ -519,9 +567,27 @@ def _cell_problem(cell: object) -> str | None:
     if not isinstance(gradkit, dict):
         return "its metadata `gradkit` are not an object"
     name = gradkit.get("region")
-    if name is not None and not (isinstance(name, str) and re.fullmatch(_NAME, name)):
+    if name is not None and not _is_name(name):
         return f"{str(name)[:60]!r} is not a region's name: {_NAME_RULE}"
     return None
+
+
+def _salvage_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+    source, metadata = cell.get("source"), cell.get("metadata")
+    lines = source if isinstance(source, list) else [source]
+    text = "".join(line for line in lines if isinstance(line, str))
+    gradkit = metadata.get("gradkit") if isinstance(metadata, dict) else None
+    name = gradkit.get("region") if isinstance(gradkit, dict) else None
+    return {
+        "cell_type": cell.get("cell_type", "code"),
+        "source": text.encode("utf-8", "replace").decode(),  # half a character cannot be stored
+        "metadata": {"gradkit": {"region": name}} if _is_name(name) else {},
+        "execution_count": cell.get("execution_count", cell.get("prompt_number")),
+    }
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(re.fullmatch(_NAME, name))
 
 
 def _stub_code(source: str, name: str | None, here: str) -> str:

@@ -14,7 +14,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assignment.workspace.regions import (
@@ -22,6 +22,7 @@ from assignment.workspace.regions import (
     decode,
     extract,
     extract_cells,
+    outline,
     read_notebook,
     region_of,
     skeleton,
@@ -63,6 +64,7 @@ class StarterManifest:
     version: str  # such as 1.0+0123456789: the release, then a digest of all files
     skeletons: Mapping[str, str]  # SHA-256 of each file's skeleton, by path
     stubs: Mapping[str, Mapping[str, str]]  # SHA-256 of each region's stub, by path and region
+    outlines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of notebooks, by path
 
 
 def write_manifest(
@@ -76,6 +78,11 @@ def write_manifest(
         "version": version,
         "skeletons": skeletons,
         "stubs": stubs,
+        "outlines": {
+            path: outline(read_notebook(text, path))
+            for path, text in files.items()
+            if path.endswith(".ipynb")
+        },
     }
     return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
@@ -99,6 +106,9 @@ def read_manifest(text: str) -> StarterManifest:
             version=stored["version"],
             skeletons=dict(stored["skeletons"].items()),
             stubs={path: dict(regions.items()) for path, regions in stored["stubs"].items()},
+            outlines={
+                path: tuple(map(str, lines)) for path, lines in stored.get("outlines", {}).items()
+            },
         )
         for word in (manifest.name, manifest.version, *manifest.exercises):
             if not isinstance(word, str) or not word.isprintable():

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from assignment import PROJECT
 from assignment.checks.check import Exercise
+from assignment.workspace.cells import MAX_CELL_BYTES, StudentCells, read_cells
 from assignment.workspace.fresh_copy import (
     compare_with_fresh_copy,
     find_lost_names,
     parse_cell,
     parse_python,
-    region_cells,
 )
-from assignment.workspace.regions import RegionError, decode, read_notebook
+from assignment.workspace.regions import Notebook, RegionError, decode, read_notebook, region_of
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
     StarterManifest,
@@ -35,7 +35,6 @@ from assignment.workspace.starter import (
 # The grader's limits. A solved file has 10 kB, a solved notebook 1 MB with its pictures.
 MAX_SOURCE_BYTES = 1_000_000
 MAX_NOTEBOOK_BYTES = 20_000_000
-MAX_CELL_BYTES = 100_000
 
 
 class SubmitError(Exception):
@@ -57,9 +56,12 @@ def submit(exercise: Exercise, out: Path | None = None, project: Path = PROJECT)
     contents = _read_files(exercise, project)
     try:
         texts = {path: decode(content, path) for path, content in contents.items()}
-        regions = {path: region_texts(path, text) for path, text in texts.items()}
-        _require_regions(exercise, regions, manifest)
-        problems = list(_find_problems(exercise, project, texts, manifest))
+        nb = read_notebook(texts[exercise.notebook], exercise.notebook)
+        course = manifest.outlines.get(exercise.notebook, ()) if manifest else ()
+        cells = read_cells(nb, exercise, course)
+        regions = {path: region_texts(path, texts[path]) for path in exercise.files}
+        _require_regions(exercise, {**regions, exercise.notebook: cells.texts}, manifest)
+        problems = list(_find_problems(exercise, project, texts, manifest, nb, cells))
     except RegionError as error:
         raise SubmitError(f"{error} Nothing was packed.") from error
     if manifest:
@@ -131,19 +133,27 @@ def _require_regions(
 
 
 def _find_problems(
-    exercise: Exercise, project: Path, texts: Mapping[str, str], manifest: StarterManifest | None
+    exercise: Exercise,
+    project: Path,
+    texts: Mapping[str, str],
+    manifest: StarterManifest | None,
+    nb: Notebook,
+    cells: StudentCells,
 ) -> Iterator[str]:
     """Yield sentences on what is still open, and what would not work where it is graded."""
-    nb = read_notebook(texts[exercise.notebook], exercise.notebook)
+    code = {name: text for name, text in cells.texts.items() if name in exercise.code_regions}
     sources = [(path, parse_python, texts[path]) for path in exercise.files]
-    sources += [(f"The cell {name}", parse_cell, source) for name, source in region_cells(nb)]
+    sources += [(f"The cell {name}", parse_cell, source) for name, source in code.items()]
     for title, parse, source in sources:
         try:
             parse(source)
         except SyntaxError as error:
             place = f"line {error.lineno}, " if error.lineno else ""
             yield f"{title} cannot be read as Python: {place}{error.msg}."
-    yield from find_lost_names(nb)
+    prose = {*cells.texts} - {*code}
+    graded = [cell for cell in nb["cells"] if region_of(cell) not in prose]
+    yield from find_lost_names({"cells": graded})
+    yield from cells.notes
     if manifest is None:
         yield (
             f"{STARTER_MANIFEST} is missing or damaged. Without it your grader cannot see which "
@@ -151,11 +161,21 @@ def _find_problems(
             "there. It is in the starter's zip file."
         )
         return
-    for path, text in texts.items():
-        touched = touched_regions(path, text, manifest.stubs.get(path, {}))
-        regions = region_texts(path, text)
-        if left := [name for name in regions if name not in touched or not regions[name].strip()]:
+    unfilled = {}
+    for path in exercise.files:
+        touched = touched_regions(path, texts[path], manifest.stubs.get(path, {}))
+        regions = region_texts(path, texts[path])
+        unfilled[path] = [x for x in regions if x not in touched or not regions[x].strip()]
+    pictured = {region_of(cell) for cell in nb["cells"] if cell.get("attachments")}
+    unfilled[exercise.notebook] = [name for name in cells.unfilled if name not in pictured]
+    for path, left in unfilled.items():
+        if left:
             yield f"{path}: not attempted yet: {', '.join(left)}."
+    if lost := [name for name in unfilled[exercise.notebook] if name in cells.unassigned]:
+        yield (
+            f"{exercise.notebook}: no answer in the cell {', '.join(lost)}, but there are cells of "
+            "your own. If one of them is an answer, copy it into the cell below its question."
+        )
     yield from compare_with_fresh_copy(exercise, project, manifest)
 
 

@@ -248,6 +248,7 @@ class _ClassGrader:
             "files": {path: text.decode("latin-1") for path, text in task.content.files.items()},
             "cells": task.content.cells,
             "answers": task.content.written_answers,
+            "unassigned": task.content.unassigned,
         }
         result = GradingResult(
             task.key, graded.verdicts, graded.outcomes, handed_in, graded.seconds, epoch=self.epoch

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assignment.workspace.regions import ANSWER_STUB, Notebook, region_of, source_of
+from assignment.workspace.regions import Notebook, region_of, source_of
 from gradkit.course.instructor_tree import CourseError
 
 
@@ -44,11 +44,6 @@ def read_questions(nb: Notebook, points: Mapping[str, int]) -> tuple[Question, .
             f"of that name. It has: {asked}."
         )
     return tuple(questions)
-
-
-def is_answered(answer: str) -> bool:
-    """Return whether an answer is more than the starter's stub."""
-    return answer.strip() not in ("", ANSWER_STUB)
 
 
 def answer_digest(answer: str) -> str:

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from gradkit.course.questions import is_answered
+from assignment.workspace.regions import is_answered
 from gradkit.feedback.markdown import as_html
 
 # Control characters and lone surrogates, which browsers cannot show, and characters that turn the

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from gradkit.course.questions import answer_digest, is_answered
+from assignment.workspace.regions import is_answered
 from gradkit.feedback.html import render
 from gradkit.files import write_atomic
 from gradkit.gradebook.database import GradebookFolder
@@ -46,7 +46,7 @@ def _answers(items: Mapping[str, ItemScore]) -> list[tuple[str, ItemScore, str]]
     Any other order could reveal hidden names.
     """
     return [
-        (name, item, answer_digest(item.answer))
+        (name, item, item.digest)
         for name, item in sorted(items.items())
-        if is_answered(item.answer)
+        if is_answered(item.answer) or item.unassigned
     ]

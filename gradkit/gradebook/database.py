@@ -158,7 +158,8 @@ def software_versions() -> dict[str, str]:
 class GradingResult:
     """The verdicts of one submission's checks, with all that is needed to judge it again.
 
-    `handed_in` holds `files` (Latin-1 text by path), `cells` and `answers` (text by region).
+    `handed_in` holds `files` (Latin-1 text by path), `cells` and `answers` (text by region), and
+    `unassigned` (by question, the texts of other cells that may hold its answer).
     """
 
     key: ResultKey

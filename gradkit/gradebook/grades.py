@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from assignment.checks.check import Exercise, load_exercise
 from assignment.checks.verdict import Verdict
-from assignment.workspace import regions
+from assignment.workspace.regions import is_answered, read_notebook
 from gradkit.autograder.version import kit_digest
 from gradkit.course.answer_key import spec_digest
 from gradkit.course.exercise_config import read_config
 from gradkit.course.late_policy import LatePolicy, format_lateness
-from gradkit.course.questions import Question, answer_digest, is_answered, read_questions
+from gradkit.course.questions import Question, answer_digest, read_questions
 from gradkit.course.starter import starter_files
 from gradkit.gradebook.database import (
     DamagedResult,
@@ -46,6 +47,12 @@ class ItemScore:
     verdict: Verdict | None = None  # of a check
     answer: str = ""  # the written answer, as it was handed in
     manual: ManualGrade | None = None  # points and comment that a person gave instead
+    unassigned: tuple[str, ...] = ()  # other cells of the notebook that may hold the answer
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that a person reads as the answer."""
+        return answer_digest("\n".join([self.answer, *self.unassigned]))
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ class _GradesReader:
         self.exercise, starter = load_exercise(name), starter_files(project, [name])
         config = read_config(project, name)
         path = self.exercise.notebook
-        nb = regions.read_notebook(starter[path].decode(), path)
+        nb = read_notebook(starter[path].decode(), path)
         self.questions, self.late = read_questions(nb, config.questions), config.late
         self.spec, self.kit = spec_digest(name, project, starter), kit_digest()
 
@@ -161,12 +168,14 @@ class _GradesReader:
 
     def _student_grade(self, record: SubmissionRecord) -> StudentGrade:
         result, notes = None, list(record.notes)
-        written_answers: Mapping[str, str] = {}
+        handed_in: Mapping[str, Any] = {}
         if record.content_digest and record.status == "graded":
             key = ResultKey(record.student, record.content_digest, self.spec, self.kit)
             try:
                 result = self.database.latest(key)
-                written_answers = result.handed_in["answers"] if result else {}
+                if result:
+                    parts = ("answers", "unassigned")
+                    handed_in = {name: result.handed_in.get(name, {}) for name in parts}
             except DamagedResult as error:
                 result = None
                 record = replace(record, status="failed")
@@ -174,7 +183,7 @@ class _GradesReader:
             if result and result.key != key:
                 notes.append("Graded before exercise or kit were changed.")
         checks = tuple(self._check_scores(record.student, result))
-        questions = tuple(self._question_scores(record.student, result, written_answers, notes))
+        questions = tuple(self._question_scores(record.student, result, handed_in, notes))
         earned = sum(item.points or 0.0 for item in checks + questions)
         maximum = sum(item.out_of for item in checks + questions)
         time = datetime.fromisoformat(record.received) if record.received else None
@@ -199,26 +208,31 @@ class _GradesReader:
         self,
         student: str,
         result: GradingResult | None,
-        written_answers: Mapping[str, str],
+        handed_in: Mapping[str, Any],
         notes: list[str],
     ) -> Iterator[ItemScore]:
         for question in self.questions:
-            answer = written_answers.get(question.name, "")
+            item = ItemScore(
+                question.name,
+                question.title,
+                question.points,
+                points=None,
+                answer=handed_in.get("answers", {}).get(question.name, ""),
+                unassigned=tuple(handed_in.get("unassigned", {}).get(question.name, ())),
+            )
             manual = self.manual_grades.get((student, question.name))
-            if manual and manual.answer_digest not in ("", answer_digest(answer)):
+            if manual and manual.answer_digest not in ("", item.digest):
                 manual = None
                 notes.append(
                     f"{question.title}: the answer has changed since it was graded by hand, so "
                     "those points do not count."
                 )
             points = manual.points if manual else None
-            if points is None and result and not is_answered(answer):
+            if points is None and result and not (is_answered(item.answer) or item.unassigned):
                 points = 0.0
             if not question.points and manual is None:
                 points = None
-            yield ItemScore(
-                question.name, question.title, question.points, points, None, answer, manual
-            )
+            yield replace(item, points=points, manual=manual)
 
     def _lateness_notes(self, source: str, time: datetime | None) -> Iterator[str]:
         """Yield how late a submission is, and what a person has to decide."""

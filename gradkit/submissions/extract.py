@@ -13,7 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -21,17 +21,17 @@ from typing import Any
 
 from assignment import PROJECT
 from assignment.checks.check import Exercise
+from assignment.workspace.cells import MAX_CELL_BYTES, StudentCells, read_cells
 from assignment.workspace.regions import (
-    ANSWER_STUB,
     Notebook,
     RegionError,
-    extract_cells,
     find,
+    outline,
     read_notebook,
     read_source,
-    region_of,
     restore_stubs,
-    source_of,
+    salvage_notebook,
+    stub_cells,
 )
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
@@ -40,7 +40,7 @@ from assignment.workspace.starter import (
     StarterManifest,
     read_manifest,
 )
-from assignment.workspace.submit import MAX_CELL_BYTES, MAX_NOTEBOOK_BYTES, MAX_SOURCE_BYTES
+from assignment.workspace.submit import MAX_NOTEBOOK_BYTES, MAX_SOURCE_BYTES
 from gradkit.files import content_digest, decode_anything, shown, shown_names
 from gradkit.submissions.archives import (
     HOSTILE,
@@ -60,8 +60,6 @@ MAX_OPENED = 3  # of the candidates for a wanted file
 
 MAX_FOLDERS = 3  # around the project, below the outermost folder that may be one
 
-MAX_REGIONS = 100  # of a notebook; the softmax exercise has 6
-
 MAX_OTHER_FILES = 2_000  # names of other files that are kept for notes
 
 # Texts, lists, objects and commas in a notebook. A line of output needs two of them. A notebook
@@ -79,10 +77,12 @@ class SubmissionContent:
 
     files: dict[str, bytes]  # the exercise's, by their paths in the project
     cells: dict[str, str]  # texts of the notebook's code regions, by name
-    written_answers: dict[str, str]  # texts of its Markdown regions
+    written_answers: dict[str, str]  # texts of its other regions
     version: str | None  # of the starter it was made from, if known
     notes: list[str]  # sentences for the grader
-    digest: str  # SHA-256 of files, cells and written answers
+    digest: str  # SHA-256 of files, cells and texts
+    # Of each question without an answer, the texts of other cells that may hold it.
+    unassigned: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def read_submission(submission: Submission, exercise: Exercise) -> SubmissionContent:
@@ -135,7 +135,7 @@ class _ContentReader:
     exercise: Exercise
     notes: list[str]
     files: dict[str, bytes] = field(default_factory=dict)
-    regions: dict[str, tuple[bool, str]] = field(default_factory=dict)  # whether it is code; text
+    notebook: Notebook | None = None
     found: Counter[str] = field(default_factory=Counter)  # files by the wanted one they may be
     untouched: set[str] = field(default_factory=set)  # wanted files without any work so far
     manifest: StarterManifest | None = None
@@ -146,7 +146,7 @@ class _ContentReader:
 
     def missing(self) -> list[str]:
         names = [path for path in self.exercise.files if path not in self.files]
-        return names if self.regions else [*names, self.exercise.notebook]
+        return names if self.notebook else [*names, self.exercise.notebook]
 
     def open(self, path: Path, name: str) -> None:
         """Take missing files from a folder or archive, or note why it cannot be read."""
@@ -162,10 +162,10 @@ class _ContentReader:
         """
         if not self.inner_archives or not (self.missing() or self.untouched):
             return
-        before = {**self.files, self.exercise.notebook: self.regions}
+        before = {**self.files, self.exercise.notebook: self.notebook}
         _, path, name = max(self.inner_archives)
         self.open(path, shown(name))
-        after = {**self.files, self.exercise.notebook: self.regions}
+        after = {**self.files, self.exercise.notebook: self.notebook}
         if taken := sorted(path for path in after if after[path] != before.get(path)):
             self.notes.append(f"Taken from {shown(name)}: {_names(taken)}.")
 
@@ -180,7 +180,7 @@ class _ContentReader:
             for each in tried
         }
         contents = source.read(sizes) if sizes else {}
-        worth = {each: _worth(each, contents[each.member]) for each in tried}
+        worth = {each: _worth(each, contents[each.member], self.exercise) for each in tried}
         ranked = _rank(candidates, worth)
         for path in sorted(needed & ranked.keys()):
             best = [each for each in ranked[path] if each in worth]
@@ -256,37 +256,52 @@ class _ContentReader:
     def _take_notebook(
         self, candidates: list[Candidate], contents: Mapping[Member, bytes | str]
     ) -> None:
-        """Take the regions of the first notebook that has any."""
+        """Take the first notebook that has cells of the exercise."""
         problems = []
         for candidate in candidates:
-            name, content = shown(candidate.member.name), contents[candidate.member]
+            name = shown(candidate.member.name)
             try:
-                self.regions = self._read_regions(content, name)
+                self.notebook, damaged, encoding = _parse_notebook(
+                    contents[candidate.member], name, self.exercise
+                )
             except RegionError as error:
                 problems.append(shown(str(error), 300))
                 continue
+            if encoding:
+                self._note_encoding(name, encoding)
+            if damaged:
+                listed = shown_names(damaged, "; ", 200)
+                self.notes.append(
+                    f"Cells of {name} are damaged; what can be read counts: {listed}."
+                )
             if candidate.fit or len(candidates) > 1:
                 self.notes.append(f"{name} was taken for the notebook.")
             return
         self._note_problem(f"The notebook's cells count as not attempted: {problems[0]}")
 
-    def _read_regions(self, content: bytes | str, name: str) -> dict[str, tuple[bool, str]]:
-        nb, encoding = _parse_notebook(content, name)
-        code = {region for check in self.exercise.checks for region in check.regions}
-        code_cells = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
-        code |= {region for cell in code_cells if (region := region_of(cell))}
-        texts = {region: text for region, text in extract_cells(nb, name).items() if region}
-        if not texts:
-            raise RegionError(f"{name} has no cell that is marked as one of the exercise.")
-        if long := [r for r, text in texts.items() if len(text.encode()) > MAX_CELL_BYTES]:
+    def _read_cells(self) -> StudentCells:
+        """Find the regions in the notebook; note what is missing, and what a person has to read."""
+        if not self.notebook:
+            return StudentCells({}, [], [], {}, [])
+        older = self.manifest.outlines.get(self.exercise.notebook, ()) if self.manifest else ()
+        cells = read_cells(self.notebook, self.exercise, _outline(self.exercise.notebook), older)
+        self.notes += cells.notes
+        if cells.missing:
+            self.notes.append(f"The notebook has no cell of: {', '.join(cells.missing)}.")
+        if cells.unassigned:
+            count = max(map(len, cells.unassigned.values()))
+            self.notes.append(
+                f"Not answered in their cells: {', '.join(cells.unassigned)}. A person has to read "
+                f"{count} other cells, which are neither the course's nor a region's: they are on "
+                "the manual grading page."
+            )
+        long = [r for r, text in cells.texts.items() if len(text.encode()) > MAX_CELL_BYTES]
+        if long:
             self._note_problem(
                 f"More than {MAX_CELL_BYTES / 1e6:g} MB, so it counts as not attempted: "
-                f"{shown_names(sorted(long))}."
+                f"{', '.join(long)}."
             )
-        if encoding:
-            self._note_encoding(name, encoding)
-        regions = [region for region in texts if region not in long][:MAX_REGIONS]
-        return {region: (region in code, texts[region]) for region in regions}
+        return replace(cells, texts={r: cells.texts[r] for r in cells.texts if r not in long})
 
     def _take_manifest(self, content: bytes | str) -> None:
         try:
@@ -303,7 +318,7 @@ class _ContentReader:
 
     def content(self) -> SubmissionContent:
         """Return all that was taken; raise SubmissionRejected if that is nothing."""
-        if not self.files and not self.regions:
+        if not self.files and not self.notebook:
             names = f"{_names(self.exercise.files)} and {Path(self.exercise.notebook).name}"
             others = f"; there is {shown_names(self.other_files)}" if self.other_files else ""
             raise SubmissionRejected(
@@ -314,11 +329,15 @@ class _ContentReader:
         if ignored := self._unknown_files():
             self.notes.append(f"Ignored: {shown_names(ignored)}.")
         files = {path: self.files[path] for path in self.exercise.files if path in self.files}
-        cells = {name: text for name, (is_code, text) in self.regions.items() if is_code}
-        answers = {name: text for name, (is_code, text) in self.regions.items() if not is_code}
+        student, code = self._read_cells(), self.exercise.code_regions
+        cells = {name: text for name, text in student.texts.items() if name in code}
+        answers = {name: text for name, text in student.texts.items() if name not in code}
         version = self.manifest.version if self.manifest else None
-        digest = _digest(files, cells, answers)
-        return SubmissionContent(files, cells, answers, version, self.notes, digest)
+        unassigned = {name: "\0".join(texts) for name, texts in student.unassigned.items()}
+        digest = _digest(files, cells, answers, unassigned)
+        return SubmissionContent(
+            files, cells, answers, version, self.notes, digest, student.unassigned
+        )
 
     def _unknown_files(self) -> list[str]:
         """Return the files that belong neither to the exercise nor to the starter."""
@@ -331,6 +350,12 @@ class _ContentReader:
             if last_two_parts(name) not in known and name.split("/")[-1] not in TOP_LEVEL
         ]
         return sorted(names, key=lambda name: (not name.endswith(".py"), name.count("/"), name))
+
+
+@cache
+def _outline(path: str) -> tuple[str, ...]:
+    """Return the outline of a notebook in today's starter."""
+    return outline(stub_cells(read_notebook(read_source(PROJECT / path), path), path))
 
 
 def _names(paths: Iterable[str]) -> str:
@@ -346,25 +371,24 @@ class Worth(IntEnum):
     UNREAD = 3
 
 
-def _worth(candidate: Candidate, content: bytes | str) -> Worth:
+def _worth(candidate: Candidate, content: bytes | str, exercise: Exercise) -> Worth:
     if candidate.target == STARTER_MANIFEST:
         return Worth.UNTOUCHED
     try:
         if candidate.target.endswith(".ipynb"):
-            nb, _ = _parse_notebook(content, "")
-            sources = [source_of(cell) for cell in nb["cells"] if region_of(cell)]
-            is_foreign = not sources
-        elif isinstance(content, str):
-            return Worth.FOREIGN
-        else:
-            sources = [decode_anything(content)[0]]
-            defined = {*_DEFINITION.findall(sources[0])}
-            is_foreign = not defined & _defined_names(candidate.target)
+            nb, *_ = _parse_notebook(content, "", exercise)
+            cells = read_cells(nb, exercise, _outline(exercise.notebook))
+            is_edited = bool(cells.texts.keys() - {*cells.unfilled} or cells.unassigned)
+            return Worth.EDITED if is_edited else Worth.UNTOUCHED
     except RegionError:
         return Worth.FOREIGN
+    if isinstance(content, str):
+        return Worth.FOREIGN
+    source = decode_anything(content)[0]
+    is_foreign = not {*_DEFINITION.findall(source)} & _defined_names(candidate.target)
     if is_foreign and candidate.fit > NameFit.PREFIXED:
         return Worth.FOREIGN
-    return Worth.UNTOUCHED if sources and all(map(_is_stub, sources)) else Worth.EDITED
+    return Worth.UNTOUCHED if _is_stub(source) else Worth.EDITED
 
 
 _DEFINITION = re.compile(r"(?m)^(?:class|def) +(\w+)")
@@ -377,7 +401,7 @@ def _defined_names(path: str) -> set[str]:
 
 def _is_stub(source: str) -> bool:
     """Return whether a text is blank, or holds regions and each of them its stub."""
-    if source.strip() in ("", ANSWER_STUB):
+    if not source.strip():
         return True
     try:
         return bool(find(source, "")) and restore_stubs(source, "") == source
@@ -385,14 +409,23 @@ def _is_stub(source: str) -> bool:
         return False
 
 
-def _parse_notebook(content: bytes | str, name: str) -> tuple[Notebook, str]:
-    """Return a notebook and `decode_anything`'s encoding; raise RegionError if it is unfit."""
+def _parse_notebook(
+    content: bytes | str, name: str, exercise: Exercise
+) -> tuple[Notebook, list[str], str]:
+    """Return a notebook, the problems of its cells, and `decode_anything`'s encoding.
+
+    Raise RegionError if it cannot be read, or no cell of it is one of the exercise.
+    """
     if isinstance(content, str):
         raise RegionError(f"{name} {content}.")
     text, encoding = decode_anything(content)
     if sys.getsizeof(text) > MAX_TEXT_MEMORY or _has_many_tokens(text):
         raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
-    return read_notebook(text, name), encoding
+    nb, damaged = salvage_notebook(text, name)
+    course = _outline(exercise.notebook)
+    if not {*course} & {*outline(nb)} and not read_cells(nb, exercise, course).texts:
+        raise RegionError(f"{name} has no cell of the exercise.")
+    return nb, damaged, encoding
 
 
 def _rank(

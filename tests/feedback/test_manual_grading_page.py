@@ -3,15 +3,19 @@
 import csv
 import re
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from gradkit.feedback.manual_grading_page import write_manual_page
-from gradkit.gradebook.grades import open_grades
+from gradkit.feedback.student_page import student_page
+from gradkit.gradebook.database import GradebookDatabase
+from gradkit.gradebook.grades import ClassGrades, StudentGrade, open_grades
 from gradkit.gradebook.manual_grades import import_manual
-from tests.feedback.pages import STUB_STUDENT, FeedbackClass
+from tests.feedback.pages import SCRIPT, STUB_STUDENT, FeedbackClass, text_of
 
 
 @pytest.fixture
@@ -65,6 +69,40 @@ def test_a_question_is_graded_exported_and_imported(
         }
     not_answered = points[STUB_STUDENT]
     assert (points["bob"], points["cleo"], not_answered, points["ada"]) == (3.5, 0, 0, None)
+
+
+def test_an_answer_in_another_cell_stays_open_until_a_person_gives_points(
+    feedback_class: FeedbackClass, tmp_path: Path
+) -> None:
+    grades = feedback_class.copy(tmp_path)
+    with closing(GradebookDatabase(grades.out, "softmax")) as database:
+        [stub] = [r for r in database.results() if r.key.student == STUB_STUDENT]
+        unassigned = {"answer_step": ["Rounding.", SCRIPT]}
+        database.save_result(replace(stub, handed_in={**stub.handed_in, "unassigned": unassigned}))
+
+    def stub_grade() -> tuple[ClassGrades, StudentGrade]:
+        with open_grades(grades) as (_, class_grades):
+            found = [g for g in class_grades.student_grades if g.student == STUB_STUDENT]
+            return class_grades, found[0]
+
+    class_grades, grade = stub_grade()
+    assert [item.name for item in grade.open] == ["answer_step"]
+    assert grade.result is not None
+    grade = replace(grade, result=replace(grade.result, outcomes={}))
+    student = text_of(student_page(class_grades, grade, None))
+    assert "Not answered in its cell. Graders read the other cells of your notebook." in student
+    page = write_manual_page(grades, hide_names=False).read_text(encoding="utf-8")
+    assert SCRIPT not in page
+    [card] = [x for x in page.split("<article") if "Rounding." in x]
+    assert "Not answered there. These other cells" in card
+    digest = card.split('data-answer="')[1].partition('"')[0]
+    rows = f'student,item,points,comment,answer\n"{STUB_STUDENT}",answer_step,3,,%s\n'
+    for answer, points in ((digest, 3), ("0" * 16, None)):
+        (tmp_path / "grades.csv").write_text(rows % answer)
+        import_manual(grades, tmp_path / "grades.csv")
+        questions = {item.name: item.points for item in stub_grade()[1].questions}
+        assert questions["answer_step"] == points
+    assert questions["answer_templates"] == 0
 
 
 def test_invalid_points_are_not_exported_and_graded_answers_can_be_hidden(page: Page) -> None:

@@ -2,21 +2,24 @@
 
 import json
 import tarfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assignment import PROJECT
-from assignment.workspace.regions import ANSWER_STUB
+from assignment.workspace.regions import ANSWER_STUB, outline, region_of, source_of
 from assignment.workspace.starter import STARTER_MANIFEST
 from gradkit.course.starter import starter_files
 from gradkit.submissions import archives, extract
 from gradkit.submissions.archives import SubmissionRejected
 from gradkit.submissions.discover import find_submissions
-from gradkit.submissions.extract import read_submission
+from gradkit.submissions.extract import SubmissionContent, read_submission
 from tests.submissions.fuzz import FUZZ, MUTATIONS, mutated
 from tests.submissions.packing import (
     ANSWER,
@@ -296,15 +299,6 @@ def test_the_last_of_two_members_of_one_name_counts(tmp_path: Path) -> None:
     assert content_of(tmp_path / "jane.tar.gz").files == {FILE: b"last"}
 
 
-@pytest.mark.parametrize("code", ["a", ""])
-def test_cells_of_one_region_are_joined_as_code(code: str, tmp_path: Path) -> None:
-    prose = {"cell_type": "markdown", "metadata": {"gradkit": {"region": "tuning"}}, "source": "c"}
-    cells = [code_cell(code, "tuning"), code_cell("x = 1")] if code else []
-    content = content_of(zip_of({NOTEBOOK: notebook(*cells, prose)}, tmp_path / "jane.zip"))
-    expected = {"tuning": "a\nc" if code else "c"}
-    assert (content.cells, content.written_answers) == (expected, {})
-
-
 def test_an_archive_beside_the_files_adds_missing_ones(
     wanted: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +313,237 @@ def test_an_archive_beside_the_files_adds_missing_ones(
     tar_of({"data": bytes(100_000)}, folder / "data.tar.gz")
     (folder / "damaged.zip").write_bytes(b"PK\3\4")
     assert content_of(folder).files == {FILE: b"# mine"}
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+LOST = "Because of rounding."
+WHOLE = "results = {}\n### START OF YOUR CODE: tuning\n%s\n### END OF YOUR CODE"
+RIGHT, OLD = WHOLE % "results[1] = best(2)", WHOLE % "raise ValueError"
+STUB = WHOLE % 'raise NotImplementedError("tuning")'
+
+Cells = list[dict[str, Any]]
+
+
+def prose_cell(text: str, region: str | None = None, kind: str = "markdown") -> dict[str, Any]:
+    return {**code_cell(text, region), "cell_type": kind}
+
+
+def with_cells(project: Files, change: Callable[[Cells], object], path: Path) -> SubmissionContent:
+    """Return the content of a project after a change of its notebook's cells."""
+    nb = json.loads(project[NOTEBOOK])
+    change(nb["cells"])
+    return content_of(zip_of({**project, NOTEBOOK: json.dumps(nb).encode()}, path / "jane.zip"))
+
+
+def cell_of(cells: Cells, region: str) -> int:
+    return next(n for n, cell in enumerate(cells) if region_of(cell) == region)
+
+
+def in_place_of(region: str, *new: dict[str, Any]) -> Callable[[Cells], None]:
+    def change(cells: Cells) -> None:
+        number = cell_of(cells, region)
+        cells[number : number + 1] = new
+
+    return change
+
+
+def below(region: str, *new: dict[str, Any]) -> Callable[[Cells], None]:
+    return lambda cells: cells.__setitem__(slice(i := cell_of(cells, region) + 1, i), new)
+
+
+def merge_into_question(cells: Cells) -> None:
+    number = cell_of(cells, "answer_step")
+    cells[number - 1]["source"] = f"{source_of(cells[number - 1])}\n\n{LOST}"
+    del cells[number]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [code_cell(LOST, "answer_step")],
+        [code_cell(f"# {LOST}", "answer_step")],
+        [prose_cell(LOST, "answer_step", "raw")],
+        [prose_cell("Because", "answer_step"), code_cell("of rounding.", "answer_step")],
+        [prose_cell(ANSWER_STUB, "answer_step"), prose_cell(LOST, "answer_step")],
+    ],
+)
+def test_an_answer_is_prose_whatever_the_type_of_its_cells(
+    cells: Cells, project: Files, tmp_path: Path
+) -> None:
+    content = with_cells(project, in_place_of("answer_step", *cells), tmp_path)
+    answer = content.written_answers["answer_step"]
+    assert answer.removeprefix("# ").replace("\n", " ") == LOST
+    assert set(content.cells) == {"tuning"}
+    assert (content.unassigned, content.notes) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        in_place_of("answer_step", prose_cell(LOST)),
+        in_place_of("answer_step", prose_cell(LOST, "my_answer")),
+        merge_into_question,
+        below("answer_step", prose_cell(LOST)),
+        below("answer_step", prose_cell(LOST, kind="raw")),
+        below("answer_step", code_cell(LOST)),
+        below("answer_step", code_cell(f"x = 1  # {LOST}")),
+        below("answer_step", prose_cell(LOST, "answer_initial_loss")),  # a copied cell
+        lambda cells: cells.extend([prose_cell(f"# {LOST}"), *[prose_cell("")] * 30]),
+        lambda cells: cells.append(code_cell(f"# {LOST}")),
+    ],
+)
+def test_an_answer_in_a_cell_of_nobodys_is_kept_for_a_person(
+    change: Callable[[Cells], object], project: Files, tmp_path: Path
+) -> None:
+    before = with_cells(project, lambda cells: None, tmp_path)
+    content = with_cells(project, change, tmp_path)
+    assert LOST in content.unassigned["answer_step"][0]
+    assert "answer_initial_loss" not in content.unassigned
+    assert "Not answered in their cells: answer_step" in " ".join(content.notes)
+    assert (before.unassigned, before.notes) == ({}, []), "code of one's own is not an answer"
+    assert content.digest != before.digest
+
+
+def test_cells_of_nobodys_are_limited_and_the_nearest_come_first(
+    project: Files, tmp_path: Path
+) -> None:
+    def change(cells: Cells) -> None:
+        cells[:0] = [prose_cell(f"far {number} " + "x" * 100_000) for number in range(99)]
+        below("answer_templates", prose_cell("near"))(cells)
+
+    unassigned = with_cells(project, change, tmp_path).unassigned
+    assert unassigned["answer_templates"][0] == "near"
+    assert "near" in unassigned["answer_step"]
+    assert unassigned["answer_templates"][1].startswith("far 98 ")
+    assert {len(texts) for texts in unassigned.values()} == {20}
+    assert max(len(text) for text in unassigned["answer_step"]) == 10_000
+
+
+def test_cells_of_an_older_starter_are_not_the_students(wanted: Files, tmp_path: Path) -> None:
+    manifest = json.loads(wanted[STARTER_MANIFEST])
+    older = outline({"cells": [prose_cell("Read this first.")]})
+    manifest["outlines"][NOTEBOOK] += older
+    for known, count in ((b"{}", 3), (json.dumps(manifest).encode(), 0)):
+        files = {**wanted, STARTER_MANIFEST: known}
+        content = with_cells(
+            files, lambda cells: cells.append(prose_cell("Read  this first.\n")), tmp_path
+        )
+        assert len(content.unassigned) == count
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected", "note"),
+    [
+        ([RIGHT, STUB], RIGHT, ""),
+        ([STUB, RIGHT], RIGHT, ""),
+        ([STUB.replace("\n", "  \n"), RIGHT, STUB], RIGHT, ""),
+        ([RIGHT, RIGHT + "\n"], RIGHT + "\n", ""),
+        (["raise ValueError", RIGHT], RIGHT, "2 different cells tuning, numbers 49, 50; 50 counts"),
+        (["if x", RIGHT], RIGHT, "50 counts"),
+        ([OLD, RIGHT], RIGHT, "50 counts"),
+        ([OLD, STUB, "x", RIGHT], RIGHT, "3 different cells tuning, numbers 49, 51, 52; 52"),
+        ([(RIGHT, 7), (OLD, 6)], RIGHT, "49 counts"),  # that one was run last
+        ([(RIGHT, None), (OLD, True)], OLD, "50 counts"),
+        (["def best(x):\n    return x", RIGHT], f"def best(x):\n    return x\n{RIGHT}", ""),
+        (["from best import *", RIGHT], f"from best import *\n{RIGHT}", ""),
+        (["import a", "best = a.b", RIGHT], f"import a\nbest = a.b\n{RIGHT}", ""),
+        ([RIGHT, "%time best_val = 1"], f"{RIGHT}\n%time best_val = 1", ""),
+        ([RIGHT, "best val"], RIGHT, "49 counts"),
+        (["for x in y:", "    results = x"], "for x in y:\n    results = x", ""),
+        ([STUB, "results = 1"], "results = 1", ""),
+    ],
+)
+def test_of_copied_code_cells_one_counts_and_of_split_ones_all(
+    cells: list[Any], expected: str, note: str, project: Files, tmp_path: Path
+) -> None:
+    made = [
+        {**code_cell(text, "tuning"), "execution_count": run}
+        for text, run in (each if isinstance(each, tuple) else (each, None) for each in cells)
+    ]
+    content = with_cells(project, in_place_of("tuning", *made), tmp_path)
+    assert content.cells == {"tuning": expected}
+    assert note in " ".join(content.notes)
+    assert bool(note) == bool(content.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected", "note"),
+    [
+        ([code_cell(RIGHT)], RIGHT, "Cell 49 counts as the cell tuning, by its line"),
+        ([code_cell(STUB, "tuning"), code_cell(RIGHT)], RIGHT, "Cell 50 counts"),
+        ([code_cell(RIGHT, "tuning"), code_cell(OLD)], RIGHT, "different cells tuning"),
+        ([prose_cell(RIGHT, "tuning")], RIGHT, ""),
+        ([prose_cell(RIGHT)], None, "The notebook has no cell of: tuning."),
+        ([code_cell("results = {}")], None, "The notebook has no cell of: tuning."),
+    ],
+)
+def test_a_code_cell_is_found_by_its_metadata_or_its_markers(
+    cells: Cells, expected: str | None, note: str, project: Files, tmp_path: Path
+) -> None:
+    content = with_cells(project, in_place_of("tuning", *cells), tmp_path)
+    assert content.cells.get("tuning") == expected
+    assert note in " ".join(content.notes)
+
+
+@pytest.mark.parametrize("has_markers", [True, False])
+def test_a_notebook_without_metadata_is_read(
+    has_markers: bool, project: Files, tmp_path: Path
+) -> None:
+    def change(cells: Cells) -> None:
+        if has_markers:
+            in_place_of("tuning", code_cell(RIGHT))(cells)
+        for cell in cells:
+            cell["metadata"] = {}
+
+    content = with_cells(project, change, tmp_path)
+    assert content.cells == ({"tuning": RIGHT} if has_markers else {})
+    assert content.unassigned["answer_initial_loss"][0] == ANSWER
+    assert "has no cell of: " in " ".join(content.notes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ({"source": None}, "its source is neither text nor a list of lines"),
+        ({"source": 7}, "its source is neither text nor a list of lines"),
+        ({"source": "\ud83d"}, ""),
+        ({"metadata": None}, "its metadata are not an object"),
+        ({"metadata": ["tags"]}, "its metadata are not an object"),
+        ({"metadata": {"gradkit": "tuning"}}, "its metadata `gradkit` are not an object"),
+        ({"metadata": {"gradkit": {"region": ["x"]}}}, "\"['x']\" is not a region's name"),
+        ({"cell_type": None}, "is not a cell: it has no cell_type"),
+        ({"attachments": 3}, "its attachments are not an object"),
+        ({"outputs": [{"text": "\ud83d"}]}, ""),
+        ("x = 1", "is not a cell"),
+        (None, "is not a cell"),
+    ],
+)
+def test_a_damaged_cell_costs_only_itself(
+    damage: Any, problem: str, project: Files, tmp_path: Path
+) -> None:
+    odd = {**code_cell("x = 1"), **damage} if isinstance(damage, dict) else damage
+    content = with_cells(project, lambda cells: cells.insert(5, odd), tmp_path)
+    assert content.cells == {"tuning": TUNING}
+    assert content.written_answers["answer_initial_loss"] == ANSWER
+    assert (f"cell 6: {problem}" if problem else "") in " ".join(content.notes)
+    assert all(note.isprintable() for note in content.notes)
+
+
+@pytest.mark.parametrize("form", [2, 3, "4", "3", 5, None])
+def test_a_notebook_of_another_format_is_read(form: Any, project: Files, tmp_path: Path) -> None:
+    nb = nbformat.reads(project[NOTEBOOK].decode(), 4)
+    nb = json.loads(json.dumps(nbformat.convert(nb, 3) if str(form) in "23" else nb))
+    content = content_of(
+        zip_of(
+            {**project, NOTEBOOK: json.dumps({**nb, "nbformat": form}).encode()},
+            tmp_path / "jane.zip",
+        )
+    )
+    assert content.cells == {"tuning": TUNING}
+    assert content.written_answers["answer_initial_loss"] == ANSWER
+    assert len(content.written_answers) == 4
+    assert (content.unassigned, content.notes) == ({}, [])
 
 
 # --- problems ------------------------------------------------------------------------------------
@@ -338,6 +563,7 @@ def test_a_submission_without_wanted_files_is_rejected_with_its_files(tmp_path: 
     "damaged",
     [
         *(b"", b"{", b"[]", b'{"cells": [', b"\xff", b'{"nbformat": 3}', b"[" * 100_000),
+        b'{"cells": [{"metadata": {"gradkit": {"region": ' + b"[" * 500 + b"]" * 500 + b"}}}]}",
         notebook(code_cell("best_softmax = 1")),  # of no region
     ],
     ids=len,
@@ -370,12 +596,12 @@ def test_another_exercises_starter_is_noted(wanted: Files, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("pack", [write_files, zip_of, tar_of])
 def test_a_large_file_costs_only_itself(pack: Pack, tmp_path: Path) -> None:
-    long = notebook(code_cell("x" * 100_001, "tuning"), code_cell("short", "other"))
+    long = notebook(code_cell("x" * 100_001, "tuning"), code_cell("short", "answer_step"))
     files = {FILE: b"#" * 1_000_001, OTHER_FILE: b"# mine", NOTEBOOK: long}
     content = content_of(pack(files, tmp_path / "jane.tgz"))
     assert set(content.files) == {OTHER_FILE}
     assert f"{FILE} has more than 1 MB, so it counts as not attempted." in content.notes
-    assert content.cells == {"other": "short"}
+    assert (content.cells, content.written_answers) == ({}, {"answer_step": "short"})
     assert "More than 0.1 MB, so it counts as not attempted: tuning." in content.notes
 
 

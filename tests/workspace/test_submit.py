@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ from tests.workspace.projects import (
     find_cell,
     make_starter,
     replace,
+    text_cell,
     tune,
     unpack,
     whole_starter,
@@ -249,6 +251,70 @@ def test_open_regions_are_reported(fresh: Path, tmp_path: Path) -> None:
         f"{LINEAR}: not attempted yet: train_batch, train_update, predict.",
         f"{NOTEBOOK}: not attempted yet: answer_step.",
     ]
+
+
+def split_answer(cells: list[Any]) -> None:
+    number = find_cell(cells, "answer_step")
+    half = {**cells[number], **code_cell("of rounding.", region="answer_step")}
+    cells.insert(number + 1, half)
+
+
+def add_below(region: str, *added: dict[str, Any]) -> Edit:
+    def apply(cells: list[Any]) -> None:
+        number = find_cell(cells, region) + 1
+        cells[number:number] = added
+
+    return edit_cells(apply)
+
+
+@pytest.mark.parametrize("text", ["Because of rounding.", "# Because.", "Because"])
+def test_answer_in_a_cell_of_code_is_not_read_as_python(text: str, project: Path) -> None:
+    edit(project, edit_cell("answer_step", source=text, cell_type="code", outputs=[]))
+    edit(project, edit_cells(split_answer))
+    edit(project, edit_cells(lambda cells: cells.insert(5, code_cell("Because = 1"))))
+    assert problems_in(project) == []
+    edit(project, edit_cell("tuning", source="best = = 1", cell_type="markdown"))
+    [problem] = problems_in(project)
+    assert problem.startswith("The cell tuning cannot be read as Python: line 1")
+
+
+def test_open_answer_beside_cells_of_the_students_is_reported(project: Path) -> None:
+    edit(project, edit_cell("answer_step", source=ANSWER_STUB))
+    left = f"{NOTEBOOK}: not attempted yet: answer_step."
+    assert problems_in(project) == [left]
+    edit(project, add_below("answer_step", text_cell("Because of rounding.")))
+    assert problems_in(project) == [
+        left,
+        f"{NOTEBOOK}: no answer in the cell answer_step, but there are cells of your own. If one "
+        "of them is an answer, copy it into the cell below its question.",
+    ]
+
+
+STUB = 'results = {}\n### START OF YOUR CODE: tuning\nraise NotImplementedError("tuning")\n'
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (code_cell(f"{STUB}### END OF YOUR CODE", region="tuning"), ""),
+        (code_cell("best_val = 2", region="tuning"), ""),
+        (code_cell(STUB.replace("raise", "#") + "### END OF YOUR CODE", region="tuning"), "2 diff"),
+        (code_cell(STUB.replace("raise", "#") + "### END OF YOUR CODE"), "2 different cells tunin"),
+    ],
+)
+def test_different_copies_of_a_cell_are_reported(
+    cell: dict[str, Any], words: str, project: Path
+) -> None:
+    edit(project, add_below("tuning", cell))
+    problems = problems_in(project)
+    assert words in " ".join(problems)
+    assert len(problems) == bool(words)
+
+
+def test_cell_without_metadata_is_packed_by_its_markers(project: Path) -> None:
+    edit(project, edit_cell("tuning", metadata={}))
+    [problem] = problems_in(project)
+    assert "counts as the cell tuning, by its line `### START OF YOUR CODE: tuning`" in problem
 
 
 def test_lost_names_and_differences_from_a_fresh_copy_are_reported(

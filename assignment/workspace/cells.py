@@ -1,0 +1,213 @@
+"""The student's cells of a notebook, however editors, converters and students have left them.
+
+`read_cells` finds the text of each region, and the cells that belong to nobody. A region that a
+check exercises is code, any other one prose, whatever the type of its cell.
+"""
+
+import ast
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from assignment.checks.check import Exercise
+from assignment.workspace.fresh_copy import names_in, parse_cell
+from assignment.workspace.regions import (
+    Notebook,
+    is_answered,
+    region_of,
+    source_of,
+    text_digest,
+)
+
+MAX_CELL_BYTES = 100_000  # of one region
+MAX_CELLS_READ = 100  # in search of the answer to a question
+MAX_UNASSIGNED_CELLS = 20  # for a question
+MAX_UNASSIGNED_TEXT = 10_000  # characters of one cell
+NEAR = 2  # cells from a question
+
+_START = re.compile(r"(?m)^[ \t]*### (?:BEGIN SOLUTION|START OF YOUR CODE:) (\w+)[ \t]*\r?$")
+_END = re.compile(r"(?m)^[ \t]*### END (?:SOLUTION|OF YOUR CODE)[ \t]*\r?$")
+_STUB = re.compile(
+    r"""### START OF YOUR CODE: (\w+)\s+raise NotImplementedError\("\1"\)\s+### END OF YOUR CODE"""
+)
+
+
+@dataclass(frozen=True)
+class StudentCells:
+    """The student's part of a notebook.
+
+    `unfilled` are the regions without a cell, or with nothing but the stub in it. `unassigned` are,
+    for each unfilled question, the texts of cells that are neither the course's nor a region's, the
+    nearest first: the answer may be in one of them. `notes` are sentences on the cells that count.
+    """
+
+    texts: dict[str, str]  # by region
+    missing: list[str]  # regions without a cell
+    unfilled: list[str]
+    unassigned: dict[str, list[str]]
+    notes: list[str]
+
+
+class _Cell(NamedTuple):
+    number: int  # in the notebook, from 1
+    text: str
+    is_code: bool
+    is_marked: bool  # its metadata name its region
+    run: int  # its execution count: the highest one is that of the cell that was run last
+
+    @property
+    def digest(self) -> str:
+        return text_digest(self.text)
+
+
+def read_cells(
+    nb: Notebook, exercise: Exercise, course: Sequence[str], older: Iterable[str] = ()
+) -> StudentCells:
+    """Find the student's cells in a notebook.
+
+    `course` is the outline of the course's notebook; without it, all regions are accepted, and no
+    cell is unassigned. `older` is the outline of the starter that the student has worked with.
+    """
+    cells = _CellReader(nb, exercise, course, older)
+    result = StudentCells({}, [], [], {}, [])
+    for name, there in cells.regions.items():
+        filled = [cell for cell in there if cells.is_filled(cell)]
+        chosen = [cell for cell in filled if cell.is_marked] or filled
+        if name in exercise.code_regions:
+            chosen = _choose_code(name, chosen)
+            result.notes.extend(_code_notes(name, filled, chosen))
+        if there:
+            result.texts[name] = "\n".join(cell.text for cell in chosen or there[:1])
+        else:
+            result.missing.append(name)
+        if not chosen:
+            result.unfilled.append(name)
+            nearest = cells.nearest_unassigned(name)
+            if nearest and name not in exercise.code_regions:
+                result.unassigned[name] = nearest
+    return result
+
+
+class _CellReader:
+    """Divides the cells of a notebook into those of regions, the course's, and nobody's."""
+
+    def __init__(
+        self, nb: Notebook, exercise: Exercise, course: Sequence[str], older: Iterable[str]
+    ) -> None:
+        self.course = [line.partition(" ")[::2] for line in course]
+        self.known = {line.partition(" ")[0] for line in (*course, *older)}
+        self.regions: dict[str, list[_Cell]] = {name: [] for _, name in self.course if name}
+        self.unassigned: list[_Cell] = []
+        self.places: dict[str, int] = {}  # of the course's cells, by the digests of their texts
+        before = None
+        for number, cell in enumerate(nb["cells"], start=1):
+            text, name = source_of(cell), region_of(cell)
+            is_code, run = cell["cell_type"] == "code", cell.get("execution_count")
+            is_marked = name is not None and (name in self.regions or not course)
+            own = _Cell(number, text, is_code, is_marked, run if isinstance(run, int) else 0)
+            if is_code and not is_marked:
+                names = {*_START.findall(text)} & self.regions.keys() & exercise.code_regions
+                name = names.pop() if len(names) == 1 else None
+            if name is not None and (is_marked or is_code):
+                pieces = self.regions.setdefault(name, [])
+                # A copy apart from the region's other cells may be the answer to another question.
+                is_apart = bool(pieces) and name != before and name not in exercise.code_regions
+                pieces.append(own)
+            else:
+                is_apart = bool(course)
+                self.places.setdefault(own.digest, number)
+            if is_apart and self.is_filled(own):
+                self.unassigned.append(own)
+            before = name
+
+    def is_filled(self, cell: _Cell) -> bool:
+        """Return whether a cell is neither a stub nor another one of the course's."""
+        is_stub = cell.digest in self.known or _STUB.search(cell.text)
+        return is_answered(cell.text) and not is_stub
+
+    def nearest_unassigned(self, region: str) -> list[str]:
+        """Return the texts of the cells that belong to nobody, those nearest to a region first.
+
+        Code that is not near is left out: students try things out in cells of their own.
+        """
+        place = 0
+        for digest, name in self.course:
+            if name == region:
+                break
+            place = self.places.get(digest, place)
+        if self.regions[region]:
+            place = self.regions[region][0].number
+        nearest = sorted(self.unassigned, key=lambda cell: abs(cell.number - place))
+        texts = [
+            text
+            for cell in nearest[:MAX_CELLS_READ]
+            for text in [cell.text[:MAX_UNASSIGNED_TEXT]]
+            if abs(cell.number - place) <= NEAR or not (cell.is_code and _is_python(text))
+        ]
+        return texts[:MAX_UNASSIGNED_CELLS]
+
+
+def _is_python(text: str) -> bool:
+    """Return whether a cell of code holds a statement, and not only comments, texts or prose."""
+    try:
+        statements = parse_cell(text).body
+    except SyntaxError:
+        return False
+    return not all(
+        isinstance(x, ast.Expr) and isinstance(x.value, ast.Constant) for x in statements
+    )
+
+
+def _choose_code(name: str, cells: list[_Cell]) -> list[_Cell]:
+    """Choose among the filled cells of a code region.
+
+    Pieces of a split cell all count. Of cells with both marker lines, which are copies, the one
+    that was run last counts, else the last one. A piece above it counts if it defines a name that
+    the copy needs: otherwise it is an older try, which may fail. A piece below it counts unless
+    Python cannot read it.
+    """
+    copies = [
+        cell for cell in cells if name in _START.findall(cell.text) and _END.search(cell.text)
+    ]
+    if not copies:
+        return cells
+    base = max(copies, key=lambda cell: (cell.run, cell.number))
+    pieces = [cell for cell in cells if cell not in copies]
+    if sum(len(cell.text) for cell in (base, *pieces)) > MAX_CELL_BYTES:  # too much to be parsed
+        return [base]
+    used, bound = names_in(base.text)
+    needed, chosen = used - bound, [base]
+    for piece in reversed([piece for piece in pieces if piece.number < base.number]):
+        used, bound = names_in(piece.text)
+        if bound & {*needed, "*"}:
+            chosen.insert(0, piece)
+            needed = (needed - bound) | used
+    for piece in [piece for piece in pieces if piece.number > base.number]:
+        with contextlib.suppress(SyntaxError):
+            parse_cell(piece.text)
+            chosen.append(piece)
+    return chosen
+
+
+def _code_notes(name: str, filled: list[_Cell], chosen: list[_Cell]) -> list[str]:
+    """Return sentences on how the cells of a code region were chosen, where that is not plain."""
+    notes = []
+    if chosen and not chosen[0].is_marked:
+        notes.append(
+            f"Cell {chosen[0].number} counts as the cell {name}, by its line `### START OF YOUR "
+            f"CODE: {name}`: its metadata are gone."
+        )
+    different = {cell.digest: cell for cell in (*filled, *chosen)}
+    if different.keys() - {cell.digest for cell in chosen}:
+        notes.append(
+            f"The notebook has {len(different)} different cells {name}, numbers "
+            f"{_numbers(different.values())}; {_numbers(chosen)} counts."
+        )
+    return notes
+
+
+def _numbers(cells: Iterable[_Cell]) -> str:
+    numbers = [str(number) for number in sorted(cell.number for cell in cells)]
+    return ", ".join(numbers[:9]) + (" ..." if len(numbers) > 9 else "")
