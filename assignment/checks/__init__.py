@@ -5,6 +5,7 @@ EXERCISE.json   its answer key for the public seed: reference arrays, known mist
 
 student, draws            the code, loaded afresh; numbers from a seed
 check                     runs a check: an outcome
+sanity                    checks without a reference: the initial loss, the numeric gradient
 linear, vectorized        the checks that linear classifiers share; of loops, by counting
 counting                  how often each line of Python runs
 differences, answer_key   compare its arrays with the reference and with known mistakes

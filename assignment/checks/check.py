@@ -161,7 +161,8 @@ class Exercise:
 
     Paths are relative to the project; `modules` are the course's own files that only this
     exercise's starter needs. Each of the checks follows the checks that it requires; `seed` is the
-    public seed. `about` is the student's task in a sentence or two, for the README.
+    public seed. `about` is the student's task in a sentence or two, for the README. `practice` are
+    checks without points, which run in the student's notebook only.
 
     Raises
     ------
@@ -177,6 +178,7 @@ class Exercise:
     checks: tuple[Check, ...]
     seed: int
     modules: tuple[str, ...] = ()
+    practice: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
         for path in self.files:
@@ -187,7 +189,7 @@ class Exercise:
 
     def check(self, name: str) -> Check:
         """Return the check of that name; raise KeyError with all names if it is unknown."""
-        for check in self.checks:
+        for check in (*self.checks, *self.practice):
             if check.name == name:
                 return check
         raise KeyError(f"{self.name} has no check {name!r}, only: {', '.join(self.names)}")

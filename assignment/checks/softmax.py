@@ -21,6 +21,7 @@ from assignment.checks.linear import (
     inputs_rule,
     loss_on,
 )
+from assignment.checks.sanity import EqualScores, sanity_checks
 from assignment.checks.vectorized import no_loops
 
 SOFTMAX = "assignment/classifiers/softmax.py"
@@ -99,6 +100,19 @@ LOSSES = Losses(
     "assignment/classifiers/softmax_classifier.py",
     "best_softmax",
     BOUNDS,
+)
+
+EQUAL_SCORES = EqualScores(
+    "-log(1/10) = 2.303",
+    np.log(10),
+    1.2,  # measured: 0.15 ± 0.18 on 50 images, 0.15 ± 0.10 on 500
+    {
+        "It is log(10) to the base 2.": np.log2(10),
+        "It is log(10) to the base 10.": 1.0,
+        "It is 1/10, a probability: take minus its log.": 0.1,
+        "It is -1/10, minus a probability: take its log.": -0.1,
+        "It is log(9), so the sum lacks a class.": np.log(9),
+    },
 )
 
 # ---- the exercise --------------------------------------------------------------------------------
@@ -184,6 +198,7 @@ EXERCISE = Exercise(
     files=(SOFTMAX, LINEAR_CLASSIFIER),
     modules=(LOSSES.in_module,),
     seed=231,
+    practice=sanity_checks(LOSSES, EQUAL_SCORES, SHAPES),
     checks=(
         *_checks_of("softmax_loss_naive", "naive", "softmax_naive"),
         *_checks_of("softmax_loss_vectorized", "vectorized", "softmax_vectorized"),

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from assignment.checks.answer_key import ROUNDING, AnswerKey, Fingerprint
 from assignment.checks.check import Arrays, Check, Exercise, Outcome, load_exercise, run_check_for
 from assignment.checks.differences import find_difference, relative_error
+from assignment.workspace.starter import STARTER_MANIFEST
 from gradkit.course import cache
 from gradkit.course.exercise_config import read_config
 from gradkit.course.exercises import solved_paths
@@ -147,12 +148,14 @@ def _find_difference(check: Check, stored: AnswerKey, computed: AnswerKey) -> st
 def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     """Return a digest of all that a grading spec is made of: 16 hexadecimal digits.
 
-    `starter` are the starter's files. Late policy, points of questions and verify's parameters do
-    not count, since they change no result of a check.
+    `starter` are the starter's files. Late policy, points of questions, which the README gives, and
+    verify's parameters do not count, since they change no result of a check.
     """
     paths = [project / path for path in solved_paths(load_exercise(name))]
     config = replace(read_config(project, name), late=LatePolicy(), questions={}, quick={})
     contents = {**starter, "config": repr(config).encode()}
+    for path in ("README.md", STARTER_MANIFEST):
+        contents.pop(path, None)
     for path in [*paths, *mistake_paths(name, project)]:
         contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
     return content_digest(contents)[:16]

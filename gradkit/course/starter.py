@@ -25,6 +25,7 @@ from assignment.workspace.starter import (
     read_manifest,
     write_manifest,
 )
+from gradkit.course.exercise_config import read_config
 from gradkit.course.exercises import exercise_names, read_starters, starter_paths
 from gradkit.course.instructor_tree import CourseError, list_files, read_text
 from gradkit.files import content_digest
@@ -51,7 +52,7 @@ def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dic
     starter = starter or "-".join([*names, "starter"])
     titles = {path: _title(texts[path]) for name in names for path in load_exercise(name).files}
     texts["README.md"] = _students_readme(
-        read_text(project, STUDENTS_README), names, starter, titles
+        read_text(project, STUDENTS_README), names, starter, titles, _points(project, names)
     )
     version = f"{_declared_version(project)}+{build_digest(texts)}"
     texts[STARTER_MANIFEST] = write_manifest(starter, names, version, texts)
@@ -98,7 +99,7 @@ def _require_portable_names(paths: Iterable[str]) -> None:
 
 
 def _students_readme(
-    template: str, names: Sequence[str], starter: str, titles: Mapping[str, str]
+    template: str, names: Sequence[str], starter: str, titles: Mapping[str, str], points: str
 ) -> str:
     """Fill in the students' README; `titles` are those of the students' files, by path."""
     exercises = [load_exercise(name) for name in names]
@@ -108,6 +109,7 @@ def _students_readme(
     values = {
         "title": " and ".join(e.title for e in exercises),
         "about": "\n\n".join(textwrap.fill(e.about, 100) for e in exercises),
+        "points": points,
         "open": "\n".join(f"    jupyter lab {e.notebook}" for e in exercises),
         "submit": "\n".join(f"    python -m assignment submit{argument[name]}" for name in names),
         "packed": " and ".join(f"`{name}-submission.zip`" for name in names),
@@ -122,6 +124,19 @@ def _students_readme(
             f"{STUDENTS_README} cannot be filled in ({error}). Use "
             f"{', '.join(f'${name}' for name in values)} only; write a dollar sign as $$."
         ) from None
+
+
+def _points(project: Path, names: Sequence[str]) -> str:
+    """Write the points of each exercise, of its checks and of its written answers."""
+    lines = []
+    for name in names:
+        exercise, questions = load_exercise(name), read_config(project, name).questions
+        checks, answers = sum(c.points for c in exercise.checks), sum(questions.values())
+        lines.append(
+            f"{exercise.title} gives {checks + answers} points: {checks} for what the checks test, "
+            f"and {answers} for your written answers. The top of its notebook lists them by part."
+        )
+    return "\n\n".join(textwrap.fill(line, 100) for line in lines)
 
 
 def _title(source: str) -> str:

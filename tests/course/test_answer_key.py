@@ -13,6 +13,7 @@ from assignment.checks.answer_key import AnswerKey, load_answer_key
 from assignment.checks.check import load_exercise
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.verdict import Judge
+from assignment.workspace.starter import STARTER_MANIFEST
 from gradkit.course import answer_key as module
 from gradkit.course import cache
 from gradkit.course.answer_key import (
@@ -238,7 +239,9 @@ def test_spec_digest_depends_on_what_decides_a_verdict_only(project: Path) -> No
         assert spec_digest("softmax", project, {}) == digests[0]
         file.write("[bounds]\nLOSS = 3\n")
     digests.append(spec_digest("softmax", project, {}))
-    digests.append(spec_digest("softmax", project, {"README.md": b""}))
+    readme = {"README.md": b"The checks give 100 points.", STARTER_MANIFEST: b"{}"}
+    assert spec_digest("softmax", project, readme) == digests[-1]
+    digests.append(spec_digest("softmax", project, {"assignment/data_utils.py": b""}))
     (project / MISTAKES / "log2.toml").unlink()
     digests.append(spec_digest("softmax", project, {}))
     assert len(set(digests)) == 4

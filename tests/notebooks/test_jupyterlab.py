@@ -22,7 +22,7 @@ from playwright.sync_api import Page, expect
 
 from assignment.checks.softmax import EXERCISE
 from gradkit.authoring.notebook_outputs import set_parameters
-from tests.notebooks.solved import CODE_CELLS, copy_solved, passed_line, verdict_line
+from tests.notebooks.solved import CALLED, CODE_CELLS, copy_solved, passed_line, verdict_line
 
 PLOTS = 8
 START_TIMEOUT = 60.0  # seconds for the server to start, or for Lab and its kernel
@@ -197,7 +197,7 @@ def test_the_solved_notebook_runs_to_its_end_with_every_check_and_every_plot(
     assert page.locator(ERRORS).all_text_contents() == []
     assert prompts(page) == [f"[{number}]:" for number in range(1, CODE_CELLS + 1)]
     verdicts = page.locator(OUTPUTS).filter(has_text=re.compile("[✓✗·] ")).all_text_contents()
-    assert verdicts == [passed_line(name) for name in EXERCISE.names]
+    assert verdicts == [passed_line(name) for name in CALLED]
     sizes = page.locator(f"{OUTPUTS} img").evaluate_all(
         "all => all.map(img => [img.complete, img.naturalWidth])"
     )
@@ -211,7 +211,7 @@ def test_the_released_notebook_stops_at_the_first_check_with_its_verdict(
 ) -> None:
     page = open_notebook("unsolved")
     run_all(page)
-    first = EXERCISE.names[0]
+    first = CALLED[0]
     [message] = page.locator(ERRORS).all_text_contents()
     assert message.startswith(verdict_line(first, "·", ": not attempted yet"))
     assert "Traceback" not in message

@@ -5,6 +5,7 @@ checks of wrong code (`kernel_run`), another run those about the unsolved starte
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,13 @@ import pytest
 from nbclient import NotebookClient
 
 from assignment import PROJECT
+from assignment.checks.check import load_exercise
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace.regions import extract_cells, graft_cells, read_notebook
 from gradkit.authoring.notebook_outputs import printed, role, set_parameters
+from gradkit.course.exercise_config import read_config
 from tests.banks import BANK
-from tests.notebooks.solved import CODE_CELLS, NB, copy_solved, passed_line, verdict_line
+from tests.notebooks.solved import CALLED, CODE_CELLS, NB, copy_solved, passed_line, verdict_line
 
 NOTEBOOK = PROJECT / EXERCISE.notebook
 SETUP = next(cell.source for cell in NB.cells if cell.id == "setup")
@@ -99,6 +102,45 @@ def test_every_code_cell_is_a_check_a_region_or_has_a_role() -> None:
     regions = {cell.metadata.get("gradkit", {}).get("region") for cell in NB.cells} - {None}
     answers = {f"answer_{name}" for name in ("added_picture", "initial_loss", "step", "templates")}
     assert regions == answers | {"tuning"}
+
+
+def test_checks_without_points_come_before_those_with_a_reference_and_print_one_line() -> None:
+    practice = [check.name for check in EXERCISE.practice]
+    assert CALLED[:4] == [practice[0], "naive_loss", practice[1], "naive_gradient"]
+    assert {*CALLED} == {*EXERCISE.names, *practice}
+    for cell in NB.cells:
+        if cell.source in {f'check("{name}")' for name in practice}:
+            assert role(cell) == "display"  # left out when graded
+            assert printed(cell) == [passed_line(cell.source.split('"')[1])]
+
+
+@pytest.mark.parametrize("name", ["softmax", "svm"])
+def test_the_notebook_and_the_readme_give_the_points_of_each_part_and_their_sum(
+    name: str, starter: Starter
+) -> None:
+    exercise, questions = load_exercise(name), read_config(PROJECT, name).questions
+    cells = read_notebook((PROJECT / exercise.notebook).read_text("utf-8"), "")["cells"]
+    parts: dict[str, int] = {}
+    asked = ""
+    for cell in cells:
+        text, about = "".join(cell["source"]), cell["metadata"].get("gradkit", {})
+        if heading := re.match(r"## (\d+\. .+)", text):
+            part = heading[1]
+        if "check" in about:
+            parts[part] = parts.get(part, 0) + exercise.check(about["check"]).points
+        if (region := about.get("region", "")) in questions:
+            parts[part] = parts.get(part, 0) + questions[region]
+            assert f"({questions[region]} points)" in asked
+        asked = text
+    total = sum(parts.values())
+    assert total == sum(c.points for c in exercise.checks) + sum(questions.values())
+    title = "".join(cells[0]["source"])
+    assert re.findall(r"\| (\d+\. .+) \| (\d+) \|", title) == [
+        (p, str(n)) for p, n in parts.items()
+    ]
+    assert title.count(f"{total}") == 2
+    readme = (starter("linear-starter") / "README.md").read_text("utf-8")
+    assert f"{exercise.title} gives {total} points" in readme
 
 
 def test_the_stored_notebook_names_no_machine_and_holds_no_errors() -> None:
