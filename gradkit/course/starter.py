@@ -133,10 +133,10 @@ def _points(project: Path, names: Sequence[str]) -> str:
         exercise, questions = load_exercise(name), read_config(project, name).questions
         checks, answers = sum(c.points for c in exercise.checks), sum(questions.values())
         lines.append(
-            f"{exercise.title} gives {checks + answers} points: {checks} for what the checks test, "
-            f"and {answers} for your written answers. The top of its notebook lists them by part."
+            f"{exercise.title} gives {checks + answers} points: {checks} for code, {answers} for "
+            "written answers."
         )
-    return "\n\n".join(textwrap.fill(line, 100) for line in lines)
+    return "\n".join(lines)
 
 
 def _title(source: str) -> str:
