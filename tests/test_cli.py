@@ -163,6 +163,19 @@ def test_settings_of_other_programs_do_not_stop_a_command(tmp_path: Path) -> Non
     assert r"/\u2713/class.html" in ran.stdout
 
 
+def test_warnings_of_others_end_neither_a_command_nor_what_it_starts() -> None:
+    program = (
+        "import gradkit.cli, subprocess, warnings\n"
+        "gradkit.cli.main(['--version'])\n"
+        "warnings.warn('look here')\n"
+        "print(subprocess._args_from_interpreter_flags())"
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "-W" not in ran.stdout
+
+
 def test_the_installed_command_is_this_one() -> None:
     ran = subprocess.run(
         [Path(sys.executable).with_name("gradkit"), "--version"],

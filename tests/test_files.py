@@ -53,13 +53,39 @@ def test_a_temporary_folder_goes_however_deep_closed_or_linked_its_content_is(
                 os.mkdir(side, dir_fd=inner)
                 os.symlink(mine, f"to {side}", dir_fd=inner)
                 deeper = os.open(side, os.O_RDONLY, dir_fd=inner)
+                os.fchmod(inner, 0 if number % 100 == 99 else 0o700)
                 os.close(inner)
-                os.fchmod(deeper, 0 if number % 100 == 0 else 0o700)
                 inner = deeper
             os.close(inner)
         (folder / "to").symlink_to(tmp_path)
     assert not [*(tmp_path / "tmp").iterdir()]
     assert mine.read_text() == "mine"
+
+
+def test_a_temporary_folder_goes_though_its_removal_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    unlink, tries = os.unlink, []
+
+    def interrupted_once(name: str, **options: int) -> None:
+        tries.append(name)
+        if len(tries) == 1:
+            raise KeyboardInterrupt
+        unlink(name, **options)
+
+    monkeypatch.setattr(os, "unlink", interrupted_once)
+    with pytest.raises(KeyboardInterrupt), temporary_folder() as folder:
+        (folder / "seed").touch()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    remove_tree(tmp_path / "link")
+    assert (tmp_path / "mine" / "file").exists()
 
 
 def test_an_error_of_a_full_disk_names_the_temporary_folder(

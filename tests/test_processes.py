@@ -1,13 +1,15 @@
 """The start of a process, which names it; its children; its memory."""
 
+import mmap
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
-from gradkit.processes import descendants, memory_in_use, processes_of, started
+from gradkit.processes import _read_memory, descendants, memory_in_use, processes_of, started
 
 
 def test_started_is_the_same_in_every_process_and_differs_between_them() -> None:
@@ -31,6 +33,22 @@ def test_ended_process_has_no_start_no_children_and_no_memory() -> None:
     assert started(ended.pid) == "ended"
     assert list(descendants(ended.pid)) == []
     assert memory_in_use(ended.pid) == 0
+
+
+def test_memory_includes_page_tables() -> None:
+    """The kernel keeps nothing else for pages that are only read."""
+    before, size = memory_in_use(os.getpid()), 2**33
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
+    with mmap.mmap(-1, size, flags) as pages:
+        for place in range(0, size, 2**21):
+            assert pages[place] == 0
+        assert memory_in_use(os.getpid()) > before + 10_000_000
+
+
+def test_memory_includes_what_is_swapped_out(tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    status.write_text("Name:\tVmSwap:\nVmRSS:\t   10 kB\nVmPTE:\t    2 kB\nVmSwap:\t  300 kB\n")
+    assert _read_memory(str(status)) == 312 * 1024
 
 
 def test_process_goes_on_when_its_first_thread_has_ended() -> None:

@@ -106,6 +106,18 @@ def test_a_kernel_stopped_in_a_cell_costs_no_points_and_one_that_goes_on_no_time
         assert live.runner._kernel is not before
 
 
+def test_a_kernel_that_ends_by_a_fault_once_costs_no_points(
+    spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same code does not end the next one, so the fault was the machine's."""
+    faults: list[bool] = []
+    fault = during_cells(lambda kernel: faults.append(send(kernel, signal.SIGSEGV)))
+    with open_live_runner(spec) as live:
+        monkeypatch.setattr(Kernel, "run", fault)
+        assert live.check(solution(), "naive_loss")["naive_loss"].passed
+    assert any(faults)
+
+
 def test_grading_ends_when_kernels_are_killed_again_and_again(
     spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,15 @@ def test_what_sqlite_reports_names_the_file_and_what_to_do(database: GradebookDa
         database.save_result(result(KEY._replace(student="ada" * 4096)))
 
 
+def test_a_database_that_another_program_writes_to_is_reported(database: GradebookDatabase) -> None:
+    database._db.execute("PRAGMA busy_timeout = 0")
+    with contextlib.closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        busy = pytest.raises(DatabaseError, match=r"locked\. Another program is using it\. Wait")
+        with busy, database:
+            database.secret(None)
+
+
 def test_a_result_that_cannot_be_written_whole_leaves_the_older_one(
     database: GradebookDatabase,
 ) -> None:

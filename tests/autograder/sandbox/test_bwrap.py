@@ -55,6 +55,20 @@ def test_sandbox_hides_environment_and_processes_of_the_grader(
     assert run_program(spec, program, uid=None).startswith("(False, True, ")
 
 
+def test_sandbox_of_a_grader_who_is_not_root_writes_to_none_of_its_folders(
+    spec: GradingSpec, sandbox: None
+) -> None:
+    """The code is of the same user as bubblewrap, which made them."""
+    program = (
+        "for folder in ('/', '/dev', '/etc', '/kernel', '/proc', '/project'):\n"
+        "    try:\n"
+        "        open(f'{folder}/mine', 'w').close()\n"
+        "        found.append(folder)\n"
+        "    except OSError: pass"
+    )
+    assert run_program(spec, program, uid=None) == "[]"
+
+
 @pytest.mark.parametrize(
     ("bwrap", "reason"),
     [

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace as replace_fields
 
 from gradkit.autograder.sandbox import WORK, Isolation, kill_sandbox, launch, open_sandbox
+from gradkit.autograder.sandbox import watchdog as watchdog_module
 from gradkit.autograder.sandbox.watchdog import Watchdog
 from gradkit.processes import processes_of
 from tests.autograder.conftest import ATTACKS, LIMITS, wait_until
@@ -60,4 +61,33 @@ def test_watchdog_guards_a_trusted_submission_as_well(tmp_path: Path) -> None:
         watchdog.start()
         watchdog.join(timeout=30)
         assert watchdog.reason == "It started more than 1 processes."
+        assert process.wait(timeout=10) == -9
+
+
+def test_watchdog_ends_a_sandbox_while_its_grader_receives_far_more_than_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog_module, "MAX_RECEIVED", 10_000_000)
+    with open_sandbox({tmp_path: WORK}, tmp_path, LIMITS, Isolation.NONE) as config:
+        process = launch(["sleep", "60"], config)
+        watchdog = Watchdog(process, config)
+        received = b"x" * 100_000_000
+        watchdog.run()
+        assert len(received) == 100_000_000
+        assert watchdog.reason == "It sent far more than a result has."
+        assert process.wait(timeout=10) == -9
+
+
+def test_no_sandbox_goes_on_without_its_watchdog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(pid: int) -> int:
+        raise MemoryError
+
+    with open_sandbox({tmp_path: WORK}, tmp_path, LIMITS, Isolation.NONE) as config:
+        process = launch(["sleep", "60"], config)
+        watchdog = Watchdog(process, config)
+        monkeypatch.setattr(watchdog_module, "memory_in_use", fail)
+        with pytest.raises(MemoryError):
+            watchdog.run()
         assert process.wait(timeout=10) == -9
