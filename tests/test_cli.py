@@ -1,6 +1,8 @@
 """The command line: its help, and what it answers to wrong usage."""
 
 import errno
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -163,17 +165,55 @@ def test_settings_of_other_programs_do_not_stop_a_command(tmp_path: Path) -> Non
     assert r"/\u2713/class.html" in ran.stdout
 
 
-def test_warnings_of_others_end_neither_a_command_nor_what_it_starts() -> None:
+def test_settings_of_other_programs_reach_neither_a_command_nor_what_it_starts() -> None:
+    names = ("IPYTHONDIR", "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS")
     program = (
-        "import gradkit.cli, subprocess, warnings\n"
+        "import gradkit.cli, os, subprocess, warnings\n"
         "gradkit.cli.main(['--version'])\n"
         "warnings.warn('look here')\n"
-        "print(subprocess._args_from_interpreter_flags())"
+        "print(*os.environ, *subprocess._args_from_interpreter_flags())"
     )
-    command = [sys.executable, "-W", "error", "-c", program]
-    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **dict.fromkeys(names, "error")},
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "-W" not in ran.stdout
+    assert not {*names, "-Werror"} & {*ran.stdout.split()}
+
+
+# Sends itself signals in a command, in its cleaning up, and after it.
+SIGNALLED = """
+import os, signal, sys, time
+from gradkit import cli
+def send(*names):
+    for name in names:
+        os.kill(os.getpid(), signal.Signals[name])
+def command(*arguments, **options):
+    send("SIGHUP")
+    print("went on")
+    try:
+        send(sys.argv[1])
+        time.sleep(60)
+    finally:
+        send("SIGINT", "SIGTERM", sys.argv[1])
+        print("cleaned up")
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+cli.cli.main = command
+status = cli.main([])
+send("SIGINT", "SIGTERM")
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_the_first_signal_that_is_not_ignored_ends_a_command_and_later_ones_do_nothing(
+    name: str,
+) -> None:
+    command = ["env", "--default-signal", sys.executable, "-c", SIGNALLED, name]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("went on\ncleaned up\n", "Stopped.\n")
+    assert ran.returncode == 128 + signal.Signals[name]
 
 
 def test_the_installed_command_is_this_one() -> None:

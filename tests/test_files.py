@@ -37,6 +37,21 @@ def test_write_atomic_leaves_the_old_file_if_it_fails(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_an_error_in_writing_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "page.html"
+
+    def fail(number: int, mode: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as `write` does
+
+    monkeypatch.setattr(os, "fchmod", fail)
+    with pytest.raises(OSError) as raised:
+        write_atomic(path, "new", mode=0o600)
+    assert raised.value.filename == str(path)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_temporary_folder_goes_however_deep_closed_or_linked_its_content_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

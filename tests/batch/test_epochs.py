@@ -22,7 +22,7 @@ from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import run_check
 from assignment.checks.softmax import EXERCISE, SOFTMAX
-from assignment.checks.verdict import Judge
+from assignment.checks.verdict import Judge, Status
 from gradkit.autograder.grade_submission import GradedSubmission
 from gradkit.autograder.sandbox import Isolation
 from gradkit.autograder.spec import GradingSpec, build_spec
@@ -30,6 +30,7 @@ from gradkit.batch import grade_class as batch
 from gradkit.batch.regrade import delete_results
 from gradkit.batch.worker_pool import Task, WorkerPool
 from gradkit.course.mistakes import SourceTree
+from gradkit.errors import GradkitError
 from gradkit.feedback.class_page import write_pages
 from gradkit.gradebook import grades
 from gradkit.gradebook.database import DatabaseError, GradebookDatabase, GradebookFolder
@@ -170,6 +171,35 @@ def test_feedback_waits_for_the_grader(graded_class: GradedClass, tmp_path: Path
             write_pages(GradebookFolder(PROJECT, "softmax", out))
         assert database.epoch() == 1
     assert not (out / "feedback").exists()
+
+
+class FailsSolution(AtOnce):
+    """A pool in which the solution gets no points."""
+
+    def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":
+        future = super().submit(task, alone)
+        if not task.key.student:
+            for name, verdict in (verdicts := future.result().verdicts).items():
+                verdicts[name] = replace(verdict, status=Status.WRONG, points=0)
+        return future
+
+
+def test_nobody_is_graded_in_a_new_epoch_unless_the_solution_passes_in_it(
+    graded_class: GradedClass, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, none = some_of(graded_class, tmp_path, "ada"), Isolation.NONE
+    request = batch.Request(PROJECT, "softmax", few.out, few.submissions, isolation=none)
+    monkeypatch.setattr(batch, "build_spec", spec_of_secret)
+    refused = pytest.raises(GradkitError, match=r"solution itself does not pass: .* Nobody was")
+    with closing(GradebookDatabase(few.out, "softmax")) as database:
+        with database.closed_epoch():
+            pass
+        for _ in range(2):
+            with refused:
+                batch.grade_class(request, print, lambda *_: FailsSolution(EXERCISE.names))
+        assert [*database.results()] == []
+        batch.grade_class(request, print, lambda *_: AtOnce(EXERCISE.names))
+        assert [result.epoch for result in database.results()] == [2]
 
 
 def test_a_submission_is_debugged_with_the_problems_that_it_was_graded_with(

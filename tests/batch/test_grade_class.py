@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 
@@ -18,14 +19,19 @@ import psutil
 import pytest
 
 from assignment import PROJECT
-from assignment.checks.softmax import SOFTMAX
+from assignment.checks.softmax import EXERCISE, SOFTMAX
+from gradkit.autograder.grade_submission import GradedSubmission
 from gradkit.autograder.sandbox import Isolation
 from gradkit.batch.grade_class import Request, grade_class
+from gradkit.batch.worker_pool import Task
+from gradkit.cli import main
 from gradkit.course.exercise_config import read_config
 from gradkit.gradebook.database import DatabaseError, GradebookDatabase
+from tests.batch.killed_at_each_write import AtOnce
 from tests.classes import (
     GradedClass,
     grade,
+    grade_command,
     gradkit,
     read_gradebook,
     some_of,
@@ -92,6 +98,40 @@ def test_a_submission_handed_in_again_under_another_name_counts_alone(
         ("mia", ""): "superseded",
         ("mia", "mia.zip"): "graded",
     }
+
+
+class Unlucky(AtOnce):
+    """A pool that loses a student's kernels, as long as it has no luck."""
+
+    luck = False
+
+    def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":
+        if task.name == "cleo.zip":
+            alone = self.luck
+        return super().submit(task, alone)
+
+
+def test_a_submission_that_could_not_be_graded_has_no_score_until_the_same_command_grades_it(
+    graded_class: GradedClass,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = some_of(graded_class, tmp_path, "ada", "cleo")
+    pool = Unlucky(EXERCISE.names)
+    monkeypatch.setattr("gradkit.batch.grade_class.ProcessPool", lambda *arguments: pool)
+    command = grade_command(*few, "--no-sandbox")
+    assert main(command) == 1
+    assert "1 graded; 1 could not be graded." in capsys.readouterr().out
+    row = read_gradebook(few.out)["cleo"]
+    assert (row["status"], row["score"], row["naive_loss"]) == ("failed", "", "")
+    assert "It could not be graded; the same command tries it again. Its kernel" in row["notes"]
+    pool.luck = True
+    assert main(command) == 0
+    assert "1 graded; 1 had been graded before." in capsys.readouterr().out
+    row = read_gradebook(few.out)["cleo"]
+    assert row["status"] == "graded"
+    assert "could not be graded" not in row["notes"]
 
 
 # --- graders that are killed, and two at once ----------------------------------------------------

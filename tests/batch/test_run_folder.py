@@ -1,11 +1,15 @@
 """The folder of a run, and those that runs before it left behind."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gradkit.autograder.sandbox import Isolation
 from gradkit.batch.run_folder import PREFIX, run_folder
+from gradkit.processes import started
 
 
 def test_only_folders_that_ended_runs_left_behind_are_removed(
@@ -13,7 +17,8 @@ def test_only_folders_that_ended_runs_left_behind_are_removed(
 ) -> None:
     """Anybody may make others of a similar name, where temporary files of all users lie."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    names = ["x", "1", "-", f"{9**30}-1.00-x", "१-1.00-x", "1-1.00-left"]
+    running = f"{os.getpid()}-{started(os.getpid())}-x"
+    names = ["x", "1", "-", f"{9**30}-1.00-x", "१-1.00-x", running, "1-1.00-left"]
     for name in names:
         (tmp_path / f"{PREFIX}{name}").mkdir()
     with run_folder(Isolation.SANDBOX) as folder:
@@ -21,3 +26,21 @@ def test_only_folders_that_ended_runs_left_behind_are_removed(
             folder.name.removeprefix(PREFIX)
         }
     assert left == {*names[:-1]}
+
+
+def test_what_runs_in_a_folder_ends_before_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in one that a killed run left behind."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def start_kernel(folder: Path) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", "import time; time.sleep(60)", str(folder / "kernel.json")]
+        return subprocess.Popen(command)
+
+    (left := tmp_path / f"{PREFIX}1-1.00-left").mkdir()
+    old = start_kernel(left)
+    with run_folder(Isolation.NONE) as folder:
+        assert old.wait(timeout=10) == -9
+        new = start_kernel(folder)
+    assert new.wait(timeout=10) == -9

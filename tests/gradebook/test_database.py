@@ -100,6 +100,20 @@ def test_only_an_epoch_in_which_something_was_graded_is_closed(database: Gradebo
             assert database.epoch() == 2
 
 
+def test_the_solution_is_verified_for_one_spec_epoch_and_kit(database: GradebookDatabase) -> None:
+    database.mark_verified("spec", 1, "kit")
+    asked = [("spec", 1, "kit"), ("another", 1, "kit"), ("spec", 2, "kit"), ("spec", 1, "another")]
+    assert [database.is_verified(*each) for each in asked] == [True, False, False, False]
+
+
+def test_the_epoch_of_a_content_is_that_of_its_last_result(database: GradebookDatabase) -> None:
+    assert database.epoch_of(KEY.content_digest) == 1
+    for student, epoch in (("ada", 3), ("bob", 2)):
+        database.save_result(replace(result(KEY._replace(student=student)), epoch=epoch))
+    assert database.epoch_of(KEY.content_digest) == 2
+    assert database.epoch_of("another content") == 1
+
+
 def test_a_gradebook_of_another_exercise_is_refused(database: GradebookDatabase) -> None:
     assert exercise_of(database.path.parent) == "softmax"
     with pytest.raises(DatabaseError, match="is of exercise 'softmax', but 'svm' is asked for"):
