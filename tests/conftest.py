@@ -39,6 +39,8 @@ settings.load_profile("gradkit")
 # in which it is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ.pop("PYTHONUNBUFFERED", None)  # commands buffer their output as they do for users
+
 
 Build = Callable[[Path], object]
 

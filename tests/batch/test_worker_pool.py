@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assignment import PROJECT
+from gradkit.autograder import own_time
 from gradkit.autograder.own_time import _Look
 from gradkit.autograder.sandbox import Isolation
 from gradkit.batch import worker_pool
@@ -185,8 +186,6 @@ def pretend_to_grade(log: Path, files: Mapping[str, bytes], cells: Mapping[str, 
         file.write(f"{cells['number']}\n")
     if cells["do"] == "end":
         os._exit(1)
-    if cells["do"] == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep({"sleep": 600, "sleep a second": 1}.get(cells["do"], 0))
     return os.getpid()
 
@@ -205,11 +204,15 @@ def test_a_submission_that_ends_its_process_is_tried_six_times_and_the_others_on
     assert sorted(tried) == ["0", "1", *(["2"] * MAX_TRIES * 2), "3", "4", "5"]
 
 
-@pytest.mark.parametrize("do", ["sleep", "stop"])
+STANDS_STILL = _Look(0, {(1, b"0")}, set(), suspended=True)
+
+
+@pytest.mark.parametrize("look", [own_time._look, lambda pids: STANDS_STILL], ids=["sleep", "stop"])
 def test_a_process_that_gets_stuck_is_ended_and_its_submission_tried_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, do: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Iterable[int]], _Look]
 ) -> None:
     """A submission can stop itself for as long as it takes; more tries would cost minutes each."""
+    monkeypatch.setattr(own_time, "_look", look)
     start, started = GraderProcess._start, []
 
     def start_and_count(process: GraderProcess) -> Any:
@@ -218,7 +221,7 @@ def test_a_process_that_gets_stuck_is_ended_and_its_submission_tried_once_more(
 
     monkeypatch.setattr(GraderProcess, "_start", start_and_count)
     with closing(hurried_pool(tmp_path, monkeypatch)) as pool:
-        [result] = pool.grade(iter([task(1, do)]))
+        [result] = pool.grade(iter([task(1, "sleep")]))
     assert len(started) == 2
     assert result.problem == (
         "It was ended after 0.5 seconds in which it ran, slept or stood still."
@@ -230,7 +233,7 @@ def test_a_process_that_starves_is_not_ended(
 ) -> None:
     """A look that finds it always waiting for a processor stands for it."""
     look = _Look(0, {(1, b"0")}, {(1, b"0")}, suspended=False)
-    monkeypatch.setattr("gradkit.autograder.own_time._look", lambda pids: look)
+    monkeypatch.setattr(own_time, "_look", lambda pids: look)
     with closing(hurried_pool(tmp_path, monkeypatch)) as pool:
         [result] = pool.grade(iter([task(2, "sleep a second")]))
     assert result.graded
@@ -243,6 +246,12 @@ def hurried_pool(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessPool:
     monkeypatch.setattr(worker_pool, "OVERHEAD_SECONDS", 0.3)
     spec: Any = SimpleNamespace(config=SimpleNamespace(limits=Limits(submission_seconds=0.2)))
     return ProcessPool(1, spec, Isolation.NONE, folder)
+
+
+def test_the_file_with_the_seed_is_closed_to_other_users(tmp_path: Path) -> None:
+    with closing(ProcessPool(1, SPEC, Isolation.NONE, tmp_path)):
+        [job] = tmp_path.iterdir()
+        assert job.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_process_killed_while_it_starts_is_replaced(

@@ -1,6 +1,7 @@
 """Vectorized code without loops passes; loops of every form fail, with what ran."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from assignment.checks.check import Arrays, Outcome, run_check_for
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.student import Student
-from assignment.checks.vectorized import MAX_RATIO, RATIO
+from assignment.checks.vectorized import CALLS, MAX_RATIO, RATIO, _results
 from assignment.checks.verdict import Judge, Verdict
 from tests.banks import BANK
 from tests.checks.solution import ANSWER_KEY, SOURCES
@@ -207,18 +208,43 @@ def test_code_without_a_loop_passes(code: str) -> None:
     assert found.passed, found
 
 
+class Shown:
+    """A number that counts how often it is turned into text."""
+
+    count = 0
+
+    def __repr__(self) -> str:
+        Shown.count += 1
+        return "1.0"
+
+
+def print_with_settings(array: object) -> None:
+    np.set_printoptions(threshold=np.inf)
+    print(array)
+
+
 @pytest.mark.parametrize(
-    ("above", "printed"),
+    "show",
     [
-        ("\n\nnp.set_printoptions(threshold=np.inf)\n", "print(scores, f'{scores}')"),
-        ("", "np.set_printoptions(threshold=np.inf)\nprint(scores)"),
-        ("", "print(scores.tolist())"),
+        lambda array: print(array, f"{array}"),
+        print_with_settings,
+        lambda array: print(array.tolist()),
     ],
+    ids=["texts", "settings", "a list"],
 )
-def test_arrays_printed_whole_are_not_slow(above: str, printed: str) -> None:
-    with np.printoptions():
-        found = verdict((LOSS, f"{LOSS}\n{printed}"), above=above)
-        assert found.passed, found
+def test_arrays_are_not_turned_into_text_whole_in_the_calls_that_are_timed(
+    show: Callable[[object], object],
+) -> None:
+    numbers = np.array([Shown() for _ in range(2000)])
+
+    def call(problem: object) -> tuple[float, float]:
+        show(numbers)
+        return 0.0, 0.0
+
+    Shown.count = 0
+    with np.printoptions(threshold=np.inf):
+        _results(call, ANSWER_KEY.seed)
+    assert Shown.count < 20 * CALLS
 
 
 def test_output_is_not_taken_for_a_table() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import resource
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -184,6 +185,19 @@ def test_what_sqlite_reports_names_the_file_and_what_to_do(database: GradebookDa
     full = pytest.raises(DatabaseError, match=f"^{database.path} cannot .* full. Make room")
     with full, database:
         database.save_result(result(KEY._replace(student="ada" * 4096)))
+
+
+def test_what_keeps_the_machine_from_writing_is_reported(database: GradebookDatabase) -> None:
+    """SQLite gives no reason."""
+    database.secret(None)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised, database:
+            database.save_result(result())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == str(database.path.parent)
 
 
 def test_a_database_that_another_program_writes_to_is_reported(database: GradebookDatabase) -> None:
