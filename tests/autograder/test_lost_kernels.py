@@ -106,6 +106,19 @@ def test_a_kernel_stopped_in_a_cell_costs_no_points_and_one_that_goes_on_no_time
         assert live.runner._kernel is not before
 
 
+def test_a_cell_s_time_does_not_pass_while_its_kernel_is_stopped(
+    spec: GradingSpec, sandbox: None
+) -> None:
+    with open_live_runner(spec) as live:
+        kernel = live.runner._ready_kernel()
+        send(kernel, signal.SIGSTOP)
+        goes_on = threading.Timer(2, send, (kernel, signal.SIGCONT))
+        goes_on.start()
+        run = kernel.run("1 / 0", 1)
+        goes_on.join()
+    assert (run.status, run.error[0]) == ("done", "ZeroDivisionError")
+
+
 def test_a_kernel_that_ends_by_a_fault_once_costs_no_points(
     spec: GradingSpec, sandbox: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

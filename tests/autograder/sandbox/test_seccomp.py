@@ -40,7 +40,7 @@ def call(name, function, *arguments):
     failed = function(*map(ctypes.c_long, arguments)) == -1
     print(name, ctypes.get_errno() if failed else 0)
 for name in forbidden:
-    call(name, libc.syscall, numbers[name], 0, 0, 0, 0, 0, 0)
+    call(name, libc.syscall, numbers[name], 1, 1, 1, 1, 1, 1)
 for name, code in (("memfd_secret", 447), ("io_uring_setup", 425), ("fsopen", 430), ("clone3", 435),
                    ("landlock", 444), ("not yet made", 500), ("close_range", 436)):
     call(name, libc.syscall, code, 9999, 9999, 0)
