@@ -6,6 +6,7 @@ Each folder or archive is an attempt. So are all single files of a student toget
 platform received at one time.
 """
 
+import contextlib
 import os
 import re
 from collections import Counter
@@ -17,13 +18,13 @@ from pathlib import Path
 from assignment.checks.check import Exercise
 from gradkit.errors import GradkitError
 from gradkit.files import distinct, shown_names
-from gradkit.lms import DOWNLOADS
+from gradkit.lms import DOWNLOADS, parse_platform_name
 from gradkit.lms.platform import ParsedName, Submitters
 from gradkit.lms.tables import student_id
 from gradkit.submissions.archives import SubmissionRejected, is_ignored, open_source
 from gradkit.submissions.names import is_archive, name_stem, parse_name
 from gradkit.submissions.roster import Roster, read_roster
-from gradkit.submissions.wanted_files import WantedFiles
+from gradkit.submissions.wanted_files import NameFit, WantedFiles
 
 MAX_NAME = 200  # characters of a submission's name
 MAX_SEARCHED = 1000  # characters of a name that are compared with a roster
@@ -63,7 +64,11 @@ def find_submissions(
     known = read_roster(roster) if roster else None
     owned: dict[str, list[tuple[_Entry, list[str]]]]
     owned = {student: [] for student in known.students} if known else {}
-    for entry in _join_copies([*_list_folder(folder, exercise, roster)]):
+    entries = [*_join_copies([*_list_folder(folder, exercise, roster)])]
+    if len({entry.parsed.student for entry in entries}) == 1:
+        for entry in entries:
+            _require_no_class(entry, exercise)
+    for entry in entries:
         for student, notes in _owners(entry, known):
             owned.setdefault(student, []).append((entry, notes))
     if not owned:
@@ -138,6 +143,8 @@ def _list_folder(
         raise SubmissionsError(
             f"{folder} is a single submission. Name the folder that holds those of all students."
         )
+    if folder.is_file():
+        raise SubmissionsError(f"{folder} is a file. Unpack it, and name the folder that it gives.")
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -178,6 +185,45 @@ def _join_copies(entries: Sequence[_Entry]) -> Iterator[_Entry]:
         if original and (original in students or copies[original] == 1):
             entry = replace(entry, parsed=replace(entry.parsed, student=original))
         yield entry
+
+
+def _require_no_class(entry: _Entry, exercise: Exercise) -> None:
+    """Raise SubmissionsError for a folder or archive that looks like a whole class's submissions.
+
+    These have a platform's names; else they are archives, or hold the same file each. An archive
+    with files of the exercise in it is one student's, in which each folder may be a version.
+    """
+    if entry.parsed.platform or is_single_file(entry.path):
+        return
+    match_name = WantedFiles(exercise).match_name
+    paths: dict[tuple[str, ...], tuple[str, NameFit] | None] = {}
+    with contextlib.suppress(SubmissionRejected):
+        for member in open_source(entry.path, entry.name).members():
+            name = member.name.rpartition("/")[2]
+            match = match_name(parse_name(name, exercise).original_filename)
+            if not is_ignored(member.name) and (match or is_archive(name)):
+                paths[(*member.name.split("/"),)] = match
+    around = os.path.commonprefix([path[:-1] for path in paths])  # noqa: RUF071  # of tuples
+    named: list[tuple[str, ...]] = []
+    holders: dict[str, dict[str, str]] = {}  # student -> name, by the file; archives by ""
+    for path, found in paths.items():
+        named += [path[:n] for n, part in enumerate(path, 1) if parse_platform_name(part)][:1]
+        name = path[len(around)]
+        student = parse_name(name, exercise).original_student  # "" for softmax-starter
+        if student and (name != path[-1] or not found):
+            holders.setdefault(found[0] if found else "", {})[student] = name
+    is_folder = entry.path.is_dir()
+    names = {path[-1] for path in named}
+    names |= {*max(holders.values(), key=len, default={}).values()} if not named else set()
+    if not named and (len(names) < 2 or (not is_folder and any(paths.values()))):
+        return
+    place = entry.path.joinpath(*(min(named)[:-1] if named else around))
+    advice = f"Name {place}; or, if it is one student's, pack it into an archive."
+    raise SubmissionsError(
+        f"{entry.path} looks like the submissions of a whole class: it holds "
+        f"{shown_names(sorted(names))}. "
+        + (advice if is_folder else "Unpack it, and name the folder that it gives.")
+    )
 
 
 def _owners(entry: _Entry, roster: Roster | None) -> Iterator[tuple[str, list[str]]]:

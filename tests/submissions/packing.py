@@ -41,6 +41,7 @@ def notebook(*cells: dict[str, Any]) -> bytes:
 
 
 def write_files(files: Files, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)

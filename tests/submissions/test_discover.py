@@ -17,6 +17,7 @@ from tests.submissions.packing import (
     SOFTMAX,
     TUNING,
     Files,
+    inside,
     write_files,
     zip_of,
 )
@@ -284,10 +285,69 @@ def test_an_unusable_folder_is_refused(wanted: Files, tmp_path: Path) -> None:
         find(tmp_path)
     with pytest.raises(GradkitError, match="is a single submission"):
         find(write_files(wanted, tmp_path / "jane"))
-    with pytest.raises(GradkitError, match="Not a directory"):
+    with pytest.raises(GradkitError, match=r"is a file\. Unpack it, and name the folder that it"):
         find(zip_of(wanted, tmp_path / "jane.zip"))
     with pytest.raises(GradkitError, match="does not exist"):
         single_submission(tmp_path / "none")
+
+
+CLASSES = {
+    "archives": ("jane.zip", "joe.tar.gz"),
+    "folders": ("jane/softmax.py", "joe/assignment/classifiers/softmax.py"),
+    "archives in folders": ("jane/a.zip", "joe/a.zip"),
+    "one of Canvas": ("doejane_1_2_softmax.zip",),
+    "two of Canvas": ("doejane_1_2_softmax.py", "roejoe_LATE_3_4_hw.zip"),
+    "one of Moodle": ("Jane Doe_1_assignsubmission_file_/hw.zip",),
+    "Gradescope": ("submission_1/softmax.py", "submission_2/softmax.py"),
+}
+
+
+@pytest.mark.parametrize("names", CLASSES.values(), ids=CLASSES)
+def test_a_class_one_folder_deeper_is_refused_with_the_folder_to_name(
+    names: tuple[str, ...], wanted: Files, tmp_path: Path
+) -> None:
+    files = dict.fromkeys(names, wanted[FILE])
+    litter = {
+        "__MACOSX/submissions/._jane.zip": b"",
+        ".DS_Store": b"",
+        "submissions/.DS_Store": b"",
+    }
+    outer = write_files({**inside(files, "submissions/"), **litter}, tmp_path / "class")
+    with pytest.raises(GradkitError, match=rf"\. Name {outer}/submissions; or, if it is one"):
+        find(outer)
+    assert "submissions" not in [each.student for each in find(outer / "submissions")]
+    zip_of(files, outer / "submissions.zip")  # that it was unpacked from
+    with pytest.raises(GradkitError, match=r"\. Name "):
+        find(outer)
+    if "/softmax.py" in names[0] and "submission_" not in names[0]:
+        return  # an archive of these may be one student's
+    for packed in (files, inside(files, "submissions/")):
+        zip_of(packed, write_files({}, tmp_path / "b") / "submissions.zip")
+        with pytest.raises(
+            GradkitError, match=r"b/submissions\.zip looks like .*\. Unpack it, and"
+        ):
+            find(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("assignment/classifiers/softmax.py", "notebooks/softmax.ipynb", "datasets/cifar.tar.gz"),
+        ("hw/softmax-starter/softmax.py", "hw/mine/softmax.py"),
+        ("softmax.py", "old_softmax.py", "hw.zip"),
+        ("code/softmax.py", "notebook/softmax.ipynb", "report.pdf"),
+        ("hw.zip",),
+        ("notes.txt", "more/notes.txt"),
+    ],
+)
+def test_a_class_of_one_is_found(names: tuple[str, ...], tmp_path: Path) -> None:
+    files = dict.fromkeys(names, b"x")
+    write_files(files, tmp_path / "a" / "jane")
+    zip_of(files, write_files({}, tmp_path / "b") / "jane.zip")
+    versions = {"old/softmax.py": b"", "new/softmax.py": b""}
+    zip_of(versions, write_files({}, tmp_path / "c") / "jane.zip")
+    for folder in ("a", "b", "c"):
+        assert [each.student for each in find(tmp_path / folder)] == ["jane"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
