@@ -183,7 +183,9 @@ jobs_option = click.option(
     help="Processes to work in parallel (default: number of CPUs).",
 )
 exercise_option = click.option(
-    "--exercise", metavar="NAME", help="The exercise, where the course has several."
+    "--exercise",
+    metavar="NAME",
+    help="The exercise, where the course has several and no submission or gradebook shows it.",
 )
 
 
@@ -197,7 +199,7 @@ def gradebook_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_gradebook(out: Path, exercise: str | None, **options: Any) -> None:
         from gradkit.gradebook.database import GradebookFolder, exercise_of
 
-        name = _choose(exercise or exercise_of(out))
+        name = _choose(exercise or exercise_of(out) or _exercise_of_work(**options))
         command(GradebookFolder(PROJECT, name, out), **options)
 
     return with_gradebook
@@ -215,6 +217,21 @@ def _writing_gradebook(gradebook: "GradebookFolder") -> Iterator[None]:
             write_gradebook(gradebook)
         raise
     click.echo(f"The gradebook: {write_gradebook(gradebook)}")
+
+
+def _exercise_of_work(
+    submissions: Path | None = None, submission: Path | None = None, **options: Any
+) -> str | None:
+    """Return the exercise that the class's folder, or the submission, of a command shows."""
+    from assignment.checks.check import load_exercise
+    from gradkit.course.exercises import exercise_names
+    from gradkit.submissions.discover import single_submission
+    from gradkit.submissions.exercise import common_exercise, exercise_of_class
+
+    exercises = [*map(load_exercise, exercise_names(PROJECT))]
+    if submissions:
+        return exercise_of_class(submissions, exercises)
+    return common_exercise(single_submission(submission).paths, exercises) if submission else None
 
 
 def _choose(name: str | None) -> str:
