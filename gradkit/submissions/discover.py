@@ -213,8 +213,8 @@ def _require_no_class(entry: _Entry, exercise: Exercise) -> None:
         if student and (name != path[-1] or not found):
             holders.setdefault(found[0] if found else "", {})[student] = name
     is_folder = entry.path.is_dir()
-    names = {path[-1] for path in named}
-    names |= {*max(holders.values(), key=len, default={}).values()} if not named else set()
+    most = max(holders.values(), key=len, default={})
+    names = {path[-1] for path in named} or {*most.values()}
     if not named and (len(names) < 2 or (not is_folder and any(paths.values()))):
         return
     place = entry.path.joinpath(*(min(named)[:-1] if named else around))
