@@ -9,9 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import zmq
+from jupyter_client.blocking.client import BlockingKernelClient
 
 from assignment.checks.verdict import Status
+from gradkit.autograder import own_time
 from gradkit.autograder.kernel import Kernel, KernelError
+from gradkit.autograder.own_time import _Look
 from gradkit.autograder.runner import Code
 from gradkit.autograder.sandbox import WORK, Isolation, open_sandbox
 from tests.autograder.conftest import ATTACKS, LiveRunner, attacks, body, solution
@@ -143,6 +147,33 @@ def test_kernel_runs_cells_wherever_temporary_files_lie(
                 assert kernel.run("1 / 0", 5).error[0] == "ZeroDivisionError"
             finally:
                 kernel.stop()
+
+
+def test_a_kernel_that_waits_for_a_processor_has_all_the_time_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that finds it always waiting stands for it."""
+    waits = _Look(0, {(1, b"0")}, {(1, b"0")}, suspended=False)
+    monkeypatch.setattr(own_time, "_look", lambda pids: waits)
+    monkeypatch.setattr("gradkit.autograder.kernel.START_TIMEOUT", 0)
+    with open_sandbox({tmp_path: WORK}, tmp_path, isolation=Isolation.NONE) as config:
+        kernel = Kernel(config)
+        try:
+            assert kernel.run("1 / 0", 0).error[0] == "ZeroDivisionError"
+        finally:
+            kernel.stop()
+
+
+def test_a_kernel_that_takes_no_messages_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(client: BlockingKernelClient) -> str:
+        raise zmq.ZMQError(zmq.EAGAIN)
+
+    monkeypatch.setattr(BlockingKernelClient, "kernel_info", fail)
+    refused = pytest.raises(KernelError, match=r"did not start: it takes no messages\.")
+    with open_sandbox({tmp_path: WORK}, tmp_path, isolation=Isolation.NONE) as config, refused:
+        Kernel(config)
 
 
 def test_folder_of_connection_file_cannot_be_written_to(live: LiveRunner) -> None:
