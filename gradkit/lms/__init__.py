@@ -57,7 +57,8 @@ def read_student_list(path: Path, platform: Platform | None = None) -> StudentLi
     first_rows = []
     for table in read_tables(path):
         for each in PLATFORMS.values():
-            if each.list_column == column and (students := each.read_students(table)) is not None:
+            is_its = each.list_column == column or not (platform or table.has(column))
+            if is_its and (students := each.read_students(table)) is not None:
                 return make_student_list(table, students)
         if table.has(column):
             return make_student_list(table, roster_students(table))

@@ -119,7 +119,7 @@ class Canvas(Platform):
                     (id, *table.cells(row, _IDS)),
                     [table.original(row, column) for column in (*columns, header)],
                 )
-                for id, _, row in roster.students
+                for id, _, row, _ in roster.students
             ]
         matched, left_out = self.match_rows(rows, scores, where)
         lines = []

@@ -6,7 +6,8 @@ Names of the download, which contains the last attempt only:
     Jane Doe_123456_assignsubmission_file_softmax.zip   every file by itself
     ..._assignsubmission_onlinetext_...                 the text that was typed into a text field
 
-Moodle's worksheet is the list of students for an export. It knows a participant by the number in
+Moodle's worksheet is the list of students for an export, and a roster with times of submission, in
+the zone of the user who downloads it. It knows a participant by the number in
 Identifier, and wants the columns Identifier, Grade and Last modified (grade) in the language of the
 user who uploads it, English here. Moodle ignores grades above the assignment's maximum, and
 participants who were graded later than the worksheet's last column.
@@ -15,6 +16,7 @@ participants who were graded later than the worksheet's last column.
 import html
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from gradkit.lms.platform import Export, FinalScore, ParsedName, Platform, SheetRow
 from gradkit.lms.tables import RosterError, Student, StudentList, Table, format_csv, number_cell
@@ -52,10 +54,13 @@ class Moodle(Platform):
     def read_students(self, table: Table) -> Iterable[Student] | None:
         if not table.has("Identifier"):
             return None
-        return [
-            Student(table.cell(row, "Identifier"), (*table.cells(row, _ALIASES),), row)
-            for row in table.rows
-        ]
+        students = []
+        for row in table.rows:
+            identifier, aliases = table.cell(row, "Identifier"), table.cells(row, _ALIASES)
+            name_in_download = f"{aliases[0]} {identifier.split()[-1]}" if identifier else ""
+            time = _read_time(table.cell(row, "Last modified (submission)"))
+            students.append(Student(identifier, (*aliases, name_in_download), row, time))
+        return students
 
     def export_scores(
         self, title: str, maximum: int, scores: Sequence[FinalScore], roster: StudentList | None
@@ -112,6 +117,14 @@ class Moodle(Platform):
         for theirs in sorted({table.cell(row, "Maximum Grade") for row in table.rows}):
             notes += self.compare_maximum(theirs, maximum)
         return notes
+
+
+def _read_time(text: str) -> datetime | None:
+    """Return a time as in "Sunday, 1 March 2026, 8:00 PM", without a zone; None for any other."""
+    try:
+        return datetime.strptime(text, "%A, %d %B %Y, %I:%M %p")
+    except ValueError:
+        return None
 
 
 def _comments(score: FinalScore) -> str:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,7 @@ class Student(NamedTuple):
     id: str
     aliases: tuple[str, ...]
     row: Row
+    submitted: datetime | None = None  # in a platform's list
 
 
 class StudentList(NamedTuple):

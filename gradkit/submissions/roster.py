@@ -81,6 +81,8 @@ def read_roster(path: Path) -> Roster:
                 owners["".join(text),].add(student.id)  # where nothing tells the order
         if time := table.cell(student.row, "submitted"):
             submitted[student.id] = _submission_time(table, student.row, time)
+        elif student.submitted:
+            submitted[student.id] = student.submitted
     return Roster(tuple(student.id for student in students), turned | owners, submitted)
 
 

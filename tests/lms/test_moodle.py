@@ -1,10 +1,12 @@
 """Moodle: its grading worksheet comes back with grades, its names tell participants."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from gradkit.lms.tables import RosterError
+from gradkit.submissions.roster import read_roster
 from tests.lms.scores import WRONG, exported, final, table_of, write
 
 
@@ -60,6 +62,14 @@ def test_export_fills_grades_and_feedback_of_the_worksheet(tmp_path: Path) -> No
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"Grade", "Feedback comments"}
     assert notes == [f"mallory is left out: not found in {roster}."]
+
+
+def test_the_worksheet_is_a_roster_with_times(tmp_path: Path) -> None:
+    twin = '"Participant 9","Jane Doe",jd@example.edu,"",,30.00,Yes,"Sonntag, 1. März 2026",-,\n'
+    roster = read_roster(write(tmp_path, WORKSHEET + twin))
+    assert roster.match("Jane Doe_12345") == (["Participant 12345"], [])
+    assert roster.match("Jane Doe_9") == (["Participant 9"], [])
+    assert roster.submitted == {"Participant 12345": datetime(2026, 3, 1, 20)}
 
 
 @pytest.mark.parametrize(
