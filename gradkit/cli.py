@@ -440,7 +440,7 @@ def feedback(gradebook: "GradebookFolder", zipped: bool, jobs: int) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("csv", "json", "canvas", "moodle", "gradescope")),
+    type=click.Choice(("csv", "json", "canvas", "moodle", "gradescope", "brightspace")),
     default="csv",
     help="For a spreadsheet (csv, the default), a program (json), or a platform's import.",
 )
@@ -448,8 +448,8 @@ def feedback(gradebook: "GradebookFolder", zipped: bool, jobs: int) -> None:
     "--roster",
     type=PATH,
     metavar="CSV",
-    help="The platform's own list: Canvas's gradebook, Moodle's grading worksheet, or students "
-    "with e-mail addresses for Gradescope.",
+    help="The platform's own list: Canvas's gradebook, Moodle's grading worksheet, Brightspace's "
+    "exported grades, or students with e-mail addresses for Gradescope.",
 )
 def export(gradebook: "GradebookFolder", form: str, roster: Path | None) -> None:
     """Print the gradebook in a format that others read.

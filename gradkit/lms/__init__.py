@@ -28,10 +28,10 @@ from gradkit.lms.tables import (
 
 # By the formats of `gradkit export`.
 PLATFORMS: dict[str, Platform] = {
-    each.name.lower(): each for each in (Canvas(), Moodle(), Gradescope())
+    each.name.lower(): each for each in (Canvas(), Moodle(), Gradescope(), Brightspace())
 }
 # Those whose downloads are recognised.
-DOWNLOADS: tuple[Platform, ...] = (*PLATFORMS.values(), Blackboard(), Brightspace(), Sakai())
+DOWNLOADS: tuple[Platform, ...] = (*PLATFORMS.values(), Blackboard(), Sakai())
 
 
 def parse_platform_name(name: str) -> ParsedName | None:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from gradkit.lms.brightspace import Brightspace
+from gradkit.lms.tables import RosterError
+from gradkit.submissions.roster import read_roster
 from tests.lms.downloads import counting, found_in
+from tests.lms.scores import exported, final, rows_of, write
 
 
 def test_a_folder_for_each_submission(tmp_path: Path) -> None:
@@ -44,3 +47,40 @@ def test_files_of_a_submission_belong_together(tmp_path: Path) -> None:
 def test_only_its_own_names_are_parsed(name: str, rest: str | None) -> None:
     parsed = Brightspace().parse_name(name)
     assert (parsed and parsed.original_filename) == rest
+
+
+GRADES = """\
+OrgDefinedId,Username,Last Name,First Name,Warm-up Points Grade <MaxPoints:5>,End-of-Line Indicator
+#0012,#jdoe,Doe,Jane,5,#
+#0013,#jroe,Roe,Jo Ann,,#
+"""
+
+
+def test_exported_grades_come_back_with_scores(tmp_path: Path) -> None:
+    grades = write(tmp_path, GRADES)
+    submission = "12-13 - Jane Doe - Mar 1, 2026 1159 PM"
+    scores = final("jdoe", submission, 22.5), final("0013", "a.zip"), final("mallory", "m.zip")
+    text, notes = exported("brightspace", *scores, roster=grades)
+    assert rows_of(text) == [
+        ["OrgDefinedId", "Username", "Softmax Points Grade", "End-of-Line Indicator"],
+        ["#0012", "#jdoe", "22.5", "#"],
+        ["#0013", "#jroe", "30", "#"],
+    ]
+    assert notes == [f"mallory is left out: not found in {grades}."]
+
+
+def test_exported_grades_are_a_roster(tmp_path: Path) -> None:
+    roster = read_roster(write(tmp_path, GRADES))
+    assert roster.students == ("jdoe", "jroe")
+    assert roster.match("Jo Ann Roe") == (["jroe"], [])
+    assert roster.match("Warm up 5") == ([], [])
+
+
+@pytest.mark.parametrize("roster", [None, "student\njdoe\n"])
+def test_export_asks_for_the_exported_grades(roster: str | None, tmp_path: Path) -> None:
+    with pytest.raises(RosterError, match="Give the grades as Brightspace exports them"):
+        exported(
+            "brightspace",
+            final("jdoe", "a.zip"),
+            roster=write(tmp_path, roster) if roster else None,
+        )
