@@ -156,6 +156,6 @@ def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     contents = {**starter, "config": repr(config).encode()}
     for path in ("README.md", STARTER_MANIFEST):
         contents.pop(path, None)
-    for path in [*paths, *mistake_paths(name, project)]:
-        contents[f"solved/{path.relative_to(project).as_posix()}"] = path.read_bytes()
+    for solved in [*paths, *mistake_paths(name, project)]:
+        contents[f"solved/{solved.relative_to(project).as_posix()}"] = solved.read_bytes()
     return content_digest(contents)[:16]
