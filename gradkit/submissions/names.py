@@ -33,6 +33,20 @@ def parse_name(name: str, exercise: Exercise) -> ParsedName:
     if parsed := parse_platform_name(name):
         return parsed
     stem = name_stem(name)
+    time, copy_number = find_time(stem), re.search(r"\((\d{1,9})\)$", stem)
+    original = _student(_COPY.sub("", stem), exercise)
+    return ParsedName(
+        student_id(_student(stem, exercise) or stem),
+        name,
+        name,
+        original_student=student_id(original) if original else "",
+        file=int(copy_number[1]) if copy_number else 0,
+        time=time[0] if time else None,
+    )
+
+
+def _student(stem: str, exercise: Exercise) -> str:
+    """Return a name without a time and the exercise's own words; "" if nothing is left."""
     time = find_time(stem)
     texts = [stem[: time[1]], stem[time[2] :]] if time else [stem]
     words = sorted(_exercise_words(exercise), key=len, reverse=True)
@@ -42,16 +56,7 @@ def parse_name(name: str, exercise: Exercise) -> ParsedName:
     )
     pieces = [piece for text in texts for piece in re.split(own_words, text)]
     trimmed = [re.sub(rf"^{SEPARATOR}+|{SEPARATOR}+$", "", piece) for piece in pieces]
-    student = "_".join(filter(None, trimmed))
-    copy_number = re.search(r"\((\d{1,9})\)$", stem)
-    return ParsedName(
-        student_id(student or stem),
-        name,
-        name,
-        original_student=student_id(_COPY.sub("", student)) if student else "",
-        file=int(copy_number[1]) if copy_number else 0,
-        time=time[0] if time else None,
-    )
+    return "_".join(filter(None, trimmed))
 
 
 def _exercise_words(exercise: Exercise) -> set[str]:
@@ -60,10 +65,12 @@ def _exercise_words(exercise: Exercise) -> set[str]:
 
 
 def name_stem(name: str) -> str:
-    """Return a name without the ending of an archive or a document."""
-    for ending in (*ARCHIVES, *OTHER_ARCHIVES, *DOCUMENTS):
+    """Return a name without the ending of an archive, or all those of a document."""
+    for ending in (*ARCHIVES, *OTHER_ARCHIVES):
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
+    while name.lower().endswith(DOCUMENTS) and (stem := name.rpartition(".")[0]):
+        name = stem  # as in `softmax.py.txt`
     return name
 
 

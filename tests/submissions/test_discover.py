@@ -57,13 +57,14 @@ def test_single_files_of_a_student_are_one_submission(wanted: Files, tmp_path: P
         "jane_softmax.py": wanted[FILE],
         "jane_linear_classifier.py": wanted[OTHER_FILE],
         "jane_softmax (1).ipynb": wanted[NOTEBOOK],
-        "joe-softmax.py": b"# joe's",
+        "joe-softmax copy.py": b"# joe's",
+        "joe_softmax.ipynb.txt": wanted[NOTEBOOK],
     }
     jane, joe = find(write_files(files, tmp_path))
     assert (jane.student, joe.student, jane.superseded) == ("jane", "joe", False)
     assert len(read(jane).files) == 2
     assert read(jane).cells == {"tuning": TUNING}
-    assert read(joe).files == {FILE: b"# joe's"}
+    assert (read(joe).files, read(joe).cells) == ({FILE: b"# joe's"}, {"tuning": TUNING})
 
 
 def test_canvas_gives_one_attempt_in_several_files(wanted: Files, tmp_path: Path) -> None:
