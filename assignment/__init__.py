@@ -1,7 +1,14 @@
 """The assignment: the code that students write, and the data, checks and plots that it needs."""
 
+import os
 from pathlib import Path
 
 __version__ = "1.0"
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+# Where other programs use the cores as well, threads of BLAS wait for each other: a matrix product
+# takes ten times as long. numpy reads these when it is imported.
+_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+if not any(name in os.environ for name in (*_THREADS, "OMP_NUM_THREADS")):
+    os.environ.update(dict.fromkeys(_THREADS, "1"))

@@ -17,6 +17,7 @@ BENCHMARKS = sorted(
 )
 ARGUMENTS = {"load_data": ["{data}"], "notebook_memory": ["{data}"], "thresholds": ["softmax"]}
 FIGURE = {
+    "blas_threads": "6 busy processes beside it",
     "check": "save to verdict",
     "cpu_ratio": "0 busy processes, graded",
     "grading": "gradkit grade, 1 at once",
