@@ -10,7 +10,8 @@ linear, vectorized        the checks that linear classifiers share; of loops, by
 counting                  how often each line of Python runs
 differences, answer_key   compare its arrays with the reference and with known mistakes
 verdict, errors           judge the outcome; explain an exception
-display                   a verdict as text and as HTML
+display                   a verdict, or all of them, as text and as HTML
+reloading                 the notebook's modules follow the files
 notebook, terminal        one line in a notebook; python -m assignment check
 graded                    the same checks in a grader's sandbox: numbers only, no verdicts
 """

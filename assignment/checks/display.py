@@ -1,8 +1,11 @@
-"""Format a verdict: plain text in a terminal, a coloured line in a notebook."""
+"""Format a verdict: plain text in a terminal, a coloured bar in a notebook."""
 
 import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
+from assignment.checks.check import Check
 from assignment.checks.verdict import Status, Verdict
 
 WIDTH = 88
@@ -15,6 +18,7 @@ MARKS = {
     Status.CRASHED: "✗",
     Status.WRONG: "✗",
 }
+COLORS = {"✓": "#2e9e4f", "·": "#e0a000", "✗": "#d1403a"}
 
 
 def headline(verdict: Verdict) -> str:
@@ -36,11 +40,41 @@ def as_text(verdict: Verdict) -> str:
 
 
 def as_html(verdict: Verdict) -> str:
-    """Write a passed check as HTML, in the colours of the page around it, light or dark."""
-    return (
-        '<div style="border-left: 4px solid #2e9e4f; padding-left: 0.6em">'
-        f"{MARKS[verdict.status]} <b>{escape(verdict.title)}</b>{_points(verdict)}</div>"
-    )
+    """Write a verdict as HTML: a bar in its colour, on the page's own background, light or dark."""
+    color = COLORS[MARKS[verdict.status]]
+    finding = f": {escape(verdict.headline)}" if verdict.headline else ""
+    paragraphs = [f"<div>{escape(text)}</div>" for text in (verdict.text, verdict.hint) if text]
+    if verdict.quoted:
+        style = "margin: 0.4em 0 0; background: none; white-space: pre-wrap"
+        paragraphs.append(f'<pre style="{style}">{escape(verdict.quoted)}</pre>')
+    head = f"{MARKS[verdict.status]} <b>{escape(verdict.title)}</b>{finding}{_points(verdict)}"
+    style = f"border-left: 4px solid {color}; padding-left: 0.6em"
+    return f'<div style="{style}">{head}{"".join(paragraphs)}</div>'
+
+
+def overview_text(verdicts: Sequence[Verdict], in_notebook: Sequence[Check]) -> str:
+    """Write the progress, and a line for each check; some run only in the notebook."""
+    lines = [headline(verdict) for verdict in (*verdicts, *map(_in_its_cell, in_notebook))]
+    marks = "".join(MARKS[verdict.status] for verdict in verdicts)
+    return "\n".join([f"{marks}  {_progress(verdicts)}", "", *lines])
+
+
+def overview_html(verdicts: Sequence[Verdict], in_notebook: Sequence[Check]) -> str:
+    """Write the same as HTML."""
+    short = [replace(verdict, text="", hint="", quoted="") for verdict in verdicts]
+    bars = map(as_html, (*short, *map(_in_its_cell, in_notebook)))
+    return f"<div><b>{_progress(verdicts)}</b></div>{''.join(bars)}"
+
+
+def _progress(verdicts: Sequence[Verdict]) -> str:
+    passed = sum(verdict.passed for verdict in verdicts)
+    points, out_of = sum(v.points for v in verdicts), sum(v.out_of for v in verdicts)
+    return f"{passed} of {len(verdicts)} checks, {points} of {out_of} points"
+
+
+def _in_its_cell(check: Check) -> Verdict:
+    status, headline = Status.WAITING, f"runs in its cell of the notebook, {check.points} points"
+    return Verdict(check.name, check.title, status, 0, 0, headline)
 
 
 def _points(verdict: Verdict) -> str:

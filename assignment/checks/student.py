@@ -12,7 +12,9 @@ import linecache
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -22,6 +24,10 @@ from typing import Any
 
 from assignment import PROJECT
 from assignment.workspace.regions import RegionError, decode, normalise
+
+# An editor may be writing a file while it is read.
+READING_INTERVAL = 0.05  # seconds between two readings
+MAX_READINGS = 10
 
 
 class InvalidResult(Exception):
@@ -108,13 +114,13 @@ class Student:
         sys.meta_path.insert(0, finder)
         try:
             for name, module in self._modules.items():
-                _set_in_package(name, module)
+                set_in_package(name, module)
             yield
         finally:
             sys.meta_path.remove(finder)
             self._modules = self._remove_modules()
             for name in self._modules.keys() | before.keys():
-                _set_in_package(name, before.get(name))
+                set_in_package(name, before.get(name))
             sys.modules.update(before)
 
     def _remove_modules(self) -> dict[str, ModuleType]:
@@ -156,7 +162,41 @@ def _read_source(project: Path, path: str) -> str:
         raise InvalidResult(str(error)) from None
 
 
-def _set_in_package(name: str, module: ModuleType | None) -> None:
+def read_modules(folders: Iterable[Path]) -> dict[Path, bytes]:
+    """Read all modules in some folders."""
+    modules = {}
+    for path in (path for folder in folders for path in folder.glob("*.py")):
+        with contextlib.suppress(OSError):  # an editor is just replacing it
+            modules[path] = path.read_bytes()
+    return modules
+
+
+def read_saved_modules(folders: Iterable[Path]) -> dict[Path, bytes]:
+    """Read all modules once they are written: two readings agree, and each file is valid Python.
+
+    Return the last of MAX_READINGS readings otherwise: such a file is not half written, but wrong.
+    """
+    modules: dict[Path, bytes] = {}
+    for _ in range(MAX_READINGS):
+        before, modules = modules, read_modules(folders)
+        if modules == before and all(map(_is_complete, modules.values())):
+            break
+        time.sleep(READING_INTERVAL)
+    return modules
+
+
+def _is_complete(source: bytes) -> bool:
+    """Return whether a file is valid Python and not empty, as one is while it is being written."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, "", "exec", dont_inherit=True)
+    except Exception:  # SyntaxError, or ValueError, MemoryError and others for odd files
+        return False
+    return bool(source.strip())
+
+
+def set_in_package(name: str, module: ModuleType | None) -> None:
     """Set, or delete, a module in its package: `from package import module` looks there first."""
     package, _, attribute = name.rpartition(".")
     parent = importlib.import_module(package)

@@ -1,7 +1,18 @@
-"""python -m assignment check: print progress, the first problem, and the next step."""
+"""python -m assignment check: print progress, the first problem, and the next step.
+
+    watch -> starts python -m assignment.checks.terminal, which waits -> a save -> one line to it
+          -> it runs the checks, prints the report and ends -> watch starts the next one
+
+A process of its own runs the checks under `watch`, so that the next save can end an endless loop.
+It has imported numpy before the save, and ends when its standard input does: with the watch.
+"""
 
 import contextlib
+import io
+import os
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -11,12 +22,20 @@ from pathlib import Path
 from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey, load_answer_key
 from assignment.checks.check import LOADING, Exercise, load_exercise
-from assignment.checks.display import MARKS, as_text, headline
-from assignment.checks.student import InvalidResult, Student
+from assignment.checks.display import as_text, overview_text
+from assignment.checks.student import (
+    InvalidResult,
+    Student,
+    read_modules,
+    read_saved_modules,
+)
 from assignment.checks.verdict import Judge, Verdict
 
 SLOW_TIMEOUT = 5.0  # seconds until a note that code still runs; all checks take 0.2 s together
 POLL_INTERVAL = 0.1  # seconds between two looks at the files, too short to be noticed
+
+STOP_HINT = "Ctrl-C stops it."
+SAVE_HINT = "Your next save stops it and runs the checks again; Ctrl-C ends the watch."
 
 
 def check(name: str, only: Collection[str] = (), project: Path = PROJECT) -> bool:
@@ -24,26 +43,86 @@ def check(name: str, only: Collection[str] = (), project: Path = PROJECT) -> boo
 
     If `only` names some checks, print each of these in full, and ignore the others.
     """
-    return _run_and_print(load_exercise(name), load_answer_key(name), only, project)
+    return _run_and_print(load_exercise(name), load_answer_key(name), only, project, STOP_HINT)
 
 
-def watch(name: str, only: Collection[str] = (), project: Path = PROJECT) -> None:
+def watch(name: str, only: Collection[str] = ()) -> None:
     """Run the checks now and after every save, until interrupted."""
+    files = load_exercise(name).files
+    folders = {(PROJECT / path).parent for path in files}
+    process, is_running, seen = _start_waiting(name, only), False, None
+    try:
+        while True:
+            if read_modules(folders) != seen:
+                seen = read_saved_modules(folders)
+                if is_running or process.poll() is not None:
+                    _end(process)
+                    process = _start_waiting(name, only)
+                if sys.stdout.isatty():
+                    print("\x1b[2J\x1b[3J\x1b[H", end="", flush=True)  # clear the screen
+                _let_run(process)
+                is_running = True
+            if not is_running:
+                time.sleep(POLL_INTERVAL)
+                continue
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = process.wait(timeout=POLL_INTERVAL)
+                if status not in (0, 1):
+                    print(f"Your code ended the checks: exit status {status}.")
+                print(f"\nWatching {', '.join(files)}. Ctrl-C ends it.", flush=True)
+                process, is_running = _start_waiting(name, only), False
+    finally:
+        _end(process)
+
+
+def _start_waiting(name: str, only: Collection[str]) -> "subprocess.Popen[bytes]":
+    """Start a process that runs the checks when `_let_run` tells it to."""
+    return subprocess.Popen(
+        # Without -B a helper module saved twice within a second would be taken from its .pyc file.
+        [sys.executable, "-B", "-m", "assignment.checks.terminal", name, *only],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        # Ctrl-C reaches the watch alone, which ends the process.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+
+def _let_run(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin
+    with contextlib.suppress(OSError):  # it has ended
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.communicate()
+
+
+def _run_when_told(name: str, *only: str) -> None:
+    """Wait for a line on standard input, run the checks, and end; end at once when it is closed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     exercise, answer_key = load_exercise(name), load_answer_key(name)
-    seen = None
-    while True:
-        stamps = _file_stamps(exercise, project)
-        if stamps != seen:
-            seen = stamps
-            if sys.stdout.isatty():
-                print("\x1b[2J\x1b[3J\x1b[H", end="")  # clear the screen
-            _run_and_print(exercise, answer_key, only, project)
-            print(f"\nWatching {', '.join(exercise.files)}. Ctrl-C ends it.", flush=True)
-        time.sleep(POLL_INTERVAL)
+
+    def end_with_watch() -> None:
+        os.read(0, 1)
+        os._exit(1)
+
+    if os.read(0, 1):
+        threading.Thread(target=end_with_watch, daemon=True).start()
+        passed = _run_and_print(exercise, answer_key, only, PROJECT, SAVE_HINT)
+        sys.stdout.flush()
+        os._exit(0 if passed else 1)  # whatever threads the code has started
 
 
 def _run_and_print(
-    exercise: Exercise, answer_key: AnswerKey, only: Collection[str], project: Path
+    exercise: Exercise,
+    answer_key: AnswerKey,
+    only: Collection[str],
+    project: Path,
+    stop_hint: str,
 ) -> bool:
     try:
         student = Student.from_folder(project, exercise.files)
@@ -54,7 +133,7 @@ def _run_and_print(
     checks = [check for check in exercise.checks if not check.in_notebook]
     if only:
         checks = [check for check in checks if check.name in only]
-    with _note_when_slow(student):
+    with _note_when_slow(student, stop_hint):
         loading = judge.verdict_on(LOADING)
         verdicts = [judge.verdict(check.name) for check in checks] if loading.passed else []
     if not only:
@@ -66,41 +145,39 @@ def _run_and_print(
     if only:
         print("\n\n".join(map(as_text, verdicts)))
         return all(verdict.passed for verdict in verdicts)
-    print(f"{_progress_line(verdicts)}\n")
-    for verdict in verdicts:
-        print(f"  {headline(verdict)}")
+    in_notebook = [check for check in exercise.checks if check.in_notebook]
+    print(textwrap.indent(overview_text(verdicts, in_notebook), "  "))
     print(f"\n{_next_step(exercise, verdicts)}")
     return all(verdict.passed for verdict in verdicts)
 
 
 @contextlib.contextmanager
-def _note_when_slow(student: Student) -> Iterator[None]:
-    """Print a note after a while that code still runs; if interrupted, print the running line."""
-
+def _note_when_slow(student: Student, stop_hint: str) -> Iterator[None]:
+    """Print the running line after a while that code still runs, and when it is interrupted."""
     terminal = sys.stdout  # a running check captures sys.stdout
+    thread = threading.get_ident()
 
     def print_note() -> None:
-        text = "Your code is still running. An endless loop? Ctrl-C stops it and shows the line."
-        print(text, file=terminal, flush=True)
+        place = _innermost(student, traceback.extract_stack(sys._current_frames()[thread]))
+        text = f"Your code is still running{place and ', now at '}{place}\nAn endless loop? "
+        print(f"{text}{stop_hint}", file=terminal, flush=True)
 
     timer = threading.Timer(SLOW_TIMEOUT, print_note)
     timer.start()
     try:
         yield
     except KeyboardInterrupt as stopped:
-        own = [f for f in traceback.extract_tb(stopped.__traceback__) if student.owns(f.filename)]
-        if own:
-            print(f"\nStopped at {own[-1].filename}, line {own[-1].lineno}: {own[-1].line}")
+        if place := _innermost(student, traceback.extract_tb(stopped.__traceback__)):
+            print(f"\nStopped at {place}")
         raise
     finally:
         timer.cancel()
 
 
-def _progress_line(verdicts: list[Verdict]) -> str:
-    marks = "".join(MARKS[verdict.status] for verdict in verdicts)
-    passed = sum(verdict.passed for verdict in verdicts)
-    points, out_of = sum(v.points for v in verdicts), sum(v.out_of for v in verdicts)
-    return f"  {marks}  {passed} of {len(verdicts)} checks, {points} of {out_of} points"
+def _innermost(student: Student, stack: traceback.StackSummary) -> str:
+    """Write file, number and text of the student's line that runs, or "" if it is elsewhere."""
+    own = [frame for frame in stack if student.owns(frame.filename)]
+    return f"{own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
 
 
 def _next_step(exercise: Exercise, verdicts: list[Verdict]) -> str:
@@ -116,12 +193,5 @@ def _next_step(exercise: Exercise, verdicts: list[Verdict]) -> str:
     )
 
 
-def _file_stamps(exercise: Exercise, project: Path) -> dict[Path, tuple[int, int]]:
-    """Return times and sizes of the student's files and of all modules beside them."""
-    folders = {(project / path).parent for path in exercise.files}
-    stamps = {}
-    for path in (path for folder in folders for path in folder.glob("*.py")):
-        with contextlib.suppress(OSError):  # an editor is just replacing it
-            status = path.stat()
-            stamps[path] = status.st_mtime_ns, status.st_size
-    return stamps
+if __name__ == "__main__":
+    _run_when_told(*sys.argv[1:])

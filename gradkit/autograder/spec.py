@@ -31,9 +31,6 @@ from gradkit.course.starter import starter_files
 
 DATA = "/data"  # where the stand-in lies in a sandbox
 BEST_MODEL = "/tmp/best_model.npz"
-# Lines of the notebook's setup that reload changed modules before each cell. While a submission is
-# graded its files do not change.
-AUTORELOAD = ("%load_ext autoreload", "%autoreload 2")
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,6 @@ class GradingSpec:
                 )
             elif metadata.get("role") == "parameters":
                 source = f"{source}\n{self._parameters(isolation)}"
-            elif metadata.get("role") == "setup":
-                source = "\n".join(line for line in source.splitlines() if line not in AUTORELOAD)
             graded.append({**cell, "source": source})
         return {**self._notebook, "cells": graded}
 

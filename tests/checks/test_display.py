@@ -1,6 +1,20 @@
 """A verdict as text and as HTML."""
 
-from assignment.checks.display import WIDTH, as_html, as_text, headline
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from assignment.checks.check import Check
+from assignment.checks.display import (
+    COLORS,
+    WIDTH,
+    as_html,
+    as_text,
+    headline,
+    overview_html,
+    overview_text,
+)
 from assignment.checks.verdict import Status, Verdict
 
 FAILED = Verdict(
@@ -23,8 +37,30 @@ def test_a_verdict_is_short_and_begins_with_its_headline() -> None:
     assert max(map(len, lines)) <= WIDTH
 
 
-def test_html_escapes_the_title() -> None:
-    html = as_html(Verdict("x", "<script>alert(1)</script>", Status.PASSED, 1, 1))
+@pytest.mark.parametrize("write", [as_html, lambda verdict: overview_html([verdict], [])])
+def test_html_escapes_what_it_quotes(write: Callable[[Verdict], str]) -> None:
+    odd = "<script>alert(1)</script>"
+    html = write(Verdict("x", odd, Status.WRONG, 0, 1, odd, odd, odd, odd))
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
-    assert "1 of 1 point)" in html
+    assert "0 of 1 point)" in html
+
+
+@pytest.mark.parametrize("status", Status)
+def test_what_is_still_to_be_written_is_amber_and_only_mistakes_are_red(status: Status) -> None:
+    color = as_html(replace(FAILED, status=status)).split("solid ")[1].split(";")[0]
+    to_do = {Status.NOT_ATTEMPTED, Status.WAITING}
+    expected = "✓" if status is Status.PASSED else "·" if status in to_do else "✗"
+    assert color == COLORS[expected]
+
+
+def test_an_overview_counts_what_ran_and_names_the_rest() -> None:
+    passed = replace(FAILED, status=Status.PASSED, points=8, headline="")
+    rest = Check("tuning", "Tuning", 5, (), lambda student, seed: {}, in_notebook=True)
+    lines = overview_text([passed, FAILED], [rest]).splitlines()
+    assert lines[0] == "✓✗  1 of 2 checks, 8 of 16 points"
+    assert lines[2:4] == [headline(passed), headline(FAILED)]
+    assert lines[4].startswith("· Tuning: runs in its cell")
+    html = overview_html([passed, FAILED], [rest])
+    assert "1 of 2 checks, 8 of 16 points" in html
+    assert FAILED.text not in html

@@ -4,13 +4,15 @@ import _thread
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from assignment import PROJECT, __main__
@@ -174,9 +176,9 @@ def test_an_endless_loop_is_suspected_and_its_line_shown_at_an_interrupt(
         pytest.raises(KeyboardInterrupt),
     ):
         terminal.check("softmax", project=student)
-    assert "still running. An endless loop?" in printed.getvalue()
-    assert f"Stopped at {SOFTMAX}, line " in printed.getvalue()
-    assert "while reg < 9: W = W" in printed.getvalue()
+    place = rf"{SOFTMAX}, line \d+: while reg < 9: W = W\n"
+    assert re.search(rf"still running, now at {place}An endless loop\? Ctrl-C", printed.getvalue())
+    assert re.search(f"Stopped at {place}", printed.getvalue())
 
 
 def test_named_checks_are_printed_in_full_without_the_others(student: Path) -> None:
@@ -198,43 +200,91 @@ def test_named_checks_are_printed_in_full_without_the_others(student: Path) -> N
 # --- watching -------------------------------------------------------------------------------------
 
 
-def read_report(process: "subprocess.Popen[str]") -> str:
+def read_report(process: "subprocess.Popen[str]", end: str = "Ctrl-C ends it") -> str:
     """Read the printed text up to the end of the next report."""
     assert process.stdout is not None
     text = ""
     for line in process.stdout:
         text += line
-        if "Ctrl-C ends it" in line:
+        if end in line:
             return text
     raise AssertionError(f"It ended: {text}{process.stderr and process.stderr.read()}")
 
 
-def test_watching_runs_again_after_every_save_and_ends_quietly(student: Path) -> None:
-    path, passed = student / SOFTMAX, "✓ Naive loss (8 of 8 points)"
-    solution = (PROJECT / SOFTMAX).read_text(encoding="utf-8")
+def save(text: str, path: Path) -> None:
+    """Replace a file at once, so that it is never seen half written."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
-    def save(text: str, path: Path = path) -> None:
-        """Replace a file at once, so that it is never seen half written."""
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
 
+@pytest.fixture
+def watching(student: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A watch of the student's starter, with its first report still to be read."""
     with start_command(student, "--watch") as process:
+        yield process
+        process.kill()
+
+
+def test_watching_runs_again_after_every_save_and_ends_quietly(
+    student: Path, watching: "subprocess.Popen[str]"
+) -> None:
+    path = student / SOFTMAX
+    solution = (PROJECT / SOFTMAX).read_text(encoding="utf-8")
+    assert "0 of 14 checks" in read_report(watching)
+    save(solution, path)
+    assert "✓ Naive loss (8 of 8 points)" in read_report(watching)
+    for text in ("x = 1 / 0", "x = 1 / 1"):  # a module of their own, changed while watched
+        save(text, path.with_name("mine.py"))
+        read_report(watching)
+        save(f"{solution}\nfrom .mine import x  # {text}\n", path)
+        assert ("ZeroDivisionError" in read_report(watching)) == ("1 / 0" in text)
+    save("def half_saved(", path)
+    assert "was never closed" in read_report(watching)
+    path.unlink()
+    assert f"has no file {SOFTMAX}" in read_report(watching)
+    watching.send_signal(signal.SIGINT)
+    stdout, stderr = watching.communicate(timeout=30)
+    assert (watching.returncode, stdout, stderr.strip()) == (130, "", "Stopped.")
+
+
+ENDLESS = """
+
+def softmax_loss_naive(W, X, y, reg):
+    while True:
         try:
-            assert "0 of 14 checks" in read_report(process)
-            save(solution)
-            assert passed in read_report(process)
-            for text in ("x = 1 / 0", "x = 1"):  # a module of their own, changed while watched
-                save(text, path.with_name("mine.py"))
-                read_report(process)
-                save(f"{solution}\nfrom .mine import x  # {text}\n")
-                assert ("ZeroDivisionError" in read_report(process)) == ("1 / 0" in text)
-            save("def half_saved(")
-            assert "was never closed" in read_report(process)
-            path.unlink()
-            assert f"has no file {SOFTMAX}" in read_report(process)
-            process.send_signal(signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=30)
-        finally:
-            process.kill()
-    assert (process.returncode, stdout, stderr.strip()) == (130, "", "Stopped.")
+            print("looping")
+        except BaseException:
+            pass
+"""
+
+
+def test_a_saved_repair_of_an_endless_loop_is_checked_and_leaves_no_process(
+    student: Path, watching: "subprocess.Popen[str]"
+) -> None:
+    path = student / SOFTMAX
+    solution = (PROJECT / SOFTMAX).read_text(encoding="utf-8")
+    read_report(watching)
+    save(solution + ENDLESS, path)
+    note = read_report(watching, end="Ctrl-C ends the watch")
+    assert f"still running, now at {SOFTMAX}, line" in note
+    [looping] = psutil.Process(watching.pid).children()
+    save(solution, path)
+    assert "✓ Naive loss (8 of 8 points)" in read_report(watching)
+    assert not looping.is_running()
+    save(solution + "\nimport os\nos._exit(7)\n", path)
+    assert "Your code ended the checks: exit status 7." in read_report(watching)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_watch_that_ends_in_an_endless_loop_leaves_no_process(
+    student: Path, watching: "subprocess.Popen[str]", how: signal.Signals
+) -> None:
+    read_report(watching)
+    save((PROJECT / SOFTMAX).read_text(encoding="utf-8") + ENDLESS, student / SOFTMAX)
+    read_report(watching, end="Ctrl-C ends the watch")
+    children = psutil.Process(watching.pid).children()
+    assert len(children) == 1
+    watching.send_signal(how)
+    watching.wait(timeout=60)
+    assert psutil.wait_procs(children, timeout=60)[1] == []

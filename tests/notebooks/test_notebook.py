@@ -16,6 +16,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from assignment import PROJECT
 from assignment.checks.check import load_exercise
@@ -166,6 +167,23 @@ def test_nbval_fails_at_each_check_of_an_unsolved_starter(
         assert ran.stdout.count(verdict_line(name, "·", ": not attempted yet")) == 1
 
 
+def test_what_runs_all_cells_stops_at_a_check_that_does_not_pass(
+    tmp_path: Path, starter: Starter
+) -> None:
+    folder = Path(shutil.copytree(starter(NAME), tmp_path / "starter"))
+    nb = nbformat.v4.new_notebook()
+    cells = [SETUP, 'check()\ncheck("naive_loss")', 'check("naive_loss")', "print('reached')"]
+    for stops_at, sources in ((1, cells), (1, [SETUP, *cells[2:]])):
+        nb.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        resources = {"metadata": {"path": str(folder / "notebooks")}}
+        client = NotebookClient(nb, timeout=120, kernel_name="python3", resources=resources)
+        with pytest.raises(CellExecutionError, match="· Naive loss: not attempted yet"):
+            client.execute()
+        assert not nb.cells[stops_at + 1].outputs
+    [output] = nb.cells[1].outputs
+    assert output.output_type == "display_data"
+
+
 # --- one kernel, in a tree whose files change -----------------------------------------------------
 
 MISTAKES = {
@@ -202,26 +220,28 @@ def setup_in(folder: Path, start: str, session: str, vs_code: str) -> str:
     )
 
 
-def edit_source(edit: str) -> str:
-    """Another process edits a file between two runs of a cell, which autoreload does not notice."""
-    return (
-        f"path = project / {SOFTMAX!r}\nsource = path.read_text()\n"
-        f"path.write_text({edit})\nprint(describe_source(softmax))\npath.write_text(source)"
-    )
-
-
 def kernel_cells(folder: Path) -> dict[str, str]:
     """The sources of the cells to run, by what they try."""
     restore = f"shutil.copytree({str(folder / 'solved')!r}, project, dirs_exist_ok=True)\n"
     cells = {place: setup_in(folder, *how) for place, how in PLACES.items()}
     cells["setup"] = setup_in(folder, *PLACES["the notebook's folder"])
-    cells["unreloaded"] = edit_source("source.replace('sum_exp = 0.0', 'sum_exp = 1.0')")
-    cells["broken"] = edit_source("source + 'def broken(:'")
-    cells["comment"] = (
-        f"import shutil\npath = project / {SOFTMAX!r}\n"
-        "path.write_text(path.read_text() + '\\n# edited\\n')"
+    edit = (
+        f"path = project / {SOFTMAX!r}\nsource = path.read_text(encoding='utf-8')\npath.write_text"
     )
+    cells["another cell"] = (
+        "import shutil\nW, X, y = np.zeros((2, 3)), np.ones((1, 2)), np.array([0])"
+    )
+    cells["edit"] = f"{edit}('# one more line\\n' + source.replace('loss = 0.0', 'loss = 7.0'))"
+    cells["a cell after the edit"] = "print(softmax_loss_naive(W, X, y, 0.0)[0])"
     cells["setup after an edit"] = SETUP
+    cells["traceback"] = "softmax_loss_naive(W, X.T, y, 0.0)"
+    cells["half saved"] = f"{edit}(source + 'def half_saved(')"
+    cells["a cell while it is half saved"] = cells["a cell after the edit"]
+    cells["a check while it is half saved"] = "check('naive_loss')"
+    cells["name deleted"] = "path.write_text(source.replace('softmax_loss_naive', 'renamed'))"
+    cells["a cell without the name"] = "softmax_loss_naive"
+    cells["saved"] = "path.write_text(source)"
+    cells["a cell after the mending"] = cells["a cell after the edit"]
     for id, (_, check) in MISTAKES.items():
         form = str(folder / "forms" / id)
         cells[id] = f"shutil.copytree({form!r}, project, dirs_exist_ok=True)\ncheck({check!r})"
@@ -279,6 +299,13 @@ def failure(run: KernelRun, cell: str) -> str:
     return "\n".join(error.traceback)
 
 
+def bar(run: KernelRun, cell: str) -> str:
+    """Return the text of a verdict that is the only output of a cell, with no exception."""
+    [output] = run[1][cell].outputs
+    assert output.output_type == "display_data"
+    return str(output.data["text/plain"])
+
+
 def test_the_notebook_finds_its_assignment_or_says_where_it_belongs(kernel_run: KernelRun) -> None:
     folder, cells = kernel_run
     for place in PLACES.keys() - {"nowhere"}:
@@ -288,23 +315,41 @@ def test_the_notebook_finds_its_assignment_or_says_where_it_belongs(kernel_run: 
     assert "Keep this notebook in the `notebooks` folder" in error.evalue
 
 
-def test_the_setup_cell_describes_the_code_that_is_loaded(kernel_run: KernelRun) -> None:
+def test_a_saved_edit_runs_in_the_next_cell_and_its_traceback_quotes_the_file_as_it_is(
+    kernel_run: KernelRun,
+) -> None:
     folder, cells = kernel_run
-    [first, second] = [
-        next(line for line in printed(cells[name]) if SOFTMAX in line)
-        for name in ("setup", "setup after an edit")
-    ]
-    assert first.startswith(f"{folder / 'tree' / SOFTMAX}, saved 20")
-    assert first.split("sha256")[1] != second.split("sha256")[1]
-    assert not any("NOT the code" in line for name in PLACES for line in printed(cells[name]))
+    [loss] = printed(cells["a cell after the edit"])
+    assert 8 < float(loss) < 9
+    assert printed(cells["setup after an edit"]) == printed(cells["setup"])[:-1]
+    [error] = cells["traceback"].outputs
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+    source = (folder / "solved" / SOFTMAX).read_text(encoding="utf-8").splitlines()
+    number = source.index("        scores = X[i] @ W") + 2
+    assert re.search(rf"^-+> {number} +scores = X\[i\] @ W$", text, re.MULTILINE), text
 
 
-def test_code_that_was_not_reloaded_is_not_described_as_loaded(kernel_run: KernelRun) -> None:
-    reasons = {"unreloaded": "softmax_loss_naive differs", "broken": "is not valid Python"}
-    for cell, reason in reasons.items():
-        [_, warning] = printed(kernel_run[1][cell])
-        assert "This is NOT the code that runs" in warning
-        assert reason in warning
+def test_a_half_saved_file_is_shown_once_in_a_cell_and_the_code_from_before_runs(
+    kernel_run: KernelRun,
+) -> None:
+    note, loss = kernel_run[1]["a cell while it is half saved"].outputs
+    assert loss.text == kernel_run[1]["a cell after the edit"].outputs[0].text
+    text = note.data["text/plain"]
+    assert text.startswith("✗ softmax.py cannot be loaded: raised SyntaxError")
+    assert "The code from before this edit still runs." in text
+    assert "def half_saved(" in text
+    assert len(text.splitlines()) < 7
+    assert "SyntaxError" in bar(kernel_run, "a check while it is half saved")
+
+
+def test_a_name_that_its_file_no_longer_defines_is_gone_until_it_is_defined_again(
+    kernel_run: KernelRun,
+) -> None:
+    note, error = kernel_run[1]["a cell without the name"].outputs
+    assert "softmax.py no longer defines softmax_loss_naive" in note.data["text/plain"]
+    assert error.ename == "NameError"
+    again = printed(kernel_run[1]["a cell after the mending"])
+    assert again == printed(kernel_run[1]["a cell after the edit"])
 
 
 def test_a_check_stops_at_a_mistake_of_the_saved_file_and_passes_once_it_is_mended(
@@ -330,6 +375,6 @@ def test_code_that_raises_is_quoted_by_its_own_lines_only(kernel_run: KernelRun)
 def test_a_file_that_cannot_be_loaded_is_explained_by_the_setup_cell(
     kernel_run: KernelRun,
 ) -> None:
-    text = failure(kernel_run, "setup with a syntax error")
+    text = bar(kernel_run, "setup with a syntax error")
     for part in ("a print statement", "print 'N', num_train", "print is a function in Python 3"):
         assert part in text
