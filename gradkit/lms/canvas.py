@@ -43,6 +43,7 @@ _NAME = re.compile(
     r"|(?P<name>.*?)(?P<late>_LATE)?_(?P<user>\d+))"
     r"_(?P<file>\d+)_(?P<rest>.+)"
 )
+_NUMBER = re.compile(r"\s\(\d+\)\s*$")  # of an assignment, behind its title
 _IDS = ("ID", "SIS User ID", "SIS Login ID", "Integration ID")
 _SIS = ("SIS User ID", "SIS Login ID", "Integration ID", "Root Account")
 _POINTS_POSSIBLE = "    Points Possible"  # with the blanks that Canvas itself writes
@@ -72,10 +73,12 @@ class Canvas(Platform):
 
         Their grades are not aliases.
         """
-        rows = [row for row in table.rows if not _is_points_row(row)]
-        is_gradebook = len(rows) < len(table.rows) or table.has("ID", "SIS Login ID", "Section")
+        rows = [row for row in table.rows if not _is_points_row(table, row)]
         has_names = table.has("Student") or table.has("LastName", "FirstName")
-        if not (is_gradebook and has_names):
+        has_columns = table.has("ID", "SIS Login ID", "Section") or (
+            table.has("ID") and any(map(_NUMBER.search, table.header))
+        )
+        if not (has_names and (has_columns or len(rows) < len(table.rows))):
             return None
         names = {row: _sortable_name(table, row) for row in rows}
         counts = Counter(map(folded, names.values()))
@@ -138,10 +141,10 @@ class Canvas(Platform):
         self, title: str, maximum: int, table: Table
     ) -> tuple[str, str, list[str]]:
         """Return the header of the assignment's column, its points in Canvas, and notes on both."""
-        titles = {header: re.sub(r"\s\(\d+\)\s*$", "", header) for header in table.header}
-        is_known = {folded(title)}.intersection
         headers = [
-            header for header, name in titles.items() if is_known((folded(header), folded(name)))
+            header
+            for header in table.header
+            if folded(title) in (folded(header), folded(_NUMBER.sub("", header)))
         ]
         if len(headers) > 1:
             raise RosterError(
@@ -152,7 +155,7 @@ class Canvas(Platform):
             note = f"{table.path} has no assignment {title!r}, so Canvas will make a new one."
             return title, str(maximum), [note]
         [header] = headers
-        found = [table.cell(row, header) for row in table.rows if _is_points_row(row)]
+        found = [table.cell(row, header) for row in table.rows if _is_points_row(table, row)]
         if any("read only" in text for text in map(folded, found)):
             raise RosterError(
                 f"The column {header!r} of {table.path} is read-only, so Canvas would import no "
@@ -163,8 +166,9 @@ class Canvas(Platform):
         return header, possible, self.compare_maximum(possible, maximum)
 
 
-def _is_points_row(row: Row) -> bool:
-    return "points possible" in map(folded, row.cells)
+def _is_points_row(table: Table, row: Row) -> bool:
+    names = table.cells(row, ("Student", "LastName"))
+    return "points possible" in map(folded, (*row.cells[:1], *names))
 
 
 def _sortable_name(table: Table, row: Row) -> str:
