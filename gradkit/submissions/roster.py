@@ -8,8 +8,9 @@ Column `student` is the id. Every other cell is a text by which a student may be
 is a roster too, if `gradkit.lms` reads it.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +47,7 @@ class Roster:
             (sum(map(len, words[start:end])), {*range(start, end)}, owners)
             for start in range(len(words))
             for end in range(start + 1, min(start + MAX_WORDS, len(words)) + 1)
-            if (owners := self.owners.get(tuple(words[start:end])))
+            if (owners := self._owners(words[start:end]))
         ]
         longest = max((length for length, _, _ in matches), default=0)
         best = [(places, owners) for length, places, owners in matches if length == longest]
@@ -62,6 +63,15 @@ class Roster:
             if len(owners) == 1 and student not in students and not places & used
         }
         return sorted(students), sorted(others)
+
+    def _owners(self, words: Sequence[str]) -> set[str]:
+        """Return the students with a text of these words."""
+        joined = "".join(words)
+        owners = self.owners.get((*words,), set())
+        # Scripts without capitals, such as Japanese, may do without blanks between names.
+        if not owners and joined == joined.upper() and not re.search(r"\d", joined):
+            owners = self.owners.get((joined,), owners)
+        return owners
 
 
 def read_roster(path: Path) -> Roster:

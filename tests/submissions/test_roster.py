@@ -78,6 +78,7 @@ def test_names_that_differ_in_marks_are_two_students(
     ("known", "name"),
     [
         ("山田\u3000太郎", "山田太郎_5_6_softmax.zip"),
+        ("山田太郎", "山田\u3000太郎.zip"),
         ("Jane\u00a0Doe", "jane_doe.zip"),
         ("Doe,\tJane", "Jane Doe.zip"),
         ("نیک\u200cنام", "نیکنام_5_6_softmax.zip"),
@@ -133,6 +134,8 @@ UNCLEAR = "Its name matches {} of the roster, so the id was made from the name."
     [
         (ROSTER, "mallory.zip", "mallory", UNCLEAR.format("no student")),
         (ROSTER, "janedoelike.zip", "janedoelike", UNCLEAR.format("no student")),
+        (ROSTER, "u_3.zip", "u_3", UNCLEAR.format("no student")),
+        ("student\n123\n", "12_3.zip", "12_3", UNCLEAR.format("no student")),
         (WANGS, "Wei Wang.zip", "Wei Wang", UNCLEAR.format("u1 or u2")),
         (WANGS, "wei.zip", "wei?", UNCLEAR.format("WEI or wei")),
         (ROSTER, "u3_and_jane_doe_A", "u1", "Its name also matches u3 of the roster."),
