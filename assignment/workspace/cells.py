@@ -77,7 +77,7 @@ def read_cells(
         chosen = [cell for cell in filled if cell.is_marked] or filled
         if name in exercise.code_regions:
             chosen = _choose_code(name, chosen)
-            result.notes.extend(_code_notes(name, filled, chosen))
+            result.notes.extend(_code_notes(name, there, chosen))
         if there:
             result.texts[name] = "\n".join(cell.text for cell in chosen or there[:1])
         else:
@@ -191,7 +191,7 @@ def _choose_code(name: str, cells: list[_Cell]) -> list[_Cell]:
     return chosen
 
 
-def _code_notes(name: str, filled: list[_Cell], chosen: list[_Cell]) -> list[str]:
+def _code_notes(name: str, there: list[_Cell], chosen: list[_Cell]) -> list[str]:
     """Return sentences on how the cells of a code region were chosen, where that is not plain."""
     notes = []
     if chosen and not chosen[0].is_marked:
@@ -199,8 +199,8 @@ def _code_notes(name: str, filled: list[_Cell], chosen: list[_Cell]) -> list[str
             f"Cell {chosen[0].number} counts as the cell {name}, by its line `### START OF YOUR "
             f"CODE: {name}`: its metadata are gone."
         )
-    different = {cell.digest: cell for cell in (*filled, *chosen)}
-    if different.keys() - {cell.digest for cell in chosen}:
+    different = {cell.digest: cell for cell in (*there, *chosen) if cell.text.strip()}
+    if chosen and different.keys() - {cell.digest for cell in chosen}:
         notes.append(
             f"The notebook has {len(different)} different cells {name}, numbers "
             f"{_numbers(different.values())}; {_numbers(chosen)} counts."

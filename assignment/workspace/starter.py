@@ -64,7 +64,7 @@ class StarterManifest:
     version: str  # such as 1.0+0123456789: the release, then a digest of all files
     skeletons: Mapping[str, str]  # SHA-256 of each file's skeleton, by path
     stubs: Mapping[str, Mapping[str, str]]  # SHA-256 of each region's stub, by path and region
-    outlines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of notebooks, by path
+    outlines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by notebook
 
 
 def write_manifest(

@@ -435,14 +435,14 @@ def test_cells_of_an_older_starter_are_not_the_students(wanted: Files, tmp_path:
 @pytest.mark.parametrize(
     ("cells", "expected", "note"),
     [
-        ([RIGHT, STUB], RIGHT, ""),
-        ([STUB, RIGHT], RIGHT, ""),
-        ([STUB.replace("\n", "  \n"), RIGHT, STUB], RIGHT, ""),
+        ([RIGHT, STUB], RIGHT, "2 different cells tuning, numbers 49, 50; 49 counts"),
+        ([STUB, RIGHT], RIGHT, "50 counts"),
+        ([STUB.replace("\n", "  \n"), RIGHT, STUB], RIGHT, "50 counts"),
         ([RIGHT, RIGHT + "\n"], RIGHT + "\n", ""),
         (["raise ValueError", RIGHT], RIGHT, "2 different cells tuning, numbers 49, 50; 50 counts"),
         (["if x", RIGHT], RIGHT, "50 counts"),
         ([OLD, RIGHT], RIGHT, "50 counts"),
-        ([OLD, STUB, "x", RIGHT], RIGHT, "3 different cells tuning, numbers 49, 51, 52; 52"),
+        ([OLD, STUB, "x", RIGHT], RIGHT, "4 different cells tuning, numbers 49, 50, 51, 52; 52"),
         ([(RIGHT, 7), (OLD, 6)], RIGHT, "49 counts"),  # that one was run last
         ([(RIGHT, None), (OLD, True)], OLD, "50 counts"),
         (["def best(x):\n    return x", RIGHT], f"def best(x):\n    return x\n{RIGHT}", ""),
@@ -451,7 +451,8 @@ def test_cells_of_an_older_starter_are_not_the_students(wanted: Files, tmp_path:
         ([RIGHT, "%time best_val = 1"], f"{RIGHT}\n%time best_val = 1", ""),
         ([RIGHT, "best val"], RIGHT, "49 counts"),
         (["for x in y:", "    results = x"], "for x in y:\n    results = x", ""),
-        ([STUB, "results = 1"], "results = 1", ""),
+        ([STUB, "results = 1"], "results = 1", "50 counts"),
+        ([STUB, STUB, ""], STUB, ""),
     ],
 )
 def test_of_copied_code_cells_one_counts_and_of_split_ones_all(
