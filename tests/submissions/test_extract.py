@@ -432,26 +432,40 @@ def test_cells_of_an_older_starter_are_not_the_students(wanted: Files, tmp_path:
         assert len(content.unassigned) == count
 
 
+def numbered(note: str, project: Files) -> str:
+    """Put the numbers of the cell `tuning` and of those below it into a note."""
+    first = cell_of(json.loads(project[NOTEBOOK])["cells"], "tuning") + 1
+    return note.format(*range(first, first + 4))
+
+
 @pytest.mark.parametrize(
     ("cells", "expected", "note"),
     [
-        ([RIGHT, STUB], RIGHT, "2 different cells tuning, numbers 49, 50; 49 counts"),
-        ([STUB, RIGHT], RIGHT, "50 counts"),
-        ([STUB.replace("\n", "  \n"), RIGHT, STUB], RIGHT, "50 counts"),
+        ([RIGHT, STUB], RIGHT, "2 different cells tuning, numbers {0}, {1}; {0} counts"),
+        ([STUB, RIGHT], RIGHT, "{1} counts"),
+        ([STUB.replace("\n", "  \n"), RIGHT, STUB], RIGHT, "{1} counts"),
         ([RIGHT, RIGHT + "\n"], RIGHT + "\n", ""),
-        (["raise ValueError", RIGHT], RIGHT, "2 different cells tuning, numbers 49, 50; 50 counts"),
-        (["if x", RIGHT], RIGHT, "50 counts"),
-        ([OLD, RIGHT], RIGHT, "50 counts"),
-        ([OLD, STUB, "x", RIGHT], RIGHT, "4 different cells tuning, numbers 49, 50, 51, 52; 52"),
-        ([(RIGHT, 7), (OLD, 6)], RIGHT, "49 counts"),  # that one was run last
-        ([(RIGHT, None), (OLD, True)], OLD, "50 counts"),
+        (
+            ["raise ValueError", RIGHT],
+            RIGHT,
+            "2 different cells tuning, numbers {0}, {1}; {1} counts",
+        ),
+        (["if x", RIGHT], RIGHT, "{1} counts"),
+        ([OLD, RIGHT], RIGHT, "{1} counts"),
+        (
+            [OLD, STUB, "x", RIGHT],
+            RIGHT,
+            "4 different cells tuning, numbers {0}, {1}, {2}, {3}; {3}",
+        ),
+        ([(RIGHT, 7), (OLD, 6)], RIGHT, "{0} counts"),  # that one was run last
+        ([(RIGHT, None), (OLD, True)], OLD, "{1} counts"),
         (["def best(x):\n    return x", RIGHT], f"def best(x):\n    return x\n{RIGHT}", ""),
         (["from best import *", RIGHT], f"from best import *\n{RIGHT}", ""),
         (["import a", "best = a.b", RIGHT], f"import a\nbest = a.b\n{RIGHT}", ""),
         ([RIGHT, "%time best_val = 1"], f"{RIGHT}\n%time best_val = 1", ""),
-        ([RIGHT, "best val"], RIGHT, "49 counts"),
+        ([RIGHT, "best val"], RIGHT, "{0} counts"),
         (["for x in y:", "    results = x"], "for x in y:\n    results = x", ""),
-        ([STUB, "results = 1"], "results = 1", "50 counts"),
+        ([STUB, "results = 1"], "results = 1", "{1} counts"),
         ([STUB, STUB, ""], STUB, ""),
     ],
 )
@@ -464,15 +478,15 @@ def test_of_copied_code_cells_one_counts_and_of_split_ones_all(
     ]
     content = with_cells(project, in_place_of("tuning", *made), tmp_path)
     assert content.cells == {"tuning": expected}
-    assert note in " ".join(content.notes)
+    assert numbered(note, project) in " ".join(content.notes)
     assert bool(note) == bool(content.notes)
 
 
 @pytest.mark.parametrize(
     ("cells", "expected", "note"),
     [
-        ([code_cell(RIGHT)], RIGHT, "Cell 49 counts as the cell tuning, by its line"),
-        ([code_cell(STUB, "tuning"), code_cell(RIGHT)], RIGHT, "Cell 50 counts"),
+        ([code_cell(RIGHT)], RIGHT, "Cell {0} counts as the cell tuning, by its line"),
+        ([code_cell(STUB, "tuning"), code_cell(RIGHT)], RIGHT, "Cell {1} counts"),
         ([code_cell(RIGHT, "tuning"), code_cell(OLD)], RIGHT, "different cells tuning"),
         ([prose_cell(RIGHT, "tuning")], RIGHT, ""),
         ([prose_cell(RIGHT)], None, "The notebook has no cell of: tuning."),
@@ -484,7 +498,7 @@ def test_a_code_cell_is_found_by_its_metadata_or_its_markers(
 ) -> None:
     content = with_cells(project, in_place_of("tuning", *cells), tmp_path)
     assert content.cells.get("tuning") == expected
-    assert note in " ".join(content.notes)
+    assert numbered(note, project) in " ".join(content.notes)
 
 
 @pytest.mark.parametrize("has_markers", [True, False])
