@@ -58,8 +58,6 @@ MAX_CANDIDATES = 1_000  # files that may be wanted ones
 
 MAX_OPENED = 3  # of the candidates for a wanted file
 
-MAX_FOLDERS = 3  # around the project, below the outermost folder that may be one
-
 MAX_OTHER_FILES = 2_000  # names of other files that are kept for notes
 
 # Texts, lists, objects and commas in a notebook. A line of output needs two of them. A notebook
@@ -225,10 +223,7 @@ class _ContentReader:
                 candidates[name] = candidate
         if refused:
             self._note_problem(f"Not taken from {source.name}: {shown_names(refused, '; ', 200)}.")
-        depths = {each: len(each.root) for each in candidates.values()}
-        named = [depths[each] for each in depths if each.fit < NameFit.OTHER]
-        deepest = min(named or depths.values(), default=0) + MAX_FOLDERS
-        return [each for each in depths if depths[each] <= deepest]
+        return [*candidates.values()]
 
     def _note_problem(self, problem: str) -> None:
         self.problems.append(problem)
@@ -274,7 +269,7 @@ class _ContentReader:
                 self.notes.append(
                     f"Cells of {name} are damaged; what can be read counts: {listed}."
                 )
-            if candidate.fit or len(candidates) > 1:
+            if candidate.fit or self.found[candidate.target] > 1:
                 self.notes.append(f"{name} was taken for the notebook.")
             return
         self._note_problem(f"The notebook's cells count as not attempted: {problems[0]}")

@@ -206,7 +206,7 @@ def test_of_renamed_files_one_that_defines_the_same_is_taken(wanted: Files, tmp_
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize(
     ("starter", "mine"),
-    [("softmax-starter/", ""), ("", "my work/"), ("a/", "b/"), ("b/", "a/"), ("", "x/y/z/")],
+    [("starter/", ""), ("", "my work/"), ("a/", "b/"), ("b/", "a/"), ("", "x/y/z/1/2/3/")],
 )
 def test_edited_files_count_before_an_untouched_starter(
     starter: str, mine: str, order: int, wanted: Files, tmp_path: Path
