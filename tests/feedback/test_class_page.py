@@ -34,7 +34,7 @@ def test_the_page_summarises_the_class(page: Page) -> None:
     expect(stuck).to_contain_text("gus: raised ValueError (not passed before: Naive loss)")
     expect(page.locator("article.card.open")).to_contain_text(STUB_STUDENT)
     histogram = page.locator(".histogram").get_attribute("aria-label")
-    assert histogram == "3 from 0, 1 from 10, 1 from 70, 1 from 80, 1 from 100"
+    assert histogram == "2 from 0, 1 from 10, 1 from 70, 1 from 80, 1 from 90, 1 from 100"
     naive_loss = page.get_by_role("row").filter(has_text="Naive loss").first
     assert naive_loss.inner_text().split() == ["Naive", "loss", "3", "2", "1", "1", "57%"]
 
