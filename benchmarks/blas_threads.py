@@ -2,8 +2,8 @@
 
     python -m benchmarks.blas_threads [--busy 0 2 6] [--steps 150]
 
-Both train on the same images at the same time of day: they take turns, each in a process of its
-own, for numpy reads the number of threads when it is imported. Beside them run busy processes.
+Both train on the same images and take turns, each in a process of its own: numpy reads the number
+of threads when it is imported. Beside them run busy processes.
 """
 
 import os
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--steps", type=int, default=150)
     chosen = options.parse_args(arguments)
     steps, num_train, rounds = (5, 500, 1) if chosen.quick else (chosen.steps, 10_000, ROUNDS)
-    processors = len(os.sched_getaffinity(0))
+    processors = os.cpu_count() or 1
     print(f"{steps} steps of training           1 thread  {processors} threads  ratio")
     for count in chosen.busy:
         with busy_processes(count):

@@ -23,12 +23,7 @@ from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey, load_answer_key
 from assignment.checks.check import LOADING, Exercise, load_exercise
 from assignment.checks.display import as_text, overview_text
-from assignment.checks.student import (
-    InvalidResult,
-    Student,
-    read_modules,
-    read_saved_modules,
-)
+from assignment.checks.student import InvalidResult, Student, read_modules, read_saved_modules
 from assignment.checks.verdict import Judge, Verdict
 
 SLOW_TIMEOUT = 5.0  # seconds until a note that code still runs; all checks take 0.2 s together
