@@ -27,11 +27,6 @@ if ! command -v "$python" >/dev/null; then
     echo "There is no Python here ($python). Install Python 3.11 or newer, or name one in PYTHON." >&2
     exit 1
 fi
-if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "$python is older than Python 3.11. Install a newer one, or name one in PYTHON." >&2
-    exit 1
-fi
-
 # Stay in the working directory, where a relative path after --from belongs, but do not import a
 # package of the same name from there (PYTHONSAFEPATH).
 export PYTHONSAFEPATH=1 PYTHONPATH="$project${PYTHONPATH:+:$PYTHONPATH}"

@@ -1,5 +1,17 @@
 """The assignment: the code that students write, and the data, checks and plots that it needs."""
 
+import sys
+
+# Every way in, a command's or a notebook's, imports this file first, so an older Python must be
+# able to read it. While `python -m assignment` looks for its package, sys.argv[0] is "-m".
+if sys.version_info < (3, 11):  # noqa: UP036
+    raise (SystemExit if sys.argv[0] == "-m" else ImportError)(
+        "This is Python {}.{}, but the assignment needs Python 3.11 or newer. Install one, make an "
+        "environment with it, and run `pip install -r requirements.txt` there.".format(
+            *sys.version_info
+        )
+    )
+
 import os
 from pathlib import Path
 
