@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -255,7 +256,11 @@ def run_check(check: Check, student: Student, own_seed: int) -> Outcome:
 
 
 def _last_lines(printed: str) -> str:
-    """Return the end of the output, after a sentence if something is left out before it."""
+    """Return the end of the output, with repeated lines counted, and a note on what is left out."""
+    runs = ((line, sum(1 for _ in run)) for line, run in groupby(printed.split("\n")))
+    printed = "\n".join(
+        f"{line} ({count} times)" if line and count > 1 else line for line, count in runs
+    )
     end = escape_controls(printed[-MAX_PRINTED:])
     if len(printed) <= MAX_PRINTED and len(end) <= MAX_PRINTED:
         return end.strip("\n")

@@ -129,10 +129,18 @@ def _squared_norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return norms
 
 
+@np.errstate(all="ignore")  # numbers from outside may overflow
 def find_difference(
-    actual: Arrays, reference: Arrays, compared: tuple[str, ...], tolerance: float
+    actual: Arrays,
+    reference: Arrays,
+    compared: tuple[str, ...],
+    tolerance: float,
+    show_expected: bool = False,
 ) -> Difference | None:
-    """Return the difference in the compared quantities, or None where all agree."""
+    """Return the difference in the compared quantities, or None where all agree.
+
+    Its text gives ratios, and expected numbers only if `show_expected` is set.
+    """
     names = [name for name in reference if quantity(name) in compared]
     missing = [name for name in names if name not in actual]
     if missing:
@@ -152,8 +160,8 @@ def find_difference(
                 return Difference(kind, text)
     return (
         _unregularised(names, wrong)
-        or _factor_or_offset(actual, reference, names, tolerance)
-        or _largest_error(actual, reference, names, wrong)
+        or _factor_or_offset(actual, reference, names, tolerance, show_expected)
+        or _largest_errors(actual, reference, names, wrong, tolerance, show_expected)
     )
 
 
@@ -206,7 +214,7 @@ def _unregularised(names: list[str], wrong: list[str]) -> Difference | None:
 
 
 def _factor_or_offset(
-    actual: Arrays, reference: Arrays, names: list[str], tolerance: float
+    actual: Arrays, reference: Arrays, names: list[str], tolerance: float, show_expected: bool
 ) -> Difference | None:
     """Find one number that multiplies, or shifts, all numbers of all problems."""
     a = np.concatenate([np.ravel(actual[name]).astype(np.float64) for name in names])
@@ -217,34 +225,101 @@ def _factor_or_offset(
     factor = float(a @ e / (e @ e)) if e.any() else 0.0
     plausible = 1e-6 < abs(factor) < 1e6 and f"{factor:.4g}" != "1"
     if plausible and relative_error(a, factor * e) <= tolerance:
-        return Difference("factor", f"{what} is {factor:.4g} times what it should be, everywhere.")
+        text = f"{what} is {format_ratio(factor)} times as large as expected, everywhere"
+        numbers = f" ({_both_numbers(names[0], actual, reference)})" if show_expected else ""
+        return Difference("factor", f"{text}{numbers}.")
     offset = float(np.mean(a - e))
     if relative_error(a, e + offset) <= tolerance:
         side = "more" if offset > 0 else "less"
-        text = f"{what} is {abs(offset):.4g} {side} than it should be, everywhere."
+        text = f"{what} is {abs(offset):.4g} {side} than expected, everywhere."
         return Difference("offset", text)
     return None
 
 
-def _largest_error(
-    actual: Arrays, reference: Arrays, names: list[str], wrong: list[str]
+MAX_PROBLEMS = 2  # in a text
+
+
+def _largest_errors(
+    actual: Arrays,
+    reference: Arrays,
+    names: list[str],
+    wrong: list[str],
+    tolerance: float,
+    show_expected: bool,
 ) -> Difference:
+    """Describe the problems with the largest errors, and list those that are right."""
     errors = {name: relative_error(actual[name], reference[name]) for name in wrong}
-    # Take the first of those that are equal except for rounding, which differs between processes,
-    # and which sums of exponentials of large scores magnify a millionfold.
-    most = max(errors.values()) * (1 - 1e-3)
-    worst = next(name for name in errors if errors[name] >= most)
-    text = f"{quantity(worst)} is off by {_format_error(errors[worst])}"
-    where = _problem(worst)
-    text += f" where {where}." if where else "."
+    # Errors that are equal except for rounding, which differs between processes, keep their order.
+    # Sums of exponentials of large scores magnify rounding a millionfold.
+    worst = sorted(wrong, key=lambda name: -float(f"{errors[name]:.3g}"))
+    what = quantity(worst[0])
+    worst = [name for name in worst if quantity(name) == what][:MAX_PROBLEMS]
+    ratios = {name: _ratio(actual[name], reference[name], tolerance) for name in worst}
+    sizes = [
+        {letter for letter, size in _sizes(name) if _is_size(ratios[name], size, tolerance)}
+        for name in worst
+    ]
+    sentences = []
+    for name in worst:
+        text = f"{what} is off by {format_error(errors[name])}"
+        if _number_kind(reference[name]) == "int":
+            count = int((actual[name] != reference[name]).sum())
+            text = f"{count} of {reference[name].size} labels in {what} are wrong"
+        elif abs(ratios[name] - 1) >= 0.01:
+            text = f"{what} is {format_ratio(ratios[name])} times as large as expected"
+        text += f" where {_problem(name)}" if _problem(name) else ""
+        for letter, size in _sizes(name):
+            text += f", and {letter} is {size}" if letter in set.intersection(*sizes) else ""
+        numbers = f" ({_both_numbers(name, actual, reference)})" if show_expected else ""
+        sentences.append(f"{text}{numbers}.")
     right = [_problem(name) for name in names if name not in wrong]
-    if right and quantity(worst) in {quantity(name) for name in names if name not in wrong}:
+    if right and what in {quantity(name) for name in names if name not in wrong}:
         others = [p for p in dict.fromkeys(right) if p not in {_problem(name) for name in wrong}]
-        text += f" It is right where {', and where '.join(others)}." if others else ""
-    return Difference("wrong", text)
+        sentences += [f"It is right where {', and where '.join(others)}."] if others else []
+    return Difference("wrong", " ".join(sentences))
 
 
-def _format_error(error: float) -> str:
+def _ratio(actual: NDArray[Any], expected: NDArray[Any], tolerance: float) -> float:
+    """Return the factor between two arrays; nan if one is not a multiple of the other."""
+    a, e = np.ravel(actual).astype(np.float64), np.ravel(expected).astype(np.float64)
+    ratio = float(a @ e / (e @ e)) if e.any() else math.nan
+    return ratio if relative_error(a, ratio * e) <= tolerance else math.nan
+
+
+def _sizes(name: str) -> list[tuple[str, int]]:
+    """Return the numbers of samples, features and classes in a problem's name."""
+    return [(letter, int(size)) for letter, size in re.findall(r"\b([NDC]) = (\d+)", name)]
+
+
+def _is_size(ratio: float, size: int, tolerance: float) -> bool:
+    """Return whether a ratio is the size or its inverse, either of them not 1."""
+    return size > 1 and any(
+        math.isclose(abs(ratio), n, rel_tol=tolerance) for n in (size, 1 / size)
+    )
+
+
+def format_ratio(ratio: float) -> str:
+    """Write a ratio with three digits, such as 9, 0.35 or 110,000; a small one as 1/9."""
+    if 0 < abs(ratio) < 0.7 and (
+        abs(ratio) < 0.01 or math.isclose(1 / ratio, round(1 / ratio), rel_tol=1e-4)
+    ):
+        return f"{'-' * (ratio < 0)}1/{format_ratio(abs(1 / ratio))}"
+    return f"{float(f'{ratio:.3g}'):,.10g}"
+
+
+def _both_numbers(name: str, actual: Arrays, reference: Arrays) -> str:
+    """Write the number that differs most beside the expected one, with digits that differ."""
+    a, e = actual[name].astype(np.float64), reference[name].astype(np.float64)
+    distance = np.abs(a - e)
+    place = np.argwhere(distance >= distance.max() * (1 - 1e-3))[0].tolist()
+    yours, expected = float(a[tuple(place)]), float(e[tuple(place)])
+    digits = next((d for d in range(3, 9) if f"{yours:.{d}g}" != f"{expected:.{d}g}"), 9)
+    where = f"at {quantity(name)}{place} yours" if place else "yours"
+    return f"{where} {yours:.{digits}g}, expected {expected:.{digits}g}"
+
+
+def format_error(error: float) -> str:
+    """Write a relative error as a percentage, or a small one as "a part in 12,000"."""
     return f"{error:.0%}" if error >= 0.01 else f"a part in {1 / error:,.0f}"
 
 

@@ -128,7 +128,10 @@ class Judge:
         context = RuleContext(
             check.seed_from(self.answer_key.seed), self.sources, outcome.cpu_ratio, self.data
         )
-        return judge(check, outcome, self.answer_key, context, self._baseline(check))
+        baseline = self._baseline(check)
+        # The answer key for the public seed comes with the assignment; any other one is secret.
+        is_public = self.answer_key.seed == self.exercise.seed
+        return judge(check, outcome, self.answer_key, context, baseline, is_public)
 
     def _baseline(self, check: Check) -> "Baseline":
         here = {print_.mistake for print_ in self.answer_key.fingerprints.get(check.name, [])}
@@ -161,8 +164,9 @@ def judge(
     answer_key: AnswerKey,
     context: RuleContext,
     baseline: Baseline,
+    show_expected: bool = False,
 ) -> Verdict:
-    """Judge one outcome."""
+    """Judge one outcome; the text gives expected numbers only if `show_expected` is set."""
     if outcome.missing:
         return _not_attempted(check, outcome.missing)
     if outcome.timed_out:
@@ -185,16 +189,26 @@ def judge(
             known = answer_key.mistakes[finding.mistake]
             detail, id = finding.detail, finding.mistake
             return _wrong(check, outcome, known.name, detail, known.hint, id)
-    verdict = _compare(check, outcome, answer_key, baseline) if check.compared else _passed(check)
+    verdict = _passed(check)
+    if check.compared:
+        verdict = _compare(check, outcome, answer_key, baseline, show_expected)
     if finding is not None and verdict.passed:
         return replace(verdict, text=finding.detail)
     return verdict
 
 
-def _compare(check: Check, outcome: Outcome, answer_key: AnswerKey, baseline: Baseline) -> Verdict:
+def _compare(
+    check: Check,
+    outcome: Outcome,
+    answer_key: AnswerKey,
+    baseline: Baseline,
+    show_expected: bool,
+) -> Verdict:
     """Compare an outcome's arrays with the reference, and explain the difference."""
     reference = answer_key.reference[check.name]
-    difference = find_difference(outcome.arrays, reference, check.compared, check.tolerance)
+    difference = find_difference(
+        outcome.arrays, reference, check.compared, check.tolerance, show_expected
+    )
     if difference is None:
         return _passed(check)
     if baseline.untouched and _all_zero(outcome.arrays, reference, check.compared):

@@ -86,6 +86,11 @@ def format_points(number: float | None) -> str:
     return "–" if number is None else f"{round(number, 2):g}"
 
 
+def with_unit(number: float | None) -> str:
+    """Return points with their unit, such as "1 point"."""
+    return f"{format_points(number)} point{'' if number == 1 else 's'}"
+
+
 ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
     autoescape=True,
@@ -93,5 +98,5 @@ ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(points=format_points, markdown=as_html)
+ENVIRONMENT.filters.update(points=format_points, with_unit=with_unit, markdown=as_html)
 ENVIRONMENT.tests["answered"] = is_answered

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Arrays, Check
-from assignment.checks.differences import quantity, relative_error
+from assignment.checks.differences import format_error, format_ratio, quantity, relative_error
 from assignment.checks.verdict import Status
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, images_as_svg, render
@@ -197,10 +197,8 @@ def _differences(
         if actual is None:
             yield name, "missing", _form(expected), "", ""
         elif (error := relative_error(actual, expected)) > check.tolerance:
-            percent = f"{error:.0%}" if error >= 0.01 else f"{error:.0e}"
-            ratio = _norm_ratio(actual, expected)
-            shown = percent if np.isfinite(error) else ""
-            yield name, _form(actual), _form(expected), shown, ratio
+            shown = format_error(error) if np.isfinite(error) else ""
+            yield name, _form(actual), _form(expected), shown, _norm_ratio(actual, expected)
 
 
 def _form(array: NDArray[Any]) -> str:
@@ -216,7 +214,7 @@ def _norm_ratio(actual: NDArray[Any], expected: NDArray[Any]) -> str:
     with contextlib.suppress(TypeError, ValueError), np.errstate(all="ignore"):
         norms = [float(np.linalg.norm(np.ravel(a).astype(np.float64))) for a in (actual, expected)]
         if np.isfinite(norms).all() and norms[1]:
-            return f"{norms[0] / norms[1]:.2g} ×"
+            return format_ratio(norms[0] / norms[1])
     return ""
 
 

@@ -55,6 +55,12 @@ def test_a_traceback_quotes_the_lines_that_ran() -> None:
         assert body in raised.traceback
 
 
+def test_lines_that_are_printed_again_and_again_are_counted() -> None:
+    loop = "for _ in range(30_000): print(())"
+    printed = run_naive_loss("print(1, 2)", loop, "print(3, 4)").printed
+    assert printed == "1 2\n() (30000 times)\n3 4"
+
+
 def test_a_keyboard_interrupt_stops_a_check() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_naive_loss("raise KeyboardInterrupt")
@@ -98,7 +104,7 @@ def test_quoted_text_is_short_and_cannot_move_the_cursor() -> None:
     assert "\x1b" not in quoted
     assert r"\x1b[2J" in quoted
     lines = [r"print('\x1b[2J')", "import sys", "sys.stdout.close()", "return 1, W"]
-    assert run_naive_loss(*lines).printed.splitlines()[-1] == r"\x1b[2J"
+    assert run_naive_loss(*lines).printed == r"\x1b[2J (4 times)"
 
 
 def test_a_function_of_another_name_or_kind_is_reported() -> None:

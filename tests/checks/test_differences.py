@@ -16,6 +16,7 @@ from assignment.checks.differences import (
     decode,
     encode,
     find_difference,
+    format_ratio,
     quantity,
     relative_error,
 )
@@ -48,11 +49,16 @@ def changed(what: str, change: Callable[[Any], Any]) -> dict[str, Any]:
         ("dtype", "dW", lambda a: a.astype(complex), "dtype complex128"),
         ("nan", "loss", lambda a: a * np.nan, "loss where N = 5, reg = 0 is nan."),
         ("nan", "dW", lambda a: np.where(a > 4, np.inf, a), "2 of 6 numbers are inf"),
-        ("factor", "loss", lambda a: 2 * a, "loss is 2 times what it should be, everywhere"),
-        ("factor", "dW", lambda a: -a, "dW is -1 times what it should be"),
-        ("offset", "loss", lambda a: a + 0.25, "loss is 0.25 more than it should be"),
-        ("offset", "dW", lambda a: a - 1, "dW is 1 less than it should be"),
-        ("wrong", "loss", lambda a: a**2, "loss is off by 71% where N = 7, reg = 0.5."),
+        ("factor", "loss", lambda a: 2 * a, "loss is 2 times as large as expected, everywhere."),
+        ("factor", "dW", lambda a: -a, "dW is -1 times as large as expected"),
+        ("offset", "loss", lambda a: a + 0.25, "loss is 0.25 more than expected, everywhere."),
+        ("offset", "dW", lambda a: a - 1, "dW is 1 less than expected"),
+        (
+            "wrong",
+            "loss",
+            lambda a: a**2,
+            "loss is 3.5 times as large as expected where N = 7, reg = 0.5.",
+        ),
         ("wrong", "dW", lambda a: a + np.eye(2, 3) * 1e-4, "off by a part in"),
     ],
 )
@@ -73,10 +79,85 @@ def test_a_difference_is_described_by_its_kind_and_for_its_quantity_only(
 def test_the_largest_error_does_not_depend_on_rounding(rounding: float) -> None:
     reference = {"loss where N = 5": np.array(1.0), "loss where N = 6": np.array(3.0)}
     wrong = {"loss where N = 5": np.array(-0.75), "loss where N = 6": np.array(-2.25 * rounding)}
-    wrong["loss where N = 7"], reference["loss where N = 7"] = np.array(4.0), np.array(4.1)
+    wrong["loss where N = 7"], reference["loss where N = 7"] = np.array(3.9), np.array(4.0)
     difference = find_difference(wrong, reference, ("loss",), 1e-6)
     assert difference is not None
-    assert difference.text == "loss is off by 175% where N = 5."
+    assert difference.text == (
+        "loss is -0.75 times as large as expected where N = 5. "
+        "loss is -0.75 times as large as expected where N = 6."
+    )
+
+
+SUMMED = {
+    "loss where N = 5, C = 3, reg = 0": (np.array(10.0), np.array(2.0)),
+    "loss where N = 3, C = 4, reg = 0": (np.array(4.5), np.array(1.5)),
+    "loss where N = 9, C = 5, reg = 2": (np.array(6.0), np.array(4.0)),
+}
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [
+        (
+            1.0,
+            "loss is 5 times as large as expected where N = 5, C = 3, reg = 0, and N is 5. "
+            "loss is 3 times as large as expected where N = 3, C = 4, reg = 0, and N is 3.",
+        ),
+        (0.6, "loss is 3 times as large as expected where N = 5, C = 3, reg = 0. "),
+    ],
+)
+def test_a_ratio_is_held_against_the_sizes_of_each_problem(factor: float, text: str) -> None:
+    actual = {name: factor * yours for name, (yours, _) in SUMMED.items()}
+    reference = {name: expected for name, (_, expected) in SUMMED.items()}
+    difference = find_difference(actual, reference, ("loss",), 1e-6)
+    assert difference is not None
+    assert difference.text.startswith(text)
+    assert "yours" not in difference.text
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "text"),
+    [
+        ("loss", lambda a: a**2, "reg = 0.5 (yours 12.2, expected 3.5)."),
+        (
+            "loss",
+            lambda a: a + 1e-4 * a**2,
+            "a part in 2,858 where N = 7, reg = 0.5 (yours 3.501, expected 3.5).",
+        ),
+        ("loss", lambda a: 3 * a, "everywhere (yours 6, expected 2)."),
+        ("dW", lambda a: a + np.eye(2, 3), "(at dW[0, 0] yours 2, expected 1)."),
+    ],
+)
+def test_both_numbers_are_shown_where_the_expected_one_is_public(
+    what: str, change: Callable[[Any], Any], text: str
+) -> None:
+    difference = find_difference(changed(what, change), REFERENCE, (what,), 1e-6, True)
+    assert difference is not None
+    assert text in difference.text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (9.0, "9"),
+        (1 / 9, "1/9"),
+        (110_000.0, "110,000"),
+        (-0.35, "-0.35"),
+        (1e-5, "1/100,000"),
+        (0.99999, "1"),
+        (-1 / 3, "-1/3"),
+    ],
+)
+def test_a_ratio_is_written_with_three_digits(ratio: float, text: str) -> None:
+    assert format_ratio(ratio) == text
+
+
+def test_wrong_labels_are_counted() -> None:
+    reference = {"y_pred where N = 4": np.array([0, 1, 2, 3])}
+    actual = {"y_pred where N = 4": np.array([0, 2, 4, 6])}
+    difference = find_difference(actual, reference, ("y_pred",), 0.0)
+    assert difference is not None
+    assert difference.text == "3 of 4 labels in y_pred are wrong where N = 4."
 
 
 @pytest.mark.parametrize(

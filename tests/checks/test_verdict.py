@@ -2,6 +2,7 @@
 
 import pytest
 
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Outcome
 from assignment.checks.differences import HEADLINES
 from assignment.checks.softmax import EXERCISE
@@ -239,3 +240,13 @@ def test_a_check_without_a_rule_fails_without_arrays() -> None:
     verdict = Judge(EXERCISE, ANSWER_KEY, {}, lambda check: Outcome()).verdict_on(check)
     assert verdict.status is Status.WRONG
     assert "returned no loss" in verdict.text
+
+
+@pytest.mark.parametrize("seed", [EXERCISE.seed, 7])
+def test_expected_numbers_are_shown_for_the_public_seed_only(seed: int) -> None:
+    reference = ANSWER_KEY.reference["naive_loss"]
+    answer_key = AnswerKey(seed, {"naive_loss": reference})
+    squares = Outcome({name: array**2 for name, array in reference.items()})
+    verdict = Judge(EXERCISE, answer_key, {}, lambda check: squares).verdict("naive_loss")
+    assert "times as large as expected" in verdict.text
+    assert (", expected " in verdict.text) == (seed == EXERCISE.seed)

@@ -71,6 +71,7 @@ def test_a_page_explains_the_points(feedback_class: FeedbackClass, student: str)
         texts += [verdict.title, verdict.headline, verdict.hint]
     assert [text for text in texts if text not in shown] == []
     assert not re.search(NEVER.get(student, "^$"), shown)
+    assert "of 1 points" not in shown
 
 
 def digits_of(array: NDArray[Any]) -> Iterator[str]:
