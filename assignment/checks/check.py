@@ -301,11 +301,11 @@ def escape_controls(text: str) -> str:
 
 
 def _locate_stub(error: NotImplementedError, student: Student) -> str:
-    """Write where the code is still missing: a stub's message is the name of its region."""
+    """Write where the code is still missing."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if student.owns(frame.filename):
-            name = f"`{error}`" if _exception_text(error) else "your code"
-            return f"Write {name} in {frame.filename}, at line {frame.lineno}."
+            place = f"`{frame.name}` in {frame.filename}, at line {frame.lineno}"
+            return f"Write {place}."
     return _exception_text(error)
 
 

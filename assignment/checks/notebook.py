@@ -27,6 +27,7 @@ from assignment.checks.display import as_html, as_text, overview_html, overview_
 from assignment.checks.reloading import Reloader
 from assignment.checks.student import InvalidResult, Student
 from assignment.checks.verdict import Judge, Status, Verdict
+from assignment.workspace.starter import marker_problems
 
 
 class CheckFailed(Exception):
@@ -54,6 +55,8 @@ class Checks:
         if shell is not None:
             _register(shell, exercise)
         self._loaded()
+        for problem in marker_problems(PROJECT, self.exercise.files):
+            print(f"✗ {problem}")
 
     def __call__(self, name: str | None = None) -> None:
         """Run one check and display its verdict; raise CheckFailed if it does not pass.

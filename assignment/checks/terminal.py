@@ -25,6 +25,7 @@ from assignment.checks.check import LOADING, Exercise, load_exercise
 from assignment.checks.display import as_text, overview_text
 from assignment.checks.student import InvalidResult, Student, read_modules, read_saved_modules
 from assignment.checks.verdict import Judge, Verdict
+from assignment.workspace.starter import marker_problems
 
 SLOW_TIMEOUT = 5.0  # seconds until a note that code still runs; all checks take 0.2 s together
 POLL_INTERVAL = 0.1  # seconds between two looks at the files, too short to be noticed
@@ -143,6 +144,8 @@ def _run_and_print(
     in_notebook = [check for check in exercise.checks if check.in_notebook]
     print(textwrap.indent(overview_text(verdicts, in_notebook), "  "))
     print(f"\n{_next_step(exercise, verdicts)}")
+    for problem in marker_problems(project, exercise.files):
+        print(f"\n✗ {problem}")
     return all(verdict.passed for verdict in verdicts)
 
 

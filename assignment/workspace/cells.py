@@ -15,6 +15,7 @@ from assignment.checks.check import Exercise
 from assignment.workspace.fresh_copy import names_in, parse_cell
 from assignment.workspace.regions import (
     Notebook,
+    cell_titles,
     is_answered,
     region_of,
     source_of,
@@ -70,14 +71,14 @@ def read_cells(
     `course` is the outline of the course's notebook; without it, all regions are accepted, and no
     cell is unassigned. `older` is the outline of the starter that the student has worked with.
     """
-    cells = _CellReader(nb, exercise, course, older)
+    cells, titles = _CellReader(nb, exercise, course, older), cell_titles(nb)
     result = StudentCells({}, [], [], {}, [])
     for name, there in cells.regions.items():
         filled = [cell for cell in there if cells.is_filled(cell)]
         chosen = [cell for cell in filled if cell.is_marked] or filled
         if name in exercise.code_regions:
             chosen = _choose_code(name, chosen)
-            result.notes.extend(_code_notes(name, there, chosen))
+            result.notes.extend(_code_notes(titles[name], name, there, chosen))
         if there:
             result.texts[name] = "\n".join(cell.text for cell in chosen or there[:1])
         else:
@@ -191,18 +192,18 @@ def _choose_code(name: str, cells: list[_Cell]) -> list[_Cell]:
     return chosen
 
 
-def _code_notes(name: str, there: list[_Cell], chosen: list[_Cell]) -> list[str]:
+def _code_notes(title: str, name: str, there: list[_Cell], chosen: list[_Cell]) -> list[str]:
     """Return sentences on how the cells of a code region were chosen, where that is not plain."""
     notes = []
     if chosen and not chosen[0].is_marked:
         notes.append(
-            f"Cell {chosen[0].number} counts as the cell {name}, by its line `### START OF YOUR "
-            f"CODE: {name}`: its metadata are gone."
+            f"Cell {chosen[0].number} counts as your code, by its line `### START OF "
+            f"YOUR CODE: {name}`: its metadata are gone."
         )
     different = {cell.digest: cell for cell in (*there, *chosen) if cell.text.strip()}
     if chosen and different.keys() - {cell.digest for cell in chosen}:
         notes.append(
-            f"The notebook has {len(different)} different cells {name}, numbers "
+            f"The notebook has {len(different)} different cells of {title}, numbers "
             f"{_numbers(different.values())}; {_numbers(chosen)} counts."
         )
     return notes

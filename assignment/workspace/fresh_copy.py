@@ -27,6 +27,7 @@ from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status
 from assignment.workspace.regions import (
     Notebook,
+    cell_titles,
     read_notebook,
     region_of,
     restore_stubs,
@@ -121,12 +122,13 @@ def _run_imports(nb: Notebook, exercise: Exercise) -> dict[str, str]:
     """Run the import statements of the student's cells, and return the error of each, or ""."""
     sys.path.insert(0, str(PROJECT / "notebooks"))  # Jupyter's working directory
     errors = {}
+    titles = cell_titles(nb)
     for cell in nb["cells"]:
-        region = region_of(cell)
+        region = region_of(cell) or ""
         nodes = _walk(source_of(cell) if region in exercise.code_regions else "")
         imports = [x for x in nodes if isinstance(x, ast.Import | ast.ImportFrom)]
         for line in map(ast.unparse, imports):
-            title = f"`{line}` in the cell {region}"
+            title = f"`{line}` in your cell of {titles[region]}"
             errors[title] = ""
             try:
                 exec(line, {})
@@ -191,8 +193,10 @@ def find_lost_names(nb: Notebook) -> Iterator[str]:
         (graded if region or is_graded else lost).update(bound)
     if "*" in graded:
         return  # a star import may bind any name
+    titles = cell_titles(nb)
     for name in sorted(used.keys() & lost - graded):
         yield (
-            f"The cell {used[name]} uses `{name}`, which is defined in a cell that is not graded: "
-            "one that was added, or that only displays something. Define it in the cell itself."
+            f"Your cell of {titles[used[name]]} uses `{name}`, which is defined in a cell that is "
+            "not graded: one that was added, or that only displays something. Define it in the "
+            "cell itself."
         )

@@ -15,6 +15,7 @@ grafted whole; in a cell of code, markers separate the student's lines from the 
     extract, graft     take the bodies of regions out of one text, and put them into another
     stub               replace solutions by stubs, as in starters
     skeleton           return a text without the student's part, to tell what the course has changed
+    region_titles      name regions as students see them
 
 `extract_cells`, `graft_cells` and `stub_cells` do the same for notebooks. Text outside a region
 comes out byte for byte as it went in. A wrong text raises `RegionError`, which names the place and
@@ -353,6 +354,57 @@ def outline(nb: Notebook) -> tuple[str, ...]:
 def text_digest(text: str) -> str:
     """Return 12 digits that name a text, whatever its white space."""
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:12]
+
+
+# --- titles ---------------------------------------------------------------------------------------
+
+
+_TITLE = re.compile(r"#+ (?P<heading>.+)|\*\*(?P<bold>.+?)(?: \(\d+ points?\))?[.:]?\*\*")
+_DEFINITION = re.compile(r"[ \t]*def (\w+)")
+
+
+def title_of(text: str) -> tuple[str, str]:
+    """Split the title off the text of a cell: its first line's heading or bold words, or ""."""
+    match = _TITLE.match(text)
+    title = (match["heading"] or match["bold"]).strip()[:60] if match else ""
+    return (title, text[match.end() :]) if match and title.isprintable() else ("", text)
+
+
+class RegionTitles(dict[str, str]):
+    """What students call regions, by the regions' names; without a title, the name itself."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+def region_titles(path: str, text: str) -> RegionTitles:
+    """Return what to call each region of a file before students, who do not see its name.
+
+    That is the title above a cell, such as “Inline question 1”, or the function and the line.
+    """
+    if path.endswith(".ipynb"):
+        return cell_titles(read_notebook(text, path))
+    titles, above = RegionTitles(), ""
+    regions = find(text, path) if path.endswith(".py") else ()
+    begins = {region.start: region.name for region in regions}
+    for line in _lines(text) if begins else ():
+        if match := _DEFINITION.match(line.text):
+            above = match[1]
+        if line.start in begins:
+            titles[begins[line.start]] = f"`{above}` (line {line.number})"
+    return titles
+
+
+def cell_titles(nb: Notebook) -> RegionTitles:
+    """Return what to call each region of a notebook: the title above it."""
+    titles, above = RegionTitles(), ""
+    for cell in nb["cells"]:
+        name = region_of(cell)
+        if name is not None:
+            titles.setdefault(name, f"“{above}”" if above else name)
+        elif cell["cell_type"] == "markdown":
+            above = title_of(source_of(cell).strip())[0] or above
+    return titles
 
 
 # --- skeletons -----------------------------------------------------------------------------------

@@ -13,18 +13,21 @@ import json
 import re
 import stat
 import zipfile
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from assignment.workspace.regions import (
     RegionError,
+    RegionTitles,
     decode,
     extract,
     extract_cells,
     outline,
     read_notebook,
+    read_source,
     region_of,
+    region_titles,
     skeleton,
 )
 
@@ -65,6 +68,7 @@ class StarterManifest:
     skeletons: Mapping[str, str]  # SHA-256 of each file's skeleton, by path
     stubs: Mapping[str, Mapping[str, str]]  # SHA-256 of each region's stub, by path and region
     outlines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by notebook
+    titles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # as of `region_titles`
 
 
 def write_manifest(
@@ -83,6 +87,7 @@ def write_manifest(
             for path, text in files.items()
             if path.endswith(".ipynb")
         },
+        "titles": {path: region_titles(path, files[path]) for path in stubs if path[-3:] != ".py"},
     }
     return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
@@ -109,8 +114,10 @@ def read_manifest(text: str) -> StarterManifest:
             outlines={
                 path: tuple(map(str, lines)) for path, lines in stored.get("outlines", {}).items()
             },
+            titles={path: dict(x.items()) for path, x in stored.get("titles", {}).items()},
         )
-        for word in (manifest.name, manifest.version, *manifest.exercises):
+        titles = [title for region in manifest.titles.values() for title in region.values()]
+        for word in (manifest.name, manifest.version, *manifest.exercises, *titles):
             if not isinstance(word, str) or not word.isprintable():
                 raise ValueError(f"{word!a} is not a name")
         for path in (*manifest.skeletons, *manifest.stubs):
@@ -151,6 +158,40 @@ def touched_regions(path: str, text: str, stubs: Mapping[str, str]) -> list[str]
     pictured = {region_of(cell) for cell in cells if cell.get("attachments")}
     regions = region_texts(path, text)
     return [x for x in regions if digest(regions[x]) != stubs.get(x) or x in pictured]
+
+
+def marker_problems(project: Path, paths: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for each of a project's files whose marker lines are lost or damaged."""
+    manifest = read_project_manifest(project)
+    for path in paths:
+        try:
+            there = region_texts(path, read_source(project / path))
+            lost = [*find_lost_regions(path, there, manifest)]
+        except RegionError as error:
+            yield str(error)
+        else:
+            for part in lost:
+                yield f"{path} has lost {part}. Put it back as in your starter: `submit` needs it."
+
+
+def find_titles(path: str, text: str, manifest: StarterManifest | None) -> RegionTitles:
+    """Return the titles of a file's regions; a notebook's as in the starter."""
+    titles = region_titles(path, text)
+    titles.update(manifest.titles.get(path, {}) if manifest else {})
+    return titles
+
+
+def find_lost_regions(
+    path: str, there: Iterable[str], manifest: StarterManifest | None
+) -> Iterator[str]:
+    """Yield what a file with the regions `there` has lost of each other region of the starter."""
+    if manifest is None:
+        return
+    for name in sorted(manifest.stubs.get(path, {}).keys() - set(there)):
+        if path.endswith(".ipynb"):
+            yield f"the cell of {manifest.titles.get(path, {}).get(name, name)}"
+        else:
+            yield f"the line `### START OF YOUR CODE: {name}`, and the END line below that code"
 
 
 # --- zip files -----------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ from assignment.workspace.regions import Notebook, RegionError, decode, read_not
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
     StarterManifest,
+    find_lost_regions,
+    find_titles,
     pack_zip,
     read_project_manifest,
     region_texts,
@@ -60,8 +62,10 @@ def submit(exercise: Exercise, out: Path | None = None, project: Path = PROJECT)
         course = manifest.outlines.get(exercise.notebook, ()) if manifest else ()
         cells = read_cells(nb, exercise, course)
         regions = {path: region_texts(path, texts[path]) for path in exercise.files}
-        _require_regions(exercise, {**regions, exercise.notebook: cells.texts}, manifest)
-        problems = list(_find_problems(exercise, project, texts, manifest, nb, cells))
+        regions[exercise.notebook] = cells.texts
+        titles = {path: find_titles(path, text, manifest) for path, text in texts.items()}
+        _require_regions(exercise, regions, titles[exercise.notebook], manifest)
+        problems = list(_find_problems(exercise, project, texts, titles, manifest, nb, cells))
     except RegionError as error:
         raise SubmitError(f"{error} Nothing was packed.") from error
     if manifest:
@@ -106,24 +110,23 @@ def _read_files(exercise: Exercise, project: Path) -> dict[str, bytes]:
 def _require_regions(
     exercise: Exercise,
     regions: Mapping[str, Mapping[str, str]],
+    titles: Mapping[str, str],
     manifest: StarterManifest | None,
 ) -> None:
     """Raise SubmitError for a region that the starter has and a file has not, or too large a cell.
 
-    `regions` are the texts of the regions of each file, by path and name.
+    `regions` are the texts of the regions of each file, by path and name; `titles` those of cells.
     """
     for path, there in regions.items():
-        missing = manifest.stubs.get(path, {}).keys() - there.keys() if manifest else ()
-        for name in sorted(missing):
+        for lost in find_lost_regions(path, there, manifest):
             raise SubmitError(
-                f"{path} has no region {name} any more. Nothing was packed. Unpack your starter "
-                "again into a folder of its own, copy that cell, or the two lines that mark that "
-                "code, from there, and save."
+                f"{path} has lost {lost}. Nothing was packed. Unpack your starter again into a "
+                "folder of its own, copy it from there, and save."
             )
     for name, text in regions[exercise.notebook].items():
         if len(text.encode()) > MAX_CELL_BYTES:
             raise SubmitError(
-                f"{exercise.notebook}: the cell {name} has more than "
+                f"{exercise.notebook}: your cell of {titles[name]} has more than "
                 f"{_format_size(MAX_CELL_BYTES)}, the most that is graded. Nothing was packed. "
                 "Shorten it, and run this again."
             )
@@ -136,6 +139,7 @@ def _find_problems(
     exercise: Exercise,
     project: Path,
     texts: Mapping[str, str],
+    titles: Mapping[str, Mapping[str, str]],
     manifest: StarterManifest | None,
     nb: Notebook,
     cells: StudentCells,
@@ -143,7 +147,8 @@ def _find_problems(
     """Yield sentences on what is still open, and what would not work where it is graded."""
     code = {name: text for name, text in cells.texts.items() if name in exercise.code_regions}
     sources = [(path, parse_python, texts[path]) for path in exercise.files]
-    sources += [(f"The cell {name}", parse_cell, source) for name, source in code.items()]
+    own = titles[exercise.notebook]
+    sources += [(f"Your cell of {own[name]}", parse_cell, source) for name, source in code.items()]
     for title, parse, source in sources:
         try:
             parse(source)
@@ -170,11 +175,12 @@ def _find_problems(
     unfilled[exercise.notebook] = [name for name in cells.unfilled if name not in pictured]
     for path, left in unfilled.items():
         if left:
-            yield f"{path}: not attempted yet: {', '.join(left)}."
+            yield f"{path}: not attempted yet: {', '.join(titles[path][x] for x in left)}."
     if lost := [name for name in unfilled[exercise.notebook] if name in cells.unassigned]:
+        names = ", ".join(own[name] for name in lost)
         yield (
-            f"{exercise.notebook}: no answer in the cell {', '.join(lost)}, but there are cells of "
-            "your own. If one of them is an answer, copy it into the cell below its question."
+            f"{exercise.notebook}: no answer in the cell of {names}, but there are cells of your "
+            "own. If one of them is an answer, copy it into the cell below its question."
         )
     yield from compare_with_fresh_copy(exercise, project, manifest)
 

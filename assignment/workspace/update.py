@@ -19,11 +19,13 @@ from typing import NamedTuple
 from assignment import PROJECT
 from assignment.workspace.regions import (
     RegionError,
+    cell_titles,
     extract,
     graft,
     read_notebook,
     read_source,
     region_of,
+    region_titles,
     skeleton,
     without_outputs,
     write_notebook,
@@ -152,8 +154,10 @@ def plan_update(
             text, grafted, notes = merge(path, old, texts[path], stubs)
             if text != old:
                 plan.texts[path] = text
-                names = f", with your {', '.join(grafted)} in it" if grafted else ""
-                plan.report.append(f"  updated{names}: {path}")
+                titles = region_titles(path, text)
+                names = ", ".join(titles[name] for name in grafted)
+                names = f", and yours kept in it: {names}" if grafted else ""
+                plan.report.append(f"  updated: {path}{names}")
                 if current.skeletons.get(path) != digest(skeleton(path, old)):
                     edited.append(path)
             plan.report.extend(notes)
@@ -165,7 +169,7 @@ def plan_update(
             plan.report.append(f"  kept, since you changed it, though no longer used: {path}")
     if edited:
         plan.report.append(
-            f"You may have changed more than your regions in {', '.join(edited)}: copy what you "
+            f"You may have changed the course's own lines of {', '.join(edited)}: copy what you "
             "still need from the old files."
         )
     if any(path.endswith(".ipynb") for path in plan.texts):
@@ -196,7 +200,8 @@ def merge(
     touched, there = touched_regions(path, old, stubs), region_texts(path, new)
     grafted, notes = [name for name in touched if name in there], []
     if lost := [name for name in touched if name not in there]:
-        notes.append(f"  {path} has no place for your {', '.join(lost)} any more: see the old file")
+        titles = ", ".join(region_titles(path, old)[name] for name in lost)
+        notes.append(f"  {path} has no place for your {titles} any more: see the old file")
     if path.endswith(".py"):
         bodies = extract(old, path)
         new = graft(new, {name: bodies[name] for name in grafted}, path)
@@ -216,7 +221,7 @@ def _merge_notebook(
     """
     old_cells, nb, notes = read_notebook(old, path)["cells"], read_notebook(new, path), []
     old_texts, new_texts = region_texts(path, old), region_texts(path, new)
-    cells = []
+    cells, titles = [], cell_titles(nb)
     for cell in nb["cells"]:
         name = region_of(cell)
         if name is None or name not in names:
@@ -232,9 +237,9 @@ def _merge_notebook(
         cells += [{**own, "metadata": cell["metadata"]} for own in own_cells]
         if is_changed:
             notes.append(
-                f"  {path}: the course's own lines in the cell {name} may have changed, but your "
-                "cell has lost the lines that mark your code, so it stays as it is: compare it "
-                "with the one in the new zip file"
+                f"  {path}: the course's own lines in the cell of {titles[name]} may have changed, "
+                "but your cell has lost the lines that mark your code, so it stays as it is: "
+                "compare it with the one in the new zip file"
             )
     return write_notebook({**nb, "cells": cells}), notes
 

@@ -5,11 +5,10 @@ exercise.toml, by the region's name.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assignment.workspace.regions import Notebook, region_of, source_of
+from assignment.workspace.regions import Notebook, region_of, source_of, title_of
 from gradkit.course.instructor_tree import CourseError
 
 
@@ -32,10 +31,8 @@ def read_questions(nb: Notebook, points: Mapping[str, int]) -> tuple[Question, .
     for cell in nb["cells"]:
         name = region_of(cell)
         if name is not None and cell["cell_type"] == "markdown":
-            titled = re.match(r"\*\*(.+?)(?: \(\d+ points?\))?[.:]?\*\*", above)
-            title = titled[1] if titled else name
-            text = above[titled.end() :].strip() if titled else above
-            questions.append(Question(name, title, text, points.get(name, 0)))
+            title, text = title_of(above)
+            questions.append(Question(name, title or name, text.strip(), points.get(name, 0)))
         above = source_of(cell).strip() if cell["cell_type"] == "markdown" else ""
     if unknown := sorted(set(points) - {question.name for question in questions}):
         asked = ", ".join(question.name for question in questions) or "none"

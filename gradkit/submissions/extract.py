@@ -25,6 +25,8 @@ from assignment.workspace.cells import MAX_CELL_BYTES, StudentCells, read_cells
 from assignment.workspace.regions import (
     Notebook,
     RegionError,
+    RegionTitles,
+    cell_titles,
     find,
     outline,
     read_notebook,
@@ -281,12 +283,15 @@ class _ContentReader:
         older = self.manifest.outlines.get(self.exercise.notebook, ()) if self.manifest else ()
         cells = read_cells(self.notebook, self.exercise, _outline(self.exercise.notebook), older)
         self.notes += cells.notes
+        titles = _titles(self.exercise.notebook)
         if cells.missing:
-            self.notes.append(f"The notebook has no cell of: {', '.join(cells.missing)}.")
+            names = ", ".join(titles[name] for name in cells.missing)
+            self.notes.append(f"The notebook has no cell of: {names}.")
         if cells.unassigned:
             count = max(map(len, cells.unassigned.values()))
+            names = ", ".join(titles[name] for name in cells.unassigned)
             self.notes.append(
-                f"Not answered in their cells: {', '.join(cells.unassigned)}. A person has to read "
+                f"Not answered in their cells: {names}. A person has to read "
                 f"{count} other cells, which are neither the course's nor a region's: they are on "
                 "the manual grading page."
             )
@@ -294,7 +299,7 @@ class _ContentReader:
         if long:
             self._note_problem(
                 f"More than {MAX_CELL_BYTES / 1e6:g} MB, so it counts as not attempted: "
-                f"{', '.join(long)}."
+                f"{shown_names([titles[name] for name in long])}."
             )
         return replace(cells, texts={r: cells.texts[r] for r in cells.texts if r not in long})
 
@@ -345,6 +350,12 @@ class _ContentReader:
             if last_two_parts(name) not in known and name.split("/")[-1] not in TOP_LEVEL
         ]
         return sorted(names, key=lambda name: (not name.endswith(".py"), name.count("/"), name))
+
+
+@cache
+def _titles(path: str) -> RegionTitles:
+    """Return the titles of the regions of a notebook in today's starter."""
+    return cell_titles(read_notebook(read_source(PROJECT / path), path))
 
 
 @cache

@@ -24,7 +24,7 @@ from tests.checks.solution import (
 
 def test_a_stub_is_not_attempted_and_the_outcome_says_where_to_write() -> None:
     outcome = run_naive_loss("", 'raise NotImplementedError("softmax_naive")')
-    assert outcome.missing == f"Write `softmax_naive` in {SOFTMAX}, at line 6."
+    assert outcome.missing == f"Write `softmax_loss_naive` in {SOFTMAX}, at line 6."
 
 
 @pytest.mark.parametrize(

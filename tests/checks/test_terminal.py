@@ -68,7 +68,7 @@ def test_a_fresh_starter_gets_the_place_to_begin_and_exit_status_1(student: Path
     assert stdout.count("not attempted yet") == 15  # and once more as the next step
     lines = (student / SOFTMAX).read_text(encoding="utf-8").splitlines()
     number = lines.index('    raise NotImplementedError("softmax_naive")') + 1
-    assert stdout.endswith(f"Write `softmax_naive` in {SOFTMAX}, at line {number}.\n")
+    assert stdout.endswith(f"Write `softmax_loss_naive` in {SOFTMAX}, at line {number}.\n")
 
 
 def test_the_solution_gets_the_way_to_the_notebook_and_exit_status_0(

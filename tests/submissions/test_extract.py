@@ -400,7 +400,7 @@ def test_an_answer_in_a_cell_of_nobodys_is_kept_for_a_person(
     content = with_cells(project, change, tmp_path)
     assert LOST in content.unassigned["answer_step"][0]
     assert "answer_initial_loss" not in content.unassigned
-    assert "Not answered in their cells: answer_step" in " ".join(content.notes)
+    assert "Not answered in their cells: “Inline question 2”" in " ".join(content.notes)
     assert (before.unassigned, before.notes) == ({}, []), "code of one's own is not an answer"
     assert content.digest != before.digest
 
@@ -441,21 +441,21 @@ def numbered(note: str, project: Files) -> str:
 @pytest.mark.parametrize(
     ("cells", "expected", "note"),
     [
-        ([RIGHT, STUB], RIGHT, "2 different cells tuning, numbers {0}, {1}; {0} counts"),
+        ([RIGHT, STUB], RIGHT, "2 different cells of “7. Tuning”, numbers {0}, {1}; {0} counts"),
         ([STUB, RIGHT], RIGHT, "{1} counts"),
         ([STUB.replace("\n", "  \n"), RIGHT, STUB], RIGHT, "{1} counts"),
         ([RIGHT, RIGHT + "\n"], RIGHT + "\n", ""),
         (
             ["raise ValueError", RIGHT],
             RIGHT,
-            "2 different cells tuning, numbers {0}, {1}; {1} counts",
+            "2 different cells of “7. Tuning”, numbers {0}, {1}; {1} counts",
         ),
         (["if x", RIGHT], RIGHT, "{1} counts"),
         ([OLD, RIGHT], RIGHT, "{1} counts"),
         (
             [OLD, STUB, "x", RIGHT],
             RIGHT,
-            "4 different cells tuning, numbers {0}, {1}, {2}, {3}; {3}",
+            "4 different cells of “7. Tuning”, numbers {0}, {1}, {2}, {3}; {3}",
         ),
         ([(RIGHT, 7), (OLD, 6)], RIGHT, "{0} counts"),  # that one was run last
         ([(RIGHT, None), (OLD, True)], OLD, "{1} counts"),
@@ -485,12 +485,12 @@ def test_of_copied_code_cells_one_counts_and_of_split_ones_all(
 @pytest.mark.parametrize(
     ("cells", "expected", "note"),
     [
-        ([code_cell(RIGHT)], RIGHT, "Cell {0} counts as the cell tuning, by its line"),
+        ([code_cell(RIGHT)], RIGHT, "Cell {0} counts as your code, by its line"),
         ([code_cell(STUB, "tuning"), code_cell(RIGHT)], RIGHT, "Cell {1} counts"),
-        ([code_cell(RIGHT, "tuning"), code_cell(OLD)], RIGHT, "different cells tuning"),
+        ([code_cell(RIGHT, "tuning"), code_cell(OLD)], RIGHT, "different cells of “7. Tuning”"),
         ([prose_cell(RIGHT, "tuning")], RIGHT, ""),
-        ([prose_cell(RIGHT)], None, "The notebook has no cell of: tuning."),
-        ([code_cell("results = {}")], None, "The notebook has no cell of: tuning."),
+        ([prose_cell(RIGHT)], None, "The notebook has no cell of: “7. Tuning”."),
+        ([code_cell("results = {}")], None, "The notebook has no cell of: “7. Tuning”."),
     ],
 )
 def test_a_code_cell_is_found_by_its_metadata_or_its_markers(
@@ -617,7 +617,7 @@ def test_a_large_file_costs_only_itself(pack: Pack, tmp_path: Path) -> None:
     assert set(content.files) == {OTHER_FILE}
     assert f"{FILE} has more than 1 MB, so it counts as not attempted." in content.notes
     assert (content.cells, content.written_answers) == ({}, {"answer_step": "short"})
-    assert "More than 0.1 MB, so it counts as not attempted: tuning." in content.notes
+    assert "More than 0.1 MB, so it counts as not attempted: “7. Tuning”." in content.notes
 
 
 # --- notebooks that take memory or time ----------------------------------------------------------

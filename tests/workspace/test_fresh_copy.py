@@ -75,8 +75,8 @@ def test_module_that_only_a_function_or_a_cell_imports_is_missed(solved: Path) -
         edit_cells(lambda cells: cells.append(wrong)),
     )
     assert compare(solved) == [
-        f"`from mine_too import top` in the cell tuning: {ELSEWHERE}: ModuleNotFoundError: No "
-        "module named 'mine_too'",
+        f"`from mine_too import top` in your cell of “7. Tuning”: {ELSEWHERE}: "
+        "ModuleNotFoundError: No module named 'mine_too'",
         "Naive loss; Naive gradient; Naive, large scores; Naive, a probability of 0: "
         f"{ELSEWHERE}: ModuleNotFoundError: No module named 'assignment.classifiers.mine'",
     ]
@@ -122,10 +122,12 @@ def test_name_that_only_an_ungraded_cell_defines_is_lost() -> None:
     text = {"cell_type": "markdown", "metadata": {}, "source": "product = 1"}
     source = "best = [helper(), timed(print)]\nfor rate in product(rates, np.e): typo(rate)"
     assert lost_names(source, added, display, text) == ["helper", "product", "timed"]
-    [line] = find_lost_names({"cells": [added, code_cell("helper()", region="tuning")]})
+    heading = {"cell_type": "markdown", "metadata": {}, "source": ["## 7. Tuning\n", "Try it."]}
+    cells = [heading, added, code_cell("helper()", region="tuning")]
+    [line] = find_lost_names({"cells": cells})
     assert line == (
-        "The cell tuning uses `helper`, which is defined in a cell that is not graded: one that "
-        "was added, or that only displays something. Define it in the cell itself."
+        "Your cell of “7. Tuning” uses `helper`, which is defined in a cell that is not graded: "
+        "one that was added, or that only displays something. Define it in the cell itself."
     )
 
 

@@ -15,8 +15,9 @@ import pytest
 from assignment import PROJECT
 from assignment.__main__ import main
 from assignment.checks.check import load_exercise
+from assignment.checks.terminal import check
 from assignment.workspace.regions import ANSWER_STUB, read_notebook
-from assignment.workspace.starter import STARTER_MANIFEST
+from assignment.workspace.starter import STARTER_MANIFEST, marker_problems
 from assignment.workspace.submit import SubmitError, submit
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission
@@ -81,7 +82,8 @@ def problems_in(project: Path) -> list[str]:
     """Pack a submission, and return the problems that the report lists."""
     report = submit(EXERCISE, project=project).splitlines()
     assert all(line.isprintable() for line in report)
-    return [line.removeprefix("- ") for line in report if line.startswith("- ")]
+    problems = [line.removeprefix("- ") for line in report if line.startswith("- ")]
+    return [re.sub(r" \(line \d+\)", "", problem) for problem in problems]
 
 
 def require_refused(project: Path, words: str) -> None:
@@ -171,13 +173,13 @@ def test_missing_file_is_refused(path: str, project: Path) -> None:
         ),
         (
             (SOFTMAX, lambda text: re.sub(".*(START|END) OF YOUR CODE.*", "", text)),
-            "has no region softmax_naive any more. Nothing was packed. Unpack",
+            "has lost the line `### START OF YOUR CODE: softmax_naive`, and the END line below",
         ),
-        (without_cell("tuning"), f"{NOTEBOOK} has no region tuning any more. Nothing was packed."),
-        (without_cell("answer_step"), f"{NOTEBOOK} has no region answer_step any more. Nothing"),
+        (without_cell("tuning"), f"{NOTEBOOK} has lost the cell of “7. Tuning”. Nothing was"),
+        (without_cell("answer_step"), f"{NOTEBOOK} has lost the cell of “Inline question 2”."),
         ((NOTEBOOK, lambda text: text[:-5]), f"{NOTEBOOK} is not a notebook, or a damaged one"),
         ((SOFTMAX, lambda _: "# \udcff"), f"{SOFTMAX}, line 1: the byte 0xff is not UTF-8"),
-        (tune("#" * 100_000), f"{NOTEBOOK}: the cell tuning has more than 100 kB, the most that"),
+        (tune("#" * 100_000), f"{NOTEBOOK}: your cell of “7. Tuning” has more than 100 kB, the"),
         (
             (NOTEBOOK, lambda text: text + " " * 20_000_000),
             "at most 20,000 kB are graded. Nothing was packed. Clear the notebook",
@@ -193,6 +195,19 @@ def test_damaged_incomplete_or_too_large_file_is_refused(
 ) -> None:
     edit(project, change)
     require_refused(project, words)
+
+
+@pytest.mark.parametrize("markers", ["START|END", "START", "END"])
+def test_lost_marker_lines_are_reported_by_check_too(
+    project: Path, capsys: pytest.CaptureFixture[str], markers: str
+) -> None:
+    assert list(marker_problems(project, EXERCISE.files)) == []
+    lines = re.compile(f".*({markers}) OF YOUR CODE.*")
+    edit(project, (SOFTMAX, lambda text: lines.sub("", text, count=2)))
+    check("softmax", project=project)
+    with pytest.raises(SubmitError) as refused:
+        submit(EXERCISE, project=project)
+    assert str(refused.value).partition(". ")[0] in capsys.readouterr().out
 
 
 def test_a_file_in_another_encoding_that_python_reads_is_packed_unchanged(project: Path) -> None:
@@ -238,18 +253,20 @@ def test_finished_submission_has_no_problems(project: Path) -> None:
 
 
 def test_open_regions_are_reported(fresh: Path, tmp_path: Path) -> None:
-    cells = ["answer_initial_loss", "answer_step", "tuning", *ANSWERS[2:]]
+    functions = "`softmax_loss_naive`, `softmax_loss_vectorized`"
+    questions = [f"“Inline question {number}”" for number in range(1, 5)]
+    cells = [*questions[:2], "“7. Tuning”", *questions[2:]]
     assert problems_in(fresh) == [
-        f"{SOFTMAX}: not attempted yet: {', '.join(CODE[:2])}.",
-        f"{LINEAR}: not attempted yet: {', '.join(CODE[2:])}.",
+        f"{SOFTMAX}: not attempted yet: {functions}.",
+        f"{LINEAR}: not attempted yet: `train`, `train`, `predict`.",
         f"{NOTEBOOK}: not attempted yet: {', '.join(cells)}.",
     ]
     stubs = shutil.copy(fresh / LINEAR, tmp_path)
     edit(finish(fresh), edit_cell("answer_step", source="\n"))
     shutil.copy(stubs, fresh / LINEAR)
     assert problems_in(fresh) == [
-        f"{LINEAR}: not attempted yet: train_batch, train_update, predict.",
-        f"{NOTEBOOK}: not attempted yet: answer_step.",
+        f"{LINEAR}: not attempted yet: `train`, `train`, `predict`.",
+        f"{NOTEBOOK}: not attempted yet: “Inline question 2”.",
     ]
 
 
@@ -275,18 +292,18 @@ def test_answer_in_a_cell_of_code_is_not_read_as_python(text: str, project: Path
     assert problems_in(project) == []
     edit(project, edit_cell("tuning", source="best = = 1", cell_type="markdown"))
     [problem] = problems_in(project)
-    assert problem.startswith("The cell tuning cannot be read as Python: line 1")
+    assert problem.startswith("Your cell of “7. Tuning” cannot be read as Python: line 1")
 
 
 def test_open_answer_beside_cells_of_the_students_is_reported(project: Path) -> None:
     edit(project, edit_cell("answer_step", source=ANSWER_STUB))
-    left = f"{NOTEBOOK}: not attempted yet: answer_step."
+    left = f"{NOTEBOOK}: not attempted yet: “Inline question 2”."
     assert problems_in(project) == [left]
     edit(project, add_below("answer_step", text_cell("Because of rounding.")))
     assert problems_in(project) == [
         left,
-        f"{NOTEBOOK}: no answer in the cell answer_step, but there are cells of your own. If one "
-        "of them is an answer, copy it into the cell below its question.",
+        f"{NOTEBOOK}: no answer in the cell of “Inline question 2”, but there are cells of your "
+        "own. If one of them is an answer, copy it into the cell below its question.",
     ]
 
 
@@ -299,7 +316,7 @@ STUB = 'results = {}\n### START OF YOUR CODE: tuning\nraise NotImplementedError(
         (code_cell(f"{STUB}### END OF YOUR CODE", region="tuning"), "2 diff"),
         (code_cell("best_val = 2", region="tuning"), ""),
         (code_cell(STUB.replace("raise", "#") + "### END OF YOUR CODE", region="tuning"), "2 diff"),
-        (code_cell(STUB.replace("raise", "#") + "### END OF YOUR CODE"), "2 different cells tunin"),
+        (code_cell(STUB.replace("raise", "#") + "### END OF YOUR CODE"), "2 different cells of"),
     ],
 )
 def test_different_copies_of_a_cell_are_reported(
@@ -314,7 +331,7 @@ def test_different_copies_of_a_cell_are_reported(
 def test_cell_without_metadata_is_packed_by_its_markers(project: Path) -> None:
     edit(project, edit_cell("tuning", metadata={}))
     [problem] = problems_in(project)
-    assert "counts as the cell tuning, by its line `### START OF YOUR CODE: tuning`" in problem
+    assert "counts as your code, by its line `### START OF YOUR CODE: tuning`" in problem
 
 
 def test_lost_names_and_differences_from_a_fresh_copy_are_reported(
@@ -324,8 +341,8 @@ def test_lost_names_and_differences_from_a_fresh_copy_are_reported(
     edit(project, edit_cells(lambda cells: cells.insert(5, code_cell("rates = [1]"))))
     edit(project, tune("best_val = timed(rates)"))
     assert [line.partition(", which")[0] for line in problems_in(project)] == [
-        "The cell tuning uses `rates`",
-        "The cell tuning uses `timed`",
+        "Your cell of “7. Tuning” uses `rates`",
+        "Your cell of “7. Tuning” uses `timed`",
         "Fails in a fresh copy.",
     ]
 
@@ -338,7 +355,7 @@ def test_syntax_errors_are_reported(project: Path) -> None:
     )
     assert problems_in(project) == [
         f"{SOFTMAX} cannot be read as Python: line 53, invalid syntax.",
-        "The cell tuning cannot be read as Python: line 3, invalid syntax.",
+        "Your cell of “7. Tuning” cannot be read as Python: line 3, invalid syntax.",
     ]
 
 

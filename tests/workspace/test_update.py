@@ -161,15 +161,16 @@ def test_update_grafts_code_and_answers_into_the_newer_starter(
     assert update(newer, project).splitlines() == [
         f"{NAME}: {versions[0]} → {versions[1]}",
         "  updated: README.md",
-        f"  updated, with your softmax_naive, softmax_vectorized in it: {SOFTMAX}",
+        f"  updated: {SOFTMAX}, and yours kept in it: `softmax_loss_naive` (line 80), "
+        "`softmax_loss_vectorized` (line 38)",
         f"  new: {EXTRA}",
         f"  updated: {VIS}",
         f"  updated: {DATA_README}",
         f"  updated: {SCRIPT}",
-        f"  updated, with your answer_initial_loss, tuning in it: {NOTEBOOK}",
-        f"  {NOTEBOOK}: the course's own lines in the cell tuning may have changed, but your cell "
-        "has lost the lines that mark your code, so it stays as it is: compare it with the one in "
-        "the new zip file",
+        f"  updated: {NOTEBOOK}, and yours kept in it: “Inline question 1”, “7. Tuning”",
+        f"  {NOTEBOOK}: the course's own lines in the cell of “7. Tuning” may have changed, but "
+        "your cell has lost the lines that mark your code, so it stays as it is: compare it with "
+        "the one in the new zip file",
         f"  removed, since the new starter does not have it: {HELPER}",
         f"  removed, since the new starter does not have it: {TASK}",
         "If the notebook is open in Jupyter, close it without saving and open it again.",
@@ -289,7 +290,7 @@ def test_fix_outside_the_markers_of_a_cell_arrives(tmp_path: Path, tuned: Path, 
     if own == FIX:
         assert backups(tuned) == []
     else:
-        assert any("updated" in line and "tuning" in line for line in report.splitlines())
+        assert any("updated" in line and "7. Tuning" in line for line in report.splitlines())
         assert (tuned / "backup-1" / NOTEBOOK).read_text() == before
     require_up_to_date(archive, tuned)
 
@@ -320,7 +321,7 @@ def test_cell_without_its_markers_stays_whole_and_the_report_names_it(
     before = tuning_cell(tuned)
     report = update(starter_with(tmp_path, FIX), tuned)
     assert tuning_cell(tuned) == before
-    assert f"{NOTEBOOK}: the course's own lines in the cell tuning may have changed" in report
+    assert "the course's own lines in the cell of “7. Tuning” may have changed" in report
 
 
 # --- what has no place in the newer files --------------------------------------------------------
@@ -335,14 +336,14 @@ def test_files_edited_outside_regions_are_named_and_in_the_backup(
     report = update(newer, edited)
     require_solved(edited)
     assert [(edited / "backup-1" / name).read_bytes() for name in names] == before
-    assert f"more than your regions in {', '.join(names)}: copy what you still need" in report
+    assert f"the course's own lines of {', '.join(names)}: copy what you still need" in report
     require_up_to_date(newer, edited)
 
 
 def test_region_without_a_place_is_named_and_in_the_backup(tmp_path: Path, project: Path) -> None:
     archive = starter_with(tmp_path, replace(SOFTMAX, "CODE: softmax_naive", "CODE: loops"))
     report = update(archive, project)
-    assert f"{SOFTMAX} has no place for your softmax_naive any more: see the old file" in report
+    assert f"{SOFTMAX} has no place for your `softmax_loss_naive` (line " in report
     kept = (project / "backup-1" / SOFTMAX).read_text()
     assert CODE[SOFTMAX]["softmax_naive"].strip() in kept
     regions = region_texts(SOFTMAX, (project / SOFTMAX).read_text())
