@@ -205,6 +205,8 @@ def inputs_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
 # ---- training ------------------------------------------------------------------------------------
 
 BATCH_SAMPLES, BATCH_SIZE, BATCH_STEPS = 50, 8, 30
+# 60 batches of one of two samples never miss one by chance (below 1e-17).
+TWO_SAMPLES_STEPS = 60
 
 
 def labelled_samples(seed: int) -> tuple[FloatArray, IntArray]:
@@ -225,9 +227,9 @@ def _classifier(student: Student) -> Any:
 
 
 def batches(student: Student, seed: int) -> Arrays:
-    """Return the batches that training draws."""
+    """Return the batches that training draws, from many samples, and from two one by one."""
     X, y = labelled_samples(seed)
-    drawn = []
+    drawn: list[tuple[Any, Any]] = []
 
     class Watched(_classifier(student)):  # type: ignore[misc]
         def loss(self, X_batch: Any, y_batch: Any, reg: float) -> tuple[float, FloatArray]:
@@ -235,18 +237,28 @@ def batches(student: Student, seed: int) -> Arrays:
             return 3.0, np.zeros((3, 5))
 
     Watched.__name__ = "LinearClassifier"  # the name that an AttributeError shows
+    before = _global_random_states()
     Watched().train(X, y, num_iters=BATCH_STEPS, batch_size=BATCH_SIZE, verbose=False, seed=seed)
-    arrays = {}
+    arrays = {"global random state used": np.array(_global_random_states() != before)}
     for step, (X_batch, y_batch) in enumerate(drawn):
         arrays[f"X_batch where step = {step}"] = X_batch
         arrays[f"y_batch where step = {step}"] = y_batch
+    drawn.clear()
+    Watched().train(
+        X[:2], y[[0, -1]], num_iters=TWO_SAMPLES_STEPS, batch_size=1, verbose=False, seed=seed
+    )
+    arrays["drawn of two samples"] = np.concatenate([X_batch.ravel()[:1] for X_batch, _ in drawn])
     return arrays
+
+
+def _global_random_states() -> tuple[Any, str]:
+    return random.getstate(), str(np.random.get_state())  # noqa: NPY002  # student code may use it
 
 
 def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     """Find batches with other samples, labels or sizes than asked for, or without variation."""
     X, y = labelled_samples(context.seed)
-    steps = len(arrays) // 2
+    steps = sum(name.startswith("X_batch") for name in arrays)
     if steps != BATCH_STEPS:
         return Finding(
             "", f"train called the loss {steps} times in {BATCH_STEPS} steps.", "steps missing"
@@ -278,6 +290,15 @@ def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     seen = len(np.unique(np.concatenate(rows)))
     if seen < 35:
         return Finding("part_of_the_set", f"{steps} steps drew only {seen} of 50 samples.")
+    if not {0.0, 1.0} <= set(arrays["drawn of two samples"].tolist()):
+        detail = f"{TWO_SAMPLES_STEPS} batches of one sample drew only one of two samples."
+        return Finding("sample_never_drawn", detail)
+    if arrays["global random state used"]:
+        detail = (
+            "The batches come from a global random state, so the same `seed` gives other batches "
+            "in the next run. `rng` gives the same ones."
+        )
+        return Finding(detail=detail)
     return None
 
 
@@ -454,7 +475,7 @@ def tuned_model(losses: "Losses", student: Student, seed: int) -> Arrays:
         "best_val": best_val,
         "W": np.asarray(best.W),
         "classes": _classes(student),
-        "W trained again": _train_again(losses, student, seed, best),
+        "W trained again": _train_again(losses, student, seed, best, table),
     }
 
 
@@ -464,10 +485,30 @@ def draw_pair(seed: int, variables: Mapping[str, Any]) -> tuple[float, float]:
     return pairs[Draws(seed, "the pair that is trained again").integers(len(pairs), 1).item()]
 
 
+def pair_to_train(
+    seed: int, variables: Mapping[str, Any], table: FloatArray
+) -> tuple[float, float] | None:
+    """Return the drawn pair or, for a search over other pairs, the best one in `table`.
+
+    A search may try other pairs than the notebook asks for, if they are as many. The result is None
+    if pairs are missing. `table` has the columns of `tuned_model`.
+    """
+    wanted = {*product(variables["TUNING_LEARNING_RATES"], variables["TUNING_REGS"])}
+    tried = {(row[0], row[1]) for row in table.tolist()}
+    if wanted <= tried:
+        return draw_pair(seed, variables)
+    if tried <= wanted or len(tried) < len(wanted):
+        return None
+    learning_rate, reg = table[np.argmax(table[:, 3]), :2].tolist()
+    return learning_rate, reg
+
+
 MAX_TIMES = 10  # as many steps as the notebook asks for; more change no accuracy any longer
 
 
-def _train_again(losses: "Losses", student: Student, seed: int, best: Any) -> FloatArray:
+def _train_again(
+    losses: "Losses", student: Student, seed: int, best: Any, table: FloatArray
+) -> FloatArray:
     """Return the weights of the drawn pair, trained with the steps, batches and seed of the search.
 
     These are recorded in the best classifier, since a search may use other ones than the notebook
@@ -480,13 +521,15 @@ def _train_again(losses: "Losses", student: Student, seed: int, best: Any) -> Fl
     }
     settings = {**notebook, **_numbers(getattr(best, "hyperparameters", None), notebook)}
     settings["num_iters"] = min(settings["num_iters"], MAX_TIMES * notebook["num_iters"])
-    learning_rate, reg = draw_pair(seed, student.notebook or {})
+    pair = pair_to_train(seed, student.notebook or {}, table)
+    if pair is None:  # the rule reports it
+        return np.empty((0, 0))
     X, y = (np.asarray(student.variable(name)).view() for name in ("X_train", "y_train"))
     X.flags.writeable = y.flags.writeable = False
     model = _classifier_of(losses)()
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  # a student may use it
     try:
-        model.train(X, y, learning_rate, reg, verbose=False, **settings)
+        model.train(X, y, *pair, verbose=False, **settings)
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
@@ -516,27 +559,39 @@ def tuning_rule(losses: "Losses", arrays: Arrays, context: RuleContext) -> Findi
     data, results, best_val = context.data, arrays["results"], float(arrays["best_val"])
     if not np.isfinite(results).all() or not np.isfinite(best_val):
         return Finding("", "results or best_val hold nan or inf.", "not numbers")
-    wanted = {(lr, reg) for lr in data["TUNING_LEARNING_RATES"] for reg in data["TUNING_REGS"]}
-    tried = {(row[0], row[1]) for row in results.tolist()}
-    if not wanted <= tried:
-        return Finding("pairs_missing", f"{len(wanted - tried)} of {len(wanted)} are missing.")
+    pair = pair_to_train(context.seed, data, results)
+    if pair is None:
+        wanted = {*product(data["TUNING_LEARNING_RATES"], data["TUNING_REGS"])}
+        missing = wanted - {(row[0], row[1]) for row in results.tolist()}
+        return Finding("pairs_missing", f"{len(missing)} of {len(wanted)} are missing.")
     train_accuracies, val_accuracies = results[:, 2], results[:, 3]
     reached = accuracy(arrays["W"], data["X_val"], data["y_val"])
-    on_test = accuracy(arrays["W"], data["X_test"], data["y_test"])
     one_image = 1.5 / len(data["y_val"])  # a score may round to a tie elsewhere
-    if abs(best_val - max(val_accuracies)) > one_image:
-        if abs(best_val - max(train_accuracies)) <= one_image:
-            return Finding("chosen_by_training_accuracy")
-        if abs(best_val - val_accuracies[-1]) <= one_image:
+
+    def same(first: float, second: float) -> bool:
+        return abs(first - second) <= one_image
+
+    if not same(best_val, max(val_accuracies)):
+        if same(best_val, max(train_accuracies)):
+            exchanged = same(best_val, reached)
+            return Finding("results_exchanged" if exchanged else "chosen_by_training_accuracy")
+        if same(best_val, val_accuracies[-1]):
             return Finding("last_model_kept")
         detail = f"It is {best_val:.3f}, the best in results is {max(val_accuracies):.3f}."
         return Finding("", detail, "best_val is not the best")
-    if abs(best_val - reached) > one_image:
-        if abs(best_val - on_test) <= one_image:
-            return Finding("chosen_by_test_set")
+    if not same(best_val, reached):
         detail = f"It reaches {reached:.3f} on the validation set, and best_val is {best_val:.3f}."
-        return Finding("one_model_for_all_pairs", detail)
-    learning_rate, reg = pair = draw_pair(context.seed, data)
+        on_test = accuracy(arrays["W"], data["X_test"], data["y_test"])
+        fitting = {
+            "chosen_by_test_set": same(best_val, on_test),
+            "results_exchanged": same(reached, train_accuracies[np.argmax(val_accuracies)]),
+            "classifier_of_the_last_pair": same(reached, val_accuracies[-1]),
+        }
+        causes = [mistake for mistake, fits in fitting.items() if fits]
+        if len(causes) == 1:
+            return Finding(causes[0], detail)
+        return Finding("", detail, "the best classifier is another one")
+    learning_rate, reg = pair
     in_table = {(row[0], row[1]): row[3] for row in results.tolist()}[pair]
     scores = data["X_val"] @ arrays["W trained again"]
     again = float(np.mean(np.argmax(scores, axis=1) == data["y_val"]))

@@ -233,8 +233,8 @@ class LinearClassifier:
 def _require_samples(X: FloatArray, W: FloatArray | None) -> None:
     if X.ndim != 2 or len(X) == 0:
         raise ValueError(
-            f"X has shape {X.shape}, but (N, D) is wanted: a row a sample, at least one. "
-            "Pictures are flattened by X.reshape(len(X), -1)."
+            f"X has shape {X.shape}, but it must be (N, D): one row per sample, at least one. "
+            "X.reshape(len(X), -1) flattens images."
         )
     if W is not None and W.shape[0] != X.shape[1]:
         raise ValueError(

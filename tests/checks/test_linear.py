@@ -39,6 +39,24 @@ def test_a_batch_of_anything_but_samples_fails(batch: str, headline: str) -> Non
     assert judge("train_batch", edit).verdict("train_batch").headline == headline
 
 
+@pytest.mark.parametrize("bounds", ["0, num_train - 1", "1, num_train"])
+def test_a_sample_that_is_never_drawn_is_noticed(bounds: str) -> None:
+    edit = ("rng.integers(num_train, ", f"rng.integers({bounds}, ")
+    assert judge("train_batch", edit).verdict("train_batch").mistake == "sample_never_drawn"
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["np.random.choice(num_train, batch_size)", "random.choices(range(num_train), k=batch_size)"],
+)
+def test_a_global_random_state_passes_with_a_remark(call: str) -> None:
+    body = f"import random\ndrawn = {call}\nX_batch, y_batch = X[drawn], y[drawn]\n"
+    verdict = judge("train_batch", body=body).verdict("train_batch")
+    assert verdict.passed
+    assert "global random state" in verdict.text
+    assert judge("train_batch").verdict("train_batch").text == ""
+
+
 def test_a_rule_names_a_mistake_of_the_answer_key() -> None:
     verdict = judge("train_batch", ("y_batch = y[drawn]", "y_batch = y[drawn - 1]"))
     assert verdict.verdict("train_batch").mistake == "labels_not_matching"
@@ -49,7 +67,9 @@ def test_every_mistake_that_the_checks_name_is_in_the_answer_key() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in modules)
     named = set(re.findall(r'Finding\(\s*"(\w+)"', source))
     named |= {id for check in EXERCISE.checks for id in check.raises.values()}
-    assert len(named) > 15
+    named |= set(re.findall(r'^ +"(\w+)": same\(', source, re.MULTILINE))
+    named |= set(re.findall(r'"(\w+)" if exchanged else "(\w+)"', source)[0])
+    assert len(named) > 18
     assert named <= set(ANSWER_KEY.mistakes)
 
 
@@ -79,6 +99,8 @@ def search(**settings: Any) -> dict[str, Any]:
 
 SEARCH = search()
 (_, BEST), (_, LAST) = SEARCH["results"].values()
+LAST_MODEL = trained(PAIRS[1])
+EXCHANGED = {pair: (val, train) for pair, (train, val) in SEARCH["results"].items()}
 NAN_RESULTS = dict.fromkeys(PAIRS, (np.nan, np.nan))
 
 
@@ -119,7 +141,10 @@ def notebook_verdict(
         ("tuning", {"best_val": LAST}, "the last classifier kept, not the best"),
         ("tuning", {"best_val": 0.9}, "chosen by the training accuracy"),
         ("tuning", {"best_val": 0.2}, "best_val is not the best"),
-        ("tuning", {"best_softmax": model_of(-WEIGHTS)}, "one classifier for all pairs"),
+        ("tuning", {"best_softmax": model_of(-WEIGHTS)}, "the best classifier is another one"),
+        ("tuning", {"best_softmax": LAST_MODEL}, "the classifier of the last pair"),
+        ("tuning", {"results": EXCHANGED}, "the two accuracies exchanged"),
+        ("tuning", {"results": EXCHANGED, "best_val": 0.9}, "the two accuracies exchanged"),
         ("tuning", {"results": {PAIRS[0]: (0.9, BEST)}}, "not every pair was tried"),
         ("tuning", {"results": {PAIRS[0]: BEST}}, "cannot be checked"),
         ("tuning", {"results": {0.1: "good"}}, "cannot be checked"),
@@ -178,6 +203,24 @@ def test_a_search_with_its_own_steps_and_seed_passes() -> None:
 def test_pairs_beyond_those_of_the_notebook_are_never_trained_again() -> None:
     results = {(rate, 7.0): (0.0, 0.0) for rate in (0.5, 3e-7, 0.1)} | SEARCH["results"]
     assert notebook_verdict("tuning", results=results).passed
+
+
+OTHER_RATES = {"TUNING_LEARNING_RATES": [1e-9, 1e-8]}
+
+
+def test_a_search_over_as_many_other_pairs_is_judged_by_its_best_pair() -> None:
+    assert notebook_verdict("tuning", **OTHER_RATES).passed
+    made_up = {pair: (0.9, 0.9 if pair == PAIRS[1] else 0.1) for pair in PAIRS}
+    verdict = notebook_verdict("tuning", **OTHER_RATES, results=made_up, best_val=BEST)
+    assert not verdict.passed
+    results = {PAIRS[1]: (0.9, BEST), (1e-6, 1.0): (0.9, 0.1)}
+    verdict = notebook_verdict("tuning", **OTHER_RATES, results=results)
+    assert verdict.headline == "results is not what training gives"
+
+
+def test_a_search_over_fewer_other_pairs_lacks_pairs() -> None:
+    rates = {"TUNING_LEARNING_RATES": [1e-9, 1e-8, 1e-7]}
+    assert notebook_verdict("tuning", **rates).mistake == "pairs_missing"
 
 
 def test_training_again_changes_nothing_in_the_notebook() -> None:
