@@ -64,7 +64,7 @@ def plot_mean_image(mean_image: FloatArray) -> Figure:
     colour.set_title("in colour")
     shown = brightness.imshow(mean_image.mean(axis=2), cmap="viridis")
     brightness.set_title("brightness")
-    figure.colorbar(shown, ax=brightness, label="mean of red, green, blue (0 to 255)")
+    figure.colorbar(shown, ax=brightness, label="mean of the colours")
     for axes in (colour, brightness):
         axes.set_xlabel("column (pixels)")
         axes.set_ylabel("row (pixels)")
@@ -72,8 +72,11 @@ def plot_mean_image(mean_image: FloatArray) -> Figure:
     return figure
 
 
-def plot_loss_curve(loss_history: Sequence[float]) -> Figure:
-    """Plot the loss on each step's batch, and its running mean over a 30th of the steps."""
+def plot_loss_curve(loss_history: Sequence[float], equal_scores: float | None = None) -> Figure:
+    """Plot the loss on each step's batch, and its running mean over a 30th of the steps.
+
+    A dashed line marks the loss at equal scores, if it is given.
+    """
     losses = np.asarray(loss_history, np.float64)
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -83,11 +86,14 @@ def plot_loss_curve(loss_history: Sequence[float]) -> Figure:
         smooth = np.convolve(losses, np.full(window, 1 / window), mode="valid")
         steps = np.arange(len(smooth)) + (window - 1) / 2
         axes.plot(steps, smooth, color=LINE, linewidth=1.8, label=f"mean of {window} steps")
+    if equal_scores is not None:
+        label = f"equal scores: {equal_scores:.3f}"
+        axes.axhline(equal_scores, color=ACCENT, linestyle="--", linewidth=1.2, label=label)
     axes.set_xlabel("step of SGD")
     axes.set_ylabel("loss on the batch, with regularisation")
     axes.set_title("Training loss")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend()  # in a frame, so that no line crosses its text
     return figure
 
 
@@ -263,7 +269,7 @@ def plot_disagreement(
             panel.imshow(images[i], interpolation="nearest")
             wrong = dict.fromkeys(c for c in (y_first[i], y_second[i]) if c != y[i])
             mistaken_for = "".join(f"\n→ {class_names[c]}" for c in wrong)
-            panel.set_title(f"{class_names[y[i]]}{mistaken_for}", fontsize=9)
+            panel.set_title(f"{class_names[y[i]]}{mistaken_for}", fontsize=8)
     title = "Where the two differ: the correct class, and the predicted one (→)"
     figure.suptitle(_titled(title, source))
     return figure
@@ -302,13 +308,11 @@ def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
     )
     # Right of the best step truncation dominates; the median ignores the ends, where it does not.
     law = np.median(error[best:] / h[best:] ** 2) * h**2
-    axes.loglog(h, law, ":", color="0.5", label="truncation: h²")
+    axes.loglog(h, law, ":", color="0.5", label="proportional to h²")
     axes.set_ylim(bottom=error.min() / 30, top=max(error.max() * 3, 1e-3))
     axes.set_xlabel("step size h")
     axes.set_ylabel("relative error")
-    axes.set_title(
-        "Numerical gradient: small steps suffer from rounding, large ones from truncation"
-    )
+    axes.set_title("Error of the numerical gradient by step size")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure

@@ -205,7 +205,7 @@ def test_pairs_beyond_those_of_the_notebook_are_never_trained_again() -> None:
     assert notebook_verdict("tuning", results=results).passed
 
 
-OTHER_RATES = {"TUNING_LEARNING_RATES": [1e-9, 1e-8]}
+OTHER_RATES: dict[str, Any] = {"TUNING_LEARNING_RATES": [1e-9, 1e-8]}
 
 
 def test_a_search_over_as_many_other_pairs_is_judged_by_its_best_pair() -> None:
@@ -219,7 +219,7 @@ def test_a_search_over_as_many_other_pairs_is_judged_by_its_best_pair() -> None:
 
 
 def test_a_search_over_fewer_other_pairs_lacks_pairs() -> None:
-    rates = {"TUNING_LEARNING_RATES": [1e-9, 1e-8, 1e-7]}
+    rates: dict[str, Any] = {"TUNING_LEARNING_RATES": [1e-9, 1e-8, 1e-7]}
     assert notebook_verdict("tuning", **rates).mistake == "pairs_missing"
 
 
