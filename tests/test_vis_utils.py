@@ -1,6 +1,7 @@
 """The plots: readable, and true to the numbers that they show."""
 
 import io
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -102,6 +103,17 @@ def test_the_loss_curve_shows_every_step_even_a_single_one_and_a_mean_that_does_
     # The running mean of a straight line is the line itself.
     smooth: Any = vis_utils.plot_loss_curve([float(i) for i in range(300)]).axes[0].lines[1]
     np.testing.assert_allclose(smooth.get_xdata(), smooth.get_ydata())
+
+
+def test_the_loss_of_equal_scores_is_a_line_with_its_value() -> None:
+    axes = vis_utils.plot_loss_curve([2.5, 2.2], equal_scores=np.log(10)).axes[0]
+    assert set(axes.lines[-1].get_ydata()) == {np.log(10)}
+    assert "equal scores: 2.303" in {text.get_text() for text in axes.get_legend().get_texts()}
+
+
+def test_no_word_in_the_plot_of_step_sizes_answers_the_question_about_it() -> None:
+    said = " ".join(words(figure_of("gradient error")))
+    assert not {"rounding", "truncation", "digits"} & set(re.findall(r"\w+", said))
 
 
 def test_the_heat_map_writes_each_accuracy_and_frames_the_best() -> None:
