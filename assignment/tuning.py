@@ -25,12 +25,15 @@ class SearchResults(dict[tuple[float, float], tuple[float, float]]):
 
     def __setitem__(self, pair: tuple[float, float], accuracies: tuple[float, float]) -> None:
         super().__setitem__(pair, accuracies)
+        self._draw()
         total = len({*self._pairs, *self})
         self._bar = self._bar or tqdm(desc="tuning", total=total, file=sys.stdout)
         self._bar.n, self._bar.total = len(self), total
         self._bar.refresh()
         if len(self) == total:
             self._bar.close()
+
+    def _draw(self) -> None:
         vis_utils = sys.modules.get("assignment.vis_utils")
         if vis_utils and get_ipython():
             try:
