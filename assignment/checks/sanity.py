@@ -38,7 +38,7 @@ class EqualScores:
     """A loss at equal scores: its formula and value, and what wrong values there come from.
 
     At small scores the loss differs from `value` by less than `spread` times their root mean
-    square: 5.2 standard deviations and more, over 200 development sets of either data set. `causes`
+    square: 5 standard deviations and more, over 200 development sets of the stand-in. `causes`
     maps a sentence to the wrong loss that it explains.
     """
 
