@@ -148,11 +148,12 @@ def _find_difference(check: Check, stored: AnswerKey, computed: AnswerKey) -> st
 def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     """Return a digest of all that a grading spec is made of: 16 hexadecimal digits.
 
-    `starter` are the starter's files. Late policy, points of questions, which the README gives, and
-    verify's parameters do not count, since they change no result of a check.
+    `starter` are the starter's files. Late policy, points of questions and Colab's folder, which
+    only the README gives, and verify's parameters do not count: they change no result of a check.
     """
     paths = [project / path for path in solved_paths(load_exercise(name))]
-    config = replace(read_config(project, name), late=LatePolicy(), questions={}, quick={})
+    config = read_config(project, name)
+    config = replace(config, late=LatePolicy(), questions={}, quick={}, colab="")
     contents = {**starter, "config": repr(config).encode()}
     for path in ("README.md", STARTER_MANIFEST):
         contents.pop(path, None)

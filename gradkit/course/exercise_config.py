@@ -45,6 +45,8 @@ class ExerciseConfig(Struct, frozen=True, forbid_unknown_fields=True):
     quick: Parameters = {}  # instead of some of these when `gradkit verify` runs it
     bounds: dict[str, Number] = {}  # what training has to reach, by the names in the checks
     questions: dict[str, Count] = {}  # points, by the name of the answer's cell
+    # The starter's folder on GitHub, OWNER/REPO/blob/BRANCH, for an "Open in Colab" badge.
+    colab: Annotated[str, Meta(pattern=r"^([\w.-]+/[\w.-]+/blob(/[\w.-]+)+)?\Z")] = ""
     limits: Limits = Limits()
     late: LatePolicy = LatePolicy()
 

@@ -52,7 +52,12 @@ def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dic
     starter = starter or "-".join([*names, "starter"])
     titles = {path: _title(texts[path]) for name in names for path in load_exercise(name).files}
     texts["README.md"] = _students_readme(
-        read_text(project, STUDENTS_README), names, starter, titles, _points(project, names)
+        read_text(project, STUDENTS_README),
+        names,
+        starter,
+        titles,
+        _points(project, names),
+        _badges(project, names),
     )
     version = f"{_declared_version(project)}+{build_digest(texts)}"
     texts[STARTER_MANIFEST] = write_manifest(starter, names, version, texts)
@@ -99,7 +104,12 @@ def _require_portable_names(paths: Iterable[str]) -> None:
 
 
 def _students_readme(
-    template: str, names: Sequence[str], starter: str, titles: Mapping[str, str], points: str
+    template: str,
+    names: Sequence[str],
+    starter: str,
+    titles: Mapping[str, str],
+    points: str,
+    badges: str,
 ) -> str:
     """Fill in the students' README; `titles` are those of the students' files, by path."""
     exercises = [load_exercise(name) for name in names]
@@ -116,6 +126,7 @@ def _students_readme(
         "check": " or ".join(f"`python -m assignment check{argument[name]}`" for name in names),
         "rows": "\n".join(rows),
         "starter": starter,
+        "badges": badges,
     }
     try:
         return Template(template).substitute(values)
@@ -137,6 +148,17 @@ def _points(project: Path, names: Sequence[str]) -> str:
             "written answers."
         )
     return "\n".join(lines)
+
+
+def _badges(project: Path, names: Sequence[str]) -> str:
+    """Write an "Open in Colab" badge for each exercise whose config names its folder on GitHub."""
+    links = {load_exercise(name).notebook: read_config(project, name).colab for name in names}
+    return "".join(
+        f"[![Open {notebook} in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{folder}/{notebook})\n"
+        for notebook, folder in links.items()
+        if folder
+    )
 
 
 def _title(source: str) -> str:

@@ -233,7 +233,10 @@ def test_answer_key_without_fingerprints_judges_as_well() -> None:
 
 def test_spec_digest_depends_on_what_decides_a_verdict_only(project: Path) -> None:
     digests = [spec_digest("softmax", project, {})]
-    with (project / "grading/softmax/exercise.toml").open("a") as file:
+    with (project / "grading/softmax/exercise.toml").open("r+") as file:
+        settings = file.read()
+        file.seek(0)
+        file.write(f'colab = "cs/ml/blob/main"\n{settings}')
         file.write("[questions]\nwhy = 3\n[late]\ngrace_hours = 1\n[quick]\nREGS = [1]\n")
         file.flush()
         assert spec_digest("softmax", project, {}) == digests[0]

@@ -96,7 +96,7 @@ def test_starter_holds_the_students_readme_and_other_files_unchanged(
     readme = (built / "README.md").read_text(encoding="utf-8")
     assert readme.startswith("# The softmax classifier\n\nYou build a classifier")
     assert "$" not in readme
-    assert len(readme.splitlines()) <= 70
+    assert len(readme.splitlines()) <= 80
     for name in (NOTEBOOK, SOFTMAX, LINEAR):
         assert (built / name).is_file()
         assert name in readme
@@ -104,6 +104,18 @@ def test_starter_holds_the_students_readme_and_other_files_unchanged(
         assert (built / name).read_bytes() == (PROJECT / name).read_bytes()
     old, new = (read_notebook((x / NOTEBOOK).read_text(), NOTEBOOK) for x in (PROJECT, built))
     assert [cell["id"] for cell in new["cells"]] == [cell["id"] for cell in old["cells"]]
+
+
+def test_a_badge_opens_the_notebook_in_colab_where_the_settings_name_its_folder(tree: Path) -> None:
+    config = tree / "grading" / "softmax" / "exercise.toml"
+    text = config.read_text(encoding="utf-8")
+    assert b"colab-badge" not in starter_files(tree, ["softmax"])["README.md"]
+    config.write_text(f'colab = "cs/ml.26/blob/main/hw1"\n{text}', encoding="utf-8")
+    readme = starter_files(tree, ["softmax"])["README.md"].decode()
+    assert f"(https://colab.research.google.com/github/cs/ml.26/blob/main/hw1/{NOTEBOOK})" in readme
+    config.write_text(f'colab = "https://github.com/cs/ml"\n{text}', encoding="utf-8")
+    with pytest.raises(GradkitError, match=r"exercise.toml does not fit: .*colab"):
+        starter_files(tree, ["softmax"])
 
 
 def test_starter_can_be_imported_and_its_regions_are_open(starter: Callable[[str], Path]) -> None:
