@@ -6,20 +6,19 @@ when they run, so that each works without the packages of the others.
 """
 
 import argparse
-import io
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from assignment.output import prepare_output
 
 PACKAGES = ("numpy", "tqdm")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # As stderr does: show any path, and each line at once, also in a pipe or a notebook.
-        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    prepare_output()
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:

@@ -8,7 +8,6 @@ It has imported numpy before the save, and ends when its standard input does: wi
 """
 
 import contextlib
-import io
 import os
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from assignment.checks.check import LOADING, Exercise, load_exercise
 from assignment.checks.display import as_text, overview_text
 from assignment.checks.student import InvalidResult, Student, read_modules, read_saved_modules
 from assignment.checks.verdict import Judge, Verdict
+from assignment.output import prepare_output
 from assignment.workspace.starter import marker_problems
 
 SLOW_TIMEOUT = 5.0  # seconds until a note that code still runs; all checks take 0.2 s together
@@ -98,8 +98,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _run_when_told(name: str, *only: str) -> None:
     """Wait for a line on standard input, run the checks, and end; end at once when it is closed."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    prepare_output()
     exercise, answer_key = load_exercise(name), load_answer_key(name)
 
     def end_with_watch() -> None:

@@ -310,9 +310,13 @@ def path_problem(path: str) -> str | None:
     A path without a problem names the same file on every system, inside the project's folder.
     """
     parts = path.split("/")
-    plain = re.compile("[A-Za-z0-9_-]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
+    device = r"(?i:con|prn|aux|nul|com\d|lpt\d)(\.|\Z)"
+    plain = re.compile(rf"(?!{device})[A-Za-z0-9_-]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
     if not all(plain.fullmatch(part) for part in parts):
-        return "has a part that is not a plain name (letters, digits, _, - and inner dots)"
+        return (
+            "has a part that is not a plain name (letters, digits, _, - and inner dots; not a "
+            "device of Windows, such as aux or con)"
+        )
     if parts[0] not in TOP_LEVEL:
         return "does not belong in a starter"
     return None

@@ -57,6 +57,17 @@ def make_mistake(project: Path) -> None:
     (project / SOFTMAX).write_text(first.tree.files[SOFTMAX], encoding="utf-8")
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "cp932", "ascii"])
+def test_marks_are_plain_where_the_terminal_has_no_others(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert __main__.main([]) == 2
+    print("✓ Naive loss\n✗ \N{SNOWMAN}")
+    assert written.getvalue().split() == [b"+", b"Naive", b"loss", b"x", rb"\u2603"]
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

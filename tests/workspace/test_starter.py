@@ -102,6 +102,8 @@ CHANGED = "was added, changed or removed after the build"
         ("assignment//evil.py", NOT_PLAIN),
         ("assignment/evil.py.", NOT_PLAIN),
         ("assignment/évil.py", NOT_PLAIN),
+        ("assignment/aux.py", NOT_PLAIN),
+        ("assignment/Com1/x.py", NOT_PLAIN),
         (".git/hooks/post-checkout", NOT_PLAIN),
         ("gradkit/evil.py", STRAY),
         ("evil.py", STRAY),
