@@ -85,8 +85,9 @@ def read_cells(
             result.missing.append(name)
         if not chosen:
             result.unfilled.append(name)
-            nearest = cells.nearest_unassigned(name)
-            if nearest and name not in exercise.code_regions:
+            if name in exercise.code_regions:
+                result.notes.extend(_stub_notes(titles[name], there, cells.unassigned))
+            elif nearest := cells.nearest_unassigned(name):
                 result.unassigned[name] = nearest
     return result
 
@@ -207,6 +208,21 @@ def _code_notes(title: str, name: str, there: list[_Cell], chosen: list[_Cell]) 
             f"{_numbers(different.values())}; {_numbers(chosen)} counts."
         )
     return notes
+
+
+def _stub_notes(title: str, there: list[_Cell], unassigned: list[_Cell]) -> list[str]:
+    """Return a sentence on code beside an unfilled code region, which may be meant for it."""
+    beside = [
+        cell
+        for cell in unassigned
+        if cell.is_code and any(abs(cell.number - own.number) <= NEAR for own in there)
+    ]
+    if not beside:
+        return []
+    return [
+        f"The cell of {title} is unfilled, and code beside it does not count: cell "
+        f"{_numbers(beside)}."
+    ]
 
 
 def _numbers(cells: Iterable[_Cell]) -> str:

@@ -5,6 +5,7 @@ Names of the download; every file of a student is an entry, of the last attempt 
     doejane_12345_678901_softmax.zip          the sortable name in small letters, the numbers of the
     doejane_LATE_12345_678901_softmax-1.zip   user and the file; -1, -2: handed in again;
     anon_a1B2c_678901_softmax.zip             graded anonymously
+    doejane_12345_text.html, ..._link.html    a text or an address that was typed
 
 Of a name Canvas keeps letters, marks, digits and "_" (Ruby's [[:word:]]), in any script.
 
@@ -41,7 +42,7 @@ from gradkit.lms.words import folded, is_identifier
 _NAME = re.compile(
     r"(?:(?P<late_anonymous>LATE_)?(?P<anonymous>anon_[A-Za-z0-9]+)"
     r"|(?P<name>.*?)(?P<late>_LATE)?_(?P<user>\d+))"
-    r"_(?P<file>\d+)_(?P<rest>.+)"
+    r"_(?:(?P<file>\d+)_(?P<rest>.+)|(?P<typed>text\.html|link\.html))"
 )
 _NUMBER = re.compile(r"\s\(\d+\)\s*$")  # of an assignment, behind its title
 _IDS = ("ID", "SIS User ID", "SIS Login ID", "Integration ID")
@@ -62,9 +63,10 @@ class Canvas(Platform):
         return ParsedName(
             who,
             who,
-            match["rest"],
+            match["rest"] or match["typed"],
             user=match["user"] or "",
-            file=int(match["file"][:18]),
+            file=int((match["file"] or "0")[:18]),
+            is_online_text=bool(match["typed"]),
             is_late=bool(match["late"] or match["late_anonymous"]),
         )
 

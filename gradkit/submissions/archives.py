@@ -48,7 +48,10 @@ _GZIP = b"\x1f\x8b"
 _SMALLEST_ZIP_ENTRY = 46  # bytes in the zip's directory, with an empty name
 
 # Left behind by systems, editors, environments and `update`, beside the files to be graded.
-_IGNORED = re.compile(rf"{LITTER.pattern}|\.(?!\.?$).*|~\$.*|site-packages|node_modules|backup-\d+")
+_IGNORED = re.compile(
+    rf"{LITTER.pattern}|\.(?!\.?$).*|~\$.*|Icon\r|.*:Zone\.Identifier"
+    r"|site-packages|node_modules|backup-\d+"
+)
 
 
 class SubmissionRejected(GradkitError):

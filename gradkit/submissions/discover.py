@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from assignment.checks.check import Exercise
@@ -65,9 +66,7 @@ def find_submissions(
     owned: dict[str, list[tuple[_Entry, list[str]]]]
     owned = {student: [] for student in known.students} if known else {}
     entries = [*_join_copies([*_list_folder(folder, exercise, roster)])]
-    if len({entry.parsed.student for entry in entries}) == 1:
-        for entry in entries:
-            _require_no_class(entry, exercise)
+    _require_no_classes([entry for entry in entries if entry.is_useful(exercise)], exercise)
     for entry in entries:
         for student, notes in _owners(entry, known):
             owned.setdefault(student, []).append((entry, notes))
@@ -187,14 +186,32 @@ def _join_copies(entries: Sequence[_Entry]) -> Iterator[_Entry]:
         yield entry
 
 
-def _require_no_class(entry: _Entry, exercise: Exercise) -> None:
-    """Raise SubmissionsError for a folder or archive that looks like a whole class's submissions.
+def _require_no_classes(entries: list[_Entry], exercise: Exercise) -> None:
+    """Raise SubmissionsError if everything in a folder looks like a class, or a section of one.
+
+    Sections hold different names, while versions of students may have the same.
+    """
+    problem, seen = "", set[str]()
+    by_student = sorted(entries, key=lambda entry: entry.parsed.student)
+    for _, theirs in groupby(by_student, key=lambda entry: entry.parsed.student):
+        inside = [_class_inside(entry, exercise) for entry in theirs]
+        names = set[str]().union(*(names for names, _ in inside))
+        if not names or names & seen:
+            return
+        problem = problem or next(filter(None, (error for _, error in inside)))
+        seen |= names
+    if problem:
+        raise SubmissionsError(problem)
+
+
+def _class_inside(entry: _Entry, exercise: Exercise) -> tuple[set[str], str]:
+    """Return the entries of a whole class's submissions in a folder or archive, and an error.
 
     These have a platform's names; else they are archives, or hold the same file each. An archive
     with files of the exercise in it is one student's, in which each folder may be a version.
     """
     if entry.parsed.platform or is_single_file(entry.path):
-        return
+        return set(), ""
     match_name = WantedFiles(exercise).match_name
     paths: dict[tuple[str, ...], tuple[str, NameFit] | None] = {}
     with contextlib.suppress(SubmissionRejected):
@@ -216,10 +233,10 @@ def _require_no_class(entry: _Entry, exercise: Exercise) -> None:
     most = max(holders.values(), key=len, default={})
     names = {path[-1] for path in named} or {*most.values()}
     if not named and (len(names) < 2 or (not is_folder and any(paths.values()))):
-        return
+        return set(), ""
     place = entry.path.joinpath(*(min(named)[:-1] if named else around))
     advice = f"Name {place}; or, if it is one student's, pack it into an archive."
-    raise SubmissionsError(
+    return names, (
         f"{entry.path} looks like the submissions of a whole class: it holds "
         f"{shown_names(sorted(names))}. "
         + (advice if is_folder else "Unpack it, and name the folder that it gives.")

@@ -292,8 +292,8 @@ class _ContentReader:
             names = ", ".join(titles[name] for name in cells.unassigned)
             self.notes.append(
                 f"Not answered in their cells: {names}. A person has to read "
-                f"{count} other cells, which are neither the course's nor a region's: they are on "
-                "the manual grading page."
+                f"the manual grading page, which shows other cells ({count}) that are neither the "
+                "course's nor a region's."
             )
         long = [r for r, text in cells.texts.items() if len(text.encode()) > MAX_CELL_BYTES]
         if long:

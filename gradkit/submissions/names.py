@@ -21,8 +21,13 @@ ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 OTHER_ARCHIVES = (".rar", ".7z", ".gz", ".bz2", ".xz", ".tbz2", ".txz", ".zst")
 DOCUMENTS = (".py", ".ipynb", ".pdf", ".txt", ".md", ".html", ".docx", ".json", ".csv")
 
-# Added to the whole name by systems and browsers.
-_COPY = re.compile(r"(?i)(?:[ _-]?\(\d+\)| - copy(?: \(\d+\))?|-copy\d+| copy(?: \d+)?)$")
+# Added to the whole name by systems and browsers, in the languages that most people have.
+_COPY = re.compile(
+    r"(?i)(?:[ _-]?\(\d+\)|-copy\d+|(?: [-–—])? "
+    r"(?:copy|kopie|copie|copia|cópia|kopia|копия|副本|コピー|복사본)(?: \d+| \(\d+\))?"
+    r"| ?(?:的副本|のコピー|의 사본))$"
+)
+_COPY_OF = ("Copy of", "Kopie von", "Copie de", "Copia de", "Copia di", "Cópia de", "Копия")
 COPY_NUMBER = r"(?:[ _-]?\(\d+\)|-\d+)?"  # added by browsers, file managers and Canvas
 SEPARATOR = "[ _+.-]"
 
@@ -36,7 +41,7 @@ def parse_name(name: str, exercise: Exercise) -> ParsedName:
     time, copy_number = find_time(stem), re.search(r"\((\d{1,9})\)$", stem)
     original = _student(_COPY.sub("", stem), exercise)
     return ParsedName(
-        student_id(_student(stem, exercise) or stem),
+        student_id(_student(stem, exercise) if original else stem),
         name,
         name,
         original_student=student_id(original) if original else "",
@@ -61,7 +66,8 @@ def _student(stem: str, exercise: Exercise) -> str:
 
 def _exercise_words(exercise: Exercise) -> set[str]:
     paths = (*exercise.files, exercise.notebook)
-    return {exercise.name, *(Path(path).stem for path in paths), "submission", "starter", "Copy of"}
+    stems = (Path(path).stem for path in paths)
+    return {exercise.name, *stems, "submission", "starter", *_COPY_OF}
 
 
 def name_stem(name: str) -> str:
@@ -71,7 +77,7 @@ def name_stem(name: str) -> str:
             return name[: -len(ending)]
     while name.lower().endswith(DOCUMENTS) and (stem := name.rpartition(".")[0]):
         name = stem  # as in `softmax.py.txt`
-    return name
+    return re.sub(r"(?i)(?<=.)\.(?:py|ipynb)(?![a-z0-9])", "", name)  # `softmax.py의 사본`
 
 
 def is_archive(name: str) -> bool:

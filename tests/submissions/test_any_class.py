@@ -183,6 +183,7 @@ ENCODINGS: list[Callable[[str], bytes]] = [
 ]
 
 RENAMED = ["{}{}", "{} copy{}", "{} - Copy{}", "{} (1){}", "{}-Copy1{}", "{}_final{}", "{}{}.txt"]
+RENAMED += ["Kopie von {}{}", "{} - Copie (2){}", "{}のコピー{}", "{}{}의 사본", "{}{} 的副本"]
 
 FOLDERS = [
     "",

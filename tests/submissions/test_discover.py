@@ -94,6 +94,17 @@ def test_canvas_marks_lateness(tmp_path: Path) -> None:
     assert found == {"doejane_5": late, "anon_x": late, "late_8": ("no late mark", None, ())}
 
 
+def test_a_text_typed_into_canvas_is_its_students(tmp_path: Path) -> None:
+    names = ("doejane_LATE_5_text.html", "anon_x_link.html", "roejoe_6_text.html")
+    write_files(dict.fromkeys(names, b"<p>"), tmp_path)
+    found = find(tmp_path)
+    assert [(each.student, each.time_source) for each in found] == [
+        *(("anon_x", "no late mark"), ("doejane_5", "late mark"), ("roejoe_6", "no late mark")),
+    ]
+    with pytest.raises(SubmissionRejected, match=r"there is text\.html\."):
+        read(found[1])
+
+
 def test_moodle_gives_a_folder_or_a_file(wanted: Files, tmp_path: Path) -> None:
     write_files(wanted, tmp_path / "Jane Doe_1_assignsubmission_file_")
     joes = tmp_path / "Joe Roe_2_assignsubmission_file_"
@@ -234,7 +245,8 @@ def test_submissions_are_sorted_by_student_and_time(tmp_path: Path) -> None:
 
 def test_litter_is_not_a_submission(tmp_path: Path) -> None:
     names = (".DS_Store", "Thumbs.db", "._jane.zip", ".git/x", "__MACOSX/._jane.zip", "desktop.ini")
-    write_files({**dict.fromkeys(names, b""), "jane/softmax.py": b""}, tmp_path)
+    marks = ("joe.zip:Zone.Identifier", "joe_softmax.py:Zone.Identifier", "Icon\r")
+    write_files({**dict.fromkeys((*names, *marks), b""), "jane/softmax.py": b""}, tmp_path)
     assert [each.student for each in find(tmp_path)] == ["jane"]
 
 
@@ -249,6 +261,8 @@ def test_a_file_that_nobody_hands_in_is_not_a_student(tmp_path: Path) -> None:
     [
         (("kim.zip", "kim (1).zip"), ["kim", "kim"]),
         (("kim.zip", "kim(2).zip", "kim - Copy.zip", "kim copy 2.zip"), ["kim"] * 4),
+        (("kim.zip", "kim - Kopie.zip", "kim – Copie (2).zip", "kim 副本.zip"), ["kim"] * 4),
+        (("kim_softmax.py", "kim_softmax.py의 사본", "kim_softmaxのコピー.ipynb"), ["kim"]),
         (("kim (1).zip", "kim-Copy1"), ["kim (1)", "kim-Copy1"]),
         (("kim (1).zip", "Copy of kim softmax.ipynb"), ["kim", "kim"]),
         (("kim (1).zip", "kim (1).pdf"), ["kim"]),
@@ -328,6 +342,18 @@ def test_a_class_one_folder_deeper_is_refused_with_the_folder_to_name(
             GradkitError, match=r"b/submissions\.zip looks like .*\. Unpack it, and"
         ):
             find(tmp_path / "b")
+
+
+def test_a_class_beside_other_files_or_in_sections_is_refused(tmp_path: Path) -> None:
+    sections = {"A/jane.zip": b"", "A/joe.zip": b"", "B/jim.zip": b"", "B/jo.zip": b""}
+    beside = {"A/jane.zip": b"", "A/joe.zip": b"", "roster.csv": b"", "solution.pdf": b""}
+    for name, files in (("sections", sections), ("beside", beside)):
+        folder = write_files(files, tmp_path / name)
+        with pytest.raises(GradkitError, match=rf"jane\.zip, joe\.zip\. Name {folder}/A; or"):
+            find(folder)
+    versions = ("jane/v1.zip", "jane/v2.zip", "joe/v1.zip", "joe/v2.zip")
+    found = find(write_files(dict.fromkeys(versions, b""), tmp_path / "versions"))
+    assert [each.student for each in found] == ["jane", "joe"]
 
 
 @pytest.mark.parametrize(

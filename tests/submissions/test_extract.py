@@ -491,6 +491,11 @@ def test_of_copied_code_cells_one_counts_and_of_split_ones_all(
         ([prose_cell(RIGHT, "tuning")], RIGHT, ""),
         ([prose_cell(RIGHT)], None, "The notebook has no cell of: “7. Tuning”."),
         ([code_cell("results = {}")], None, "The notebook has no cell of: “7. Tuning”."),
+        (
+            [code_cell(STUB, "tuning"), code_cell("results = {}")],
+            STUB,
+            "“7. Tuning” is unfilled, and code beside it does not count: cell {1}.",
+        ),
     ],
 )
 def test_a_code_cell_is_found_by_its_metadata_or_its_markers(
