@@ -46,7 +46,7 @@ EXPLANATIONS = {
         It printed: (What was printed before this is left out.) line
         onerror="document.title='owned'"> \\x1b[2J \\u202eesrever
         could not be broadcast together with shapes (6,4) (6,)
-        a row's number without keepdims
+        row-wise result without keepdims=True
         The same problem as in “Vectorized loss”.""",
     "eve": """
         Not graded.

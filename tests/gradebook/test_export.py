@@ -75,7 +75,7 @@ class FilledGradebook:
             for check in EXERCISE.checks
         }
         if wrong:
-            title, headline = "Naive loss", "a row's number without keepdims"
+            title, headline = "Naive loss", "row-wise result without keepdims=True"
             verdicts["naive_loss"] = Verdict(
                 "naive_loss", title, Status.WRONG, 0, 8, headline=headline, mistake="no_keepdims"
             )
@@ -229,7 +229,7 @@ def test_json_contains_every_item(gradebook: FilledGradebook) -> None:
     assert items["naive_loss"] == {
         **{"name": "naive_loss", "title": "Naive loss", "kind": "check", "points": 0, "out_of": 8},
         **{"status": "wrong", "mistake": "no_keepdims", "by_hand": False, "comment": ""},
-        "headline": "a row's number without keepdims",
+        "headline": "row-wise result without keepdims=True",
     }
     by_hand = items["vectorized_loss"]
     assert (by_hand["points"], by_hand["by_hand"]) == (1, True)
@@ -307,7 +307,7 @@ def test_final_scores_contain_a_remark_on_each_item(gradebook: FilledGradebook) 
     gradebook.add_manual("jane", "naive_gradient", 1.5, "x < y\n& so on")
     gradebook.add_manual("jane", QUESTION, 0, "Well said.")
     items = {item.title: item for item in gradebook.final_scores()[0]["jane"].items}
-    assert items["Naive loss"][1:] == (0, 8, "A row's number without keepdims.")
+    assert items["Naive loss"][1:] == (0, 8, "Row-wise result without keepdims=True.")
     assert items["Naive gradient"][1::2] == (1.5, "x < y & so on")
     assert items["Vectorized loss"].remark == ""
     assert "Well said." in [item.remark for item in items.values()]

@@ -8,7 +8,7 @@ from pathlib import Path
 from gradkit.lms import PLATFORMS, read_student_list
 from gradkit.lms.platform import Export, FinalScore, ItemPoints
 
-WRONG = ItemPoints("Naive loss", 0.0, 8, "A row's number without keepdims.")
+WRONG = ItemPoints("Naive loss", 0.0, 8, "Row-wise result without keepdims=True.")
 # The name that each platform gives to a submission of user, or on Gradescope submission, 12345.
 NAMES = {
     "canvas": "doejane_12345_678901_softmax.zip",

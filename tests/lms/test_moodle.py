@@ -30,7 +30,7 @@ def test_export_identifies_participants_by_the_numbers_in_names() -> None:
         final("Jane Doe_12345", "Jane Doe_12345_assignsubmission_file_", 22, WRONG),
         final(zoe, f"{zoe}_assignsubmission_file_softmax.zip", 26.75, late=late),
     )
-    jane_feedback = "Naive loss: 0 of 8. A row's number without keepdims."
+    jane_feedback = "Naive loss: 0 of 8. Row-wise result without keepdims=True."
     assert import_worksheet(text) == {12345: (22, jane_feedback), 22: (26.75, late)}
     assert [row["Full name"] for row in table_of(text)] == ["Jane Doe", "Zoë O'Neil, MA"]
     assert notes == []
