@@ -112,8 +112,8 @@ def grade(
             raise
         finally:
             killer.ended.set()
-    if not (out / "gradebook.csv").exists():
-        sys.exit(f"gradkit grade wrote no gradebook:\n{output}")
+    if grader.returncode not in (0, 1) or "The gradebook:" not in output:
+        sys.exit(f"gradkit grade ended with status {grader.returncode}:\n{output}")
     return killer.killed
 
 

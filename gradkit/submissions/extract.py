@@ -168,6 +168,7 @@ class _ContentReader:
         after = {**self.files, self.exercise.notebook: self.notebook}
         if taken := sorted(path for path in after if after[path] != before.get(path)):
             self.notes.append(f"Taken from {shown(name)}: {_names(taken)}.")
+            self.other_files = [each for each in self.other_files if not name.endswith(f"/{each}")]
 
     def take(self, source: Source) -> None:
         """Take missing files from a source; raise SubmissionRejected if it is damaged."""

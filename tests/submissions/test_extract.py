@@ -229,6 +229,7 @@ def test_an_edited_archive_counts_before_an_untouched_starter_around_it(
     content = content_of(folder)
     assert content.files == {FILE: wanted[FILE], OTHER_FILE: wanted[OTHER_FILE]}
     assert "Taken from jane/submission.zip: softmax.py." in content.notes
+    assert not any("submission.zip" in note for note in content.notes if "Ignored" in note)
 
 
 @pytest.mark.parametrize(
