@@ -294,7 +294,7 @@ STALE = "run `gradkit answer-key`. Nothing was written."
         (lambda tree: os.mkfifo(tree / "assignment/pipe.py"), "pipe.py is neither"),
         (replace(SOFTMAX, "### END SOLUTION", "### END SOLUTON"), f"{SOFTMAX}, line "),
         (replace(SOFTMAX, "SOLUTION softmax_naive", "SOLUTION"), f"{SOFTMAX}, line "),
-        (replace(NOTEBOOK, "### END SOLUTION", "done"), "line 7: region 'tuning' begins"),
+        (replace(NOTEBOOK, "### END SOLUTION", "done"), ": region 'tuning' begins"),
         (end_tuning_too_early, "tuning"),  # a form of the bank no longer fits to the region
         (replace(NOTEBOOK, '"cells"', '"sells"'), f"{NOTEBOOK} is not a notebook"),
         (write("notebooks/svm.ipynb", "{"), "svm.ipynb is not a notebook"),
