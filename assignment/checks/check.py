@@ -304,8 +304,7 @@ def _locate_stub(error: NotImplementedError, student: Student) -> str:
     """Write where the code is still missing."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if student.owns(frame.filename):
-            place = f"`{frame.name}` in {frame.filename}, at line {frame.lineno}"
-            return f"Write {place}."
+            return f"Write `{frame.name}` in {frame.filename}, at line {frame.lineno}."
     return _exception_text(error)
 
 

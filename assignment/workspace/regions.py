@@ -371,7 +371,7 @@ def title_of(text: str) -> tuple[str, str]:
 
 
 class RegionTitles(dict[str, str]):
-    """What students call regions, by the regions' names; without a title, the name itself."""
+    """Titles of regions as students see them, by the regions' names; without one, the name itself."""
 
     def __missing__(self, name: str) -> str:
         return name
