@@ -371,7 +371,7 @@ def title_of(text: str) -> tuple[str, str]:
 
 
 class RegionTitles(dict[str, str]):
-    """Titles of regions as students see them, by the regions' names; without one, the name itself."""
+    """Titles that students see, by the regions' names; a region without a title has its name."""
 
     def __missing__(self, name: str) -> str:
         return name
