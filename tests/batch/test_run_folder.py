@@ -35,8 +35,12 @@ def test_what_runs_in_a_folder_ends_before_it_is_removed(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     def start_kernel(folder: Path) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-c", "import time; time.sleep(60)", str(folder / "kernel.json")]
-        return subprocess.Popen(command)
+        code = "import time; print('runs', flush=True); time.sleep(60)"
+        command = [sys.executable, "-c", code, str(folder / "kernel.json")]
+        kernel = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert kernel.stdout and kernel.stdout.readline()  # earlier its arguments may be missing
+        kernel.stdout.close()
+        return kernel
 
     (left := tmp_path / f"{PREFIX}1-1.00-left").mkdir()
     old = start_kernel(left)
