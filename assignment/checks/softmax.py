@@ -22,6 +22,7 @@ from assignment.checks.linear import (
     loss_on,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
+from assignment.checks.trained import checks_of_results
 from assignment.checks.vectorized import no_loops
 
 SOFTMAX = "assignment/classifiers/softmax.py"
@@ -204,6 +205,6 @@ EXERCISE = Exercise(
         *_checks_of("softmax_loss_vectorized", "vectorized", "softmax_vectorized"),
         no_loops(LOSSES),
         *OF_TRAINING,
-        *LOSSES.of_the_notebook(),
+        *checks_of_results(LOSSES),
     ),
 )

@@ -21,6 +21,7 @@ from assignment.checks.linear import (
     loss_on,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
+from assignment.checks.trained import checks_of_results
 from assignment.checks.vectorized import no_loops
 
 SVM = "assignment/classifiers/linear_svm.py"
@@ -193,6 +194,6 @@ EXERCISE = Exercise(
         *_checks_of(LOSSES.vectorized, "vectorized", "svm_vectorized"),
         no_loops(LOSSES),
         *OF_TRAINING,
-        *LOSSES.of_the_notebook(),
+        *checks_of_results(LOSSES),
     ),
 )

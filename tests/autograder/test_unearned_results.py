@@ -9,9 +9,9 @@ import pytest
 
 from assignment.array_types import FloatArray, IntArray
 from assignment.checks.check import Arrays, Outcome, RuleContext, run_check_for
-from assignment.checks.linear import accuracy, draw_pair
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.student import Student
+from assignment.checks.trained import accuracy, draw_pair
 from assignment.checks.verdict import Status, Verdict
 from assignment.cifar10.synthetic import Disguise, draw_images
 from assignment.classifiers.softmax_classifier import Softmax
