@@ -6,6 +6,7 @@ when they run, so that each works without the packages of the others.
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\n{options.interrupted}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `| head` has read enough; Python writes the rest as it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -37,13 +37,14 @@ MAX_LINE = 300  # characters of a line of code in a traceback
 class Finding(NamedTuple):
     """A rule's result: the id of a known mistake, and where or how it shows.
 
-    The consequence of another mistake has a headline in place of an id. With neither it is no
-    mistake, and its detail a note on the verdict of a check that passes.
+    The consequence of another mistake has a headline in place of an id. A finding that `passes`
+    is a remark on a check that passes, with or without an id.
     """
 
     mistake: str = ""
     detail: str = ""
     headline: str = ""
+    passes: bool = False
 
 
 @dataclass(frozen=True)
@@ -291,6 +292,11 @@ def _empty_stdin() -> Iterator[None]:
         yield
     finally:
         sys.stdin = before
+
+
+def with_noun(number: int, noun: str) -> str:
+    """Write a number and a noun, in the plural except for 1."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def escape_controls(text: str) -> str:

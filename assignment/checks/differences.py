@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from assignment.checks.check import Arrays
+from assignment.checks.check import Arrays, with_noun
 
 
 class Difference(NamedTuple):
@@ -158,10 +158,8 @@ def find_difference(
             text = describe(name, actual[name], reference[name], tolerance)
             if text:
                 return Difference(kind, text)
-    return (
-        _unregularised(names, wrong)
-        or _factor_or_offset(actual, reference, names, tolerance, show_expected)
-        or _largest_errors(actual, reference, names, wrong, tolerance, show_expected)
+    return _factor_or_offset(actual, reference, names, tolerance, show_expected) or _largest_errors(
+        actual, reference, names, wrong, tolerance, show_expected
     )
 
 
@@ -199,18 +197,10 @@ def _nan(name: str, actual: Any, expected: Any, tolerance: float) -> str:
     value = "nan" if np.isnan(actual).any() else "inf"
     if actual.shape == ():
         return f"{name} is {value}."
-    return f"{name}: {int(bad.sum())} of {actual.size} numbers are {value}."
+    return f"{name} has {value} in {bad.sum()} of {with_noun(actual.size, 'number')}."
 
 
 _DESCRIBE = {"transposed": _transposed, "shape": _shape, "dtype": _dtype, "nan": _nan}
-
-
-def _unregularised(names: list[str], wrong: list[str]) -> Difference | None:
-    without = [name for name in names if re.search(r"\breg = 0(?![.\d])", name)]
-    if without and len(without) < len(names) and set(wrong) == set(names) - set(without):
-        text = f"{quantity(names[0])} is right where reg is 0, and wrong where it is not."
-        return Difference("unregularised", text)
-    return None
 
 
 def _factor_or_offset(
@@ -220,18 +210,18 @@ def _factor_or_offset(
     a = np.concatenate([np.ravel(actual[name]).astype(np.float64) for name in names])
     e = np.concatenate([np.ravel(reference[name]).astype(np.float64) for name in names])
     what = quantity(names[0])
+    numbers = f" ({_both_numbers(names[0], actual, reference)})" if show_expected else ""
     if len(e) < 2 or _number_kind(reference[names[0]]) == "int":
         return None
     factor = float(a @ e / (e @ e)) if e.any() else 0.0
     plausible = 1e-6 < abs(factor) < 1e6 and f"{factor:.4g}" != "1"
     if plausible and relative_error(a, factor * e) <= tolerance:
-        text = f"{what} is {format_ratio(factor)} times as large as expected, everywhere"
-        numbers = f" ({_both_numbers(names[0], actual, reference)})" if show_expected else ""
-        return Difference("factor", f"{text}{numbers}.")
+        text = f"{what} is {format_ratio(factor)} times as large as expected, everywhere{numbers}."
+        return Difference("factor", text)
     offset = float(np.mean(a - e))
     if relative_error(a, e + offset) <= tolerance:
         side = "more" if offset > 0 else "less"
-        text = f"{what} is {abs(offset):.4g} {side} than expected, everywhere."
+        text = f"{what} is {abs(offset):.4g} {side} than expected, everywhere{numbers}."
         return Difference("offset", text)
     return None
 
@@ -264,7 +254,7 @@ def _largest_errors(
         text = f"{what} is off by {format_error(errors[name])}"
         if _number_kind(reference[name]) == "int":
             count = int((actual[name] != reference[name]).sum())
-            text = f"{count} of {reference[name].size} labels in {what} are wrong"
+            text = f"{what} is wrong in {count} of {with_noun(reference[name].size, 'label')}"
         elif abs(ratios[name] - 1) >= 0.01:
             text = f"{what} is {format_ratio(ratios[name])} times as large as expected"
         text += f" where {_problem(name)}" if _problem(name) else ""
@@ -272,11 +262,18 @@ def _largest_errors(
             text += f", and {letter} is {size}" if letter in set.intersection(*sizes) else ""
         numbers = f" ({_both_numbers(name, actual, reference)})" if show_expected else ""
         sentences.append(f"{text}{numbers}.")
-    right = [_problem(name) for name in names if name not in wrong]
-    if right and what in {quantity(name) for name in names if name not in wrong}:
-        others = [p for p in dict.fromkeys(right) if p not in {_problem(name) for name in wrong}]
+    right = [name for name in names if name not in wrong]
+    if right and all((name in right) == _is_unregularised(name) for name in names):
+        return Difference("unregularised", " ".join([*sentences, "It is right where reg is 0."]))
+    if what in map(quantity, right):
+        problems = dict.fromkeys(map(_problem, right))
+        others = [p for p in problems if p not in {_problem(name) for name in wrong}]
         sentences += [f"It is right where {', and where '.join(others)}."] if others else []
     return Difference("wrong", " ".join(sentences))
+
+
+def _is_unregularised(name: str) -> bool:
+    return re.search(r"\breg = 0(?![.\d])", name) is not None
 
 
 def _ratio(actual: NDArray[Any], expected: NDArray[Any], tolerance: float) -> float:

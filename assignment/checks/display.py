@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 
-from assignment.checks.check import Check
+from assignment.checks.check import Check, with_noun
 from assignment.checks.verdict import Status, Verdict
 
 WIDTH = 88
@@ -69,16 +69,17 @@ def overview_html(verdicts: Sequence[Verdict], in_notebook: Sequence[Check]) -> 
 def _progress(verdicts: Sequence[Verdict]) -> str:
     passed = sum(verdict.passed for verdict in verdicts)
     points, out_of = sum(v.points for v in verdicts), sum(v.out_of for v in verdicts)
-    return f"{passed} of {len(verdicts)} checks, {points} of {out_of} points"
+    return (
+        f"{passed} of {with_noun(len(verdicts), 'check')}, {points} of {with_noun(out_of, 'point')}"
+    )
 
 
 def _in_its_cell(check: Check) -> Verdict:
-    status, headline = Status.WAITING, f"runs in its cell of the notebook, {check.points} points"
-    return Verdict(check.name, check.title, status, 0, 0, headline)
+    headline = f"runs in its cell of the notebook, {with_noun(check.points, 'point')}"
+    return Verdict(check.name, check.title, Status.WAITING, 0, 0, headline)
 
 
 def _points(verdict: Verdict) -> str:
     if not verdict.out_of:
         return ""
-    points = "point" if verdict.out_of == 1 else "points"
-    return f" ({verdict.points} of {verdict.out_of} {points})"
+    return f" ({verdict.points} of {with_noun(verdict.out_of, 'point')})"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assignment.array_types import FloatArray, IntArray
-from assignment.checks.check import Arrays, Check, Finding, RuleContext
+from assignment.checks.check import Arrays, Check, Finding, RuleContext, with_noun
 from assignment.checks.draws import Draws
 from assignment.checks.student import InvalidResult, Student
 
@@ -117,7 +117,7 @@ def call_loss(student: Student, module: str, function: str, problem: Problem) ->
     if not isinstance(returned, tuple) or len(returned) != 2:
         what = "nothing (None)" if returned is None else f"a {type(returned).__name__}"
         if isinstance(returned, tuple):
-            what = f"{len(returned)} values"
+            what = with_noun(len(returned), "value")
         raise InvalidResult(f"{function} returned {what}, but `loss, dW` is expected.")
     loss, dW = returned
     for name, value in (("loss", loss), ("dW", dW)):
@@ -228,7 +228,9 @@ def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     steps = sum(name.startswith("X_batch") for name in arrays)
     if steps != BATCH_STEPS:
         return Finding(
-            "", f"train called the loss {steps} times in {BATCH_STEPS} steps.", "steps missing"
+            "",
+            f"train called the loss {with_noun(steps, 'time')} in {BATCH_STEPS} steps.",
+            "steps missing",
         )
     rows = []
     for step in range(steps):
@@ -259,13 +261,13 @@ def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
         return Finding("part_of_the_set", f"{steps} steps drew only {seen} of 50 samples.")
     if not {0.0, 1.0} <= set(arrays["drawn of two samples"].tolist()):
         detail = f"{TWO_SAMPLES_STEPS} batches of one sample drew only one of two samples."
-        return Finding("sample_never_drawn", detail)
+        return Finding("sample_never_drawn", detail, passes=True)
     if arrays["global random state used"]:
         detail = (
             "The batches come from a global random state, so the same `seed` gives other batches "
             "in the next run. `rng` gives the same ones."
         )
-        return Finding(detail=detail)
+        return Finding(detail=detail, passes=True)
     return None
 
 
@@ -288,7 +290,7 @@ def updates(student: Student, seed: int) -> Arrays:
     model.W = W.copy()
     model.train(X, y, 0.25, reg=0.5, num_iters=3, batch_size=BATCH_SIZE, verbose=False, seed=seed)
     if len(weights) != 3:
-        raise InvalidResult(f"train called the loss {len(weights)} times in 3 steps.")
+        raise InvalidResult(f"train called the loss {with_noun(len(weights), 'time')} in 3 steps.")
     weights.append(np.array(model.W))
     return {f"W where steps = {steps}": array for steps, array in enumerate(weights)}
 

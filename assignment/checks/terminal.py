@@ -20,7 +20,7 @@ from pathlib import Path
 
 from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey, load_answer_key
-from assignment.checks.check import LOADING, Exercise, load_exercise
+from assignment.checks.check import LOADING, Exercise, load_exercise, with_noun
 from assignment.checks.display import as_text, overview_text
 from assignment.checks.student import InvalidResult, Student, read_modules, read_saved_modules
 from assignment.checks.verdict import Judge, Verdict
@@ -107,8 +107,10 @@ def _run_when_told(name: str, *only: str) -> None:
 
     if os.read(0, 1):
         threading.Thread(target=end_with_watch, daemon=True).start()
-        passed = _run_and_print(exercise, answer_key, only, PROJECT, SAVE_HINT)
-        sys.stdout.flush()
+        passed = False
+        with contextlib.suppress(BrokenPipeError):
+            passed = _run_and_print(exercise, answer_key, only, PROJECT, SAVE_HINT)
+            sys.stdout.flush()
         os._exit(0 if passed else 1)  # whatever threads the code has started
 
 
@@ -186,7 +188,7 @@ def _next_step(exercise: Exercise, verdicts: list[Verdict]) -> str:
     titles = ", ".join(check.title.lower() for check in remaining)
     return (
         f"All of these pass. Next: {exercise.notebook}, which checks the rest ({titles}: "
-        f"{sum(check.points for check in remaining)} points)."
+        f"{with_noun(sum(check.points for check in remaining), 'point')})."
     )
 
 

@@ -91,7 +91,7 @@ def training_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Findi
     history, steps = arrays["loss_history"], context.data["NUM_ITERS"]
     if history.dtype.kind != "f" or history.shape != (steps,) or not np.isfinite(history).all():
         good = int(np.isfinite(history).sum()) if history.dtype.kind == "f" else 0
-        detail = f"loss_history has {good} finite losses, not {steps}."
+        detail = f"loss_history should hold {steps} finite numbers. It holds {good}."
         return Finding("", detail, "training stopped early")
     last, bound = float(np.mean(history[-100:])), _bound(losses, "LAST_LOSSES", context)
     if not last < bound:
@@ -260,7 +260,7 @@ def tuning_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding
     if pair is None:
         wanted = {*product(data["TUNING_LEARNING_RATES"], data["TUNING_REGS"])}
         missing = wanted - {(row[0], row[1]) for row in results.tolist()}
-        return Finding("pairs_missing", f"{len(missing)} of {len(wanted)} are missing.")
+        return Finding("pairs_missing", f"Missing in results: {len(missing)} of {len(wanted)}.")
     train_accuracies, val_accuracies = results[:, 2], results[:, 3]
     reached = accuracy(arrays["W"], data["X_val"], data["y_val"])
     one_image = 1.5 / len(data["y_val"])  # a score may round to a tie elsewhere

@@ -21,7 +21,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from assignment.checks.check import YARDSTICK_SECONDS, Arrays, Check, Finding, RuleContext
+from assignment.checks.check import (
+    YARDSTICK_SECONDS,
+    Arrays,
+    Check,
+    Finding,
+    RuleContext,
+    with_noun,
+)
 from assignment.checks.counting import Line, count_lines
 from assignment.checks.draws import Draws
 from assignment.checks.linear import Losses, Problem, call_loss, draw_problem
@@ -153,7 +160,7 @@ def _find_loop(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding 
             source = context.sources.get(line.file, "").splitlines()[line.number - 1 : line.number]
             code = f": {source[0].strip()[:80]}" if source else "."
             detail = f"Line {line.number} of {where} ran {count} times for {many} {name}"
-            return Finding(mistake, f"{detail}, and {before} times for {few}{code}")
+            return Finding(mistake, f"{detail}, and {with_noun(before, 'time')} for {few}{code}")
     raise ValueError("No line runs more often in a larger problem.")
 
 
@@ -260,7 +267,7 @@ def _find_slowness(arrays: Arrays, context: RuleContext) -> Finding | None:
     if ratio is None:
         ratio = float(arrays.get(RATIO, 0.0))
     if math.isnan(ratio):
-        return Finding(detail=NOT_MEASURED)
+        return Finding(detail=NOT_MEASURED, passes=True)
     if ratio > MAX_RATIO:
         detail = f"It took {ratio:.0f} times the processor time of the yardstick ({YARDSTICK})."
         return Finding("slow_vectorized", detail)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assignment.checks import errors
-from assignment.checks.answer_key import AnswerKey
+from assignment.checks.answer_key import AnswerKey, Mistake
 from assignment.checks.check import (
     Arrays,
     Check,
@@ -182,18 +182,18 @@ def judge(
         finding = check.rule(outcome.arrays, context) if check.rule else None
     except Exception:  # in a graded run the arrays may have been forged, with any names and shapes
         return _invalid(check, "The results do not have the form that this check returns.")
+    noted = None
     if finding is not None:
-        if finding.headline:
-            return _wrong(check, outcome, finding.headline, finding.detail)
-        if finding.mistake:
-            known = answer_key.mistakes[finding.mistake]
-            detail, id = finding.detail, finding.mistake
-            return _wrong(check, outcome, known.name, detail, known.hint, id)
+        id = finding.mistake
+        known = answer_key.mistakes[id] if id else Mistake(finding.headline, "")
+        noted = _wrong(check, outcome, known.name, finding.detail, known.hint, id)
+        if not finding.passes:
+            return noted
     verdict = _passed(check)
     if check.compared:
         verdict = _compare(check, outcome, answer_key, baseline, show_expected)
-    if finding is not None and verdict.passed:
-        return replace(verdict, text=finding.detail)
+    if noted and verdict.passed:
+        return replace(noted, status=Status.PASSED, points=check.points, quoted="")
     return verdict
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from assignment import PROJECT
-from assignment.checks.check import Exercise
+from assignment.checks.check import Exercise, with_noun
 from assignment.workspace.cells import MAX_CELL_BYTES, StudentCells, read_cells
 from assignment.workspace.fresh_copy import (
     compare_with_fresh_copy,
@@ -227,4 +227,4 @@ def _describe(
 
 
 def _format_size(count: int) -> str:
-    return f"{count / 1000:,.0f} kB" if count >= 1000 else f"{count} bytes"
+    return f"{count / 1000:,.0f} kB" if count >= 1000 else with_noun(count, "byte")

@@ -3,7 +3,8 @@
     the starter       every check is "not attempted"
     the solution      every check passes, in float64 and in float32
     the variants      correct code that is written otherwise passes everything
-    the mistakes      each fails the checks in its file, passes the rest, and is called by its name
+    the mistakes      each fails the checks in its file, or gets a remark there, is called by its
+                      name, and passes the rest
     two at once       two mistakes are never called by a third's name
     other seeds       no verdict changes over 200 of them
     the notebook      the checks of its results, after solution, variants and mistakes ran in it
@@ -278,7 +279,8 @@ def _not_as_declared(
     for check in checks:
         verdict = judge.verdict(check.name)
         if check.name in mutant.fails and check.name in code_checks | {verdict.check}:
-            if verdict.status not in (Status.WRONG, Status.RAISED):
+            is_remark = verdict.passed and verdict.mistake
+            if verdict.status not in (Status.WRONG, Status.RAISED) and not is_remark:
                 yield Problem(str(mutant), f"{check.name} should fail, but is", _text(verdict))
             elif verdict.headline not in names:
                 yield Problem(str(mutant), f"{check.name} does not name it", _text(verdict))

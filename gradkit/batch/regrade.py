@@ -94,7 +94,7 @@ def _rejudge(
         before = result.verdicts.get(name)
         if before is None or before.points != after.points:
             points = before.points if before else "no"
-            change = f"{points} points before, {after.points} now"
+            change = f"points: {points} before, {after.points} now"
             yield f"{result.key.student:24} {name}: {change}"
 
 

@@ -90,7 +90,7 @@ class Mutant:
     file: str  # the file's path in the project
     number: int  # counts the file's forms for the same region, from 0
     region: str
-    fails: tuple[str, ...]  # the checks that fail; empty for a variant
+    fails: tuple[str, ...]  # the checks that fail, or give its name in a remark; () for a variant
     also: tuple[str, ...]  # mistakes that this one contains; a check may give it their names
     edits: tuple[tuple[str, str], ...]  # text of the solution, replacement; empty for a whole body
     tree: SourceTree

@@ -59,7 +59,7 @@ def test_a_class_is_judged_again_without_running_anything(
     checks.write_text(text.replace('gradient", 12,', 'gradient", 11,'), encoding="utf-8")
     ran = gradkit("rejudge", "--out", out, tree=tree, PATH="")  # where no sandbox is found
     assert ran.returncode == 0, ran.stderr
-    assert re.search(r"cleo +naive_gradient: 12 points before, 11 now", ran.stdout)
+    assert re.search(r"cleo +naive_gradient: points: 12 before, 11 now", ran.stdout)
     assert read_gradebook(out)["cleo"]["naive_gradient"] == "11"
     again = grade(graded_class.submissions, out, tree=tree)
     assert "0 graded; 5 had been graded before" in again.stdout

@@ -48,7 +48,7 @@ def changed(what: str, change: Callable[[Any], Any]) -> dict[str, Any]:
         ("dtype", "dW", lambda a: a.astype(object), "dtype object"),
         ("dtype", "dW", lambda a: a.astype(complex), "dtype complex128"),
         ("nan", "loss", lambda a: a * np.nan, "loss where N = 5, reg = 0 is nan."),
-        ("nan", "dW", lambda a: np.where(a > 4, np.inf, a), "2 of 6 numbers are inf"),
+        ("nan", "dW", lambda a: np.where(a > 4, np.inf, a), "reg = 0 has inf in 2 of 6 numbers."),
         ("factor", "loss", lambda a: 2 * a, "loss is 2 times as large as expected, everywhere."),
         ("factor", "dW", lambda a: -a, "dW is -1 times as large as expected"),
         ("offset", "loss", lambda a: a + 0.25, "loss is 0.25 more than expected, everywhere."),
@@ -125,6 +125,13 @@ def test_a_ratio_is_held_against_the_sizes_of_each_problem(factor: float, text: 
             "a part in 2,858 where N = 7, reg = 0.5 (yours 3.501, expected 3.5).",
         ),
         ("loss", lambda a: 3 * a, "everywhere (yours 6, expected 2)."),
+        ("loss", lambda a: a + 0.25, "0.25 more than expected, everywhere (yours 2.25, expected"),
+        ("dW", lambda a: a - 1, "(at dW[0, 0] yours 0, expected 1)."),
+        (
+            "loss",
+            lambda a: np.where(a == 3.5, 7, a),
+            "where N = 7, reg = 0.5 (yours 7, expected 3.5). It is right where reg is 0.",
+        ),
         ("dW", lambda a: a + np.eye(2, 3), "(at dW[0, 0] yours 2, expected 1)."),
     ],
 )
@@ -157,13 +164,18 @@ def test_wrong_labels_are_counted() -> None:
     actual = {"y_pred where N = 4": np.array([0, 2, 4, 6])}
     difference = find_difference(actual, reference, ("y_pred",), 0.0)
     assert difference is not None
-    assert difference.text == "3 of 4 labels in y_pred are wrong where N = 4."
+    assert difference.text == "y_pred is wrong in 3 of 4 labels where N = 4."
 
 
 @pytest.mark.parametrize(
     ("problem", "value", "kind", "text"),
     [
-        ("N = 7, reg = 0.5", 3.0, "unregularised", "loss is right where reg is 0, and wrong where"),
+        (
+            "N = 7, reg = 0.5",
+            7.0,
+            "unregularised",
+            "loss is 2 times as large as expected where N = 7, reg = 0.5. It is right where reg is",
+        ),
         (
             "N = 5, reg = 0",
             2.5,

@@ -54,6 +54,14 @@ def test_what_is_still_to_be_written_is_amber_and_only_mistakes_are_red(status: 
     assert color == COLORS[expected]
 
 
+def test_one_point_is_not_called_points() -> None:
+    one = replace(FAILED, out_of=1)
+    rest = Check("tuning", "Tuning", 1, (), lambda student, seed: {}, in_notebook=True)
+    text = overview_text([one], [rest])
+    assert "0 of 1 check, 0 of 1 point\n" in text
+    assert text.endswith("runs in its cell of the notebook, 1 point")
+
+
 def test_an_overview_counts_what_ran_and_names_the_rest() -> None:
     passed = replace(FAILED, status=Status.PASSED, points=8, headline="")
     rest = Check("tuning", "Tuning", 5, (), lambda student, seed: {}, in_notebook=True)

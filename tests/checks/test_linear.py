@@ -5,6 +5,7 @@ import re
 import pytest
 
 from assignment import PROJECT
+from assignment.checks.display import as_text
 from assignment.checks.softmax import EXERCISE
 from tests.checks.solution import ANSWER_KEY, judge
 
@@ -31,9 +32,11 @@ def test_a_batch_of_anything_but_samples_fails(batch: str, headline: str) -> Non
 
 
 @pytest.mark.parametrize("bounds", ["0, num_train - 1", "1, num_train"])
-def test_a_sample_that_is_never_drawn_is_noticed(bounds: str) -> None:
+def test_a_sample_that_is_never_drawn_is_named_and_costs_no_points(bounds: str) -> None:
     edit = ("rng.integers(num_train, ", f"rng.integers({bounds}, ")
-    assert judge("train_batch", edit).verdict("train_batch").mistake == "sample_never_drawn"
+    verdict = judge("train_batch", edit).verdict("train_batch")
+    assert (verdict.mistake, verdict.points) == ("sample_never_drawn", 5)
+    assert "a sample that is never drawn (5 of 5 points)" in as_text(verdict)
 
 
 @pytest.mark.parametrize(

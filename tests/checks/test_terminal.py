@@ -91,6 +91,18 @@ def test_the_solution_gets_the_way_to_the_notebook_and_exit_status_0(
     assert "Next: notebooks/softmax.ipynb" in printed
 
 
+@pytest.mark.parametrize("options", [[], ["--watch"]])
+def test_a_report_that_nobody_reads_to_the_end_ends_quietly(
+    options: list[str], student: Path
+) -> None:
+    with start_command(student, *options) as command:
+        assert command.stdout
+        command.stdout.close()
+        assert command.wait() == 1
+        assert command.stderr
+        assert command.stderr.read() == ""
+
+
 def test_a_helper_module_of_the_student_is_loaded_and_quoted(student: Path) -> None:
     source = (PROJECT / SOFTMAX).read_text(encoding="utf-8")
     helped = source.replace("import numpy as np\n", "import numpy as np\n\nfrom .mine import top\n")

@@ -22,7 +22,7 @@ from tests.feedback.pages import STUB_STUDENT, FeedbackClass, tags_of, text_of
 EXPLANATIONS = {
     "cleo": """
         88 of 120 points so far
-        4 of your answers are not graded yet, for up to 20 more points
+        4 of your answers are not graded yet, for up to 20 points more
         ✗ Naive, large scores: N times the mean
         0 of 6 points
         Your result and the expected one
