@@ -91,14 +91,14 @@ def test_the_first_cell_asks_for_one_folder_where_there_are_several_or_no_zip_wa
     colab: Colab,
 ) -> None:
     chosen, colab.archives = colab.archives, []
-    with pytest.raises(FileNotFoundError, match=r"Keep one folder with this starter .* are 0"):
+    with pytest.raises(FileNotFoundError, match=r"^0 folders at the top .* Keep exactly one"):
         colab.run("softmax")
     colab.archives = chosen
     colab.run("softmax")
     drive = colab.content / "drive" / "MyDrive"
     (drive / "older" / "notebooks").mkdir(parents=True)
     (drive / "older" / EXERCISE.notebook).touch()
-    with pytest.raises(FileNotFoundError, match=r"There are 2: \[.*'older'"):
+    with pytest.raises(FileNotFoundError, match=r"^2 folders at the top .*: \[.*'older'"):
         colab.run("softmax")
     assert colab.uploads == 2
 
