@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assignment.checks.check import Arrays
-from assignment.checks.differences import ArrayStack, decode, encode, quantity
+from assignment.checks.differences import ArrayStack, decode, encode, is_part
 
 # Largest relative error at which arrays still match a fingerprint. Equivalent code differs in
 # float64's last digits, 1e-16 of the largest intermediate number; fingerprints have nine digits.
@@ -59,7 +59,7 @@ class FingerprintStack:
         """
         matches = np.ones(len(self.fingerprints), bool)
         for name, stack in self._stacks.items():
-            if quantity(name) in quantities and matches.any():
+            if is_part(name, quantities) and matches.any():
                 matches &= name in arrays and stack.relative_errors(arrays[name]) <= ROUNDING
         return matches
 

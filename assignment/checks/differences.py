@@ -7,7 +7,7 @@ The kinds, from the most particular to the least: "shape", "transposed", "dtype"
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,12 @@ REAL_KINDS = "fiub"  # kinds of dtypes that hold real numbers
 def quantity(name: str) -> str:
     """Return an array's name without its problem: "loss" from "loss where N = 5"."""
     return name.partition(" where ")[0]
+
+
+def is_part(name: str, quantities: Collection[str]) -> bool:
+    """Return whether an array is one of these quantities, or in one: grads['W1'] in grads."""
+    whole = quantity(name)
+    return whole in quantities or whole.partition("[")[0] in quantities
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
@@ -141,7 +147,7 @@ def find_difference(
 
     Its text gives ratios, and expected numbers only if `show_expected` is set.
     """
-    names = [name for name in reference if quantity(name) in compared]
+    names = [name for name in reference if is_part(name, compared)]
     missing = [name for name in names if name not in actual]
     if missing:
         return Difference("shape", f"The check returned no {missing[0]}.")

@@ -6,21 +6,24 @@ exercise's own module.
 """
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from assignment.array_types import FloatArray, IntArray
+from assignment.checks.calls import Call, Problem, agrees
 from assignment.checks.check import Arrays, Check, Finding, RuleContext, with_noun
 from assignment.checks.draws import Draws
 from assignment.checks.student import InvalidResult, Student
+from assignment.checks.vectorized import Sizes, no_loops
 
 LINEAR_CLASSIFIER = "assignment/classifiers/linear_classifier.py"
 TRAIN = ("train_batch", "train_update")
+PREDICT = Call("linear_classifier", "LinearClassifier.predict", ("y_pred",))
 
 
 @dataclass(frozen=True)
@@ -43,32 +46,64 @@ class Losses:
     bounds: Mapping[str, float]
 
     @property
-    def module(self) -> str:
-        return PurePosixPath(self.path).stem
+    def naive_call(self) -> Call:
+        return Call(PurePosixPath(self.path).stem, self.naive, ("loss", "dW"))
+
+    @property
+    def vectorized_call(self) -> Call:
+        return replace(self.naive_call, name=self.vectorized)
+
+    def no_loops(self) -> Check:
+        """Make the check of the vectorized loss for loops."""
+        return no_loops(
+            self.vectorized_call, SIZES, naive=(self.naive,),
+            name="vectorized_no_loops", title="Vectorized, no loops", points=10,
+            regions=self.regions[1:], requires=("vectorized_loss", "vectorized_gradient"),
+        )  # fmt: skip
 
 
 # ---- problems ------------------------------------------------------------------------------------
 
 
-class Problem(NamedTuple):
-    """Weights (D, C), samples (N, D), correct classes (N,), and a name that describes them."""
-
-    name: str
-    W: FloatArray
-    X: FloatArray
-    y: IntArray
-    reg: float
-
-
 @lru_cache(maxsize=64)  # a check and its rule, and all mistakes, draw the same ones
 def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None = None) -> Problem:
-    """Draw a problem with scores of ordinary size; `y` uses only the first `used` classes."""
+    """Draw W (D, C), X (N, D) and y (N,), below `used`, with scores of ordinary size."""
     classes = "" if used is None else f", y below {used}"
     name = f"N = {N}, D = {D}, C = {C}, reg = {reg:g}{classes}"
     draws = Draws(seed, name)
     W, X = draws.normal(D, C) / 2, draws.normal(N, D)
-    return Problem(name, W, X, draws.integers(used or C, N), reg)
+    return Problem(name, {"W": W, "X": X, "y": draws.integers(used or C, N), "reg": reg})
 
+
+@lru_cache(maxsize=2)  # drawn once for all mistakes
+def many_problems(seed: int) -> list[Problem]:
+    """Draw 60 problems that differ from each other; all their arrays fit into the cache."""
+    calls, N, D, C = 60, 10_000, 2, 6
+    draws = Draws(seed, "many calls")
+    W, X = draws.normal(calls, D, C) / 2, draws.normal(N + calls, D)
+    y = draws.integers(C, N + calls)
+    return [
+        Problem(f"N = {N:,}", {"W": W[k], "X": X[k : k + N], "y": y[k : k + N], "reg": 0.5})
+        for k in range(calls)
+    ]
+
+
+def array_operations(problem: Problem) -> None:
+    """Do three times what SIZES says."""
+    W, X = problem.arguments["W"], problem.arguments["X"]
+    for _ in range(3):
+        table = np.exp(X @ W)
+        table.sum(), X.T @ table
+
+
+SIZES = Sizes(
+    lambda seed, samples, features, classes: draw_problem(seed, samples, features, classes, 0.5),
+    {"samples": 100, "features": 8, "classes": 8},
+    "samples",
+    many_problems,
+    array_operations,
+    "three times X @ W, exp(), sum() and X.T @ on arrays of the same sizes",
+)
 
 # Ids of mistakes by the last line of a traceback and the line of code that it quotes. The first
 # problem of each check has N = 6, D = 3, C = 4, and an exception ends the check there.
@@ -84,89 +119,6 @@ SHAPES = {
     rf"{_NOT_BROADCAST} \(6,4\) \(6,\)": "row_without_keepdims",
     rf"\bdW\b{_NOT_BROADCAST} \(4,3\) \(3,4\)": "gradient_transposed",
 }
-
-
-# ---- the two losses ------------------------------------------------------------------------------
-
-
-def loss_on(
-    module: str, function: str, problems: Callable[[int], list[Problem]]
-) -> Callable[[Student, int], Arrays]:
-    """Make a check's `run`: loss and gradient of the named function on each problem."""
-
-    def run(student: Student, seed: int) -> Arrays:
-        arrays = {}
-        for problem in problems(seed):
-            loss, dW = call_loss(student, module, function, problem)
-            arrays[f"loss where {problem.name}"] = np.asarray(loss)
-            arrays[f"dW where {problem.name}"] = np.asarray(dW)
-        return arrays
-
-    return run
-
-
-def call_loss(student: Student, module: str, function: str, problem: Problem) -> tuple[Any, Any]:
-    """Call the student's function on copies; raise InvalidResult unless it returns loss and dW."""
-    _, W, X, y, reg = problem
-    loss_function = student.function(module, function)
-    try:
-        returned = loss_function(W.copy(), X.copy(), y.copy(), reg)
-    except (ValueError, IndexError) as error:  # mostly due to shapes, which only the check knows
-        error.add_note(f"It was called with W of shape {W.shape}, X {X.shape}, y {y.shape}.")
-        raise
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        what = "nothing (None)" if returned is None else f"a {type(returned).__name__}"
-        if isinstance(returned, tuple):
-            what = with_noun(len(returned), "value")
-        raise InvalidResult(f"{function} returned {what}, but `loss, dW` is expected.")
-    loss, dW = returned
-    for name, value in (("loss", loss), ("dW", dW)):
-        if value is None or value is Ellipsis or isinstance(value, (str, dict, set)):
-            raise InvalidResult(
-                f"{function} returned {name} = {value!r:.40}, which is not a number."
-            )
-    if not isinstance(dW, np.ndarray):
-        raise InvalidResult(f"{function} returned dW as a {type(dW).__name__}, not as an array.")
-    return loss, dW
-
-
-def inputs_and_dtypes(module: str, function: str) -> Callable[[Student, int], Arrays]:
-    """Make a check's `run`: W, X and y after the call, and the bytes of a number of dW."""
-
-    def run(student: Student, seed: int) -> Arrays:
-        problem = draw_problem(seed, N=6, D=3, C=4, reg=0.5)
-        loss_function = student.function(module, function)
-        call_loss(student, module, function, problem)  # raises unless it returns two values
-        arrays = {}
-        for dtype in (np.float64, np.float32):
-            W, X, y = problem.W.astype(dtype), problem.X.astype(dtype), problem.y.copy()
-            dW = loss_function(W, X, y, problem.reg)[1]
-            where = f"where all is {np.dtype(dtype).name}"
-            arrays[f"W afterwards {where}"] = W
-            arrays[f"X afterwards {where}"] = X
-            arrays[f"y afterwards {where}"] = y
-            arrays[f"bytes per number of dW {where}"] = np.asarray(np.asarray(dW).dtype.itemsize)
-        return arrays
-
-    return run
-
-
-def inputs_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Find an input that was changed, or a precision that was lost or raised."""
-    problem = draw_problem(context.seed, N=6, D=3, C=4, reg=0.5)
-    if len(arrays) != 8:
-        raise ValueError(f"The check returns 8 arrays, not {len(arrays)}.")
-    for name, array in arrays.items():
-        if " afterwards " in name:
-            before = getattr(problem, name[0])
-            if array.shape != before.shape or not np.array_equal(array, before):
-                return Finding("inputs_changed", f"{name[0]} has changed during the call.")
-        else:
-            dtype = np.dtype(name.rpartition(" ")[2])
-            if array != dtype.itemsize:
-                bits = 8 * int(array)
-                return Finding("dtype_not_kept", f"For {dtype} input dW has {bits} bits a number.")
-    return None
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -186,19 +138,12 @@ def labelled_samples(seed: int) -> tuple[FloatArray, IntArray]:
     return X, y
 
 
-def _classifier(student: Student) -> Any:
-    value = student.function("linear_classifier", "LinearClassifier")
-    if not isinstance(value, type):
-        raise InvalidResult(f"LinearClassifier is a {type(value).__name__}, not a class.")
-    return value
-
-
 def batches(student: Student, seed: int) -> Arrays:
     """Return the batches that training draws, from many samples, and from two one by one."""
     X, y = labelled_samples(seed)
     drawn: list[tuple[Any, Any]] = []
 
-    class Watched(_classifier(student)):  # type: ignore[misc]
+    class Watched(PREDICT.owner(student)):  # type: ignore[misc]
         def loss(self, X_batch: Any, y_batch: Any, reg: float) -> tuple[float, FloatArray]:
             drawn.append((np.array(X_batch), np.array(y_batch)))
             return 3.0, np.zeros((3, 5))
@@ -278,7 +223,7 @@ def updates(student: Student, seed: int) -> Arrays:
     X, y = labelled_samples(seed)
     weights: list[Any] = []
 
-    class Watched(_classifier(student)):  # type: ignore[misc]
+    class Watched(PREDICT.owner(student)):  # type: ignore[misc]
         def loss(self, X_batch: Any, y_batch: Any, reg: float) -> tuple[float, FloatArray]:
             if len(weights) == 3:
                 raise InvalidResult("train called the loss more often than num_iters.")
@@ -295,24 +240,23 @@ def updates(student: Student, seed: int) -> Arrays:
     return {f"W where steps = {steps}": array for steps, array in enumerate(weights)}
 
 
-def predictions(student: Student, seed: int) -> Arrays:
-    """Return the labels predicted with given weights, for 6 and for 13 classes."""
-    arrays = {}
+def unlabelled_problems(seed: int) -> list[Problem]:
+    """Draw weights and samples for 6 and for 13 classes."""
+    problems = []
     for N, D, C in ((9, 4, 6), (14, 5, 13)):
-        problem = draw_problem(seed, N, D, C, reg=0.0)
-        model = _classifier(student)()
-        model.W = problem.W.copy()
-        y_pred = model.predict(problem.X.copy())
-        if not isinstance(y_pred, np.ndarray | np.integer):
-            what = "nothing (None)" if y_pred is None else f"a {type(y_pred).__name__}"
-            raise InvalidResult(f"predict returned {what}, but an array is expected.")
-        arrays[f"y_pred where N = {N}, D = {D}, C = {C}"] = np.asarray(y_pred)
-    return arrays
+        drawn = draw_problem(seed, N, D, C, reg=0.0).arguments
+        problems.append(Problem(f"N = {N}, D = {D}, C = {C}", {"X": drawn["X"]}, {"W": drawn["W"]}))
+    return problems
 
+
+small_problem = partial(draw_problem, N=6, D=3, C=4, reg=0.5)  # for inputs and dtypes
 
 # The checks of training and prediction, for every loss.
 OF_TRAINING = (
     Check("train_batch", "A batch is drawn", 5, TRAIN, batches, rule=batches_rule),
     Check("train_update", "The weights are updated", 5, TRAIN, updates, ("W",)),
-    Check("predict", "Prediction", 5, ("predict",), predictions, ("y_pred",), tolerance=0.0),
-)
+    agrees(
+        PREDICT, unlabelled_problems, tolerance=0.0,
+        name="predict", title="Prediction", points=5, regions=("predict",),
+    ),
+)  # fmt: skip

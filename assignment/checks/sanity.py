@@ -10,16 +10,24 @@ with the answer.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from assignment.array_types import FloatArray, IntArray
+from assignment.checks.calls import Problem
 from assignment.checks.check import Arrays, Check, Finding, RuleContext
 from assignment.checks.draws import Draws
-from assignment.checks.linear import Losses, Problem, call_loss
-from assignment.checks.student import InvalidResult, Student
-from assignment.gradient_check import relative_error
+from assignment.checks.linear import Losses
+from assignment.checks.numeric import (
+    MAX_ERROR,
+    common_ratio,
+    compare_slopes,
+    not_the_slope,
+    one_number,
+    slopes,
+    times,
+)
+from assignment.checks.student import Student
 
 NUM_CLASSES = 10
 TINY, SMALL = 1e-6, 1e-4  # standard deviations of weights
@@ -27,10 +35,6 @@ REG = 3e4  # with weights of 1e-4 its gradient is about as large as that of the 
 MAX_SCORE = 1.0  # root mean square of the scores that count as small
 
 FEW = 10  # images on which slopes are measured
-PLACES = 5
-# A kink, or a loss in float32, spoils the slopes of some steps, but not of all.
-STEPS = (1e-3, 1e-4, 1e-5, 1e-7)
-MAX_ERROR = 1e-2
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def sanity_checks(
             rule=partial(initial_loss_rule, equal), raises=raises, in_notebook=True,
         ),
         Check(
-            "gradient", "The numeric gradient", 0, region, partial(slopes, losses),
+            "gradient", "The numeric gradient", 0, region, partial(slopes_of_loss, losses),
             rule=slopes_rule, raises=raises, in_notebook=True,
         ),
     )  # fmt: skip
@@ -73,16 +77,19 @@ def initial_loss(losses: Losses, student: Student, seed: int) -> Arrays:
     X, y = _development_set(student)
     W = Draws(seed, "initial weights").normal(X.shape[1], NUM_CLASSES)
     arrays: Arrays = {"number of images": np.array(len(X))}
+
+    def loss(scale: float, images: int, reg: float) -> float:
+        inputs = {"W": scale * W, "X": X[:images], "y": y[:images], "reg": reg}
+        return one_number("loss", losses.naive_call(student, Problem("", inputs))["loss"])
+
     for scale in (TINY, SMALL):
-        loss, _ = _call(losses, student, scale * W, X, y, 0.0)
-        arrays[f"loss where W = {scale}"] = np.array(loss)
+        arrays[f"loss where W = {scale}"] = np.array(loss(scale, len(X), 0.0))
         scores = X @ (scale * W)
         arrays[f"size of the scores where W = {scale}"] = np.sqrt(np.mean(scores**2))
     if not arrays[f"loss where W = {TINY}"].any():
         raise NotImplementedError("The loss is still 0, as at the start: compute it first.")
-    few = X[:FEW], y[:FEW]
-    without, with_reg = (_call(losses, student, SMALL * W, *few, reg)[0] for reg in (0.0, REG))
-    arrays["added by reg"] = np.array(with_reg - without)
+    added = loss(SMALL, FEW, REG) - loss(SMALL, FEW, 0.0)
+    arrays["added by reg"] = np.array(added)
     arrays["0.5 * reg * sum(W * W)"] = np.array(0.5 * REG * np.sum((SMALL * W) ** 2))
     return arrays
 
@@ -109,7 +116,7 @@ def initial_loss_rule(equal: EqualScores, arrays: Arrays, context: RuleContext) 
         return None
     detail = (
         f"reg = {REG:g} should raise the loss by 0.5 * reg * sum(W * W) = {expected:.4g}, and it "
-        f"raises yours by {added:.4g}: {_times(added / expected, FEW)} as much."
+        f"raises yours by {added:.4g}: {times(added / expected, FEW)} as much."
     )
     return Finding("", detail, "the regularisation")
 
@@ -133,92 +140,31 @@ def _cause_of(loss: float, equal: EqualScores, bound: float, N: int) -> str:
 # ---- the gradient --------------------------------------------------------------------------------
 
 
-def slopes(losses: Losses, student: Student, seed: int) -> Arrays:
+def slopes_of_loss(losses: Losses, student: Student, seed: int) -> Arrays:
     """Return dW at a few places, and the slopes of the loss there, with and without reg."""
     X, y = (array[:FEW] for array in _development_set(student))
-    draws = Draws(seed, "weights and places")
-    W = SMALL * draws.normal(X.shape[1], NUM_CLASSES)
-    rows, columns = draws.integers(len(W), PLACES), draws.integers(NUM_CLASSES, PLACES)
-    rows[0] = len(W) - 1  # the bias
-    arrays: Arrays = {"place": np.stack([rows, columns], axis=1)}
+    arrays: Arrays = {}
     for reg in (0.0, REG):
-        _, dW = _call(losses, student, W, X, y, reg)
-        if dW.shape != W.shape:
-            raise InvalidResult(f"dW has shape {dW.shape}, but W has {W.shape}.")
-        if not dW.any():
-            raise NotImplementedError("dW is still 0, as at the start: compute it first.")
-        arrays[f"dW where reg = {reg:g}"] = dW[rows, columns].astype(np.float64)
-        measured = np.empty((len(STEPS), PLACES))
-        for place in range(PLACES):
-            for number, step in enumerate(STEPS):
-                moved = np.zeros_like(W)
-                moved[rows[place], columns[place]] = step
-                above, below = (
-                    _call(losses, student, W + sign * moved, X, y, reg)[0] for sign in (1, -1)
-                )
-                measured[number, place] = (above - below) / (2 * step)
-        arrays[f"slopes where reg = {reg:g}"] = measured
+        draws = Draws(seed, "weights and places")  # the same for both
+        W = SMALL * draws.normal(X.shape[1], NUM_CLASSES)
+        problem = Problem(f"reg = {reg:g}", {"W": W, "X": X, "y": y, "reg": reg})
+        arrays |= slopes(partial(losses.naive_call, student), problem, "loss", {"W": "dW"}, draws)
     return arrays
 
 
 def slopes_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Find a dW that is not the slope of the loss, at each place by the step that fits best."""
-    places = arrays["place"].tolist()
-    before: list[FloatArray] = [np.zeros(PLACES), np.zeros(PLACES)]
-    for reg in (0.0, REG):
-        dW, measured = arrays[f"dW where reg = {reg:g}"], arrays[f"slopes where reg = {reg:g}"]
-        distances = np.nan_to_num(np.abs(measured - dW), nan=np.inf)
-        slope = measured[np.argmin(distances, axis=0), np.arange(PLACES)]
-        if relative_error(dW, slope) < MAX_ERROR:
-            before = [dW, slope]
-            continue
-        worst = int(distances.min(axis=0).argmax())
-        where = "W[{}, {}]".format(*places[worst])
-        detail = (
-            f"With reg = {reg:g} your loss changes by {slope[worst]:+.4g} per unit of {where}, and "
-            f"dW has {dW[worst]:+.4g} there."
-        )
-        ratio = _common_ratio(dW - before[0], slope - before[1])
-        if not reg:
-            if ratio is not None:
-                detail += f" At all {PLACES} places tried dW is {_times(ratio, FEW)} the slope."
-            return Finding("", detail, "dW is not the slope of your loss")
-        if ratio is not None:
-            detail += f" What reg adds to dW is {_times(ratio, FEW)} what it adds to the slope."
-        return Finding("", detail, "right without regularisation, wrong with it")
-    return None
-
-
-def _common_ratio(a: FloatArray, b: FloatArray) -> float | None:
-    """Return k if a is k times b, at all places alike; else None."""
-    square = float(b @ b)
-    k = float(a @ b) / square if square else np.nan
-    return k if np.linalg.norm(a - k * b) <= MAX_ERROR * np.linalg.norm(b) else None
-
-
-def _times(ratio: float, N: int) -> str:
-    """Write a ratio; if it is N or 1 / N, mention the number of images."""
-    for name, value in ((f"{N}", N), (f"1/{N}", 1 / N)):
-        if abs(ratio - value) < MAX_ERROR * value:
-            return f"{name} times ({N} images were used)"
-    return f"{round(ratio, 3):g} times"
-
-
-# ---- what both use -------------------------------------------------------------------------------
+    """Find a dW that is not the slope of the loss, or is so only without regularisation."""
+    without, with_reg = (compare_slopes(arrays, "W", "dW", f"reg = {reg:g}") for reg in (0.0, REG))
+    if without.text:
+        return not_the_slope("dW", without, FEW)
+    if not with_reg.text:
+        return None
+    text = with_reg.text
+    added = (with_reg.gradient - without.gradient, with_reg.slope - without.slope)
+    if (ratio := common_ratio(*added)) is not None:
+        text += f" What reg adds to dW is {times(ratio, FEW)} what it adds to the slope."
+    return Finding("", text, "right without regularisation, wrong with it")
 
 
 def _development_set(student: Student) -> tuple[FloatArray, IntArray]:
     return np.asarray(student.variable("X_dev")), np.asarray(student.variable("y_dev"))
-
-
-def _call(losses: Losses, student: Student, *arguments: Any) -> tuple[float, FloatArray]:
-    """Call the naive loss; raise InvalidResult unless the loss is one number."""
-    problem = Problem("development set", *arguments)
-    loss, dW = call_loss(student, losses.module, losses.naive, problem)
-    array = np.asarray(loss)
-    if array.size != 1 or array.dtype.kind not in "fiu":
-        raise InvalidResult(
-            f"{losses.naive} returned a loss of shape {array.shape} and type {array.dtype}, but "
-            "one number is expected."
-        )
-    return float(array.reshape(())), dW

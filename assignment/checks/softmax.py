@@ -6,24 +6,22 @@ regularisation then fails no other check.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from assignment.checks.calls import Call, Problem, agrees, keeps_inputs
 from assignment.checks.check import Check, Exercise
 from assignment.checks.linear import (
     LINEAR_CLASSIFIER,
     OF_TRAINING,
     SHAPES,
     Losses,
-    Problem,
     draw_problem,
-    inputs_and_dtypes,
-    inputs_rule,
-    loss_on,
+    small_problem,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
 from assignment.checks.trained import checks_of_results
-from assignment.checks.vectorized import no_loops
 
 SOFTMAX = "assignment/classifiers/softmax.py"
 
@@ -55,10 +53,10 @@ def large_scores(seed: int) -> list[Problem]:
     problems = []
     for number, (where, offset) in enumerate(offsets.items()):
         drawn = draw_problem(seed + number, N=6, D=3, C=4, reg=0.0, used=3)
-        W, X = drawn.W.copy(), drawn.X.copy()
-        W[-1] = 1000.0
-        X[:, -1] = offset
-        problems.append(Problem(where, W, X, drawn.y, 0.0))
+        inputs = drawn.copied().arguments
+        inputs["W"][-1] = 1000.0
+        inputs["X"][:, -1] = offset
+        problems.append(Problem(where, inputs))
     return problems
 
 
@@ -67,12 +65,12 @@ def far_apart(seed: int) -> list[Problem]:
     """Draw problems with scores thousands apart: the correct or a wrong class far below."""
     problems = []
     for number, where in enumerate(["the correct class", "a wrong class"]):
-        drawn = draw_problem(seed + number, N=6, D=3, C=4, reg=0.0)
-        y = np.array([2, 3, 2, 3, 2, 3])
-        W, X = drawn.W.copy(), drawn.X.copy()
-        W[-1] = [0, 0, -1000, -1000] if where == "the correct class" else [-1000, 0, 0, 0]
-        X[:, -1] = 3.0
-        problems.append(Problem(f"{where} has scores near -3000", W, X, y, 0.0))
+        inputs = draw_problem(seed + number, N=6, D=3, C=4, reg=0.0).copied().arguments
+        inputs["y"][:] = [2, 3, 2, 3, 2, 3]
+        far = [0, 0, -1000, -1000] if where == "the correct class" else [-1000, 0, 0, 0]
+        inputs["W"][-1] = far
+        inputs["X"][:, -1] = 3.0
+        problems.append(Problem(f"{where} has scores near -3000", inputs))
     return problems
 
 
@@ -138,56 +136,34 @@ NO_FLOOR = (
 )
 
 
-def _checks_of(function: str, short: str, region: str) -> list[Check]:
+def _checks_of(call: Call, short: str, region: str) -> list[Check]:
     """Make the checks of one loss function; their names begin with `short`."""
-    name = short.capitalize()
-    values = (f"{short}_loss", f"{short}_gradient")
-    run = loss_on("softmax", function, baseline)
+    title, values = short.capitalize(), (f"{short}_loss", f"{short}_gradient")
+    shared: dict[str, Any] = {"regions": (region,), "raises": SHAPES}
     return [
-        Check(
-            f"{short}_loss",
-            f"{name} loss",
-            8,
-            (region,),
-            run,
-            ("loss",),
-            hints={"nan": NAN},
-            raises=SHAPES,
+        agrees(
+            call, baseline, compared=("loss",), hints={"nan": NAN},
+            name=f"{short}_loss", title=f"{title} loss", points=8, **shared,
         ),
-        Check(f"{short}_gradient", f"{name} gradient", 12, (region,), run, ("dW",), raises=SHAPES),
-        Check(
-            f"{short}_large_scores",
-            f"{name}, large scores",
-            6,
-            (region,),
-            loss_on("softmax", function, large_scores),
-            ("loss", "dW"),
+        agrees(
+            call, baseline, compared=("dW",),
+            name=f"{short}_gradient", title=f"{title} gradient", points=12, **shared,
+        ),
+        agrees(
+            call, large_scores, baseline=values, hints={"nan": OVERFLOW},
             tolerance=1e-3,  # float32 has scores near 1000 to 6e-5
-            baseline=values,
-            hints={"nan": OVERFLOW},
-            raises=SHAPES,
+            name=f"{short}_large_scores", title=f"{title}, large scores", points=6, **shared,
         ),
-        Check(
-            f"{short}_underflow",
-            f"{name}, a probability of 0",
-            1,
-            (region,),
-            loss_on("softmax", function, far_apart),
-            ("loss",),
-            baseline=values,
+        agrees(
+            call, far_apart, compared=("loss",), baseline=values,
             hints={"nan": UNDERFLOW, "wrong": NO_FLOOR},
-            raises=SHAPES,
+            name=f"{short}_underflow", title=f"{title}, a probability of 0", points=1, **shared,
         ),
-        Check(
-            f"{short}_inputs",
-            f"{name}, inputs and dtypes kept",
-            3,
-            (region,),
-            inputs_and_dtypes("softmax", function),
-            requires=values,
-            rule=inputs_rule,
+        keeps_inputs(
+            call, small_problem, requires=values, regions=(region,),
+            name=f"{short}_inputs", title=f"{title}, inputs and dtypes kept", points=3,
         ),
-    ]
+    ]  # fmt: skip
 
 
 EXERCISE = Exercise(
@@ -201,9 +177,9 @@ EXERCISE = Exercise(
     seed=231,
     practice=sanity_checks(LOSSES, EQUAL_SCORES, SHAPES),
     checks=(
-        *_checks_of("softmax_loss_naive", "naive", "softmax_naive"),
-        *_checks_of("softmax_loss_vectorized", "vectorized", "softmax_vectorized"),
-        no_loops(LOSSES),
+        *_checks_of(LOSSES.naive_call, "naive", "softmax_naive"),
+        *_checks_of(LOSSES.vectorized_call, "vectorized", "softmax_vectorized"),
+        LOSSES.no_loops(),
         *OF_TRAINING,
         *checks_of_results(LOSSES),
     ),

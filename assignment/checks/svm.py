@@ -8,21 +8,18 @@ from functools import lru_cache
 
 import numpy as np
 
+from assignment.checks.calls import Call, Problem, agrees, keeps_inputs
 from assignment.checks.check import Check, Exercise
 from assignment.checks.linear import (
     LINEAR_CLASSIFIER,
     OF_TRAINING,
     SHAPES,
     Losses,
-    Problem,
     draw_problem,
-    inputs_and_dtypes,
-    inputs_rule,
-    loss_on,
+    small_problem,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
 from assignment.checks.trained import checks_of_results
-from assignment.checks.vectorized import no_loops
 
 SVM = "assignment/classifiers/linear_svm.py"
 
@@ -40,8 +37,9 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     """
     for number in range(MAX_DRAWINGS):
         problem = draw_problem(seed + number, N, D, C, reg, used)
-        scores = problem.X @ problem.W
-        margins = scores - scores[np.arange(N), problem.y][:, np.newaxis] + 1
+        W, X, y, _ = problem.arguments.values()
+        scores = X @ W
+        margins = scores - scores[np.arange(N), y][:, np.newaxis] + 1
         above, below = (margins > 0) & (margins < 0.5), (margins < 0) & (margins > -1)
         if np.abs(margins).min() >= FROM_THE_KINK and above.any() and below.any():
             return problem
@@ -141,42 +139,23 @@ GRADIENT_HINTS = {
 }
 
 
-def _checks_of(function: str, short: str, region: str) -> list[Check]:
+def _checks_of(call: Call, short: str, region: str) -> list[Check]:
     """Make the checks of one loss function; their names begin with `short`."""
-    name = short.capitalize()
-    values = (f"{short}_loss", f"{short}_gradient")
-    run = loss_on("linear_svm", function, baseline)
+    title, values = short.capitalize(), (f"{short}_loss", f"{short}_gradient")
     return [
-        Check(
-            f"{short}_loss",
-            f"{name} loss",
-            10,
-            (region,),
-            run,
-            ("loss",),
-            hints=LOSS_HINTS,
-            raises=RAISES,
+        agrees(
+            call, baseline, compared=("loss",), hints=LOSS_HINTS, raises=RAISES,
+            name=f"{short}_loss", title=f"{title} loss", points=10, regions=(region,),
         ),
-        Check(
-            f"{short}_gradient",
-            f"{name} gradient",
-            15,
-            (region,),
-            run,
-            ("dW",),
-            hints=GRADIENT_HINTS,
-            raises=RAISES,
+        agrees(
+            call, baseline, compared=("dW",), hints=GRADIENT_HINTS, raises=RAISES,
+            name=f"{short}_gradient", title=f"{title} gradient", points=15, regions=(region,),
         ),
-        Check(
-            f"{short}_inputs",
-            f"{name}, inputs and dtypes kept",
-            5,
-            (region,),
-            inputs_and_dtypes("linear_svm", function),
-            requires=values,
-            rule=inputs_rule,
+        keeps_inputs(
+            call, small_problem, requires=values, regions=(region,),
+            name=f"{short}_inputs", title=f"{title}, inputs and dtypes kept", points=5,
         ),
-    ]
+    ]  # fmt: skip
 
 
 EXERCISE = Exercise(
@@ -190,9 +169,9 @@ EXERCISE = Exercise(
     seed=232,
     practice=sanity_checks(LOSSES, EQUAL_SCORES, RAISES),
     checks=(
-        *_checks_of(LOSSES.naive, "naive", "svm_naive"),
-        *_checks_of(LOSSES.vectorized, "vectorized", "svm_vectorized"),
-        no_loops(LOSSES),
+        *_checks_of(LOSSES.naive_call, "naive", "svm_naive"),
+        *_checks_of(LOSSES.vectorized_call, "vectorized", "svm_vectorized"),
+        LOSSES.no_loops(),
         *OF_TRAINING,
         *checks_of_results(LOSSES),
     ),

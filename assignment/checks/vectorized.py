@@ -1,4 +1,4 @@
-"""The check that a vectorized loss does without loops, for every linear classifier.
+"""The ready-made check that a vectorized function or method does without loops.
 
     lines      that run more often for more samples, classes or features are a loop
     memory     that grows with the square of the number of samples is a table of all pairs
@@ -15,12 +15,15 @@ import math
 import re
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from assignment.checks.calls import Call, Problem, Problems
 from assignment.checks.check import (
     YARDSTICK_SECONDS,
     Arrays,
@@ -30,90 +33,122 @@ from assignment.checks.check import (
     with_noun,
 )
 from assignment.checks.counting import Line, count_lines
-from assignment.checks.draws import Draws
-from assignment.checks.linear import Losses, Problem, call_loss, draw_problem
 from assignment.checks.student import InvalidResult, Student
 
-Call = Callable[[Problem], tuple[Any, Any]]
+Run = Callable[[Problem], Arrays]
 
 
-def no_loops(losses: Losses) -> Check:
-    """Make the check of the vectorized loss of an exercise."""
+@dataclass(frozen=True)
+class Sizes:
+    """Problems of several sizes, to find out what a call's work grows with.
+
+    Attributes
+    ----------
+    draw : callable
+        ``draw(seed, **sizes)`` returns a Problem.
+    few : mapping
+        The sizes by name: {"samples": 100, "features": 8}. Each in turn is made four times as
+        large. Leave out of it a size that the code may loop over.
+    pairs : str
+        The size whose square no memory may grow with.
+    many : callable
+        ``many(seed)`` returns large problems of one shape that differ from each other, so that no
+        result can serve twice; their results are compared, and the time of their calls measured.
+    operations : callable
+        ``operations(problem)`` does array operations of the same sizes, which take similar time.
+    yardstick : str
+        Words for these operations.
+    """
+
+    draw: Callable[..., Problem]
+    few: Mapping[str, int]
+    pairs: str
+    many: Problems
+    operations: Callable[[Problem], object]
+    yardstick: str
+
+
+def no_loops(call: Call, sizes: Sizes, *, naive: tuple[str, ...] = (), **check: Any) -> Check:
+    """Make the check that a call's Python code loops over none of the sizes.
+
+    Parameters
+    ----------
+    call : Call
+    sizes : Sizes
+    naive : tuple of str
+        Names of functions or methods in the same module that may loop: a call of one of them is the
+        mistake ``calls_naive``. The others are ``loop_in_vectorized``, ``table_of_all_pairs`` and
+        ``slow_vectorized``.
+    check
+        The other attributes of the Check: name, title, points, regions, requires, ...
+    """
+
+    def run(student: Student, seed: int) -> Arrays:
+        return _measure(partial(call, student), sizes, seed)
+
+    def run_yardstick(student: Student, seed: int) -> Arrays:
+        """Measure array operations in place of the student's function, and their time."""
+        taken = 0.0
+
+        def operate(problem: Problem) -> Arrays:
+            nonlocal taken
+            start = time.process_time()
+            sizes.operations(problem)
+            taken += time.process_time() - start
+            return {}
+
+        return _measure(operate, sizes, seed) | {YARDSTICK_SECONDS: np.asarray(taken)}
+
+    def rule(arrays: Arrays, context: RuleContext) -> Finding | None:
+        """Find loops by counts, tables of pairs by memory, and else slowness by processor time."""
+        loop = _find_loop(call.module, naive, sizes, arrays, context)
+        if loop is not None:
+            return loop
+        bytes_for_each_pair = arrays[PAIRS]
+        if bytes_for_each_pair != 0:
+            took = f"{int(bytes_for_each_pair) * MANY_SAMPLES**2 / 1e6:.0f} MB"
+            detail = f"It took {took} for {MANY_SAMPLES:,} samples, where less than 1 MB is enough."
+            return Finding("table_of_all_pairs", detail)
+        return _find_slowness(sizes.yardstick, arrays, context)
+
+    tolerance = 1e-3  # sums of 10,000 numbers, perhaps in float32
     return Check(
-        "vectorized_no_loops",
-        "Vectorized, no loops",
-        10,
-        losses.regions[1:],
-        partial(_run, losses),
-        ("loss", "dW"),
-        tolerance=1e-3,  # sums of 10,000 numbers, perhaps in float32
-        requires=("vectorized_loss", "vectorized_gradient"),
-        rule=partial(_rule, losses),
-        slow=True,
-        yardstick=_run_yardstick,
-    )
+        run=run, compared=call.results, tolerance=tolerance, rule=rule, slow=True,
+        yardstick=run_yardstick, **check,
+    )  # fmt: skip
 
 
-def _run(losses: Losses, student: Student, seed: int) -> Arrays:
-    return _measure(partial(call_loss, student, losses.module, losses.vectorized), seed)
-
-
-def _run_yardstick(student: Student, seed: int) -> Arrays:
-    """Measure array operations in place of the student's function, and the time that they take."""
-    taken = 0.0
-
-    def call(problem: Problem) -> tuple[Any, Any]:
-        nonlocal taken
-        start = time.process_time()
-        result = _array_operations(problem)
-        taken += time.process_time() - start
-        return result
-
-    return _measure(call, seed) | {YARDSTICK_SECONDS: np.asarray(taken)}
-
-
-def _measure(call: Call, seed: int) -> Arrays:
+def _measure(run: Run, sizes: Sizes, seed: int) -> Arrays:
     """Return what shows a loop, a table of all pairs or slowness, and else the results."""
-    arrays = _growing_lines(call, seed)
+    arrays = _growing_lines(run, sizes, seed)
     if not arrays:
-        arrays = {"bytes for each pair of samples": np.asarray(_bytes_for_each_pair(call, seed))}
-        if not arrays["bytes for each pair of samples"]:
-            arrays |= _results(call, seed)
+        arrays = {PAIRS: np.asarray(_bytes_for_each_pair(run, sizes, seed))}
+        if not arrays[PAIRS]:
+            arrays |= _results(run, sizes, seed)
     return arrays
 
 
 # ---- lines ---------------------------------------------------------------------------------------
 
-
-class Sizes(NamedTuple):
-    """The numbers of samples, features and classes of a problem."""
-
-    samples: int
-    features: int
-    classes: int
-
-
 # A loop over samples, also in blocks of up to thirty, over classes or features, or over every other
 # one of them, adds ten runs when there are four times as many. Passes over a thousand samples each,
 # a loop over a few given things, and halving until one sample is left add fewer.
-FEW = Sizes(samples=100, features=8, classes=8)
-MANY = {name: FEW._replace(**{name: 4 * size}) for name, size in FEW._asdict().items()}
-MIN_FACTOR, MIN_ADDED = 2, 10
+TIMES, MIN_FACTOR, MIN_ADDED = 4, 2, 10
 MAX_LINES = 20  # of which a check reports the runs
 
 
-def _growing_lines(call: Call, seed: int) -> Arrays:
-    """Return, for the first lines that run more often in larger problems, the runs in all four.
+def _growing_lines(run: Run, sizes: Sizes, seed: int) -> Arrays:
+    """Return, for the first lines that run more often in larger problems, the runs in all of them.
 
     The first call is not counted: it imports, prints and fills caches.
     """
-    few, *many = (
-        draw_problem(seed, size.samples, size.features, size.classes, 0.5)
-        for size in (FEW, *MANY.values())
-    )
-    call(few)
-    before = count_lines(partial(call, few))
-    counts = [count_lines(partial(call, problem)) for problem in many]
+    few = sizes.draw(seed, **sizes.few)
+    many = [
+        sizes.draw(seed, **{**sizes.few, name: TIMES * size}) for name, size in sizes.few.items()
+    ]
+    run(few)
+    before = count_lines(partial(run, few))
+    counts = [count_lines(partial(run, problem)) for problem in many]
     lines = dict.fromkeys(line for count in counts for line in count)
     growing = [line for line in lines if any(_grows(before[line], count[line]) for count in counts)]
     return {
@@ -132,7 +167,7 @@ _RUNS = re.compile(r"runs of line (\d{1,9}) of (.{1,200}) in ([\w.<>]{1,200})")
 
 
 def _reported(arrays: Arrays) -> Iterator[tuple[Line, list[int]]]:
-    """Yield the reported lines, and the runs in the four problems."""
+    """Yield the reported lines, and the runs in each problem."""
     for name, array in arrays.items():
         if match := _RUNS.fullmatch(name):
             number, file, function = match.groups()
@@ -140,11 +175,13 @@ def _reported(arrays: Arrays) -> Iterator[tuple[Line, list[int]]]:
             yield Line(file, int(number), function), runs
 
 
-def _find_loop(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding | None:
+def _find_loop(
+    module: str, naive: tuple[str, ...], sizes: Sizes, arrays: Arrays, context: RuleContext
+) -> Finding | None:
     """Find a line that runs more often in a larger problem; first one of the naive function."""
     mistake, found = "loop_in_vectorized", None
     for line, runs in _reported(arrays):
-        is_naive = line.file == losses.path and line.function.split(".")[0] == losses.naive
+        is_naive = Path(line.file).stem == module and _outermost(line) in naive
         if found is None or is_naive:
             found = line, runs
         if is_naive:
@@ -153,24 +190,30 @@ def _find_loop(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding 
     if found is None:
         return None
     line, (before, *counts) = found
-    for (name, sizes), count in zip(MANY.items(), counts, strict=True):
+    for (name, few), count in zip(sizes.few.items(), counts, strict=True):
         if _grows(before, count):
-            many, few = getattr(sizes, name), getattr(FEW, name)
-            where = f"{line.file}, in {line.function.split('.')[0]},"
+            where = f"{line.file}, in {_outermost(line)},"
             source = context.sources.get(line.file, "").splitlines()[line.number - 1 : line.number]
             code = f": {source[0].strip()[:80]}" if source else "."
-            detail = f"Line {line.number} of {where} ran {count} times for {many} {name}"
+            words = name.replace("_", " ")
+            detail = f"Line {line.number} of {where} ran {count} times for {TIMES * few} {words}"
             return Finding(mistake, f"{detail}, and {with_noun(before, 'time')} for {few}{code}")
     raise ValueError("No line runs more often in a larger problem.")
+
+
+def _outermost(line: Line) -> str:
+    """Return the function or method that holds a line, also in functions inside it."""
+    return line.function.partition(".<locals>")[0]
 
 
 # ---- memory --------------------------------------------------------------------------------------
 
 # Correct code takes at most a tenth of a byte for each pair; a table of them has a byte or more.
 FEW_SAMPLES, MANY_SAMPLES = 1000, 2000
+PAIRS = "bytes for each pair of samples"
 
 
-def _bytes_for_each_pair(call: Call, seed: int) -> int:
+def _bytes_for_each_pair(run: Run, sizes: Sizes, seed: int) -> int:
     """Return the bytes that a call takes for each pair of samples, rounded down.
 
     Memory that does not depend on the number of samples cancels. Output goes to a buffer of its
@@ -178,11 +221,12 @@ def _bytes_for_each_pair(call: Call, seed: int) -> int:
     """
     peaks = []
     for samples in (FEW_SAMPLES, MANY_SAMPLES):
-        problem, output = draw_problem(seed, samples, 2, 2, 0.5), io.StringIO()
+        small = {**dict.fromkeys(sizes.few, 2), sizes.pairs: samples}
+        problem, output = sizes.draw(seed, **small), io.StringIO()
         tracemalloc.start()
         try:
             with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                call(problem)
+                run(problem)
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
@@ -190,10 +234,6 @@ def _bytes_for_each_pair(call: Call, seed: int) -> int:
 
 
 # ---- results, and their processor time -----------------------------------------------------------
-
-CALLS = 60
-SIZES = Sizes(samples=10_000, features=2, classes=6)  # so that all arrays are in the cache
-YARDSTICK = "three times X @ W, exp(), sum() and X.T @ on arrays of the same sizes"
 
 NOT_MEASURED = (
     "Its lines were counted, but its processor time could not be measured fairly on this machine."
@@ -204,25 +244,6 @@ NOT_MEASURED = (
 # more, and there are up to four in code that many students write: 15 to 19 in all.
 MAX_RATIO = 30.0
 RATIO = "processor time as a multiple of the yardstick's"
-
-
-@lru_cache(maxsize=2)  # drawn once for all mistakes
-def _draw_calls(seed: int) -> list[Problem]:
-    """Draw problems that differ from each other, so that no result can serve twice."""
-    N, D, C = SIZES
-    draws = Draws(seed, "many calls")
-    W, X = draws.normal(CALLS, D, C) / 2, draws.normal(N + CALLS, D)
-    y = draws.integers(C, N + CALLS)
-    return [Problem("", W[k], X[k : k + N], y[k : k + N], 0.5) for k in range(CALLS)]
-
-
-def _array_operations(problem: Problem) -> tuple[Any, Any]:
-    """Do what YARDSTICK says."""
-    _, W, X, _, _ = problem
-    for _ in range(3):
-        table = np.exp(X @ W)
-        total, product = table.sum(), X.T @ table
-    return total, product
 
 
 @contextlib.contextmanager
@@ -237,31 +258,32 @@ def _nothing_printed() -> Iterator[None]:
         builtins.print = before
 
 
-def _results(call: Call, seed: int) -> Arrays:
-    """Return the losses (CALLS,) and gradients (CALLS, D, C), and a ratio above the limit."""
-    losses, gradients, times, yardsticks = [], [], [], []
-    for problem in _draw_calls(seed):
+def _results(run: Run, sizes: Sizes, seed: int) -> Arrays:
+    """Return the results of many calls, stacked by name, and a ratio above the limit."""
+    results: list[Arrays] = []
+    times, yardsticks, problems = [], [], sizes.many(seed)
+    for problem in problems:
         start = time.process_time()
         with _nothing_printed():
-            loss, dW = call(problem)
+            results.append(run(problem))
         middle = time.process_time()
-        _array_operations(problem)
+        sizes.operations(problem)
         yardsticks.append(time.process_time() - middle)
         times.append(middle - start)
-        losses.append(np.asarray(loss))
-        gradients.append(dW)
     arrays = {}
-    for name, values in (("loss", losses), ("dW", gradients)):
+    for name in results[0]:
         try:
-            arrays[f"{name} where N = {SIZES.samples:,}"] = np.stack(values)
-        except ValueError:
-            raise InvalidResult(f"{name} has another shape for some of {CALLS} problems.") from None
+            stacked = np.stack([result[name] for result in results])
+        except (KeyError, ValueError):
+            what = f"{name} is missing or has another shape for some of {len(problems)} problems."
+            raise InvalidResult(what) from None
+        arrays[f"{name} where {problems[0].name}"] = stacked
     if min(times) > MAX_RATIO * min(yardsticks) > 0:
         arrays[RATIO] = np.asarray(min(times) / min(yardsticks))
     return arrays
 
 
-def _find_slowness(arrays: Arrays, context: RuleContext) -> Finding | None:
+def _find_slowness(yardstick: str, arrays: Arrays, context: RuleContext) -> Finding | None:
     """Find a ratio above the limit; a graded run believes only what was measured outside."""
     ratio = context.cpu_ratio
     if ratio is None:
@@ -269,19 +291,6 @@ def _find_slowness(arrays: Arrays, context: RuleContext) -> Finding | None:
     if math.isnan(ratio):
         return Finding(detail=NOT_MEASURED, passes=True)
     if ratio > MAX_RATIO:
-        detail = f"It took {ratio:.0f} times the processor time of the yardstick ({YARDSTICK})."
+        detail = f"It took {ratio:.0f} times the processor time of the yardstick ({yardstick})."
         return Finding("slow_vectorized", detail)
     return None
-
-
-def _rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Find loops by counts, tables of all pairs by memory, and else slowness by processor time."""
-    loop = _find_loop(losses, arrays, context)
-    if loop is not None:
-        return loop
-    bytes_for_each_pair = arrays["bytes for each pair of samples"]
-    if bytes_for_each_pair != 0:
-        took = f"{int(bytes_for_each_pair) * MANY_SAMPLES**2 / 1e6:.0f} MB"
-        detail = f"It took {took} for {MANY_SAMPLES:,} samples, where less than 1 MB is enough."
-        return Finding("table_of_all_pairs", detail)
-    return _find_slowness(arrays, context)

@@ -22,14 +22,16 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from assignment.checks.answer_key import AnswerKey
+from assignment.checks.calls import copied
 from assignment.checks.check import Check, Outcome, load_exercise, run_check_for
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
@@ -185,18 +187,33 @@ def _solution(
 
 
 class _Float32Student(Student):
-    """A student whose functions get float32 where a check passes float64."""
+    """A student whose functions, methods and attributes get float32 where a check gives float64."""
 
     def function(self, module: str, name: str) -> Any:
-        function = super().function(module, name)
-        if isinstance(function, type):
-            return function
-        return lambda *arguments: function(*map(_to_float32, arguments))
+        value = super().function(module, name)
+        if not isinstance(value, type):
+            return lambda *arguments: value(*map(_to_float32, arguments))
+        methods = {
+            name: _with_float32(method)
+            for cls in reversed(value.__mro__[:-1])
+            for name, method in vars(cls).items()
+            if isinstance(method, FunctionType)
+        }
+        return type(value.__name__, (value,), {"__setattr__": _set_float32, **methods})
 
 
-def _to_float32(argument: Any) -> Any:
-    is_double = isinstance(argument, np.ndarray) and argument.dtype == np.float64
-    return argument.astype(np.float32) if is_double else argument
+def _with_float32(method: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        return method(self, *map(_to_float32, arguments), **_to_float32(named))
+
+    return call
+
+
+def _set_float32(self: Any, name: str, value: Any) -> None:
+    object.__setattr__(self, name, _to_float32(value))
+
+
+_to_float32 = partial(copied, dtype=np.float32)
 
 
 def _not_passed(judge: Judge, checks: Iterable[Check], subject: str) -> list[Problem]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from assignment.checks.answer_key import ROUNDING, AnswerKey, Fingerprint
 from assignment.checks.check import Arrays, Check, Exercise, Outcome, load_exercise, run_check_for
-from assignment.checks.differences import find_difference, relative_error
+from assignment.checks.differences import find_difference, is_part, relative_error
 from assignment.workspace.starter import STARTER_MANIFEST
 from gradkit.course import cache
 from gradkit.course.exercise_config import read_config
@@ -42,6 +42,11 @@ def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerK
             raised = outcome.raised.traceback if outcome.raised else ""
             reason = outcome.missing or outcome.invalid or raised or "no reason"
             raise CourseError(f"The solution returns no arrays for {check.name}: {reason}")
+        if not any(is_part(name, check.compared) for name in outcome.arrays):
+            raise CourseError(
+                f"{check.name} compares {', '.join(check.compared)}, but the solution returns "
+                f"{', '.join(outcome.arrays)}. Give `compared` the names before ' where '."
+            )
         answer_key.reference[check.name] = outcome.arrays
         answer_key.fingerprints[check.name] = []
     for mutant in bank.mutants:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Arrays, Check
-from assignment.checks.differences import format_error, format_ratio, quantity, relative_error
+from assignment.checks.differences import format_error, format_ratio, is_part, relative_error
 from assignment.checks.verdict import Status
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, images_as_svg, render
@@ -192,7 +192,7 @@ def _differences(
     """Yield name, actual form, expected form, relative error and norm ratio of each wrong array."""
     for name, expected in reference.items():
         actual = arrays.get(name)
-        if quantity(name) not in check.compared:
+        if not is_part(name, check.compared):
             continue
         if actual is None:
             yield name, "missing", _form(expected), "", ""

@@ -161,7 +161,7 @@ def test_large_images_are_not_blamed_on_the_loss() -> None:
 
 @pytest.mark.parametrize(
     ("returned", "reason"),
-    [("loss, dW.T", "dW has shape (10, 31)"), ("[loss, 1.0], dW", "shape (2,)")],
+    [("loss, dW.T", "dW has shape (10, 31)"), ("np.array([loss, 1.0]), dW", "loss has shape (2,)")],
 )
 def test_results_of_another_shape_are_described(returned: str, reason: str) -> None:
     body = (

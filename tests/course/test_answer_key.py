@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from gradkit.course.answer_key import (
     write_answer_key,
 )
 from gradkit.course.exercises import exercise_names
+from gradkit.course.instructor_tree import CourseError
 from tests.banks import BANK
 
 MISTAKES = Path("grading/softmax/mistakes")
@@ -46,6 +48,15 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_check_that_compares_nothing_is_refused() -> None:
+    check = replace(EXERCISE.check("naive_loss"), compared=("losses",))
+    bank = replace(BANK, exercise=replace(EXERCISE, checks=(check,)), mutants=())
+    with pytest.raises(
+        CourseError, match="naive_loss compares losses, but the solution returns loss"
+    ):
+        compute_answer_key(bank, EXERCISE.seed)
 
 
 # --- the committed file ---------------------------------------------------------------------------
