@@ -269,14 +269,22 @@ class _Seed(click.ParamType[int]):
 )
 @click.option("--gradescope", is_flag=True, help="Also write a Gradescope autograder an exercise.")
 @click.option("--github", is_flag=True, help="Also write template repositories for GitHub.")
-def release(out: Path, gradescope: bool, github: bool) -> None:
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="EXERCISE",
+    callback=lambda ctx, param, names: [_choose(name) for name in names],
+    help="Students may read the new lines in the files of this exercise.",
+)
+def release(out: Path, **options: Any) -> None:
     """Build the starters that students get, as folders and zip files.
 
-    Fails if a line of a solution, or the output of a cell, would get into a starter.
+    Fails if a line of a solution, or the output of a cell, would get into a starter, or a line that
+    is new in an exercise's files.
     """
     from gradkit.release.build import release
 
-    click.echo(release(PROJECT, out, gradescope, github))
+    click.echo(release(PROJECT, out, **options))
 
 
 @cli.command()

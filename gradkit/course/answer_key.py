@@ -158,7 +158,7 @@ def spec_digest(name: str, project: Path, starter: Mapping[str, bytes]) -> str:
     """
     paths = [project / path for path in solved_paths(load_exercise(name))]
     config = read_config(project, name)
-    config = replace(config, late=LatePolicy(), questions={}, quick={}, colab="")
+    config = replace(config, late=LatePolicy(), questions={}, quick={}, colab="", given=())
     contents = {**starter, "config": repr(config).encode()}
     for path in ("README.md", STARTER_MANIFEST):
         contents.pop(path, None)

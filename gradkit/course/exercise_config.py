@@ -47,6 +47,7 @@ class ExerciseConfig(Struct, frozen=True, forbid_unknown_fields=True):
     questions: dict[str, Count] = {}  # points, by the name of the answer's cell
     # The starter's folder on GitHub, OWNER/REPO/blob/BRANCH, for an "Open in Colab" badge.
     colab: Annotated[str, Meta(pattern=r"^([\w.-]+/[\w.-]+/blob(/[\w.-]+)+)?\Z")] = ""
+    given: tuple[str, ...] = ()  # lines of solutions, as of old ones, that starters may hold
     limits: Limits = Limits()
     late: LatePolicy = LatePolicy()
 

@@ -6,8 +6,7 @@ places together. The same tree gives the same bytes on every computer, so that a
 starter only.
 """
 
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from assignment.checks.check import load_exercise
@@ -25,8 +24,9 @@ from gradkit.course.instructor_tree import find_file, list_files
 from gradkit.course.starter import STUDENTS_README, UNCHANGED_FILES, starter_files
 from gradkit.files import temporary_folder
 from gradkit.release.errors import ReleaseError
+from gradkit.release.git import tracked_files
 from gradkit.release.github_classroom import classroom_files
-from gradkit.release.leaks import Secret, find_leaks, find_secrets
+from gradkit.release.leaks import find_leaks, read_guard, write_record
 from gradkit.release.output_folder import TEMPLATE_SUFFIX, Files, write_release
 
 STARTER_FOLDERS = ("assignment", "datasets", "notebooks")
@@ -41,14 +41,18 @@ AUTOGRADER_FOLDERS = ("assignment", "gradkit", "grading", "notebooks")
 AUTOGRADER_FILES = ("LICENSE", "README.md", "constraints.txt", "pyproject.toml")  # for pip
 AUTOGRADER_EXERCISE = "exercise"
 
-MAX_LEAKS_REPORTED = 20
 
-
-def release(project: Path, out: Path, gradescope: bool = False, github: bool = False) -> str:
+def release(
+    project: Path,
+    out: Path,
+    gradescope: bool = False,
+    github: bool = False,
+    accept: Collection[str] = (),
+) -> str:
     """Build the starters of `project` in the folder `out`, and return a report for the terminal.
 
     `gradescope` adds an autograder's archive for each exercise, `github` a template repository for
-    each starter.
+    each starter. `accept` names exercises in whose files students may get the new lines.
 
     Raise GradkitError or RegionError if something is missing, wrong or would leak. `out` is
     unchanged.
@@ -57,13 +61,15 @@ def release(project: Path, out: Path, gradescope: bool = False, github: bool = F
     folders: dict[str, Files] = {}
     archives: dict[str, bytes] = {}
     lines: list[str] = []
+    leaks: list[str] = []
     try:
-        tracked, secrets = tracked_files(project), find_secrets(project)
+        tracked = tracked_files(project)
+        guards = {exercise: read_guard(project, exercise) for exercise in exercise_names(project)}
         for name, exercises in read_starters(project).items():
             files = starter_files(project, exercises, name)
             sources = {STUDENTS_README if path == "README.md" else path for path in files}
             _require_tracked(sources - {STARTER_MANIFEST}, tracked, "students")
-            _require_no_leaks(files, secrets, project)
+            leaks += find_leaks(files, [guards[x] for x in exercises], project, accept)
             folders[name], archives[f"{name}.zip"] = files, pack_zip(files)
             starter = _require_accepted(archives[f"{name}.zip"])
             lines.append(f"{name}, version {starter.version}: {len(files)} files, no leaks")
@@ -71,10 +77,14 @@ def release(project: Path, out: Path, gradescope: bool = False, github: bool = F
                 texts = classroom_files([load_exercise(exercise) for exercise in exercises])
                 extra = {path: text.encode() for path, text in texts.items()}
                 folders[name + TEMPLATE_SUFFIX] = {**files, **extra}
+        _require_no_leaks(leaks)
         _require_current_answer_keys(project)
         if gradescope:
             archives |= _autograders(project, tracked)
         write_release(folders, archives, out)
+        for exercise in accept:
+            record = write_record(project, exercise, starter_files(project, [exercise]))
+            lines.append(f"Accepted lines are in {record}: commit it.")
     except OSError as error:
         raise ReleaseError(
             f"{error.filename or out}: {error.strerror or error}. No starter was built; {out} is "
@@ -103,17 +113,6 @@ def _require_outside(project: Path, out: Path) -> None:
             )
 
 
-def tracked_files(project: Path) -> set[str]:
-    """Return the paths that git tracks in the project; none without git or a repository."""
-    command = ["git", "ls-files", "-z"]
-    try:
-        ran = subprocess.run(command, cwd=project, capture_output=True, check=False)
-    except FileNotFoundError:
-        return set()
-    paths = ran.stdout.decode(errors="replace").split("\0") if ran.returncode == 0 else []
-    return set(paths) - {""}
-
-
 def _require_tracked(sources: set[str], tracked: set[str], receiver: str) -> None:
     """Raise ReleaseError for a file that git does not track, in a tree that git knows."""
     if tracked and (strays := sorted(sources - tracked)):
@@ -122,11 +121,10 @@ def _require_tracked(sources: set[str], tracked: set[str], receiver: str) -> Non
         raise ReleaseError("\n  ".join([f"{problem} Nothing was written.", *problems]))
 
 
-def _require_no_leaks(files: Files, secrets: Sequence[Secret], project: Path) -> None:
-    if leaks := find_leaks(files, secrets, project):
-        problem = f"The starter would give away what students must not get (leaks: {len(leaks)})."
-        reported = leaks[:MAX_LEAKS_REPORTED]
-        raise ReleaseError("\n  ".join([f"{problem} Nothing was written.", *reported]))
+def _require_no_leaks(leaks: Sequence[str]) -> None:
+    if leaks := list(dict.fromkeys(leaks)):  # a file may be in several starters
+        problem = f"The starters would give away what students must not get (leaks: {len(leaks)})."
+        raise ReleaseError("\n  ".join([f"{problem} Nothing was written.", *leaks]))
 
 
 def _require_accepted(archive: bytes) -> StarterManifest:

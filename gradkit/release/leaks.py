@@ -1,51 +1,50 @@
 """The leak scan: search the finished files of a starter for what students must not get.
 
-It shares no code with the build: it reads the solutions from the instructor's tree by itself, and
-reports each line of a solution, output of a cell, unknown file and path of this computer.
+    read_guard      an exercise's secrets, which are the lines of its solution, and accepted text
+    find_leaks      a sentence for each line of a solution, new line of an exercise's files, output
+                    of a cell, unknown file, and folder of this computer
+    write_record    accept the lines of an exercise's files
 
-It knows the lines of solutions from between the markers and from the mistake bank, which quotes
-some of them. So it also notices a marker in the wrong place.
+Secrets are the lines of variants and regions, and of the regions in every committed version: a line
+that slips out of its region stays one. The record, grading/EXERCISE/starter.txt, shows in a review
+what students get in the exercise's files. Accepted text is no secret: the record, and `given` in
+exercise.toml.
 """
 
 import bisect
 import json
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from gradkit.release.errors import ReleaseError
+from assignment.checks.check import load_exercise
+from assignment.workspace.starter import path_problem
+from gradkit.course.exercise_config import read_config
+from gradkit.course.exercises import solved_paths
+from gradkit.course.instructor_tree import read_text, read_toml
+from gradkit.files import shown, write_atomic
+from gradkit.release.git import committed_versions
 
-TOP_LEVEL = {
-    *("assignment", "notebooks", "datasets"),
-    *("get_datasets.sh", "requirements.txt", "README.md"),
-}
 SUFFIXES = {".py", ".ipynb", ".json", ".md", ".txt", ".sh"}
-INSTRUCTORS = {
-    *("gradkit", "grading", "tests", "benchmarks", "docs", "demo", "dist", "grades"),
-    *(".ci", ".github", ".gitignore", "Makefile", "pyproject.toml", "constraints.txt"),
-    *("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"),
-}
-SOLVED_FOLDERS = ("assignment", "notebooks", "grading")
 
 # Shorter lines, and code that only names things (`reg,` or `batch_size=BATCH_SIZE,`), stand in
 # many places by chance and do not show how the exercise is solved.
 MIN_CODE = 12  # characters without blanks
 MIN_PROSE = 20
-# In the files that students fill in, a whole line as short as `dW += reg * W` counts as well, since
-# a solution that is left over stands there. Shorter lines are `else:` and the like.
+# Also counts as a whole line of a file with regions: `dW += reg * W`. Shorter ones are `else:` etc.
 MIN_LINE = 8
+MAX_NEW_LINES = 40  # reported; the record shows them all
 _DOES_SOMETHING = re.compile(r"[(\[+*/@%<>|&-]| = |:\s*$")
 
+_WORD = re.compile(r"\w+|[^\w\s#]")
 _MARKER = re.compile(r"^[ \t]*#+[ \t]*(BEGIN|END)[ \t]+SOLUTION\b", re.IGNORECASE)
-_STUDENTS_MARKER = re.compile(r"^[ \t]*### (?:START OF YOUR CODE: (\w+)|END OF YOUR CODE)[ \t]*$")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_LABEL = re.compile(r"^\W*\*\*[\w ]+:\*\*")  # before an answer, in the starter as well
 _ANSWER_LABEL = re.compile(r"^[\W_]*your answer[*_\s]*:", re.IGNORECASE | re.MULTILINE)
 _HOMES = (
     re.compile(r"(?<![\w.])/(?:home|Users)/\w[\w.-]*"),
@@ -102,20 +101,34 @@ class _Notebook(_Closed):
     nbformat_minor: int
 
 
-@dataclass(frozen=True)
-class Secret:
-    """A line of a solution, squeezed and as written, and its place in the instructor's tree."""
+class Guard(NamedTuple):
+    """An exercise, its files with regions, its secrets by their words, and its accepted words."""
 
-    squeezed: str
-    text: str
-    origin: str
+    exercise: str
+    paths: Sequence[str]
+    secrets: Mapping[str, str]
+    accepted: str
 
 
-def find_leaks(files: Mapping[str, bytes], secrets: Iterable[Secret], project: Path) -> list[str]:
-    """Return the leaks in a starter's files, a sentence each; `secrets` are those of `project`.
+def find_leaks(
+    files: Mapping[str, bytes],
+    guards: Sequence[Guard],
+    project: Path,
+    accept: Collection[str] = (),
+) -> list[str]:
+    """Return the leaks in a starter's files, a sentence each.
 
-    There is no list of exceptions: reword a harmless line that is reported.
+    `guards` are those of its exercises; new lines in files of the exercises `accept` are none.
     """
+    accepted = f" {' '.join(guard.accepted for guard in guards)} "
+    secrets = {
+        words: secret
+        for guard in guards
+        for words, secret in guard.secrets.items()
+        if f" {words} " not in accepted
+    }
+    exercise_of = {path: guard.exercise for guard in guards for path in guard.paths}
+    new: dict[str, list[str]] = {guard.exercise: [] for guard in guards}
     machine = _machine_paths(project)
     leaks = []
     for path, content in sorted(files.items()):
@@ -124,100 +137,113 @@ def find_leaks(files: Mapping[str, bytes], secrets: Iterable[Secret], project: P
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
-            leaks.append(f"{path}, line {line}: is not UTF-8.")
+            number = content[: error.start].count(b"\n") + 1
+            leaks.append(f"{path}, line {number}: is not UTF-8.")
             continue
         pieces = list(_pieces(path, text))
-        for number, leak in (*_line_leaks(pieces, machine), *_stub_leaks(pieces)):
-            leaks.append(f"{path}, line {number}: {leak}.")
-        squeezed, lines = _SqueezedFile(pieces), _lines_by_number(path, pieces)
-        for secret in secrets:
-            if len(secret.squeezed) < MIN_CODE:
-                at = lines.get(secret.squeezed)
-            else:
-                at = squeezed.line_of(secret.squeezed)
-            if at is not None:
-                leaks.append(
-                    f"{path}, line {at}: holds `{secret.text}`, which is a line of the "
-                    f"solution ({secret.origin})."
-                )
-    return leaks
+        leaks += [f"{path}, line {at}: {leak}." for at, leak in _line_leaks(pieces, machine)]
+        there = _find_secrets(pieces, secrets)
+        for place, line in _lines(path, text) if path in exercise_of else ():
+            words, code = words_of(line), words_of(line.partition("#")[0])
+            if code in secrets:
+                there.setdefault(code, place)
+            elif f" {words} " not in accepted and not any(secret in words for secret in there):
+                new[exercise_of[path]].append(f"{path}, {place}: `{shown(line)}`")
+        leaks += [f"{path}, {place}: holds {secrets[words]}." for words, place in there.items()]
+    return leaks + [
+        _describe_new(exercise, lines)
+        for exercise, lines in new.items()
+        if lines and exercise not in accept
+    ]
 
 
-# --- the solutions -------------------------------------------------------------------------------
+def _describe_new(exercise: str, lines: Sequence[str]) -> str:
+    others = [f"and {len(lines) - MAX_NEW_LINES:,} more"] * (len(lines) > MAX_NEW_LINES)
+    problem = (
+        f"{record_path(Path(), exercise)} does not have these lines. If students may read them, "
+        f"run `gradkit release --accept {exercise}`:"
+    )
+    return "\n    ".join([problem, *lines[:MAX_NEW_LINES], *others])
 
 
-def find_secrets(project: Path) -> list[Secret]:
-    """Return the lines of all solutions and written answers in the instructor's tree, each once.
+# --- the solutions, and what is no secret --------------------------------------------------------
 
-    Raise ReleaseError if a notebook or a file of the mistake bank cannot be read.
+
+def read_guard(project: Path, name: str) -> Guard:
+    """Read the secrets of an exercise, and the text that is accepted in its starters.
+
+    Raise CourseError if a file of the exercise cannot be read.
     """
-    secrets: dict[str, Secret] = {}
-    for origin, line, is_code in _solution_lines(project):
-        code, _, comment = line.partition("#") if is_code else ("", "", line)
-        # The label before an answer stands in the starter as well.
-        prose = re.sub(r"^\W*\*\*[\w ]+:\*\*", "", comment)
-        is_telling_code = len(squeeze(code)) >= MIN_LINE and _DOES_SOMETHING.search(code)
-        is_telling_prose = len(squeeze(prose)) >= MIN_PROSE
-        for part in [code] * bool(is_telling_code) + [prose] * is_telling_prose:
-            squeezed = squeeze(part)
-            secrets.setdefault(squeezed, Secret(squeezed, part.strip(), origin))
-    return list(secrets.values())
+    paths, config = solved_paths(load_exercise(name)), read_config(project, name)
+    secrets: dict[str, str] = {}
+    for path in paths:
+        _add_secrets(secrets, path, _solution_lines(path, read_text(project, path)))
+        for commit, text in committed_versions(project, path):
+            _add_secrets(secrets, f"commit {commit}, {path}", _solution_lines(path, text))
+    for folder in (name, *config.shared):
+        for file in sorted((project / "grading" / folder).rglob("*.toml")):
+            if "variants" in (file.stem, file.parent.name):
+                code = [("", line, True) for line in _lines_in(read_toml(file, dict[str, Any]))]
+                _add_secrets(secrets, file.relative_to(project).as_posix(), code)
+    record = record_path(project, name)
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    accepted = [line for line in lines if line.startswith(" ")]
+    words = " ".join(map(words_of, (*accepted, *config.given)))
+    advice = f"If students may read it, add it to `given` in grading/{name}/exercise.toml"
+    secrets = {words: f"{secret}. {advice}" for words, secret in secrets.items()}
+    return Guard(name, paths, secrets, words)
 
 
-def squeeze(text: str) -> str:
-    """Return a text without blanks, case and `#`, so that wrapping or commenting hides nothing."""
-    return "".join(text.replace("#", "").split()).casefold()
+def write_record(project: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """Accept the lines of an exercise's files in a starter, and return the record's path."""
+    texts = [
+        "# The lines of the exercise's files as students get them, each once. `gradkit release`",
+        f"# refuses others; `gradkit release --accept {name}` writes them into this file.",
+    ]
+    for path in solved_paths(load_exercise(name)):
+        lines = {words_of(line): line for _, line in _lines(path, files[path].decode())}
+        texts += ["", path, *(f"    {line}" for line in lines.values())]
+    return write_atomic(record_path(project, name), "\n".join(texts) + "\n")
 
 
-def _solution_lines(project: Path) -> Iterator[tuple[str, str, bool]]:
+def record_path(project: Path, name: str) -> Path:
+    """Return the place of an exercise's record."""
+    return project / "grading" / name / "starter.txt"
+
+
+def words_of(text: str) -> str:
+    """Return the words and signs of a text, so that blanks, case and `#` hide nothing."""
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def _add_secrets(
+    secrets: dict[str, str], origin: str, lines: Iterable[tuple[str, str, bool]]
+) -> None:
+    """Add the lines that are long enough, each with its place and whether it is code."""
+    for place, line, is_code in lines:
+        code, _, prose = line.partition("#") if is_code else ("", "", _LABEL.sub("", line))
+        telling = [code] * (_length(code) >= MIN_LINE and bool(_DOES_SOMETHING.search(code)))
+        for part in telling + [prose] * (_length(prose) >= MIN_PROSE):
+            secret = f"`{shown(part.strip())}`, which is a line of the solution ({origin}{place})"
+            secrets.setdefault(words_of(part), secret)
+
+
+def _length(text: str) -> int:
+    return len("".join(text.split()))
+
+
+def _solution_lines(path: str, text: str) -> Iterator[tuple[str, str, bool]]:
     """Yield the place of each line of a solution, the line, and whether it is code."""
-    for folder in SOLVED_FOLDERS:
-        for path in sorted((project / folder).rglob("*")):
-            name = path.relative_to(project).as_posix()
-            if "/." in name or not path.is_file():
-                continue
-            if path.suffix == ".py":
-                text = path.read_text(encoding="utf-8", errors="replace")
-                for number, line in _between_markers(text):
-                    yield f"{name}, line {number}", line, True
-            elif path.suffix == ".ipynb":
-                yield from _answer_lines(path, name)
-            elif path.suffix == ".toml" and path.parent.name in ("mistakes", "variants"):
-                for line in _bank_lines(path):
-                    yield name, line, True
-
-
-def _answer_lines(path: Path, name: str) -> Iterator[tuple[str, str, bool]]:
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ReleaseError(f"{path} is not a notebook ({error}). Repair or remove it.") from error
-    for number, cell in enumerate(cells, start=1):
-        source, origin = "".join(cell["source"]), f"{name}, cell {number}"
+    if path.endswith(".py"):
+        for number, line in _between_markers(text):
+            yield f", line {number}", line, True
+        return
+    for number, cell in enumerate(_cells(text), start=1):
+        source, place = "".join(cell["source"]), f", cell {number}"
         if cell["cell_type"] == "code":
-            for _, line in _between_markers(source):
-                yield origin, line, True
+            yield from ((place, line, True) for _, line in _between_markers(source))
         elif cell["metadata"].get("gradkit", {}).get("region"):
-            for line in source.splitlines():
-                yield origin, line, False
-
-
-def _bank_lines(path: Path) -> list[str]:
-    """Return the correct lines in a file of the bank: those it replaces, and all of a variant."""
-    try:
-        forms = tomllib.loads(path.read_text(encoding="utf-8"))["form"]
-        edits = [edit for form in forms for edit in form.get("replace", ())]
-        texts = [old for old, _ in edits]
-        if path.parent.name == "variants":
-            texts += [new for _, new in edits]
-            texts += [form.get("body", "") for form in forms]
-        return [line for text in texts for line in text.splitlines()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReleaseError(
-            f"{path} is not a file of the mistake bank ({error}). `gradkit answer-key` says what "
-            "to correct."
-        ) from error
+            yield from ((place, line, False) for line in source.splitlines())
 
 
 def _between_markers(text: str) -> Iterator[tuple[int, str]]:
@@ -230,7 +256,39 @@ def _between_markers(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+def _cells(text: str) -> list[dict[str, Any]]:
+    """Return the cells of a notebook; none of a damaged one, as a commit may hold it."""
+    try:
+        return list(json.loads(text)["cells"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def _lines_in(value: object) -> Iterator[str]:
+    """Yield the lines of all texts in a TOML value."""
+    if isinstance(value, str):
+        yield from value.splitlines()
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _lines_in(item)
+
+
 # --- the starter ---------------------------------------------------------------------------------
+
+
+def _lines(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a file of an exercise with their places, except short ones.
+
+    Of a notebook these are the lines of code: its texts change often, and nothing runs in them.
+    """
+    sources = [("line {}", text)]
+    if path.endswith(".ipynb"):
+        cells = [(f"cell {number}", cell) for number, cell in enumerate(_cells(text), start=1)]
+        sources = [(x, "".join(cell["source"])) for x, cell in cells if cell["cell_type"] == "code"]
+    for place, source in sources:
+        for number, line in enumerate(source.splitlines(), start=1):
+            if _length(line) >= MIN_LINE:
+                yield place.format(number), line.strip()
 
 
 def _pieces(path: str, text: str) -> Iterator[tuple[int, str]]:
@@ -248,45 +306,29 @@ def _pieces(path: str, text: str) -> Iterator[tuple[int, str]]:
             yield number, match[0]
 
 
-class _SqueezedFile:
-    """A file's squeezed text, in which a line is found however it is wrapped."""
-
-    def __init__(self, pieces: Iterable[tuple[int, str]]) -> None:
-        self._numbers: list[int] = []
-        self._starts: list[int] = []
-        texts, length = [], 0
-        for number, text in pieces:
-            self._numbers.append(number)
-            self._starts.append(length)
-            texts.append(squeeze(text))
-            length += len(texts[-1])
-        self._text = "".join(texts)
-
-    def line_of(self, squeezed: str) -> int | None:
-        """Return the number of the line where a squeezed text begins, or None."""
-        at = self._text.find(squeezed)
-        return None if at < 0 else self._numbers[bisect.bisect_right(self._starts, at) - 1]
-
-
-def _lines_by_number(path: str, pieces: Iterable[tuple[int, str]]) -> dict[str, int]:
-    """Return the numbers of a file's squeezed code lines, if it is one that students fill in."""
-    if not path.endswith(".py") or not any(_STUDENTS_MARKER.match(text) for _, text in pieces):
-        return {}
-    return {squeeze(text.partition("#")[0]): number for number, text in pieces}
+def _find_secrets(pieces: Iterable[tuple[int, str]], secrets: Iterable[str]) -> dict[str, str]:
+    """Return the place of each secret in a file, however it is wrapped; short ones are left out."""
+    numbers: list[int] = []
+    starts: list[int] = []
+    texts, length = [" "], 1
+    for number, text in pieces:
+        numbers.append(number)
+        starts.append(length)
+        texts.append(f"{words} " if (words := words_of(text)) else "")
+        length += len(texts[-1])
+    whole = "".join(texts)
+    found = {x: whole.find(f" {x} ") + 1 for x in secrets if _length(x) >= MIN_CODE}
+    return {
+        words: f"line {numbers[bisect.bisect_right(starts, at) - 1]}"
+        for words, at in found.items()
+        if at
+    }
 
 
 def _path_leaks(path: str) -> Iterator[str]:
-    parts = path.split("/")
-    if "\\" in path or ":" in path or any(part in ("", ".", "..") for part in parts):
-        yield "leads out of the starter's folder"
-    if parts[0] not in TOP_LEVEL:
-        yield f"{parts[0]!r} is not part of a starter"
-    for part in parts:
-        if part in INSTRUCTORS:
-            yield f"{part!r} is the instructor's"
-        if part.startswith(".") or part == "__pycache__":
-            yield f"{part!r} is a hidden file or a cache"
-    if parts[0] == "datasets" and path != "datasets/README.md":
+    if problem := path_problem(path):
+        yield problem
+    if path.startswith("datasets/") and path != "datasets/README.md":
         yield "is a data set, or part of one"
     if PurePosixPath(path).suffix not in SUFFIXES:
         yield f"is not one of the kinds of files in a starter: {', '.join(sorted(SUFFIXES))}"
@@ -322,18 +364,6 @@ def _line_leaks(
                 yield number, f"holds the marker of a solution, `{line.strip()}`"
         if match := next(filter(None, (pattern.search(text) for pattern in machine)), None):
             yield number, f"names {match[0]!r}, a folder of somebody's computer"
-
-
-def _stub_leaks(pieces: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Yield regions in the students' form that are filled in, as after trying a starter."""
-    region = None
-    for number, text in pieces:
-        for line in text.splitlines():
-            if marker := _STUDENTS_MARKER.match(line):
-                region = marker[1]
-            elif region and line.strip() not in ("", f'raise NotImplementedError("{region}")'):
-                yield number, f"region {region!r} holds `{line.strip()}`, which is not its stub"
-                region = None
 
 
 def _machine_paths(project: Path) -> list[re.Pattern[str]]:
