@@ -1,5 +1,7 @@
 """`gradkit verify`: the proof that an exercise's checks give the right verdicts.
 
+    the settings      checks, questions and parameters have their cells in the notebook
+    the leak scan     the starter holds no line of a solution
     the starter       every check is "not attempted"
     the solution      every check passes, in float64 and in float32
     the variants      correct code that is written otherwise passes everything
@@ -9,6 +11,7 @@
     other seeds       no verdict changes over 200 of them
     the notebook      the checks of its results, after solution, variants and mistakes ran in it
     the answer key    the committed one is what the tree gives now
+    the graded run    the solution has full points, graded as a submission
 
 The result depends only on the tree and on the versions of Python and numpy. An exercise that was
 proved is not proved again until one of these changes. All processors share the runs.
@@ -37,6 +40,8 @@ from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
 from assignment.cifar10.synthetic import write_batches
 from assignment.workspace import regions
+from gradkit.authoring import readiness
+from gradkit.autograder.version import kit_digest
 from gradkit.course import cache as results
 from gradkit.course.answer_key import compute_answer_key, find_staleness
 from gradkit.course.exercise_config import read_config
@@ -44,6 +49,8 @@ from gradkit.course.exercises import solved_paths
 from gradkit.course.mistakes import Bank, Mutant, SourceTree, read_bank, solved_tree, without_magics
 from gradkit.course.starter import starter_files
 from gradkit.files import temporary_folder
+from gradkit.release import leaks
+from gradkit.release.leaks import record_path
 
 T = TypeVar("T")
 
@@ -98,12 +105,20 @@ def verify_all(names: Iterable[str], project: Path, again: bool = False) -> bool
 
 def _inputs_digest(name: str, project: Path) -> str:
     """Return a digest of all that an exercise's proof depends on."""
-    others = starter_files(project, [name]) | {"verify.py": Path(__file__).read_bytes()}
+    rooms = Path(__file__).parent, Path(leaks.__file__).parent
+    sources = [*(path for room in rooms for path in room.glob("*.py")), record_path(project, name)]
+    others = {path.name: path.read_bytes() for path in sources if path.exists()}
+    others["autograder"] = kit_digest().encode()
+    others |= starter_files(project, [name])
     return results.exercise_digest(project, name, others)
 
 
 def verify(name: str, project: Path) -> Iterator[Row]:
     """Prove one exercise, a row of the table at a time."""
+    problems = [Problem(*found) for found in readiness.notebook_problems(name, project)]
+    yield Row("notebook and settings", "fit to the checks", problems)
+    problems = [Problem("the starter", leak) for leak in readiness.starter_leaks(name, project)]
+    yield Row("the leak scan", "no line of a solution in the starter", problems)
     bank = _bank(name, project)
     checks, count = _code_checks(bank), len(bank.exercise.checks)
     answer_key = _public_runs(name, project).answer_key
@@ -118,6 +133,8 @@ def verify(name: str, project: Path) -> Iterator[Row]:
     staleness = find_staleness(answer_key, bank.exercise, project)
     problems = [Problem(staleness, "run `gradkit answer-key`")] if staleness else []
     yield Row("the public answer key", "current", problems)
+    problems = [Problem("the solution", x) for x in readiness.graded_problems(bank, project)]
+    yield Row("the solution, graded", "full points, as a submission", problems)
     # spawn: a fork of a process with threads, such as those of BLAS, may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), context, _use_one_thread) as pool:

@@ -19,13 +19,13 @@ from typing import Any
 from tqdm import tqdm
 
 from assignment.checks.check import load_exercise
-from assignment.workspace import regions
 from gradkit.autograder.sandbox import Isolation, self_test
 from gradkit.autograder.spec import GradingSpec, build_spec
 from gradkit.autograder.version import kit_digest
 from gradkit.batch.run_folder import run_folder
 from gradkit.batch.worker_pool import ProcessPool, Task, WorkerPool
 from gradkit.course.answer_key import spec_digest
+from gradkit.course.exercises import read_solution
 from gradkit.course.starter import starter_files, starter_versions
 from gradkit.errors import GradkitError
 from gradkit.gradebook.database import (
@@ -119,10 +119,7 @@ def verify_solution(
     spec: GradingSpec, project: Path, grade: Callable[[SubmissionContent], Any]
 ) -> None:
     """Grade the solution by `grade`; raise GradkitError, naming checks, if it lost points."""
-    exercise = spec.exercise
-    files = {path: (project / path).read_bytes() for path in exercise.files}
-    text = regions.read_source(project / exercise.notebook)
-    cells = regions.extract_cells(regions.read_notebook(text, exercise.notebook), exercise.notebook)
+    files, cells = read_solution(spec.exercise, project)
     graded = grade(SubmissionContent(files, cells, {}, None, [], ""))
     lost = [f"{v.title} ({v.headline}: {v.text})" for v in graded.verdicts.values() if not v.passed]
     if lost:

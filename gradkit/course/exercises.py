@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from assignment.checks.check import Exercise, load_exercise
+from assignment.workspace import regions
 from gradkit.course.instructor_tree import CourseError, find_file, read_toml
 
 STARTERS = "grading/starters.toml"
@@ -36,6 +37,14 @@ def exercise_names(project: Path) -> list[str]:
 def solved_paths(exercise: Exercise) -> tuple[str, ...]:
     """Return the paths of the files that hold an exercise's regions."""
     return (*exercise.files, exercise.notebook)
+
+
+def read_solution(exercise: Exercise, project: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the solution as a submission: its files by path, its cells by region."""
+    files = {path: (project / path).read_bytes() for path in exercise.files}
+    text = regions.read_source(project / exercise.notebook)
+    notebook = regions.read_notebook(text, exercise.notebook)
+    return files, regions.extract_cells(notebook, exercise.notebook)
 
 
 def starter_paths(name: str) -> tuple[str, ...]:

@@ -344,7 +344,7 @@ def _notebook_leaks(path: str, content: bytes) -> Iterator[str]:
             return
         notebook = msgspec.json.decode(content, type=_Notebook)
     except (msgspec.DecodeError, RecursionError) as error:
-        yield f"is not a starter's notebook, or not JSON: {error}"
+        yield f"is not a starter's notebook, or not JSON: {error}. Correct or remove that part"
         return
     for number, cell in enumerate(notebook.cells, start=1):
         if not cell.metadata.gradkit.region and _ANSWER_LABEL.search("".join(cell.source)):
