@@ -48,7 +48,7 @@ class Student:
         self.sources = dict(sources)
         self.notebook = notebook
         self._files = {path.removesuffix(".py").replace("/", "."): path for path in sources}
-        self._folders = {str(PROJECT / Path(path).parent) for path in sources}
+        self._folders = {os.path.normcase(PROJECT / Path(path).parent) for path in sources}
         self._modules: dict[str, ModuleType] = {}
         # One search through all module names at once: a run of a check needs two, of hundreds.
         packages = "|".join({re.escape(f"{name.rpartition('.')[0]}.") for name in self._files})
@@ -98,7 +98,8 @@ class Student:
 
     def owns(self, filename: str) -> bool:
         """Return whether a file in a traceback is the student's, or a helper module beside it."""
-        return filename in self.sources or filename.rpartition(os.sep)[0] in self._folders
+        folder = os.path.normcase(Path(filename).parent)  # C: may be c: in editors on Windows
+        return filename in self.sources or folder in self._folders
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:

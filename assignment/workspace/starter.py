@@ -2,7 +2,7 @@
 
 write_manifest    write `assignment/starter.json` in the course's build: a digest of each file
                   without the student's part, and of each stub
-read_manifest     read it: `update` and `submit` tell by it the course's text from the student's
+read_manifest     read it: it shows `update` and `submit` what is the course's, what the student's
 pack_zip          pack a starter or a submission: the same files give the same bytes
 read_zip          read a starter from a zip file, which may be hostile
 """
@@ -284,7 +284,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         raise StarterError(f"it has {len(archive.infolist()):,} members, far more than a starter")
     members = {}
     for member in archive.infolist():
-        name = member.orig_filename  # ZipInfo.filename ends at a null byte
+        # ZipInfo.filename ends at a null byte. Windows PowerShell 5 writes backslashes.
+        name = member.orig_filename.replace("\\", "/")
         if name.endswith("/") or any(LITTER.fullmatch(part) for part in name.split("/")):
             continue
         if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):

@@ -1,10 +1,14 @@
 """The student's code, loaded afresh from the text of its files."""
 
+import ntpath
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import pytest
 
+from assignment.checks import counting
+from assignment.checks import student as student_module
 from assignment.checks.check import run_check_for
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
@@ -41,6 +45,26 @@ def test_a_broken_file_does_not_fail_the_checks_of_the_other() -> None:
         for path, check in checks.items():
             outcome = run_check_for(EXERCISE.check(check), student, 0)
             assert (outcome.raised is not None) == (path == broken)
+
+
+WINDOWS = SimpleNamespace(path=ntpath, sep="\\")
+PROJECTS = [r"C:\Users\Ana\softmax-starter", r"\\server\home\softmax-starter"]
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_a_helper_module_is_recognised_on_windows_in_whatever_case_its_path_is(
+    project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (student_module, counting):
+        monkeypatch.setattr(module, "Path", PureWindowsPath)
+        monkeypatch.setattr(module, "PROJECT", PureWindowsPath(project))
+        monkeypatch.setattr(module, "os", WINDOWS)
+    monkeypatch.setattr(counting, "_NUMPY", PureWindowsPath(r"C:\Python\Lib\numpy"))
+    for folder in (project, project.swapcase()):
+        helper = rf"{folder}\assignment\classifiers\mine.py"
+        assert Student(SOURCES).owns(helper)
+        assert counting._short(helper) == "assignment/classifiers/mine.py"
+        assert not Student(SOURCES).owns(rf"{folder}\assignment\data_utils.py")
 
 
 def test_an_import_after_a_check_finds_the_module_from_before() -> None:

@@ -66,8 +66,9 @@ def test_same_files_give_the_same_zip_file_whose_scripts_are_executable(
     assert {path for path, mode in modes.items() if mode & 0o111} == {SCRIPT}
 
 
+@pytest.mark.parametrize("separator", ["/", "\\"])
 def test_starter_comes_out_of_its_zip_file_also_if_packed_again(
-    tmp_path: Path, archive: Path, texts: dict[str, str]
+    separator: str, tmp_path: Path, archive: Path, texts: dict[str, str]
 ) -> None:
     litter = {
         "__MACOSX/softmax-starter/._README.md": "x",
@@ -75,7 +76,12 @@ def test_starter_comes_out_of_its_zip_file_also_if_packed_again(
         "softmax-starter (1)/assignment/__pycache__/x.pyc": "x",
         "softmax-starter (1)/assignment/": "",
     }
-    again = repack(archive, tmp_path / "x.zip", litter, lambda name: f"softmax-starter (1)/{name}")
+    again = repack(
+        archive,
+        tmp_path / "x.zip",
+        {name.replace("/", separator): text for name, text in litter.items()},
+        lambda name: f"softmax-starter (1)/{name}".replace("/", separator),
+    )
     manifest, read = read_zip(archive)
     assert read_zip(again) == (manifest, read)
     assert read == texts
