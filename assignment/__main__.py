@@ -172,7 +172,7 @@ def _data(options: argparse.Namespace) -> int:
     from assignment.cifar10.install import install_cifar10, install_synthetic
 
     if options.synthetic and options.accept_checksum:
-        options.usage_error("no checksum can be given with --synthetic, which draws its files")
+        options.usage_error("--synthetic draws its files: give no --accept-checksum with it")
     archive = PUBLISHED
     if options.accept_checksum:
         archive = Archive(options.accept_checksum)

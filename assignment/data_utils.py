@@ -53,7 +53,7 @@ class CIFAR10Data:
     y_dev: Labels
     mean_image: NDArray[np.float64]  # (32, 32, 3), 0 to 255
     class_names: tuple[str, ...]
-    source: str  # "CIFAR-10", or a name of the stand-in with its seed
+    source: str  # "CIFAR-10", or the name of the stand-in with its seed
 
     def __repr__(self) -> str:
         lines = [self.source]
@@ -142,7 +142,7 @@ def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Images, Labels]:
         raise DataError(f"{path} does not hold its images as (N, 3072) bytes. {REPAIR}")
     rows = rows.array
     if labels.shape != (len(rows),) or labels.dtype.kind != "i":
-        raise DataError(f"{path} has {len(rows)} images, but not as many labels. {REPAIR}")
+        raise DataError(f"{path} does not have an integer label for each image. {REPAIR}")
     if len(rows) == 0 or labels.min() < 0 or labels.max() >= NUM_CLASSES:
         raise DataError(f"{path} is empty, or has labels outside 0 to {NUM_CLASSES - 1}. {REPAIR}")
     # On disk a row is 1024 reds, then the greens, then the blues.
@@ -151,9 +151,9 @@ def load_CIFAR_batch(path: str | PathLike[str]) -> tuple[Images, Labels]:
 
 
 def load_meta(root: str | PathLike[str]) -> tuple[tuple[str, ...], str]:
-    """Return the ten class names of a CIFAR-10 folder, and a name of the data set.
+    """Return the ten class names of a CIFAR-10 folder, and the name of the data set.
 
-    That name is "CIFAR-10" or, for the stand-in, tells the seed that it was drawn from.
+    That is "CIFAR-10", or the name of the stand-in with the seed that it was drawn from.
 
     Raises
     ------
@@ -245,18 +245,18 @@ def get_CIFAR10_data(
 def _require_complete(root: Path) -> None:
     if not root.is_dir():
         raise DataError(
-            f"There is no folder {root.absolute()}. Fetch CIFAR-10 with ./get_datasets.sh, or "
-            "draw the stand-in with ./get_datasets.sh --synthetic."
+            f"There is no folder {root.absolute()}. Get CIFAR-10 with `python -m assignment data`; "
+            "with --synthetic it draws the stand-in."
         )
     needed = (*TRAIN_BATCHES, TEST_BATCH, META)
     missing = [name for name in needed if not (root / name).is_file()]
     if len(missing) == len(needed):
         raise DataError(
             f"{root.absolute()} holds none of CIFAR-10's files. Name the folder that holds "
-            f"{TRAIN_BATCHES[0]}, or fetch CIFAR-10 with ./get_datasets.sh."
+            f"{TRAIN_BATCHES[0]}, or get CIFAR-10 with `python -m assignment data`."
         )
     if missing:
-        raise DataError(f"{root} is incomplete: {', '.join(missing)} is missing. {REPAIR}")
+        raise DataError(f"{root} is incomplete: it lacks {', '.join(missing)}. {REPAIR}")
 
 
 def _require_enough(

@@ -28,13 +28,13 @@ def plot_samples(
     seed: int = 0,
     source: str = "",
 ) -> Figure:
-    """Plot a grid of random images, with one column for each class.
+    """Plot a grid of random images, one column per class.
 
     Parameters
     ----------
     images : (N, 32, 32, 3) uint8 array
     y : (N,) integer array
-        Classes, 0 <= y < C.
+        Correct classes, 0 <= y < C.
     class_names : sequence of C str
     per_class : int
         Number of rows; a class with fewer images fills fewer.
@@ -193,7 +193,7 @@ def plot_templates(
 def plot_confusion(
     y_true: IntArray, y_pred: IntArray, class_names: Sequence[str], source: str = ""
 ) -> Figure:
-    """Plot the confusion matrix: each row is a true class, its percentages add up to 100.
+    """Plot the confusion matrix: each row is a true class, and its percentages sum to 100.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def plot_disagreement(
         From the names of two classifiers to the classes they predict, (N,) integer arrays.
     class_names : sequence of C str
     per_row : int
-        Most images in each of the three rows.
+        Maximum number of images in each of the three rows.
     seed : int
         Selects the images.
     source : str

@@ -106,7 +106,7 @@ class Check:
         ``run(student, seed)`` returns the arrays.
     compared : tuple of str
         The quantities (an array's name up to " where ") that must agree with the reference. The
-        other arrays are diagnostic: they tell mistakes apart.
+        other arrays are diagnostic: they distinguish mistakes.
     tolerance : float
         The largest relative error of an array (by Euclidean norm) that still passes.
     requires : tuple of str

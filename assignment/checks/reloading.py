@@ -1,7 +1,7 @@
 """Reload the student's modules in a notebook, once their files have changed.
 
 Each module is executed anew in its own namespace, from the text of its file, in the order in which
-they import each other. So all code is compiled from the files as they are, and tracebacks quote the
+they import each other. So all code is compiled from the current files, and tracebacks quote the
 lines that ran. What the notebook holds stays usable: a function keeps its identity and gets the new
 code; names, instances and subclasses of a class are moved to the new class.
 """

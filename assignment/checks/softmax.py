@@ -106,10 +106,10 @@ EQUAL_SCORES = EqualScores(
     np.log(10),
     1.2,  # measured: 0.15 ± 0.18 on 50 images, 0.15 ± 0.10 on 500
     {
-        "It is log(10) to the base 2.": np.log2(10),
-        "It is log(10) to the base 10.": 1.0,
+        "It is log2(10): take the natural log, np.log.": np.log2(10),
+        "It is log10(10): take the natural log, np.log.": 1.0,
         "It is 1/10, a probability: take minus its log.": 0.1,
-        "It is -1/10, minus a probability: take its log.": -0.1,
+        "It is -1/10: take the log of the probability.": -0.1,
         "It is log(9), so the sum lacks a class.": np.log(9),
     },
 )

@@ -130,7 +130,7 @@ LOSS_HINTS = {
 }
 GRADIENT_HINTS = {
     "factor": "Look at what divides the gradient: the number of samples, once, as in the loss. "
-    "Each class within the margin counts as 1, whatever its margin.",
+    "Each violated margin counts as 1, however large it is.",
     "unregularised": "The gradient of 0.5 * reg * sum(W * W) is reg * W. It is added once, after "
     "the division by the number of samples.",
     "wrong": "Take one sample and one wrong class. If its margin is above 0, x is added to that "

@@ -65,14 +65,14 @@ def watch(name: str, only: Collection[str] = ()) -> None:
                 status = process.wait(timeout=POLL_INTERVAL)
                 if status not in (0, 1):
                     print(f"Your code ended the checks: exit status {status}.")
-                print(f"\nWatching {', '.join(files)}. Ctrl-C ends it.", flush=True)
+                print(f"\nWatching {', '.join(files)}. Ctrl-C ends the watch.", flush=True)
                 process, is_running = _start_waiting(name, only), False
     finally:
         _end(process)
 
 
 def _start_waiting(name: str, only: Collection[str]) -> "subprocess.Popen[bytes]":
-    """Start a process that runs the checks when `_let_run` tells it to."""
+    """Start a process that runs the checks once `_let_run` writes to it."""
     return subprocess.Popen(
         # Without -B a helper module saved twice within a second would be taken from its .pyc file.
         [sys.executable, "-B", "-m", "assignment.checks.terminal", name, *only],
@@ -96,7 +96,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.communicate()
 
 
-def _run_when_told(name: str, *only: str) -> None:
+def _wait_and_run(name: str, *only: str) -> None:
     """Wait for a line on standard input, run the checks, and end; end at once when it is closed."""
     prepare_output()
     exercise, answer_key = load_exercise(name), load_answer_key(name)
@@ -193,4 +193,4 @@ def _next_step(exercise: Exercise, verdicts: list[Verdict]) -> str:
 
 
 if __name__ == "__main__":
-    _run_when_told(*sys.argv[1:])
+    _wait_and_run(*sys.argv[1:])

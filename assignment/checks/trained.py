@@ -95,7 +95,7 @@ def training_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Findi
         return Finding("", detail, "training stopped early")
     last, bound = float(np.mean(history[-100:])), _bound(losses, "LAST_LOSSES", context)
     if not last < bound:
-        detail = f"Its mean over the last 100 steps is {last:.2f}; below {bound} is expected."
+        detail = f"The mean of the last 100 losses is {last:.2f}; below {bound} is expected."
         return Finding("", detail, "the loss does not fall")
     reached = _unseen_accuracy(arrays["W"], "val", context)
     bound = _bound(losses, "TRAINED_ACCURACY", context)
@@ -209,7 +209,7 @@ def _train_again(
     """Return the weights of the drawn pair, trained with the steps, batches and seed of the search.
 
     These are recorded in the best classifier, since a search may use other ones than the notebook
-    asks for. The notebook's arrays and the global random states stay as they are.
+    asks for. The notebook's arrays and the global random states stay unchanged.
     """
     notebook = {
         "num_iters": student.variable("TUNING_ITERS"),
@@ -274,7 +274,7 @@ def tuning_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding
             return Finding("results_exchanged" if exchanged else "chosen_by_training_accuracy")
         if same(best_val, val_accuracies[-1]):
             return Finding("last_model_kept")
-        detail = f"It is {best_val:.3f}, the best in results is {max(val_accuracies):.3f}."
+        detail = f"best_val is {best_val:.3f}, the best in results is {max(val_accuracies):.3f}."
         return Finding("", detail, "best_val is not the best")
     if not same(best_val, reached):
         detail = f"It reaches {reached:.3f} on the validation set, and best_val is {best_val:.3f}."

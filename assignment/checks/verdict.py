@@ -215,7 +215,7 @@ def _compare(
         return _passed(check)
     if baseline.untouched and _all_zero(outcome.arrays, reference, check.compared):
         what = " and ".join(check.compared)
-        return _not_attempted(check, f"{what} is still 0, as at the start: compute it first.")
+        return _not_attempted(check, f"The function still returns 0 for {what}: write that part.")
     id = _find_mistake(check, outcome.arrays, answer_key, baseline)
     if id:
         mistake = answer_key.mistakes[id]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from assignment.cifar10.archive import DataError
 
-REPAIR = "Repair it with ./get_datasets.sh (or: python -m assignment data)."
+REPAIR = "Repair it with `python -m assignment data`."
 
 # A published batch has 31 MB, and up to twice as many where Python 3 wrote its bytes as text.
 MAX_BATCH_BYTES = 64 * 2**20

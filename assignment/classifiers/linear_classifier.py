@@ -27,12 +27,12 @@ MAX_SAVED_BYTES = 100_000_000
 
 
 class LinearClassifier:
-    """A classifier with scores ``X @ W``; a subclass defines their `loss`.
+    """A classifier whose scores are ``X @ W``; a subclass defines the loss.
 
     Attributes
     ----------
     W : (D, C) float array, or None before training
-        Weights, one column for each class, in the dtype of the training samples.
+        Weights, one column per class, in the dtype of the training samples.
     hyperparameters : dict
         The settings that `W` was trained with: learning_rate, reg, num_iters, batch_size, seed.
     """
@@ -156,7 +156,7 @@ class LinearClassifier:
         Raises
         ------
         ValueError
-            The classifier has no weights yet, or they are for samples of another length.
+            The classifier has no weights yet, or X does not have one column for each row of W.
         """
         if self.W is None:
             raise ValueError("This classifier has no weights yet: call train() or load() first.")
@@ -238,15 +238,16 @@ def _require_samples(X: FloatArray, W: FloatArray | None) -> None:
         )
     if W is not None and W.shape[0] != X.shape[1]:
         raise ValueError(
-            f"W is for samples of {W.shape[0]} numbers, but X has {X.shape[1]} a sample. Use the "
-            "same preprocessing as in training (is the bias column there?), or a new classifier."
+            f"W has shape {W.shape}, X has shape {X.shape}: X needs one column for each row of W. "
+            "Use the same preprocessing as in training (is the bias column there?), or train a new "
+            "classifier."
         )
 
 
 def _require_labels(y: IntArray, num_samples: int, W: FloatArray | None) -> None:
     if y.shape != (num_samples,):
         raise ValueError(
-            f"y has shape {y.shape}, but X has {num_samples} samples: y must be ({num_samples},)."
+            f"y has shape {y.shape}, but it must be ({num_samples},): one label for each row of X."
         )
     if y.dtype.kind not in "iu":
         raise ValueError(f"y holds {y.dtype}, but labels are integers from 0 on.")

@@ -1,14 +1,14 @@
 """The multiclass SVM's loss and its gradient, once with loops and once without.
 
 A linear classifier gives image x_i the score s_c = x_i . W[:, c] for class c. The SVM wants the
-correct class y to lead every other class by a margin of 1, and adds up what is missing:
+correct class y to be ahead of every other class by at least 1, and sums what is missing:
 
     loss = mean over images of sum over c != y of max(0, s_c - s_y + 1)  +  0.5 * reg * sum(W * W)
     dW   = gradient of that loss with respect to W
 
-A class that trails by more than the margin contributes neither to the loss nor to the gradient. The
-0.5 makes the gradient of the regularisation exactly reg * W. Write the loops first: they are slow
-and easy to get right, and you can compare the vectorized version with them.
+A class that is more than 1 behind adds nothing to the loss or the gradient. The 0.5 makes the
+gradient of the regularisation exactly reg * W. Write the loops first: they are slow and easy to get
+right, and you can compare the vectorized version with them.
 
 The loss is that of Weston and Watkins, "Support vector machines for multi-class pattern
 recognition", ESANN 1999, with a margin of 1 and slack that is not squared.
@@ -22,14 +22,14 @@ from assignment.array_types import FloatArray, IntArray
 def svm_loss_naive(
     W: FloatArray, X: FloatArray, y: IntArray, reg: float
 ) -> tuple[float, FloatArray]:
-    """SVM loss and gradient, with loops over the samples and the classes.
+    """Compute the SVM loss and its gradient, with loops over the samples and the classes.
 
     Parameters
     ----------
     W : (D, C) float array
-        Weights, one column for each class.
+        Weights, one column per class.
     X : (N, D) float array
-        A minibatch, one row for each sample.
+        A minibatch, one row per sample.
     y : (N,) integer array
         Correct classes, 0 <= y[i] < C.
     reg : float
@@ -49,9 +49,9 @@ def svm_loss_naive(
     # TODO: Compute the loss and its gradient with explicit loops, over the samples
     # and over the classes. Put the loss into `loss`, the gradient into `dW`.
     #
-    # Careful: the correct class has no margin to itself, but every other class that
-    # counts moves its column of the gradient, too. And do not forget the
-    # regularisation, in both of the two.
+    # Careful: the correct class has no margin of its own, but each violated margin
+    # of another class also changes the gradient's column of the correct class. And
+    # do not forget the regularisation, in loss and gradient.
     ################################################################################
     ### BEGIN SOLUTION svm_naive
     num_train = X.shape[0]
@@ -77,9 +77,9 @@ def svm_loss_naive(
 def svm_loss_vectorized(
     W: FloatArray, X: FloatArray, y: IntArray, reg: float
 ) -> tuple[float, FloatArray]:
-    """SVM loss and gradient, without a Python loop.
+    """Compute the SVM loss and its gradient, without a Python loop.
 
-    It has the same parameters and results as :func:`svm_loss_naive`. It leaves W, X and y
+    Takes the parameters of :func:`svm_loss_naive` and returns its results. Leaves W, X and y
     unchanged, and returns loss and gradient in W's dtype, so that float32 training stays float32.
     """
     loss = 0.0
@@ -90,8 +90,8 @@ def svm_loss_vectorized(
     # Put the loss into `loss`, the gradient into `dW`.
     #
     # Careful: set the margin of the correct class to 0 before you use the margins.
-    # In the gradient it counts as often as other classes are within the margin.
-    # And do not forget the regularisation.
+    # In the gradient it counts once for each violated margin of its row. And do
+    # not forget the regularisation.
     ################################################################################
     ### BEGIN SOLUTION svm_vectorized
     X = X.astype(W.dtype, copy=False)

@@ -19,14 +19,14 @@ from assignment.array_types import FloatArray, IntArray
 def softmax_loss_naive(
     W: FloatArray, X: FloatArray, y: IntArray, reg: float
 ) -> tuple[float, FloatArray]:
-    """Softmax loss and gradient, with loops over the samples and the classes.
+    """Compute the softmax loss and its gradient, with loops over the samples and the classes.
 
     Parameters
     ----------
     W : (D, C) float array
-        Weights, one column for each class.
+        Weights, one column per class.
     X : (N, D) float array
-        A minibatch, one row for each sample.
+        A minibatch, one row per sample.
     y : (N,) integer array
         Correct classes, 0 <= y[i] < C.
     reg : float
@@ -47,7 +47,7 @@ def softmax_loss_naive(
     # and over the classes. Put the loss into `loss`, the gradient into `dW`.
     #
     # Careful: exp() overflows for large scores, so shift the scores of a sample
-    # before you take it. And do not forget the regularisation, in both of the two.
+    # before you take it. And do not forget the regularisation, in loss and gradient.
     ################################################################################
     ### BEGIN SOLUTION softmax_naive
     num_train = X.shape[0]
@@ -73,9 +73,9 @@ def softmax_loss_naive(
 def softmax_loss_vectorized(
     W: FloatArray, X: FloatArray, y: IntArray, reg: float
 ) -> tuple[float, FloatArray]:
-    """Softmax loss and gradient, without a Python loop.
+    """Compute the softmax loss and its gradient, without a Python loop.
 
-    It has the same parameters and results as :func:`softmax_loss_naive`. It leaves W, X and y
+    Takes the parameters of :func:`softmax_loss_naive` and returns its results. Leaves W, X and y
     unchanged, and returns loss and gradient in W's dtype, so that float32 training stays float32.
     """
     loss = 0.0

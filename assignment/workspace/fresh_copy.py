@@ -51,8 +51,8 @@ def compare_with_fresh_copy(
             here = _run(exercise, project, result) if any(there.values()) else {}
         except subprocess.TimeoutExpired:
             yield (
-                f"The checks have not ended after {TIMEOUT:g} s, so nobody has tried whether your "
-                "work runs where it is graded. An endless loop?"
+                f"The checks did not end within {TIMEOUT:g} s, so this command could not try "
+                "whether your work runs where it is graded. An endless loop?"
             )
             return
     for error in dict.fromkeys(filter(None, there.values())):
@@ -181,7 +181,7 @@ def names_in(source: str) -> tuple[set[str], set[str]]:
 def find_lost_names(nb: Notebook) -> Iterator[str]:
     """Yield a sentence for each name that a student's cell uses and only an ungraded one binds.
 
-    Scopes are not told apart: a name that is bound anywhere in a graded cell is not reported.
+    Scopes are not distinguished: a name that is bound anywhere in a graded cell is not reported.
     """
     used: dict[str, str] = {}  # name -> the student's cell
     graded, lost = {*dir(builtins)}, set[str]()

@@ -162,8 +162,8 @@ def _find_problems(
     if manifest is None:
         yield (
             f"{STARTER_MANIFEST} is missing or damaged. Without it your grader cannot see which "
-            "starter you have worked with, and nobody has tried what is missing or would not work "
-            "there. It is in the starter's zip file."
+            "starter you worked with, and this command cannot find what is unfinished or would "
+            "fail there. Take it from the starter's zip file."
         )
         return
     unfilled = {}

@@ -87,7 +87,7 @@ REG = " + 0.5 * reg * np.sum(W * W)"
         ("softmax", MEAN, f"{MEAN}**2", "0.05756 and", "once too often"),
         ("softmax", LOG, LOG.replace("+=", "-="), "-2.303 and", "sign is wrong"),
         ("softmax", LOG, "loss += np.exp(scores[y[i]]) / sum_exp", "0.1 and", "minus its log"),
-        ("softmax", "np.log(sum_exp)", "np.log2(sum_exp)", "3.322 and", "base 2"),
+        ("softmax", "np.log(sum_exp)", "np.log2(sum_exp)", "3.322 and", "natural log"),
         ("softmax", "sum_exp += np", "sum_exp += (c > 0) * np", "2.197 and", "lacks a class"),
         ("softmax", LOG, "loss = np.nan", "nan and", "near -log(1/10)"),
         ("softmax", REG, "", "the regularisation", "yours by 0: 0 times"),

@@ -223,7 +223,7 @@ def test_named_checks_are_printed_in_full_without_the_others(student: Path) -> N
 # --- watching -------------------------------------------------------------------------------------
 
 
-def read_report(process: "subprocess.Popen[str]", end: str = "Ctrl-C ends it") -> str:
+def read_report(process: "subprocess.Popen[str]", end: str = "Ctrl-C ends the watch") -> str:
     """Read the printed text up to the end of the next report."""
     assert process.stdout is not None
     text = ""

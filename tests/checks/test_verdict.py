@@ -211,7 +211,7 @@ def test_a_computed_0_is_an_attempt_and_an_unchanged_0_is_not() -> None:
     unwritten = judge("softmax_naive", body="pass\n")
     for name in ("naive_loss", "naive_large_scores", "naive_underflow"):
         assert unwritten.verdict(name).status is Status.NOT_ATTEMPTED
-    assert "still 0, as at the start" in unwritten.verdict("naive_loss").text
+    assert "still returns 0 for loss" in unwritten.verdict("naive_loss").text
 
 
 @pytest.mark.parametrize(

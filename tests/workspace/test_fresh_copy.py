@@ -104,7 +104,7 @@ def test_crash_and_endless_loop_are_reported_without_a_verdict(
     (project / SOFTMAX).write_text("while True:\n    pass\n")
     monkeypatch.setattr(fresh_copy, "TIMEOUT", 0.5)
     [problem] = compare(project)
-    assert problem.startswith("The checks have not ended after 0.5 s")
+    assert problem.startswith("The checks did not end within 0.5 s")
 
 
 # --- cells ---------------------------------------------------------------------------------------
