@@ -121,9 +121,16 @@ def _add_students(out: Path) -> None:
         }
         files = {path: text.encode().decode("latin-1") for path, text in raising.files.items()}
         answers = {**cleo.handed_in["answers"], "answer_step": NASTY}
+        known = BANK.mistakes["sample_never_drawn"]
+        remark = replace(
+            ada.verdicts["train_batch"],
+            headline=known.name,
+            text="Only one of two samples was drawn.",
+            hint=known.hint,
+        )
         for student, result in {
             "ada": ada,
-            "bob": ada,
+            "bob": replace(ada, verdicts={**ada.verdicts, "train_batch": remark}),
             "cleo": replace(cleo, handed_in={**cleo.handed_in, "answers": answers}),
             "gus": replace(
                 ada,

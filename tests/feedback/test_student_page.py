@@ -38,7 +38,8 @@ EXPLANATIONS = {
     "bob": """
         Submitted 1 d 31 min after the due date
         Of 100 points earned, 24 are deducted.
-        76 of 120 points""",
+        76 of 120 points
+        Only one of two samples was drawn.""",
     "gus": """
         File "assignment/classifiers/softmax.py", line
         raise ValueError(repr(W.tolist())
