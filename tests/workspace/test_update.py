@@ -488,7 +488,7 @@ def test_update_refuses_an_older_release(
 def require_nothing_lost(project: Path, report: str = "") -> None:
     """Assert that all of the student's is in the project, and `report`, if any, names its place."""
     texts = [
-        content.decode()
+        content.decode(errors="replace")  # a killed update may leave half a character
         for path, (content, _) in snapshot(project).items()
         if not report or not path.startswith("backup-") or path.split("/")[0] in report
     ]
