@@ -224,10 +224,10 @@ def _find_change(
         for name, before in drawn.items():
             after = arrays.get(f"{name} afterwards{where}")
             if after is None or not np.array_equal(after, before):
-                return Finding("inputs_changed", f"{name} has changed during the call.")
+                return Finding("inputs_changed", f"The call changed {name}.")
         for name, array in arrays.items():
             result = name.removeprefix("bytes per number of ").removesuffix(where)
             if f"bytes per number of {result}{where}" == name and array != np.dtype(dtype).itemsize:
-                detail = f"For {dtype} input {result} has {8 * int(array)} bits a number."
+                detail = f"For {dtype} input, {result} has {8 * int(array)} bits per number."
                 return Finding("dtype_not_kept", detail)
     return None

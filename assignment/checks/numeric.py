@@ -81,7 +81,9 @@ def slopes(
         if dx.shape != x.shape:
             raise InvalidResult(f"{gradient} has shape {dx.shape}, but {name} has {x.shape}.")
         if not dx.any():
-            raise NotImplementedError(f"{gradient} is still 0, as at the start: compute it first.")
+            raise NotImplementedError(
+                f"The function still returns 0 for {gradient}: write that part."
+            )
         places = np.stack([draws.integers(size, PLACES) for size in x.shape], axis=1)
         places[0, 0] = len(x) - 1  # the bias, where it is the last row
         measured = np.empty((len(STEPS), PLACES))

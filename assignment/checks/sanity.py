@@ -87,7 +87,7 @@ def initial_loss(losses: Losses, student: Student, seed: int) -> Arrays:
         scores = X @ (scale * W)
         arrays[f"size of the scores where W = {scale}"] = np.sqrt(np.mean(scores**2))
     if not arrays[f"loss where W = {TINY}"].any():
-        raise NotImplementedError("The loss is still 0, as at the start: compute it first.")
+        raise NotImplementedError("The function still returns 0 for loss: write that part.")
     added = loss(SMALL, FEW, REG) - loss(SMALL, FEW, 0.0)
     arrays["added by reg"] = np.array(added)
     arrays["0.5 * reg * sum(W * W)"] = np.array(0.5 * REG * np.sum((SMALL * W) ** 2))
