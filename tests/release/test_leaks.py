@@ -100,7 +100,7 @@ def test_line_of_a_solution_is_found_in_every_kind_of_file(files: Files, line: s
     for path, content in {
         VIS: files[VIS] + f"\n\n{line}\n".encode(),
         SOFTMAX: files[SOFTMAX].replace(
-            b'"""Softmax loss and gradient, with', f"{line}\n".encode()
+            b'"""Compute the softmax loss and its gradient, with', f"{line}\n".encode()
         ),
         "README.md": f"# Read me\n{line}".encode(),
         JSON: as_json(line),
