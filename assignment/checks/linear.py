@@ -209,10 +209,10 @@ def batches_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
         return Finding("sample_never_drawn", detail, passes=True)
     if arrays["global random state used"]:
         detail = (
-            "The batches come from a global random state, so the same `seed` gives other batches "
-            "in the next run. `rng` gives the same ones."
+            "The same `seed` gives other batches in the next run. Draw them from `rng`, which "
+            "gives the same ones."
         )
-        return Finding(detail=detail, passes=True)
+        return Finding("", detail, "from a global random state", passes=True)
     return None
 
 

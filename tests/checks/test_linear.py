@@ -47,7 +47,7 @@ def test_a_global_random_state_passes_with_a_remark(call: str) -> None:
     body = f"import random\ndrawn = {call}\nX_batch, y_batch = X[drawn], y[drawn]\n"
     verdict = judge("train_batch", body=body).verdict("train_batch")
     assert verdict.passed
-    assert "global random state" in verdict.text
+    assert "A batch is drawn: from a global random state (5 of" in as_text(verdict)
     assert judge("train_batch").verdict("train_batch").text == ""
 
 
