@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
@@ -93,7 +94,7 @@ def plot_loss_curve(loss_history: Sequence[float], equal_scores: float | None = 
     axes.set_ylabel("loss on the batch, with regularisation")
     axes.set_title("Training loss")
     axes.grid(alpha=0.3)
-    axes.legend()  # in a frame, so that no line crosses its text
+    axes.legend(framealpha=1)  # so that no line crosses its text
     return figure
 
 
@@ -126,8 +127,11 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str =
     size = (2.4 + 0.95 * len(learning_rates), 1.6 + 0.6 * len(regs))
     figure = Figure(figsize=(max(5.0, size[0]), max(3.4, size[1])), layout="constrained")
     axes = figure.subplots()
-    shown = axes.imshow(table, cmap="viridis", aspect="auto", origin="lower")
-    _write_numbers(axes, table, "{:.1f}")
+    # Whole percents, so that the colours of the first pairs do not magnify tiny differences.
+    low, high = np.floor(np.nanmin(table)), np.ceil(np.nanmax(table))
+    norm = Normalize(low, max(high, low + 1))
+    shown = axes.imshow(table, cmap="viridis", norm=norm, aspect="auto", origin="lower")
+    _write_numbers(shown, "{:.1f}")
     best_row, best_column = np.unravel_index(np.nanargmax(table), table.shape)
     corner = (float(best_column) - 0.5, float(best_row) - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=ACCENT, linewidth=3))
@@ -212,7 +216,7 @@ def plot_confusion(
     figure = Figure(figsize=(7.4, 6.2), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(percent, cmap="cividis", vmin=0)
-    _write_numbers(axes, percent, "{:.0f}")
+    _write_numbers(shown, "{:.0f}")
     axes.set_xticks(range(num_classes), class_names, rotation=45, ha="right")
     axes.set_yticks(range(num_classes), class_names)
     axes.set_xlabel("predicted class")
@@ -333,11 +337,10 @@ def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure,
     return figure, axes
 
 
-def _write_numbers(axes: Axes, table: FloatArray, form: str) -> None:
+def _write_numbers(shown: AxesImage, form: str) -> None:
     """Write each cell's number into a heat map, dark on light and light on dark."""
-    low, high = np.nanmin(table), np.nanmax(table)
-    for (row, column), value in np.ndenumerate(table):
+    for (row, column), value in np.ndenumerate(np.ma.filled(shown.get_array(), np.nan)):
         if np.isfinite(value):
-            light = value > low + 0.6 * (high - low)
+            color = "k" if shown.norm(value) > 0.6 else "w"
             text = form.format(value)
-            axes.text(column, row, text, ha="center", va="center", color="k" if light else "w")
+            shown.axes.text(column, row, text, ha="center", va="center", color=color)

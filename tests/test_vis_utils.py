@@ -109,6 +109,8 @@ def test_the_loss_of_equal_scores_is_a_line_with_its_value() -> None:
     axes = vis_utils.plot_loss_curve([2.5, 2.2], equal_scores=np.log(10)).axes[0]
     np.testing.assert_array_equal(axes.lines[-1].get_ydata(), np.log(10))
     assert axes.lines[-1].get_label() == "equal scores: 2.303"
+    legend: Any = axes.get_legend()
+    assert legend.get_frame().get_alpha() == 1  # no line crosses its text
 
 
 def test_no_word_in_the_plot_of_step_sizes_answers_the_question_about_it() -> None:
@@ -124,6 +126,13 @@ def test_the_heat_map_writes_each_accuracy_and_frames_the_best() -> None:
     assert frame.get_xy() == (0.5, -0.5)  # the second learning rate, the first regularisation
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1e-07", "1e-06"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1000", "10000"]
+
+
+def test_a_heat_map_that_fills_has_whole_percents_as_limits_and_dark_numbers_on_light() -> None:
+    axes = vis_utils.plot_tuning({(1e-7, 1e3): 0.38, (1e-7, 1e4): 0.382, (1e-6, 1e3): np.nan}).axes
+    [shown] = axes[0].images
+    assert shown.get_clim() == (38, 39)
+    assert {text.get_color() for text in axes[0].texts} == {"w"}  # both are in the dark fifth
 
 
 def test_templates_show_zero_as_grey_without_the_bias() -> None:

@@ -1,5 +1,6 @@
 """Format a verdict: plain text in a terminal, a coloured bar in a notebook."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,12 +43,12 @@ def as_text(verdict: Verdict) -> str:
 def as_html(verdict: Verdict) -> str:
     """Write a verdict as HTML: a bar in its colour, on the page's own background, light or dark."""
     color = COLORS[MARKS[verdict.status]]
-    finding = f": {escape(verdict.headline)}" if verdict.headline else ""
-    paragraphs = [f"<div>{escape(text)}</div>" for text in (verdict.text, verdict.hint) if text]
+    finding = f": {_inline(verdict.headline)}" if verdict.headline else ""
+    paragraphs = [f"<div>{_inline(text)}</div>" for text in (verdict.text, verdict.hint) if text]
     if verdict.quoted:
         style = "margin: 0.4em 0 0; background: none; white-space: pre-wrap"
         paragraphs.append(f'<pre style="{style}">{escape(verdict.quoted)}</pre>')
-    head = f"{MARKS[verdict.status]} <b>{escape(verdict.title)}</b>{finding}{_points(verdict)}"
+    head = f"{MARKS[verdict.status]} <b>{_inline(verdict.title)}</b>{finding}{_points(verdict)}"
     style = f"border-left: 4px solid {color}; padding-left: 0.6em"
     return f'<div style="{style}">{head}{"".join(paragraphs)}</div>'
 
@@ -77,6 +78,11 @@ def _progress(verdicts: Sequence[Verdict]) -> str:
 def _in_its_cell(check: Check) -> Verdict:
     headline = f"runs in its cell of the notebook, {with_noun(check.points, 'point')}"
     return Verdict(check.name, check.title, Status.WAITING, 0, 0, headline)
+
+
+def _inline(text: str) -> str:
+    """Write a text as HTML, with what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _points(verdict: Verdict) -> str:

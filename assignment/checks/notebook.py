@@ -22,11 +22,20 @@ from IPython.display import clear_output, display
 
 from assignment import PROJECT
 from assignment.checks.answer_key import load_answer_key
-from assignment.checks.check import LOADING, Exercise, Outcome, describe_exception, load_exercise
+from assignment.checks.check import (
+    LOADING,
+    Check,
+    Exercise,
+    Outcome,
+    describe_exception,
+    load_exercise,
+    run_check_for,
+)
 from assignment.checks.display import as_html, as_text, overview_html, overview_text
 from assignment.checks.reloading import Reloader
 from assignment.checks.student import InvalidResult, Student
 from assignment.checks.verdict import Judge, Status, Verdict
+from assignment.workspace.cells import STUB
 from assignment.workspace.starter import marker_problems
 
 
@@ -88,16 +97,29 @@ class Checks:
             student = Student.from_folder(PROJECT, self.exercise.files, self.variables)
         except InvalidResult as error:
             raise CheckFailed(Verdict(LOADING.name, str(error), Status.WRONG, 0, 0)) from None
-        return Judge.of_student(self.exercise, self.answer_key, student, self.variables)
+
+        def outcome_of(check: Check) -> Outcome:
+            try:
+                return run_check_for(check, student, self.answer_key.seed)
+            except KeyboardInterrupt as error:  # of an endless loop: show where it ran
+                lines = describe_exception(error, student).traceback
+                title, points = check.title, check.points
+                raise CheckFailed(
+                    Verdict(
+                        check.name, title, Status.RAISED, 0, points, "interrupted", quoted=lines
+                    )
+                ) from None
+
+        return Judge(self.exercise, self.answer_key, student.sources, outcome_of, self.variables)
 
 
 @cache  # so that a setup cell that runs again registers nothing twice
 def _register(shell: InteractiveShell, exercise: str) -> None:
-    """Reload changed modules before each cell, and show failed checks without a traceback."""
+    """Reload changed modules before each cell; show failed checks and stubs without a traceback."""
     reloader = Reloader(load_exercise(exercise).files, shell.user_ns)
     shell.events.register("pre_run_cell", lambda info: _reload(reloader, exercise))
     if hasattr(shell, "kernel"):
-        shell.events.register("post_run_cell", _show_failed_check)
+        shell.events.register("post_run_cell", _replace_traceback)
 
 
 def _reload(reloader: Reloader, exercise_name: str) -> None:
@@ -124,15 +146,21 @@ def _verdict_on_loading(exercise: Exercise, error: BaseException) -> Verdict:
     )
 
 
-def _show_failed_check(result: Any) -> None:
-    """Replace the exception of a failed check by a bar, if it is all that a cell displays.
+def _replace_traceback(result: Any) -> None:
+    """Replace the traceback of a stub, or of a failed check that is a cell's only output, by a bar.
 
     The exception has been sent by now: what runs all cells has stopped.
     """
-    error = result.error_in_exec
-    if isinstance(error, CheckFailed) and _is_only_output(error, str(result.info.raw_cell)):
-        clear_output(wait=True)
-        show(error.verdict)
+    error, cell = result.error_in_exec, str(result.info.raw_cell)
+    if isinstance(error, CheckFailed) and _is_only_output(error, cell):
+        verdict = error.verdict
+    elif isinstance(error, NotImplementedError) and str(error) in STUB.findall(cell):
+        text = "Write it in this cell, between START OF YOUR CODE and END OF YOUR CODE."
+        verdict = Verdict("", "Your code", Status.NOT_ATTEMPTED, 0, 0, "not attempted yet", text)
+    else:
+        return
+    clear_output(wait=True)
+    show(verdict)
 
 
 def _is_only_output(error: CheckFailed, cell: str) -> bool:

@@ -30,7 +30,7 @@ NEAR = 2  # cells from a question
 
 _START = re.compile(r"(?m)^[ \t]*### (?:BEGIN SOLUTION|START OF YOUR CODE:) (\w+)[ \t]*\r?$")
 _END = re.compile(r"(?m)^[ \t]*### END (?:SOLUTION|OF YOUR CODE)[ \t]*\r?$")
-_STUB = re.compile(
+STUB = re.compile(
     r"""### START OF YOUR CODE: (\w+)\s+raise NotImplementedError\("\1"\)\s+### END OF YOUR CODE"""
 )
 
@@ -126,7 +126,7 @@ class _CellReader:
 
     def is_filled(self, cell: _Cell) -> bool:
         """Return whether a cell is neither a stub nor another one of the course's."""
-        is_stub = cell.digest in self.known or _STUB.search(cell.text)
+        is_stub = cell.digest in self.known or STUB.search(cell.text)
         return is_answered(cell.text) and not is_stub
 
     def nearest_unassigned(self, region: str) -> list[str]:

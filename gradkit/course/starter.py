@@ -120,7 +120,7 @@ def _students_readme(
         "title": " and ".join(e.title for e in exercises),
         "about": "\n\n".join(textwrap.fill(e.about, 100) for e in exercises),
         "points": points,
-        "open": "\n".join(f"    jupyter lab {e.notebook}" for e in exercises),
+        "open": " or ".join(e.notebook for e in exercises),
         "submit": "\n".join(f"    python -m assignment submit{argument[name]}" for name in names),
         "packed": " and ".join(f"`{name}-submission.zip`" for name in names),
         "check": " or ".join(f"`python -m assignment check{argument[name]}`" for name in names),

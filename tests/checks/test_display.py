@@ -46,6 +46,13 @@ def test_html_escapes_what_it_quotes(write: Callable[[Verdict], str]) -> None:
     assert "0 of 1 point)" in html
 
 
+def test_html_sets_what_stands_between_backticks_as_code() -> None:
+    html = as_html(replace(FAILED, text="Write `<f>` in a.py.", hint="One ` stays."))
+    assert "Write <code>&lt;f&gt;</code> in a.py." in html
+    assert "One ` stays." in html
+    assert "Write `<f>` in a.py." in as_text(replace(FAILED, text="Write `<f>` in a.py."))
+
+
 @pytest.mark.parametrize("status", Status)
 def test_what_is_still_to_be_written_is_amber_and_only_mistakes_are_red(status: Status) -> None:
     color = as_html(replace(FAILED, status=status)).split("solid ")[1].split(";")[0]

@@ -250,6 +250,14 @@ def kernel_cells(folder: Path) -> dict[str, str]:
         "path.write_text(path.read_text().replace('scores = X[i] @ W', "
         "'scores = np.dot(X[i], w)'))\ncheck('naive_loss')"
     )
+    cells["endless loop"] = (
+        f"{restore}path.write_text(path.read_text().replace('scores = X[i] @ W', "
+        "'import signal; signal.raise_signal(signal.SIGINT)'))"  # as Jupyter's Stop button
+    )
+    cells["a stopped check"] = "check('naive_loss')"
+    stub = '### START OF YOUR CODE: tuning\nraise NotImplementedError("{}")\n### END OF YOUR CODE'
+    cells["a stub"] = f"results = {{}}\n{stub.format('tuning')}"
+    cells["a student's own exception"] = f"print(1)\n{stub.format('later')}"
     form = str(folder / "forms" / "print_statement")
     cells["syntax error"] = f"shutil.copytree({form!r}, project, dirs_exist_ok=True)"
     cells["setup with a syntax error"] = SETUP
@@ -332,9 +340,10 @@ def test_a_saved_edit_runs_in_the_next_cell_and_its_traceback_quotes_the_file_as
 def test_a_half_saved_file_is_shown_once_in_a_cell_and_the_code_from_before_runs(
     kernel_run: KernelRun,
 ) -> None:
-    note, loss = kernel_run[1]["a cell while it is half saved"].outputs
-    assert loss.text == kernel_run[1]["a cell after the edit"].outputs[0].text
+    note, *_ = kernel_run[1]["a cell while it is half saved"].outputs
     text = note.data["text/plain"]
+    loss = printed(kernel_run[1]["a cell after the edit"])
+    assert printed(kernel_run[1]["a cell while it is half saved"]) == [*text.splitlines(), *loss]
     assert text.startswith("✗ softmax.py cannot be loaded: raised SyntaxError")
     assert "The code from before this edit still runs." in text
     assert "def half_saved(" in text
@@ -370,6 +379,22 @@ def test_code_that_raises_is_quoted_by_its_own_lines_only(kernel_run: KernelRun)
     assert "name 'w' is not defined" in text
     assert "checks/" not in text
     assert "site-packages" not in text
+
+
+def test_a_stopped_check_shows_the_students_line_that_ran(kernel_run: KernelRun) -> None:
+    first, *lines, last = bar(kernel_run, "a stopped check").splitlines()
+    assert first == verdict_line("naive_loss", "✗", ": interrupted")
+    assert "signal.raise_signal(signal.SIGINT)" in "".join(lines)
+    assert SOFTMAX in lines[0]
+    assert last.strip() == "KeyboardInterrupt"
+    assert len(lines) < 4
+
+
+def test_a_stub_in_a_cell_is_a_note_without_a_traceback(kernel_run: KernelRun) -> None:
+    assert bar(kernel_run, "a stub").startswith("· Your code: not attempted yet")
+    cell = kernel_run[1]["a student's own exception"]
+    assert printed(cell) == ["1"]
+    assert cell.outputs[-1].ename == "NotImplementedError"
 
 
 def test_a_file_that_cannot_be_loaded_is_explained_by_the_setup_cell(

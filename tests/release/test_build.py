@@ -51,6 +51,8 @@ def test_every_starter_holds_its_exercises_alone(starter: Callable[[str], Path])
     readme = (starter("linear-starter") / "README.md").read_text(encoding="utf-8")
     assert readme.startswith("# The softmax classifier and The linear SVM\n")
     assert "    python -m assignment submit svm\n" in readme
+    # With a notebook as argument, JupyterLab shows that notebook's folder only, without .py files.
+    assert re.findall(r"^    (jupyter[^#\n]+?) *(?:#|$)", readme, re.MULTILINE) == ["jupyter lab"]
 
 
 def test_starter_is_a_folder_and_a_zip_file_with_the_same_files(tree: Path) -> None:
