@@ -131,7 +131,7 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str =
     low, high = np.floor(np.nanmin(table)), np.ceil(np.nanmax(table))
     norm = Normalize(low, max(high, low + 1))
     shown = axes.imshow(table, cmap="viridis", norm=norm, aspect="auto", origin="lower")
-    _write_numbers(shown, "{:.1f}")
+    _write_numbers(shown, table, "{:.1f}")
     best_row, best_column = np.unravel_index(np.nanargmax(table), table.shape)
     corner = (float(best_column) - 0.5, float(best_row) - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=ACCENT, linewidth=3))
@@ -216,7 +216,7 @@ def plot_confusion(
     figure = Figure(figsize=(7.4, 6.2), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(percent, cmap="cividis", vmin=0)
-    _write_numbers(shown, "{:.0f}")
+    _write_numbers(shown, percent, "{:.0f}")
     axes.set_xticks(range(num_classes), class_names, rotation=45, ha="right")
     axes.set_yticks(range(num_classes), class_names)
     axes.set_xlabel("predicted class")
@@ -337,10 +337,11 @@ def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure,
     return figure, axes
 
 
-def _write_numbers(shown: AxesImage, form: str) -> None:
+def _write_numbers(shown: AxesImage, table: FloatArray, form: str) -> None:
     """Write each cell's number into a heat map, dark on light and light on dark."""
-    for (row, column), value in np.ndenumerate(np.ma.filled(shown.get_array(), np.nan)):
+    norm: Any = shown.norm
+    for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
-            color = "k" if shown.norm(value) > 0.6 else "w"
+            color = "k" if norm(value) > 0.6 else "w"
             text = form.format(value)
             shown.axes.text(column, row, text, ha="center", va="center", color=color)
