@@ -24,6 +24,8 @@ MARKS = "[]()<>*_`!|#>-"
 MAX_FORMULA = 1_000  # characters in one formula
 MAX_FORMULAS = 5_000  # and in all of a text: the library takes a second for them
 MAX_NESTING = 50  # of a formula's elements
+# A function whose argument has no bracket, such as "log S"; TeX sets a thin space after it.
+FUNCTION = re.compile(r"\\(?:log|ln|exp)(?=\s+\w|\s*\\(?!left|[bB]ig)[a-zA-Z])")
 
 
 class _TextRenderer(mistune.HTMLRenderer):
@@ -47,7 +49,8 @@ def _formula(text: str, is_block: bool) -> str:
     if len(text) <= MAX_FORMULA and RENDERER.formulas <= MAX_FORMULAS:
         with contextlib.suppress(Exception):  # the library raises many kinds
             display = "block" if is_block else "inline"
-            return f'<math display="{display}">{_children(convert_to_element(text), 0)}</math>'
+            root = convert_to_element(FUNCTION.sub(r"\g<0>\\,", text))
+            return f'<math display="{display}">{_children(root, 0)}</math>'
     return f"<pre>{escape(text)}</pre>\n" if is_block else f"<code>{escape(text)}</code>"
 
 
@@ -67,8 +70,9 @@ def _element(element: Element, depth: int) -> str:
 
 
 PARTS = dict.fromkeys(("mfrac", "mroot", "msub", "msup", "mover", "munder"), 2)
+SPACES = {("width", f"{size}em") for size in ("0.167", "0.222", "0.278", "1", "2")}
 # All others hold lengths, colours and addresses of the student's.
-ATTRIBUTES = {("stretchy", "false"), ("linethickness", "0"), ("accent", "true")}
+ATTRIBUTES = {("stretchy", "false"), ("linethickness", "0"), ("accent", "true"), *SPACES}
 
 RENDERER = _TextRenderer(escape=True)
 PARSER: Any = mistune.create_markdown(renderer=RENDERER, plugins=[math, table])

@@ -46,7 +46,7 @@ policy = "per day"
 percent = 10
 """
 MANUAL_GRADES = """student,item,points,comment
-ada,answer_step,4.5,"Right; but why <16> digits?"
+ada,answer_step,4.5,"Right; but why <16> digits? $h^2$"
 cleo,naive_loss,6,The sum was asked for in the lecture.
 """
 

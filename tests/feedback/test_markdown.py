@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradkit.feedback.markdown import as_html
+from gradkit.feedback.markdown import SPACES, as_html
 from tests.feedback.pages import tags_of
 
 ALLOWED = {
@@ -15,6 +15,7 @@ ALLOWED = {
 }
 HOSTILE_LATEX = (
     *(r"\href{javascript:b}{x}", r"\text{<img src=x onerror=y>}", r"\style{color:red}{x}"),
+    *(r"\,", r"\quad", r"\log"),
     *(r"\class{a}{x}", r"\color{red}x", r"\hspace{9999em}", r"\rule{1em}{9999em}", r"\frac{", "}"),
     *("_", "^", "{", r"\left(", r"\sqrt", r"\begin{matrix}", "&", r"\\", r"\operatorname{<b>}"),
     *("x", "$", "$$", r"\(", r"\)"),
@@ -30,7 +31,7 @@ PARTS = (
 def test_markdown_becomes_only_markup_of_plain_text(text: str) -> None:
     for tag, attributes in tags_of(as_html(text)):
         assert tag in ALLOWED
-        assert set(attributes) <= {"class", "style", "display", "stretchy"}, attributes
+        assert set(attributes) <= {"class", "style", "display", "stretchy", "width"}, attributes
 
 
 @given(st.lists(st.sampled_from(HOSTILE_LATEX), max_size=20).map("".join))
@@ -38,7 +39,7 @@ def test_a_formula_holds_no_link_style_or_size_of_the_students(latex: str) -> No
     for tag, attributes in tags_of(as_html(f"${latex}$ and $${latex}$$")):
         assert tag in ALLOWED
         assert attributes.items() <= {
-            *(("display", "inline"), ("display", "block"), ("stretchy", "false")),
+            *(("display", "inline"), ("display", "block"), ("stretchy", "false"), *SPACES),
         }
 
 
@@ -57,6 +58,11 @@ P_Y = "<mrow><msub><mi>p</mi><mi>y</mi></msub></mrow></math>"
         (r"and \\(p_y\\).", f'<p>and <math display="inline">{P_Y}.</p>'),
         ("$$\np_y\n$$", f'<math display="block">{P_Y}'),
         ("$$p_y$$", f'<math display="block">{P_Y}'),
+        (r"$\log S$", '<mi>log</mi><mspace width="0.167em"></mspace><mi>S</mi>'),
+        (r"$\log\frac{1}{x}$", '<mi>log</mi><mspace width="0.167em"></mspace><mfrac>'),
+        (r"$\log\left(x\right)$", "<mi>log</mi><mrow><mo>("),
+        (r"$a\quad b$", '<mi>a</mi><mspace width="1em"></mspace><mi>b</mi>'),
+        (r"$a\hspace{9em}b$", "<mi>a</mi><mspace></mspace><mi>b</mi>"),
         (r"$\text{<b>}$", "<mtext>&lt;b&gt;</mtext>"),
         (r"$\unknown x$", r"<code>\unknown x</code>"),
         (r"$\frac{1}$", r"<code>\frac{1}</code>"),

@@ -159,3 +159,10 @@ def test_a_folder_with_other_files_is_not_replaced(
     with pytest.raises(FeedbackError, match=r"my notes\.txt is not a page"):
         write_pages(GradebookFolder(feedback_class.grades.project, "softmax", tmp_path))
     assert notes.read_text() == "keep me"
+
+
+def test_a_comment_shows_its_formula(
+    feedback_class: FeedbackClass,
+) -> None:
+    page = feedback_class.page("ada")
+    assert "<msup><mi>h</mi><mn>2</mn></msup>" in page.split("Comment:")[1].split("</article>")[0]

@@ -1,6 +1,5 @@
-"""Google Colab, with a stand-in for its module: the first cell, and notebooks saved there."""
+"""Google Colab, with a stand-in for its module: the first cell."""
 
-import json
 import sys
 import types
 from collections.abc import Callable
@@ -11,10 +10,6 @@ import pytest
 
 from assignment.checks.check import load_exercise
 from assignment.workspace.regions import read_notebook, source_of
-from assignment.workspace.submit import submit
-from gradkit.submissions.discover import single_submission
-from gradkit.submissions.extract import read_submission
-from tests.notebooks.solved import copy_solved
 
 Starter = Callable[[str], Path]
 EXERCISE = load_exercise("softmax")
@@ -101,37 +96,3 @@ def test_the_first_cell_asks_for_one_folder_where_there_are_several_or_no_zip_wa
     with pytest.raises(FileNotFoundError, match=r"^2 folders at the top .*: \[.*'older'"):
         colab.run("softmax")
     assert colab.uploads == 2
-
-
-def saved_by_colab(text: str) -> str:
-    """The text of a notebook as Colab saves it: format 4.0, ids and views in the metadata."""
-    nb = json.loads(text)
-    for number, cell in enumerate(nb["cells"]):
-        cell["metadata"] |= {"id": cell.pop("id"), "colab": {"base_uri": "https://localhost:8080/"}}
-        if cell["cell_type"] == "code":
-            cell["metadata"] |= {"outputId": f"{number:08x}-0000", "cellView": "form"}
-            cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["1\n"]}]
-    nb["metadata"] |= {
-        "colab": {"provenance": [], "gpuType": "T4", "toc_visible": True},
-        "accelerator": "GPU",
-        "widgets": {"application/vnd.jupyter.widget-state+json": {"x": {"model_name": "a"}}},
-    }
-    return json.dumps({**nb, "nbformat_minor": 0}, indent=2)
-
-
-def test_a_notebook_saved_by_colab_is_packed_and_graded_as_before(
-    tmp_path: Path, starter: Starter
-) -> None:
-    project = copy_solved(starter("softmax-starter"), tmp_path / "project")
-    notebook = project / EXERCISE.notebook
-    contents, text = [], notebook.read_text("utf-8")
-    for saved in (text, saved_by_colab(text)):
-        notebook.write_text(saved, "utf-8")
-        report = submit(EXERCISE, tmp_path / "packed.zip", project)
-        assert "Look at this first" not in report, report
-        contents.append(read_submission(single_submission(tmp_path / "packed.zip"), EXERCISE))
-    of_jupyter, of_colab = contents
-    assert of_colab.cells == of_jupyter.cells
-    assert of_colab.written_answers == of_jupyter.written_answers
-    assert of_colab.notes == []
-    assert of_colab.files == of_jupyter.files

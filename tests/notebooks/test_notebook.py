@@ -320,7 +320,7 @@ def test_the_notebook_finds_its_assignment_or_says_where_it_belongs(kernel_run: 
         assert printed(cells[place])[-1] == f"PROJECT {folder / 'tree'}", place
     [error] = cells["nowhere"].outputs
     assert error.ename == "FileNotFoundError"
-    assert "Keep this notebook in the `notebooks` folder" in error.evalue
+    assert "Keep this notebook in the folder `notebooks`" in error.evalue
 
 
 def test_a_saved_edit_runs_in_the_next_cell_and_its_traceback_quotes_the_file_as_it_is(
