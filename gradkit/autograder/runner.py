@@ -12,13 +12,14 @@ ended both; if it is lost too, the submission cannot be graded here and now.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
-from assignment.checks.check import Check, Outcome, Raised, escape_controls
+from assignment.checks.check import Check, Exercise, Outcome, Raised, escape_controls
 from assignment.checks.graded import OutcomeError, read_outcome
 from assignment.checks.verdict import Judge, Verdict
 from gradkit.autograder.cpu_ratio import Yardstick
@@ -28,6 +29,9 @@ from gradkit.autograder.spec import GradingSpec
 from gradkit.files import decode_anything
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_FRAME = re.compile(r" *Cell In\[\d+\], line (\d{1,9})")
+_CELL_FILE = re.compile(r" \(\d+\.py, line \d+\)\Z")  # in the text of a syntax error
+_RANDOM_ID = re.compile(r"[0-9a-f-]{8,}")  # as Jupyter gives to new cells
 MAX_QUOTED_LINES = 12
 MAX_DEATHS = 2  # of kernels in one cell, or of one kind while they start
 MAX_TEXT = 4000  # characters of an exception's text or of a part of its traceback
@@ -70,7 +74,7 @@ class SubmissionRunner:
         """
         metadata = cell.get("metadata", {}).get("gradkit", {})
         limits, source = self.spec.config.limits, "".join(cell["source"])
-        code = Code(f"the cell `{cell.get('id', '')}`", source)
+        code = Code(_cell_name(self.spec.exercise, cell), source)
         if "check" not in metadata:
             self._record_cell(code, self._execute(code, limits.cell_seconds))
             return None
@@ -175,12 +179,12 @@ class SubmissionRunner:
 
     def _record_cell(self, code: Code, run: CellRun) -> None:
         """Note a cell without a check: to be run again, or as a failure of the checks after it."""
-        name = code.name.replace("the", "The", 1)
+        name = _capitalized(code.name)
         if run.status == "done":
             self._finished.append(code)
             self._stub_met = self._stub_met or run.error[:1] == ("NotImplementedError",)
             if run.error and not self._stub_met:
-                raised = _read_error(run)
+                raised = _read_error(run, [code, *reversed(self._finished)])
                 self._failure = Outcome(
                     raised=replace(raised, traceback=f"{name} raised\n{raised.traceback}")
                 )
@@ -223,15 +227,45 @@ def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, 
     return Judge(spec.exercise, spec.answer_key, sources, outcome_of, spec.data)
 
 
-def _read_error(run: CellRun) -> Raised:
-    """Return a cell's exception, with the notebook's own lines of its traceback."""
+def _cell_name(exercise: Exercise, cell: Mapping[str, Any]) -> str:
+    """Return the name of a cell in sentences, such as "the tuning cell"."""
+    about, id = cell.get("metadata", {}).get("gradkit", {}), cell.get("id", "")
+    if "check" in about:
+        return f"the check of “{exercise.check(about['check']).title}”"
+    readable = "" if _RANDOM_ID.fullmatch(id) else id
+    word = about.get("region") or readable or about.get("role") or "unnamed"
+    return f"the {word} cell".replace("_", " ").replace("-", " ")
+
+
+def _read_error(run: CellRun, codes: Sequence[Code] = ()) -> Raised:
+    """Return a cell's exception, with the notebook's own lines of its traceback.
+
+    `codes` are the cell and those that ran before it, the last one first.
+    """
     kind, text, traceback = run.error
-    kind, text = _plain_text(kind), _plain_text(text)
+    kind, text = _plain_text(kind), _CELL_FILE.sub("", _plain_text(text))
     parts = map(_plain_text, traceback if isinstance(traceback, list) else [])
-    own = "\n".join(part for part in parts if part.startswith("Cell ")).splitlines()
+    frames = islice(filter(_FRAME.match, parts), MAX_QUOTED_LINES + 1)
+    own = "\n".join(_name_cell(frame, codes) for frame in frames).strip().splitlines()
     more = [f"(Its lines after the first {MAX_QUOTED_LINES} are left out.)"]
-    lines = [*own[:MAX_QUOTED_LINES], *more * (len(own) > MAX_QUOTED_LINES), f"{kind}: {text}"]
+    end = [] if own[-1:] == [f"{kind}: {text}"] else [f"{kind}: {text}"]
+    lines = [*own[:MAX_QUOTED_LINES], *more * (len(own) > MAX_QUOTED_LINES), *end]
     return Raised(kind, text, "\n".join(lines))
+
+
+def _name_cell(frame: str, codes: Sequence[Code]) -> str:
+    """Replace "Cell In[1]", as a kernel calls each of its cells, by the name of the cell."""
+    if match := _FRAME.match(frame):
+        number = int(match[1])
+        for code in codes:
+            line = "".join(code.source.splitlines()[number - 1 : number]).strip()
+            if line and line in frame:
+                return f"{_capitalized(code.name)}, line {number}{frame[match.end() :]}"
+    return frame
+
+
+def _capitalized(name: str) -> str:
+    return name[0].upper() + name[1:]
 
 
 def _plain_text(text: object) -> str:

@@ -19,7 +19,8 @@ from assignment.workspace.starter import (
     read_zip,
 )
 from gradkit.course.answer_key import find_staleness, public_answer_key
-from gradkit.course.exercises import exercise_names, read_starters
+from gradkit.course.exercise_config import read_config
+from gradkit.course.exercises import exercise_names, read_starters, starter_paths
 from gradkit.course.instructor_tree import find_file, list_files
 from gradkit.course.starter import STUDENTS_README, UNCHANGED_FILES, starter_files
 from gradkit.files import temporary_folder
@@ -151,19 +152,27 @@ def _require_current_answer_keys(project: Path) -> None:
 
 def _autograders(project: Path, tracked: set[str]) -> dict[str, bytes]:
     """Return the archive of each exercise's autograder, by file name."""
-    sources = autograder_sources(project)
-    _require_tracked(set(sources.values()), tracked, "Gradescope")
-    contents = {name: find_file(project, path).read_bytes() for name, path in sources.items()}
     archives = {}
     for exercise in exercise_names(project):
-        files = {**contents, AUTOGRADER_EXERCISE: f"{exercise}\n".encode()}
+        sources = autograder_sources(project, exercise)
+        _require_tracked(set(sources.values()), tracked, "Gradescope")
+        files = {name: find_file(project, path).read_bytes() for name, path in sources.items()}
+        files[AUTOGRADER_EXERCISE] = f"{exercise}\n".encode()
         archives[f"{exercise}-gradescope.zip"] = pack_zip(files, {*AUTOGRADER_SCRIPTS, *SCRIPTS})
     return archives
 
 
-def autograder_sources(project: Path) -> dict[str, str]:
-    """Return the files of a Gradescope autograder: path in its archive -> path in the project."""
+def autograder_sources(project: Path, exercise: str) -> dict[str, str]:
+    """Return the files of an exercise's Gradescope autograder: path in its archive -> project's.
+
+    It holds nothing of other exercises, except mistakes and variants that they share.
+    """
     paths = {path for folder in AUTOGRADER_FOLDERS for path in list_files(project, folder)}
     paths |= {*AUTOGRADER_FILES, *UNCHANGED_FILES, STUDENTS_README}
     paths -= set(AUTOGRADER_SCRIPTS.values())
+    others = {path for name in exercise_names(project) for path in starter_paths(name)}
+    paths -= others - {*starter_paths(exercise)}
+    banks = (exercise, *read_config(project, exercise).shared)
+    folders = tuple(f"grading/{folder}/" for folder in banks)
+    paths = {path for path in paths if not path.startswith("grading/") or path.startswith(folders)}
     return AUTOGRADER_SCRIPTS | {f"{AUTOGRADER_TREE}/{path}": path for path in sorted(paths)}

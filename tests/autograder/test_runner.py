@@ -1,6 +1,7 @@
 """Verdicts on errors, files that cannot be loaded, time limits and forged results."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace as replace_fields
@@ -54,7 +55,38 @@ def test_every_check_names_setup_cell_when_file_does_not_end_to_load(
     with open_live_runner(spec, endless) as live:
         for verdict in live.check(endless, *CHECKS).values():
             assert verdict.status is Status.TIMED_OUT
-            assert "The cell `setup` did not end" in verdict.text
+            assert "The setup cell did not end" in verdict.text
+
+
+def test_traceback_names_cells_by_their_purpose(spec: GradingSpec, sandbox: None) -> None:
+    """A kernel calls every cell "Cell In[1]"."""
+
+    def cell(source: str, id: str, **about: str) -> dict[str, Any]:
+        return {"source": source, "id": id, "metadata": {"gradkit": about}}
+
+    with open_live_runner(spec) as live:
+        live.runner.run(cell("def half(x):\n    return x / 0", "load", role="setup"))
+        for line, rest in (
+            (
+                "results = half(1)",
+                "      1 reg = 1\n"
+                "----> 2 results = half(1)\n\n"
+                "The load cell, line 2, in half(x)\n"
+                "      1 def half(x):\n"
+                "----> 2     return x / 0\n"
+                "ZeroDivisionError: division by zero",
+            ),
+            (
+                "results = = 1",
+                "    results = = 1\n              ^\nSyntaxError: invalid syntax",
+            ),
+        ):
+            live.runner.run(cell(f"reg = 1\n{line}", "0f1e2d3c", region="tuning"))
+            live.runner.run(live.cells["tuning"])
+            raised = live.runner.outcomes["tuning"].raised
+            assert raised is not None
+            start = "The tuning cell raised\nThe tuning cell, line 2\n"
+            assert raised.traceback == f"{start}{rest}"
 
 
 # --- time ----------------------------------------------------------------------------------------

@@ -188,8 +188,18 @@ def test_file_on_no_list_stays_out_and_is_reported(tree: Path) -> None:
     assert contents(tree / "dist" / NAME) == before
 
 
+def test_autograder_holds_its_own_exercise_alone() -> None:
+    """Also where files, mistakes and variants are shared."""
+    for name, other in (("softmax", "svm"), ("svm", "softmax")):
+        paths = {*autograder_sources(PROJECT, name).values()}
+        assert {f"notebooks/{name}.ipynb", f"grading/{name}/exercise.toml", LINEAR} <= paths
+        assert any(path.startswith("grading/linear/") for path in paths)
+        strays = [path for path in paths if f"/{other}" in path or f"linear_{other}" in path]
+        assert strays == []
+
+
 def test_autograder_holds_what_installs_and_runs_the_grader(tree: Path) -> None:
-    sources = autograder_sources(tree)
+    sources = autograder_sources(tree, "softmax")
     assert sources["setup.sh"] == "gradkit/release/gradescope/setup.sh"
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "requirements.txt"):
         assert sources[f"project/{name}"] == name
