@@ -6,7 +6,8 @@
 
 A refused update therefore changes nothing, and the next run completes an update that was killed.
 A file that the course has not changed stays as the student has it. Into a file that the course has
-changed, the student's regions are grafted; the rest of what the student had in it is in the backup.
+changed, the student's regions are grafted, with the helpers of a `.py` file that they use; the rest
+of what the student had in it is in the backup.
 """
 
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assignment import PROJECT
+from assignment.workspace.helpers import put_back_helpers
 from assignment.workspace.regions import (
     RegionError,
     cell_titles,
@@ -205,6 +207,9 @@ def merge(
     if path.endswith(".py"):
         bodies = extract(old, path)
         new = graft(new, {name: bodies[name] for name in grafted}, path)
+        new, helpers = put_back_helpers(old, new, grafted, path)
+        if helpers:
+            notes.append(f"  {path} keeps what your code uses: {', '.join(helpers)}")
     elif path.endswith(".ipynb"):
         new, more = _merge_notebook(path, old, new, grafted, stubs)
         notes += more

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from assignment.__main__ import main
+from assignment.workspace.helpers import put_back_helpers
 from assignment.workspace.regions import extract_cells, read_notebook, region_of, source_of
 from assignment.workspace.starter import STARTER_MANIFEST, pack_zip, read_zip, region_texts
 from assignment.workspace.update import UpdateError, update
@@ -20,6 +21,7 @@ from tests.workspace.projects import (
     ANSWERS,
     CODE,
     DATA_README,
+    LINEAR,
     NAME,
     NOTEBOOK,
     SCRIPT,
@@ -148,6 +150,78 @@ def require_refused(archive: Path, project: Path) -> str:
 
 
 # --- code and answers ----------------------------------------------------------------------------
+
+
+def test_helpers_that_code_in_regions_uses_stand_above_it(tmp_path: Path, fresh: Path) -> None:
+    """Also what a helper uses; what no region uses stays in the backup alone."""
+    helper = (
+        "import math\n\nSCALE = 2.0\n\n\ndef unused(x):\n    return x\n\n\n"
+        "def scaled(x):\n    return SCALE * x\n\n\n# The mean.\n@np.vectorize\ndef mean(x):\n"
+        "    return scaled(x) / 2\n\n\n"
+    )
+    method = "    def _rows(self, X):\n        return X[:, 0]\n\n"
+    edit(
+        fresh,
+        replace(SOFTMAX, "def softmax_loss_naive(", f"{helper}def softmax_loss_naive("),
+        replace(LINEAR, "    def predict(", f"{method}    def predict("),
+    )
+    fill(fresh / SOFTMAX, {"softmax_naive": "loss = math.log(mean(1))\n"})
+    fill(fresh / LINEAR, {"predict": "y_pred = self._rows(X)\n"})
+    newer = starter_with(
+        tmp_path,
+        replace(SOFTMAX, "# TODO: Compute", "# TODO: Please compute"),
+        (LINEAR, lambda text: text + "\n\nNEW = 1\n"),
+    )
+    report = update(newer, fresh)
+    assert f"  {SOFTMAX} keeps what your code uses: math, SCALE, scaled, mean\n" in report
+    assert f"  {LINEAR} keeps what your code uses: _rows\n" in report
+    text = (fresh / SOFTMAX).read_text()
+    assert (
+        "import math\n\n\nSCALE = 2.0\n\n\ndef scaled(x):\n    return SCALE * x\n\n\n# The mean.\n"
+        "@np.vectorize\ndef mean(x):\n    return scaled(x) / 2\n\n\ndef softmax_loss_naive(" in text
+    )
+    assert "# TODO: Please compute" in text
+    assert "unused" not in text
+    assert f"{method}    def predict(" in (fresh / LINEAR).read_text()
+    for path in (SOFTMAX, LINEAR):
+        compile((fresh / path).read_text(), path, "exec")
+    assert "def unused" in (fresh / "backup-1" / SOFTMAX).read_text()
+    require_up_to_date(newer, fresh)
+
+
+@pytest.mark.parametrize(
+    ("helper", "newer"),
+    [
+        ("def mean(x):\n    return x\n", "def mean(x):\n    return 2 * x\n"),  # the course's own
+        ("def mean(x:\n    return x\n", ""),  # not valid Python
+        ("if True:\n    def mean(x): ...\n", ""),  # not a definition by itself
+    ],
+)
+def test_helper_that_cannot_be_put_back_is_in_the_backup(
+    tmp_path: Path, fresh: Path, helper: str, newer: str
+) -> None:
+    before = "def softmax_loss_naive("
+    edit(fresh, replace(SOFTMAX, before, f"{helper}\n\n{before}"))
+    fill(fresh / SOFTMAX, {"softmax_naive": "loss = mean(1)\n"})
+    archive = starter_with(tmp_path, replace(SOFTMAX, before, f"# New.\n{newer}\n\n{before}"))
+    report = update(archive, fresh)
+    assert "keeps what your code uses" not in report
+    assert f"You may have changed the course's own lines of {SOFTMAX}" in report
+    assert helper not in (fresh / SOFTMAX).read_text()
+    assert helper in (fresh / "backup-1" / SOFTMAX).read_text()
+
+
+def test_helpers_are_put_back_with_the_line_ends_of_their_place() -> None:
+    lines = "def helper():\n    return 1\n\n\n", "def f():\n    ### START OF YOUR CODE: f\n"
+    end = "    x = helper()\n    ### END OF YOUR CODE\n    return x\n"
+    old, new = "".join([*lines, end]), (lines[1] + end).replace("\n", "\r\n")
+    assert put_back_helpers(old, new, ["f"], "f.py") == (old.replace("\n", "\r\n"), ["helper"])
+    assert put_back_helpers(old, new, [], "f.py") == (new, [])
+    inner = [
+        f"class A:\n{text}" for text in ("\tdef helper(): ...\n\tdef f(): ...\n", "    x = 1\n")
+    ]
+    new = inner[1] + "    " + (lines[1] + end).replace("\n", "\n    ") + "\n"
+    assert put_back_helpers(inner[0], new, ["f"], "f.py") == (new, [])  # tabs and blanks
 
 
 def test_update_grafts_code_and_answers_into_the_newer_starter(
