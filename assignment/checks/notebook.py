@@ -10,6 +10,7 @@ if their files have changed.
 """
 
 import ast
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -36,6 +37,7 @@ from assignment.checks.reloading import Reloader
 from assignment.checks.student import InvalidResult, Student
 from assignment.checks.verdict import Judge, Status, Verdict
 from assignment.workspace.cells import STUB
+from assignment.workspace.regions import stub_line
 from assignment.workspace.starter import marker_problems
 
 
@@ -154,13 +156,24 @@ def _replace_traceback(result: Any) -> None:
     error, cell = result.error_in_exec, str(result.info.raw_cell)
     if isinstance(error, CheckFailed) and _is_only_output(error, cell):
         verdict = error.verdict
-    elif isinstance(error, NotImplementedError) and str(error) in STUB.findall(cell):
-        text = "Write it in this cell, between START OF YOUR CODE and END OF YOUR CODE."
+    elif isinstance(error, NotImplementedError) and (text := _locate_stub(error, cell)):
         verdict = Verdict("", "Your code", Status.NOT_ATTEMPTED, 0, 0, "not attempted yet", text)
     else:
         return
     clear_output(wait=True)
     show(verdict)
+
+
+def _locate_stub(error: NotImplementedError, cell: str) -> str:
+    """Write where a cell met a stub, or "" if other code raised the exception."""
+    if str(error) in STUB.findall(cell):
+        return "Write it in this cell, between START OF YOUR CODE and END OF YOUR CODE."
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    path = Path(frame.filename).resolve()
+    if frame.line == stub_line(str(error)) and path.is_relative_to(PROJECT / "assignment"):
+        file = path.relative_to(PROJECT).as_posix()
+        return f"Write `{frame.name}` in {file}, at line {frame.lineno}."
+    return ""
 
 
 def _is_only_output(error: CheckFailed, cell: str) -> bool:

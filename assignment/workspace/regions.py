@@ -220,7 +220,7 @@ def stub(source: str, where: str) -> str:
             pieces += [
                 source[position : region.start],
                 f"{region.indent}### START OF YOUR CODE: {region.name}{region.newline}",
-                f"{region.indent}{_stub_line(region.name)}{region.newline}",
+                f"{region.indent}{stub_line(region.name)}{region.newline}",
                 last.replace("END SOLUTION", "END OF YOUR CODE"),
             ]
             position = region.end
@@ -229,7 +229,7 @@ def stub(source: str, where: str) -> str:
 
 def restore_stubs(source: str, where: str) -> str:
     """Replace the body of each region of a source by its stub; leave the markers unchanged."""
-    stubs = {name: Body(_stub_line(name), "", "\n") for name in extract(source, where)}
+    stubs = {name: Body(stub_line(name), "", "\n") for name in extract(source, where)}
     return graft(source, stubs, where)
 
 
@@ -502,7 +502,8 @@ def _nearest_phrase(line: str) -> str | None:
     return None
 
 
-def _stub_line(name: str) -> str:
+def stub_line(name: str) -> str:
+    """Return the line of Python that stands for a region's code until it is written."""
     return f'raise NotImplementedError("{name}")'
 
 

@@ -176,7 +176,8 @@ def plan_update(
         )
     if any(path.endswith(".ipynb") for path in plan.texts):
         plan.report.append(
-            "If the notebook is open in Jupyter, close it without saving and open it again."
+            "If the notebook is open in Jupyter, close it without saving, reopen it and restart "
+            "its kernel."
         )
     return plan
 

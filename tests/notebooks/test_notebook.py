@@ -258,6 +258,11 @@ def kernel_cells(folder: Path) -> dict[str, str]:
     stub = '### START OF YOUR CODE: tuning\nraise NotImplementedError("{}")\n### END OF YOUR CODE'
     cells["a stub"] = f"results = {{}}\n{stub.format('tuning')}"
     cells["a student's own exception"] = f"print(1)\n{stub.format('later')}"
+    cells["unsolved file"] = (
+        f"{restore}path.write_text(path.read_text().replace('scores = X[i] @ W', "
+        "'raise NotImplementedError(\"softmax_naive\")'))"
+    )
+    cells["a call of a stub"] = "print('before')\nsoftmax_loss_naive(W, X, y, 0.0)"
     form = str(folder / "forms" / "print_statement")
     cells["syntax error"] = f"shutil.copytree({form!r}, project, dirs_exist_ok=True)"
     cells["setup with a syntax error"] = SETUP
@@ -390,8 +395,10 @@ def test_a_stopped_check_shows_the_students_line_that_ran(kernel_run: KernelRun)
     assert len(lines) < 4
 
 
-def test_a_stub_in_a_cell_is_a_note_without_a_traceback(kernel_run: KernelRun) -> None:
+def test_a_stub_is_a_note_without_a_traceback_wherever_it_is_met(kernel_run: KernelRun) -> None:
     assert bar(kernel_run, "a stub").startswith("· Your code: not attempted yet")
+    text = bar(kernel_run, "a call of a stub")
+    assert f"Write `softmax_loss_naive` in {SOFTMAX}, at line " in text
     cell = kernel_run[1]["a student's own exception"]
     assert printed(cell) == ["1"]
     assert cell.outputs[-1].ename == "NotImplementedError"

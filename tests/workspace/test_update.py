@@ -247,7 +247,8 @@ def test_update_grafts_code_and_answers_into_the_newer_starter(
         "the one in the new zip file",
         f"  removed, since the new starter does not have it: {HELPER}",
         f"  removed, since the new starter does not have it: {TASK}",
-        "If the notebook is open in Jupyter, close it without saving and open it again.",
+        "If the notebook is open in Jupyter, close it without saving, reopen it and restart "
+        "its kernel.",
         "The old files are in backup-1.",
     ]
     require_solved(project)
