@@ -285,7 +285,7 @@ class _UnclosableBuffer(io.StringIO):
 
 @contextlib.contextmanager
 def _empty_stdin() -> Iterator[None]:
-    """Let input() and debuggers end at once: their prompts are captured, so nobody sees them."""
+    """Let input() and debuggers end at once: their prompts are captured and cannot be seen."""
     before = sys.stdin
     sys.stdin = io.StringIO()
     try:

@@ -105,7 +105,7 @@ def _formats_a_number(frame: FrameType) -> bool:
 
 @lru_cache(maxsize=256)
 def _library_code(filename: str) -> frozenset[Any]:
-    """Return keys of all code in a library's file; none for other files.
+    """Return keys of all code in a library's file; an empty set for other files.
 
     Any code may have been compiled under a library's name, so the file itself is read.
     """

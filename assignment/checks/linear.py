@@ -89,7 +89,7 @@ def many_problems(seed: int) -> list[Problem]:
 
 
 def array_operations(problem: Problem) -> None:
-    """Do three times what SIZES says."""
+    """Run the operations of SIZES three times."""
     W, X = problem.arguments["W"], problem.arguments["X"]
     for _ in range(3):
         table = np.exp(X @ W)

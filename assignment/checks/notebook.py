@@ -125,7 +125,7 @@ def _register(shell: InteractiveShell, exercise: str) -> None:
 
 
 def _reload(reloader: Reloader, exercise_name: str) -> None:
-    """Reload changed modules, and display which of them the notebook cannot use as they are."""
+    """Reload changed modules; display lost names and modules that cannot be loaded."""
     lost = set(reloader.lost)
     reloader.reload()
     for key in reloader.lost.keys() - lost:

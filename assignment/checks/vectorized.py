@@ -69,7 +69,7 @@ class Sizes:
 
 
 def no_loops(call: Call, sizes: Sizes, *, naive: tuple[str, ...] = (), **check: Any) -> Check:
-    """Make the check that a call's Python code loops over none of the sizes.
+    """Make the check that a call's Python code does not loop over any of the sizes.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ RATIO = "processor time as a multiple of the yardstick's"
 
 @contextlib.contextmanager
 def _nothing_printed() -> Iterator[None]:
-    """Let print() do nothing, and shorten arrays in texts: time for output is no loop's."""
+    """Let print() do nothing, and shorten arrays in texts: output must not count as a loop."""
     before = builtins.print
     builtins.print = lambda *values, **options: None
     try:

@@ -43,7 +43,7 @@ TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, RecursionError)
 
 
 class DataError(Exception):
-    """Data that cannot be fetched, installed or read; the text says what to do."""
+    """Data that cannot be fetched, installed or read; the message gives what to do."""
 
 
 @dataclass(frozen=True)

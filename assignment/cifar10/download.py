@@ -36,18 +36,18 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 class _Refused(Exception):
-    """An address that will not give the archive; the text says why."""
+    """An address that does not give the archive; the message gives the reason."""
 
 
 class _Interrupted(Exception):
-    """A request worth another try; the text says what went wrong."""
+    """A request worth another try; the message gives the problem."""
 
 
 def download(part: Path, archive: Archive) -> None:
     """Download `archive` into `part`, going on from what `part` holds of it.
 
     Tries the addresses in CIFAR10_MIRRORS, or else the published one. Raises DataError, with the
-    problem of each, if none gives the archive.
+    problem of each, if they all fail.
     """
     if part.exists() and file_digest(part, "sha256") == archive.sha256:
         return  # the last run ended after the last byte

@@ -187,7 +187,7 @@ def draw_images(num: int, seed: int) -> tuple[Images, Labels]:
 
 # ----- disguise ----------------------------------------------------------------------------------
 
-# Colours, in which two or three channels stay apart as before, and none stays in its place.
+# Colours, in which two or three channels stay apart as before, and each changes its place.
 CHANNELS = ((1, 2, 0), (2, 0, 1))
 
 

@@ -1,6 +1,6 @@
 """The student's cells of a notebook, however editors, converters and students have left them.
 
-`read_cells` finds the text of each region, and the cells that belong to nobody. A region that a
+`read_cells` finds the text of each region, and the unassigned cells. A region that a
 check exercises is code, any other one prose, whatever the type of its cell.
 """
 
@@ -93,7 +93,7 @@ def read_cells(
 
 
 class _CellReader:
-    """Divides the cells of a notebook into those of regions, the course's, and nobody's."""
+    """The cells of a notebook: those of regions, the course's, and the unassigned ones."""
 
     def __init__(
         self, nb: Notebook, exercise: Exercise, course: Sequence[str], older: Iterable[str]
@@ -130,7 +130,7 @@ class _CellReader:
         return is_answered(cell.text) and not is_stub
 
     def nearest_unassigned(self, region: str) -> list[str]:
-        """Return the texts of the cells that belong to nobody, those nearest to a region first.
+        """Return the texts of the unassigned cells, those nearest to a region first.
 
         Code that is not near is left out: students try things out in cells of their own.
         """

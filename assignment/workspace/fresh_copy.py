@@ -100,7 +100,7 @@ def _run(exercise: Exercise, folder: Path, result: Path) -> dict[str, str]:
 def write_errors(exercise_name: str, result: str) -> None:
     """Run the checks and the cells' imports of this process's project; write errors as JSON.
 
-    The file maps titles to the last line of the error, empty where there was none.
+    The file maps titles to the last line of the error, or to "" without one.
     """
     exercise = load_exercise(exercise_name)
     student = Student.from_folder(PROJECT, exercise.files)

@@ -14,7 +14,7 @@ grafted whole; in a cell of code, markers separate the student's lines from the 
     find               list the regions of a text
     extract, graft     take the bodies of regions out of one text, and put them into another
     stub               replace solutions by stubs, as in starters
-    skeleton           return a text without the student's part, to tell what the course has changed
+    skeleton           return a text without the student's part, to find what the course has changed
     region_titles      name regions as students see them
 
 `extract_cells`, `graft_cells` and `stub_cells` do the same for notebooks. Text outside a region

@@ -55,7 +55,7 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can stor
 
 
 class StarterError(ValueError):
-    """A starter or a starter manifest that the build did not write; the message says why."""
+    """A starter or manifest that the build did not write; the message gives the reason."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ MAX_NOTEBOOK_BYTES = 20_000_000
 
 
 class SubmitError(Exception):
-    """A submission that cannot be packed; the message says what was found, where, what to do."""
+    """A submission that cannot be packed; the message gives what was found, where, what to do."""
 
 
 def submit(exercise: Exercise, out: Path | None = None, project: Path = PROJECT) -> str:

@@ -46,7 +46,7 @@ from assignment.workspace.starter import (
 
 
 class UpdateError(Exception):
-    """An update that cannot be done; the message says what was found, where, and what to do."""
+    """An update that cannot be done; the message gives what was found, where, and what to do."""
 
 
 class Plan(NamedTuple):
@@ -244,7 +244,7 @@ def _merge_notebook(
         if is_changed:
             notes.append(
                 f"  {path}: the course's own lines in the cell of {titles[name]} may have changed, "
-                "but your cell has lost the lines that mark your code, so it stays as it is: "
+                "but your cell has lost the lines that mark your code, so it stays unchanged: "
                 "compare it with the one in the new zip file"
             )
     return write_notebook({**nb, "cells": cells}), notes

@@ -243,7 +243,7 @@ def test_update_grafts_code_and_answers_into_the_newer_starter(
         f"  updated: {SCRIPT}",
         f"  updated: {NOTEBOOK}, and yours kept in it: “Inline question 1”, “7. Tuning”",
         f"  {NOTEBOOK}: the course's own lines in the cell of “7. Tuning” may have changed, but "
-        "your cell has lost the lines that mark your code, so it stays as it is: compare it with "
+        "your cell has lost the lines that mark your code, so it stays unchanged: compare it with "
         "the one in the new zip file",
         f"  removed, since the new starter does not have it: {HELPER}",
         f"  removed, since the new starter does not have it: {TASK}",
