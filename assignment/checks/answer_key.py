@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assignment.checks.check import Arrays
-from assignment.checks.differences import ArrayStack, decode, encode, is_part
+from assignment.checks.differences import ArrayStack, added_by_reg, decode, encode
 
 # Largest relative error at which arrays still match a fingerprint. Equivalent code differs in
 # float64's last digits, 1e-16 of the largest intermediate number; fingerprints have nine digits.
 ROUNDING = 1e-7
+
+_MISSING = np.array("")  # equals no array of numbers
 
 
 @dataclass(frozen=True)
@@ -42,25 +44,29 @@ class Fingerprint:
 class FingerprintStack:
     """All fingerprints of one check, stacked by array, so that one comparison serves them all.
 
-    `reference` stands in for the arrays that a fingerprint does not hold.
+    `reference` stands in for the arrays that a fingerprint does not hold. What `reg` adds to an
+    array (`added_by_reg`) counts as an array, too.
     """
 
     def __init__(self, reference: Arrays, fingerprints: Sequence[Fingerprint]) -> None:
         self.fingerprints = fingerprints
+        complete = [reference | print_.arrays for print_ in fingerprints]
+        complete = [arrays | added_by_reg(arrays) for arrays in complete]
         self._stacks = {
-            name: ArrayStack([print_.arrays.get(name, expected) for print_ in fingerprints])
-            for name, expected in reference.items()
+            name: ArrayStack([arrays.get(name, _MISSING) for arrays in complete])
+            for name in reference | added_by_reg(reference)
         }
 
-    def match(self, arrays: Arrays, quantities: Collection[str]) -> NDArray[np.bool_]:
-        """Mark the fingerprints that equal all arrays of these quantities, except for rounding.
+    def match(self, arrays: Arrays, names: Collection[str]) -> NDArray[np.bool_]:
+        """Mark the fingerprints that equal all arrays of these names, except for rounding.
 
         Returns a (K,) bool array for K fingerprints.
         """
         matches = np.ones(len(self.fingerprints), bool)
-        for name, stack in self._stacks.items():
-            if is_part(name, quantities) and matches.any():
-                matches &= name in arrays and stack.relative_errors(arrays[name]) <= ROUNDING
+        for name in names:
+            if matches.any():
+                errors = self._stacks[name].relative_errors(arrays[name]) if name in arrays else 1.0
+                matches &= errors <= ROUNDING
         return matches
 
 

@@ -9,7 +9,7 @@ def problems(seed):
 agrees(distances, problems, name="distances", title="Distances", points=5, regions=("dists",))
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -89,14 +89,17 @@ class Call:
     results: tuple[str, ...]
     make: Callable[..., Any] = with_attributes
 
-    def __call__(self, student: Student, problem: Problem) -> Arrays:
+    def __call__(
+        self, student: Student, problem: Problem, required: Collection[str] = ()
+    ) -> Arrays:
         """Call it on copies of a problem's inputs, and return its results by name.
 
-        Raise InvalidResult unless it returns as many results as it has names, all of numbers.
+        Raise InvalidResult unless it returns as many results as it has names, all of numbers. If
+        some results are `required`, others may be anything, and are left out unless of numbers.
         """
-        return self.on(student, problem.copied())
+        return self.on(student, problem.copied(), required)
 
-    def on(self, student: Student, problem: Problem) -> Arrays:
+    def on(self, student: Student, problem: Problem, required: Collection[str] = ()) -> Arrays:
         """Call it on these inputs themselves, which it may change."""
         short = self.name.rpartition(".")[2]
         try:
@@ -110,7 +113,7 @@ class Call:
             called = ", ".join(shapes).replace(" ", " of shape ", 1)
             error.add_note(f"It was called with {called}.")
             raise
-        return self._named(short, returned)
+        return self._named(short, returned, required or self.results)
 
     def owner(self, student: Student) -> Any:
         """Return the class of a method."""
@@ -120,7 +123,7 @@ class Call:
             raise InvalidResult(f"{name} is a {type(cls).__name__}, not a class.")
         return cls
 
-    def _named(self, function: str, returned: Any) -> Arrays:
+    def _named(self, function: str, returned: Any, required: Collection[str]) -> Arrays:
         """Return the results by name."""
         values = returned if isinstance(returned, tuple) else (returned,)
         if len(values) != len(self.results) or returned is None:
@@ -132,11 +135,14 @@ class Call:
         arrays = {}
         for result, value in zip(self.results, values, strict=True):
             for name, part in named_arrays(result, value) if result != "_" else ():
+                is_number = isinstance(part, np.ndarray | np.generic | int | float)
+                if not is_number and result not in required:
+                    continue
                 if part is None or part is Ellipsis or isinstance(part, str):
                     raise InvalidResult(
                         f"{function} returned {name} = {part!r:.40}, which is not a number."
                     )
-                if not isinstance(part, np.ndarray | np.generic | int | float):
+                if not is_number:
                     kind = type(part).__name__
                     raise InvalidResult(f"{function} returned {name} as a {kind}, not as an array.")
                 arrays[name] = np.asarray(part)
@@ -171,14 +177,17 @@ def agrees(
     ...     name="naive_gradient", title="Naive gradient", points=12, regions=("softmax_naive",),
     ... )
     """
-    return Check(run=partial(_run, call, problems), compared=compared or call.results, **check)
+    compared = compared or call.results
+    return Check(run=partial(_run, call, problems, compared), compared=compared, **check)
 
 
-def _run(call: Call, problems: Problems, student: Student, seed: int) -> Arrays:
+def _run(
+    call: Call, problems: Problems, compared: tuple[str, ...], student: Student, seed: int
+) -> Arrays:
     return {
         f"{name} where {problem.name}": array
         for problem in problems(seed)
-        for name, array in call(student, problem).items()
+        for name, array in call(student, problem, compared).items()
     }
 
 

@@ -33,6 +33,7 @@ HEADLINES = {
     "offset": "wrong by a constant",
     "wrong": "not right yet",
 }
+ADDED_BY_REG = "what reg adds to "
 REAL_KINDS = "fiub"  # kinds of dtypes that hold real numbers
 
 
@@ -45,6 +46,22 @@ def is_part(name: str, quantities: Collection[str]) -> bool:
     """Return whether an array is one of these quantities, or in one: grads['W1'] in grads."""
     whole = quantity(name)
     return whole in quantities or whole.partition("[")[0] in quantities
+
+
+def is_without_reg(name: str) -> bool:
+    """Return whether an array belongs to a problem with reg = 0."""
+    return re.search(r"\breg = 0(?![.\d])", name) is not None
+
+
+@np.errstate(all="ignore")  # numbers from outside may overflow
+def added_by_reg(arrays: Arrays) -> Arrays:
+    """Return what `reg` adds to each array: its difference from the same problem with reg = 0."""
+    added = {}
+    for name, array in arrays.items():
+        without = arrays.get(re.sub(r"\breg = [\d.]+", "reg = 0", name), array)
+        if without is not array and without.shape == array.shape and _are_real(array, without):
+            added[f"{ADDED_BY_REG}{name}"] = np.subtract(array, without, dtype=np.float64)
+    return added
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
@@ -263,13 +280,16 @@ def _largest_errors(
             text = f"{what} is wrong in {count} of {with_noun(reference[name].size, 'label')}"
         elif abs(ratios[name] - 1) >= 0.01:
             text = f"{what} is {format_ratio(ratios[name])} times as large as expected"
+        if not actual[name].any():
+            text = f"{what} is 0"
         text += f" where {_problem(name)}" if _problem(name) else ""
         for letter, size in _sizes(name):
             text += f", and {letter} is {size}" if letter in set.intersection(*sizes) else ""
         numbers = f" ({_both_numbers(name, actual, reference)})" if show_expected else ""
         sentences.append(f"{text}{numbers}.")
+    sentences += filter(None, [_pattern(worst[0], actual, reference, tolerance)])
     right = [name for name in names if name not in wrong]
-    if right and all((name in right) == _is_unregularised(name) for name in names):
+    if right and all((name in right) == is_without_reg(name) for name in names):
         return Difference("unregularised", " ".join([*sentences, "It is right where reg is 0."]))
     if what in map(quantity, right):
         problems = dict.fromkeys(map(_problem, right))
@@ -278,8 +298,28 @@ def _largest_errors(
     return Difference("wrong", " ".join(sentences))
 
 
-def _is_unregularised(name: str) -> bool:
-    return re.search(r"\breg = 0(?![.\d])", name) is not None
+def _pattern(name: str, actual: Arrays, reference: Arrays, tolerance: float) -> str:
+    """Describe which rows or columns of a table are wrong, or what all its errors have in common.
+
+    A table that has a ratio to the expected one is described by that alone.
+    """
+    a, e = actual[name].astype(np.float64), reference[name].astype(np.float64)
+    what, limit = quantity(name), tolerance * float(np.linalg.norm(e))
+    if a.ndim != 2 or 1 in a.shape or math.isfinite(_ratio(a, e, tolerance)):
+        return ""
+    for axis, kind in ((0, "column"), (1, "row")):
+        wrong = np.flatnonzero(np.linalg.norm(a - e, axis=axis) > limit).tolist()
+        if len(wrong) <= a.shape[1 - axis] // 2:
+            numbers, one = ", ".join(map(str, wrong)), len(wrong) == 1
+            where = f"{kind}{'' if one else 's'} {numbers} of {a.shape[1 - axis]} (from 0)"
+            return f"Only {where} {'is' if one else 'are'} wrong there."
+    for axis, kind in ((0, "row"), (1, "column")):
+        if np.linalg.norm(np.ptp(a - e, axis=axis)) <= limit:
+            return f"All {kind}s are wrong by the same numbers."
+    sums = [float(np.linalg.norm(table.sum(axis=1))) for table in (a, e)]
+    if sums[1] <= limit < sums[0]:
+        return f"Each row of {what} should sum to 0 there, and yours does not."
+    return ""
 
 
 def _ratio(actual: NDArray[Any], expected: NDArray[Any], tolerance: float) -> float:
@@ -317,7 +357,8 @@ def _both_numbers(name: str, actual: Arrays, reference: Arrays) -> str:
     place = np.argwhere(distance >= distance.max() * (1 - 1e-3))[0].tolist()
     yours, expected = float(a[tuple(place)]), float(e[tuple(place)])
     digits = next((d for d in range(3, 9) if f"{yours:.{d}g}" != f"{expected:.{d}g}"), 9)
-    where = f"at {quantity(name)}{place} yours" if place else "yours"
+    what = quantity(name).removeprefix(ADDED_BY_REG)
+    where = f"at {what}{place} yours" if place else "yours"
     return f"{where} {yours:.{digits}g}, expected {expected:.{digits}g}"
 
 

@@ -1,4 +1,4 @@
-"""Explain the exceptions that copied code raises, most of it older than Python 3."""
+"""Explain exceptions with a plain cause: old code, other courses' imports, slips with numpy."""
 
 import re
 from typing import NamedTuple
@@ -7,7 +7,10 @@ from assignment.checks.check import Raised
 
 
 class KnownError(NamedTuple):
-    """An exception whose message reveals the cause: a name for the cause, and what to do."""
+    """An exception whose traceback reveals the cause: a name for the cause, and what to do.
+
+    `pattern` is searched in the message and the student's lines before it.
+    """
 
     name: str
     kind: str
@@ -26,13 +29,28 @@ KNOWN = (
         "a module of Python 2's times",
         "ModuleNotFoundError",
         r"No module named '(past|future|builtins|six|__builtin__|cPickle)\b",
-        "This import let old code run on Python 2 as well. Delete it: nothing here needs it.",
+        "This import let old code run on Python 2 as well. Delete it, and where the code below "
+        "calls xrange(...), write range(...).",
     ),
     KnownError(
         "an import of another course",
-        "ModuleNotFoundError",
-        r"No module named '(cs\d+\w*|lib|utils|data_utils|features)\b",
+        "ImportError|ModuleNotFoundError",
+        r"No module named '(cs\d+\w*|lib|utils|data_utils|features|layers|assignment\..*)\b|"
+        r"attempted relative import|cannot import name '\w+' from 'assignment",
         "The packages are called `assignment...` here. Take the import lines from the starter.",
+    ),
+    KnownError(
+        "a module that the course does not use",
+        "ModuleNotFoundError",
+        r"No module named '(scipy|sklearn|torch|tensorflow|keras|jax|cupy|numba|pandas|cv2)\b",
+        "Only numpy is needed here, and requirements.txt names all that is installed for grading.",
+    ),
+    KnownError(
+        "another course's train()",
+        "TypeError",
+        r"\btrain\(\) got an unexpected keyword argument",
+        "`train` belongs to the course, and only its regions are yours. Take linear_classifier.py "
+        "from the starter again, and put your lines between its markers.",
     ),
     KnownError(
         "np.float and its like",
@@ -80,6 +98,37 @@ KNOWN = (
         "function in a notebook cell to debug it.",
     ),
     KnownError(
+        "an invisible character",
+        "SyntaxError",
+        "invalid non-printable character",
+        "Such characters come along with text that is copied from a page. Delete the line, and "
+        "type it again.",
+    ),
+    KnownError(
+        "a function of math for an array",
+        "TypeError",
+        r"\bmath\.\w+\((?s:.*)only (length-1|0-dimensional) arrays can be converted",
+        "The functions of math take one number. np.log, np.exp and the like take a whole array.",
+    ),
+    KnownError(
+        "a loop over a number",
+        "TypeError",
+        r"\bfor\b.*\bin\b(?s:.*)'[\w.]*int\d*' object is not iterable",
+        "A number cannot be looped over: write range(n) for the numbers from 0 to n - 1.",
+    ),
+    KnownError(
+        "a shape as two arguments",
+        "TypeError",
+        r"\b(zeros|ones|empty)\((?s:.*)Cannot interpret '[^']*' as a data type",
+        "The shape is one argument, a tuple: np.zeros((N, C)), with two pairs of parentheses.",
+    ),
+    KnownError(
+        "a variable without a value",
+        "UnboundLocalError",
+        "cannot access local variable",
+        "It gets its first value below this line, or in a branch or a loop that did not run.",
+    ),
+    KnownError(
         "a float where an integer is needed",
         "TypeError",
         "'float' object cannot be interpreted as an integer",
@@ -91,6 +140,6 @@ KNOWN = (
 def recognise(raised: Raised) -> KnownError | None:
     """Return the first known error that an exception matches, or None."""
     for known in KNOWN:
-        if raised.kind in known.kind.split("|") and re.search(known.pattern, raised.text):
+        if raised.kind in known.kind.split("|") and re.search(known.pattern, raised.traceback):
             return known
     return None

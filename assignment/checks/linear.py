@@ -6,7 +6,7 @@ exercise's own module.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from assignment.array_types import FloatArray, IntArray
-from assignment.checks.calls import Call, Problem, agrees
+from assignment.checks.calls import Call, Problem
 from assignment.checks.check import Arrays, Check, Finding, RuleContext, with_noun
 from assignment.checks.draws import Draws
 from assignment.checks.student import InvalidResult, Student
 from assignment.checks.vectorized import Sizes, no_loops
+
+Run = Callable[[Student, int], Arrays]
 
 LINEAR_CLASSIFIER = "assignment/classifiers/linear_classifier.py"
 TRAIN = ("train_batch", "train_update")
@@ -75,6 +77,12 @@ def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     return Problem(name, {"W": W, "X": X, "y": draws.integers(used or C, N), "reg": reg})
 
 
+def with_reg(problem: Problem, reg: float) -> Problem:
+    """Return a problem that was drawn with reg = 0, with another strength of regularisation."""
+    name = problem.name.replace("reg = 0", f"reg = {reg:g}")
+    return problem._replace(name=name, arguments={**problem.arguments, "reg": reg})
+
+
 @lru_cache(maxsize=2)  # drawn once for all mistakes
 def many_problems(seed: int) -> list[Problem]:
     """Draw 60 problems that differ from each other; all their arrays fit into the cache."""
@@ -122,6 +130,24 @@ SHAPES = {
 
 
 # ---- training ------------------------------------------------------------------------------------
+
+
+def without(region: str, body: str, run: Run) -> Run:
+    """Make a run that, where the student's code raises, tries it with other code in a region.
+
+    So an exception in one region of `train` costs no other one its points.
+    """
+
+    def run_without(student: Student, seed: int) -> Arrays:
+        try:
+            return run(student, seed)
+        except Exception:
+            changed = student.with_region(region, body)
+            with changed.in_place():
+                return run(changed, seed)
+
+    return run_without
+
 
 BATCH_SAMPLES, BATCH_SIZE, BATCH_STEPS = 50, 8, 30
 # 60 batches of one of two samples never miss one by chance (below 1e-17).
@@ -249,14 +275,40 @@ def unlabelled_problems(seed: int) -> list[Problem]:
     return problems
 
 
+def predictions(student: Student, seed: int) -> Arrays:
+    """Return the predicted labels; whole numbers that come as floats become integers."""
+    arrays: Arrays = {}
+    for problem in unlabelled_problems(seed):
+        y_pred = PREDICT(student, problem)["y_pred"]
+        whole = y_pred.dtype.kind == "f" and bool(np.all(np.isin(y_pred, np.arange(y_pred.size))))
+        arrays[f"y_pred where {problem.name}"] = y_pred.astype(int) if whole else y_pred
+        if whole:
+            arrays["labels as floats"] = np.array(True)
+    return arrays
+
+
+def labels_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
+    """Note labels that come as floats."""
+    if "labels as floats" not in arrays:
+        return None
+    return Finding(detail="The labels are floats, such as 3.0; labels are integers.", passes=True)
+
+
 small_problem = partial(draw_problem, N=6, D=3, C=4, reg=0.5)  # for inputs and dtypes
 
 # The checks of training and prediction, for every loss.
 OF_TRAINING = (
-    Check("train_batch", "A batch is drawn", 5, TRAIN, batches, rule=batches_rule),
-    Check("train_update", "The weights are updated", 5, TRAIN, updates, ("W",)),
-    agrees(
-        PREDICT, unlabelled_problems, tolerance=0.0,
-        name="predict", title="Prediction", points=5, regions=("predict",),
+    Check(
+        "train_batch", "A batch is drawn", 5, TRAIN[:1],
+        without("train_update", "pass", batches), rule=batches_rule,
+        raises={r"\bX\[:, ?\w+\](?s:.*)out of bounds for axis 1": "transposed_layout"},
+    ),
+    Check(
+        "train_update", "The weights are updated", 5, TRAIN[1:],
+        without("train_batch", "X_batch, y_batch = X, y", updates), ("W",),
+    ),
+    Check(
+        "predict", "Prediction", 5, ("predict",), predictions, ("y_pred",), tolerance=0.0,
+        rule=labels_rule, raises=SHAPES,
     ),
 )  # fmt: skip

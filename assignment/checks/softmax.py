@@ -19,6 +19,7 @@ from assignment.checks.linear import (
     Losses,
     draw_problem,
     small_problem,
+    with_reg,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
 from assignment.checks.trained import checks_of_results
@@ -30,13 +31,14 @@ SOFTMAX = "assignment/classifiers/softmax.py"
 
 @lru_cache(maxsize=16)  # drawn once for all mistakes
 def baseline(seed: int) -> list[Problem]:
-    """Draw problems of other sizes than the notebook's; each problem's N, D and C differ."""
-    return [
-        draw_problem(seed, N=6, D=3, C=4, reg=0.0),
-        draw_problem(seed, N=5, D=4, C=12, reg=0.5),
-        draw_problem(seed, N=9, D=2, C=5, reg=0.0, used=3),
-        draw_problem(seed, N=7, D=5, C=3, reg=4.0),
-    ]
+    """Draw problems of other sizes than the notebook's; each problem's N, D and C differ.
+
+    Two of them come with and without regularisation: so the verdict sees what it adds.
+    """
+    first = draw_problem(seed, N=6, D=3, C=4, reg=0.0)
+    second = draw_problem(seed, N=5, D=4, C=12, reg=0.0)
+    third = draw_problem(seed, N=9, D=2, C=5, reg=0.0, used=3)
+    return [first, second, third, with_reg(first, 4.0), with_reg(second, 0.5)]
 
 
 @lru_cache(maxsize=16)  # drawn once for all mistakes
@@ -135,6 +137,24 @@ NO_FLOOR = (
     "down. log p_y = s_y - log(sum of exp(s)) needs no such floor."
 )
 
+# Hints for kinds of difference that no known mistake explains.
+LOSS_HINTS = {
+    "nan": NAN,
+    "offset": "Look for a number that is added once for each sample, or once in all.",
+    "factor": "Look at what divides the sum of the samples' losses: the number of samples, once.",
+    "unregularised": "Half of reg times the sum of all squared weights is added once, after the "
+    "division by the number of samples.",
+    "wrong": "Print the scores of one image, exp() of them, and the sum of these. The image's loss "
+    "is the log of the sum minus the correct class's score, with both shifted alike.",
+}
+GRADIENT_HINTS = {
+    "factor": "Look at what divides the gradient: the number of samples, once, as in the loss.",
+    "unregularised": "The gradient of 0.5 * reg * sum(W * W) is reg * W. It is added once, after "
+    "the division by the number of samples.",
+    "wrong": "Print the probabilities of one image: they sum to 1, and to 0 once 1 is subtracted "
+    "from the correct class's. Each class's column of dW gets its number times the image.",
+}
+
 
 def _checks_of(call: Call, short: str, region: str) -> list[Check]:
     """Make the checks of one loss function; their names begin with `short`."""
@@ -142,11 +162,11 @@ def _checks_of(call: Call, short: str, region: str) -> list[Check]:
     shared: dict[str, Any] = {"regions": (region,), "raises": SHAPES}
     return [
         agrees(
-            call, baseline, compared=("loss",), hints={"nan": NAN},
+            call, baseline, compared=("loss",), hints=LOSS_HINTS,
             name=f"{short}_loss", title=f"{title} loss", points=8, **shared,
         ),
         agrees(
-            call, baseline, compared=("dW",),
+            call, baseline, compared=("dW",), hints=GRADIENT_HINTS,
             name=f"{short}_gradient", title=f"{title} gradient", points=12, **shared,
         ),
         agrees(

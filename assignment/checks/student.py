@@ -23,7 +23,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from assignment import PROJECT
-from assignment.workspace.regions import RegionError, decode, normalise
+from assignment.workspace.regions import Body, RegionError, decode, extract, graft, normalise
 
 # An editor may be writing a file while it is read.
 READING_INTERVAL = 0.05  # seconds between two readings
@@ -71,6 +71,19 @@ class Student:
             if module.rpartition(".")[2] == name:
                 return importlib.import_module(module)
         raise AttributeError(f"{name}.py is not among the student's files: {list(self.sources)}.")
+
+    def with_region(self, region: str, body: str) -> "Student":
+        """Return the student's code with one other line in a region, and all lines in their places.
+
+        Return it unchanged if its regions cannot be read.
+        """
+        for path, source in self.sources.items():
+            with contextlib.suppress(RegionError):
+                if old := extract(source, path).get(region):
+                    lines = body + old.newline * max(1, len(old.text.splitlines()))
+                    grafted = graft(source, {region: Body(lines, "", old.newline)}, path)
+                    return Student({**self.sources, path: grafted}, self.notebook)
+        return self
 
     @property
     def names(self) -> list[str]:

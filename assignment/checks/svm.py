@@ -17,6 +17,7 @@ from assignment.checks.linear import (
     Losses,
     draw_problem,
     small_problem,
+    with_reg,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
 from assignment.checks.trained import checks_of_results
@@ -32,7 +33,8 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     """Draw problems until one has margins that reveal mistakes.
 
     No margin is near 0, but some lie between 0 and 0.5, others between -1 and 0: then the gradient
-    reveals a margin of 0.5 or 2 in place of 1.
+    reveals a margin of 0.5 or 2 in place of 1. One sample has no loss, others have: then it reveals
+    a count of wrong classes that became True.
     Raises ValueError if no problem in MAX_DRAWINGS has such margins.
     """
     for number in range(MAX_DRAWINGS):
@@ -41,20 +43,23 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
         scores = X @ W
         margins = scores - scores[np.arange(N), y][:, np.newaxis] + 1
         above, below = (margins > 0) & (margins < 0.5), (margins < 0) & (margins > -1)
-        if np.abs(margins).min() >= FROM_THE_KINK and above.any() and below.any():
+        counts = (margins > 0).sum(axis=1) - 1  # of wrong classes
+        telling = above.any() and below.any() and counts.min() == 0 < counts.max()
+        if np.abs(margins).min() >= FROM_THE_KINK and telling:
             return problem
     raise ValueError(f"No problem in {MAX_DRAWINGS} drawn from seed {seed} has suitable margins.")
 
 
 @lru_cache(maxsize=16)  # drawn once for all mistakes
 def baseline(seed: int) -> list[Problem]:
-    """Draw problems of other sizes than the notebook's; each problem's N, D and C differ."""
-    return [
-        off_the_kink(seed, N=6, D=3, C=4, reg=0.0),
-        off_the_kink(seed, N=5, D=4, C=12, reg=0.5),
-        off_the_kink(seed, N=9, D=2, C=5, reg=0.0, used=3),
-        off_the_kink(seed, N=7, D=5, C=3, reg=4.0),
-    ]
+    """Draw problems of other sizes than the notebook's; each problem's N, D and C differ.
+
+    Two of them come with and without regularisation: so the verdict sees what it adds.
+    """
+    first = off_the_kink(seed, N=6, D=3, C=4, reg=0.0)
+    second = off_the_kink(seed, N=5, D=4, C=12, reg=0.0)
+    third = off_the_kink(seed, N=9, D=2, C=5, reg=0.0, used=3)
+    return [first, second, third, with_reg(first, 4.0), with_reg(second, 0.5)]
 
 
 # ---- the notebook's own results ------------------------------------------------------------------

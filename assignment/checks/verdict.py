@@ -31,8 +31,17 @@ from assignment.checks.check import (
     RuleContext,
     run_check_for,
 )
-from assignment.checks.differences import HEADLINES, find_difference, is_part, quantity
+from assignment.checks.differences import (
+    ADDED_BY_REG,
+    HEADLINES,
+    Difference,
+    added_by_reg,
+    find_difference,
+    is_part,
+    is_without_reg,
+)
 from assignment.checks.student import Student
+from assignment.workspace.regions import unwritten
 
 
 class Status(StrEnum):
@@ -92,6 +101,10 @@ class Judge:
         self.exercise, self.answer_key, self.sources = exercise, answer_key, sources
         self.outcome_of, self.data = outcome_of, data or {}
         self._verdicts: dict[str, Verdict] = {}
+        self._unwritten: dict[str, str] = {}
+        for path, text in sources.items():
+            for region, title in unwritten(path, text).items():
+                self._unwritten[region] = f"Write {title} in {path}."
 
     @classmethod
     def of_student(
@@ -124,6 +137,12 @@ class Judge:
             title = self.exercise.check(unmet[0]).title
             text = f"This check counts once “{title}” ({unmet[0]}) passes."
             return _failed(check, Status.WAITING, "waits for another check", text=text)
+        if check.regions and self._unwritten.keys() >= {*check.regions}:
+            return _not_attempted(check, self._unwritten[check.regions[0]])
+        for name in check.baseline:
+            needed = {*self.exercise.check(name).compared} & {*check.compared}
+            if needed and self.verdict(name).status is Status.NOT_ATTEMPTED:
+                return _not_attempted(check, self.verdict(name).text)
         outcome = self.outcome_of(check)
         context = RuleContext(
             check.seed_from(self.answer_key.seed), self.sources, outcome.cpu_ratio, self.data
@@ -216,17 +235,119 @@ def _compare(
     if baseline.untouched and _all_zero(outcome.arrays, reference, check.compared):
         what = " and ".join(check.compared)
         return _not_attempted(check, f"The function still returns 0 for {what}: write that part.")
-    id = _find_mistake(check, outcome.arrays, answer_key, baseline)
-    if id:
-        mistake = answer_key.mistakes[id]
+    whole = _Part(reference, check.compared)
+    explained = [
+        _Explained(difference, *whole.explain(check, outcome.arrays, answer_key, baseline))
+    ]
+    if not explained[0].fully:
+        apart = _explain_parts(check, outcome.arrays, answer_key, baseline, show_expected)
+        if apart and (all(part.fully for part in apart) or not explained[0].mistake):
+            explained = apart
+    if any(part.mistake for part in explained):
+        known = answer_key.mistakes
+        ids = [part.mistake for part in explained if part.mistake]
         return _wrong(
-            check, outcome, mistake.name, difference.text, mistake.hint, id, difference.kind
+            check,
+            outcome,
+            both_headlines(*(part.headline(known) for part in explained)),
+            " ".join(part.difference.text for part in explained),
+            " ".join(known[mistake].hint for mistake in ids),
+            ids[0],
+            explained[0].difference.kind,
         )
     # A nan in code that is finite on ordinary input has a cause of its own, which the hint names.
     applies = baseline.finite if difference.kind == "nan" else baseline.right
     hint = check.hints.get(difference.kind, "") if applies or not check.baseline else ""
     headline = HEADLINES[difference.kind]
     return _wrong(check, outcome, headline, difference.text, hint, "", difference.kind)
+
+
+class _Part(NamedTuple):
+    """Some arrays of a check's reference, and the quantities among them that are compared."""
+
+    reference: Arrays
+    quantities: tuple[str, ...]
+
+    @property
+    def compared(self) -> list[str]:
+        return [name for name in self.reference if is_part(name, self.quantities)]
+
+    def explain(
+        self, check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: "Baseline"
+    ) -> tuple[str, bool]:
+        """Return the id of the one mistake that explains the compared arrays, or "".
+
+        Several may explain them: a factor in the loss may be in the gradient, too. Then the
+        diagnostic arrays decide, and where they do not, the mistake that fails the fewest checks.
+        Also return whether it explains the diagnostic arrays. A fingerprint that is all nan proves
+        little: it counts where the same code is right on ordinary input, or the same mistake was
+        named there.
+        """
+        stack = answer_key.stack(check.name)
+        compared_match = stack.match(arrays, self.compared)
+        if not compared_match.any():
+            return "", False
+        all_match = stack.match(arrays, self.reference)
+        partly = list(compress(stack.fingerprints, compared_match))
+        fully = list(compress(stack.fingerprints, all_match))
+        finite = [f for f in fully or partly if _has_numbers(f.arrays, check.compared)]
+        named_before = [f for f in fully if f.mistake in baseline.mistakes]
+        candidates = finite or (fully if baseline.right else named_before)
+        fewest = min((f.shows_in for f in candidates), default=0)
+        ids = {f.mistake for f in candidates if f.shows_in == fewest}
+        return (ids.pop(), bool(fully)) if len(ids) == 1 else ("", False)
+
+
+class _Explained(NamedTuple):
+    """A difference, and the mistake that explains it, if one does.
+
+    `fully` means that it explains the diagnostic arrays, too.
+    """
+
+    difference: Difference
+    mistake: str
+    fully: bool
+
+    def headline(self, known: Mapping[str, Mistake]) -> str:
+        return known[self.mistake].name if self.mistake else HEADLINES[self.difference.kind]
+
+
+def _explain_parts(
+    check: Check,
+    arrays: Arrays,
+    answer_key: AnswerKey,
+    baseline: Baseline,
+    show_expected: bool,
+) -> list[_Explained]:
+    """Explain the results without regularisation, and what `reg` adds to them, each by itself.
+
+    Return only the parts that differ from the reference, or nothing if no mistake explains one.
+    """
+    reference = answer_key.reference[check.name]
+    arrays = arrays | added_by_reg(arrays)
+    data = {name: array for name, array in reference.items() if is_without_reg(name)}
+    added = tuple(f"{ADDED_BY_REG}{name}" for name in check.compared)
+    parts = _Part(data, check.compared), _Part(added_by_reg(reference), added)
+    if not all(part.compared and arrays.keys() >= {*part.compared} for part in parts):
+        return []
+    found = []
+    for part in parts:
+        difference = find_difference(
+            arrays, part.reference, part.quantities, check.tolerance, show_expected
+        )
+        if difference:
+            explained = part.explain(check, arrays, answer_key, baseline)
+            found.append(_Explained(difference, *explained))
+    if not any(part.mistake for part in found):
+        return []
+    if not found[0].mistake and not any(arrays[name].any() for name in parts[1].compared):
+        return []  # the unknown mistake may be why `reg` adds nothing
+    return found
+
+
+def both_headlines(*headlines: str) -> str:
+    """Join the headlines of the result without regularisation and of what `reg` adds."""
+    return "; ".join(dict.fromkeys(headlines))
 
 
 def _passed(check: Check) -> Verdict:
@@ -302,29 +423,6 @@ def _all_zero(arrays: Arrays, reference: Arrays, compared: tuple[str, ...]) -> b
         and not arrays[name].any()
         for name in names
     )
-
-
-def _find_mistake(check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: Baseline) -> str:
-    """Return the id of the one mistake that explains the compared arrays, or "".
-
-    Several may explain them: a factor in the loss may be in the gradient, too. Then the diagnostic
-    arrays decide, and where they do not, the mistake that fails the fewest checks. A fingerprint
-    that is all nan proves little: it counts where the same code is right on ordinary input, or the
-    same mistake was named there.
-    """
-    stack = answer_key.stack(check.name)
-    compared_match = stack.match(arrays, check.compared)
-    if not compared_match.any():
-        return ""
-    all_match = stack.match(arrays, {quantity(name) for name in answer_key.reference[check.name]})
-    partly = list(compress(stack.fingerprints, compared_match))
-    fully = list(compress(stack.fingerprints, all_match))
-    finite = [f for f in fully or partly if _has_numbers(f.arrays, check.compared)]
-    named_before = [f for f in fully if f.mistake in baseline.mistakes]
-    candidates = finite or (fully if baseline.right else named_before)
-    fewest = min((f.shows_in for f in candidates), default=0)
-    ids = {f.mistake for f in candidates if f.shows_in == fewest}
-    return ids.pop() if len(ids) == 1 else ""
 
 
 def _has_numbers(fingerprint: Arrays, compared: tuple[str, ...]) -> bool:

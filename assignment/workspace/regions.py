@@ -58,6 +58,9 @@ _KEPT_METADATA = ("kernelspec", "language_info")
 _MAX_NESTING = 100
 
 
+_IDLE = re.compile(r"(pass|\.\.\.|[\w, ]{1,100}= ?None[None, ]{0,100})?\s*(#.*)?")
+
+
 class RegionError(ValueError):
     """A text whose regions cannot be read; the message names the place and what to do."""
 
@@ -294,6 +297,23 @@ def is_answered(answer: str) -> bool:
     """Return whether an answer is more than the starter's stub."""
     words = answer.replace(ANSWER_STUB, "").split()
     return bool(words) and words != ANSWER_STUB.split()[:2]
+
+
+def unwritten(path: str, text: str) -> dict[str, str]:
+    """Return the regions of a file that do nothing, and what to call each before students.
+
+    Their lines are comments, `pass`, `...`, or set names to None. A file whose regions cannot be
+    read has none.
+    """
+    try:
+        bodies, titles = extract(text, path), region_titles(path, text)
+    except RegionError:
+        return {}
+    return {
+        name: titles[name]
+        for name, body in bodies.items()
+        if all(_IDLE.fullmatch(line.text.strip()) for line in _lines(body.text))
+    }
 
 
 def extract_cells(nb: Notebook, where: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
@@ -36,8 +36,9 @@ import numpy as np
 from assignment.checks.answer_key import AnswerKey
 from assignment.checks.calls import copied
 from assignment.checks.check import Check, Outcome, load_exercise, run_check_for
+from assignment.checks.differences import HEADLINES
 from assignment.checks.student import Student
-from assignment.checks.verdict import Judge, Status, Verdict
+from assignment.checks.verdict import Judge, Status, Verdict, both_headlines
 from assignment.cifar10.synthetic import write_batches
 from assignment.workspace import regions
 from gradkit.authoring import readiness
@@ -323,10 +324,16 @@ def _not_as_declared(
 
 
 def _accepted_names(bank: Bank, *mutants: Mutant) -> set[str]:
-    """Return the accepted names, including a mistake that combines all of these."""
+    """Return the accepted headlines, including a mistake that combines all of these.
+
+    Two parts of a result may have a headline each.
+    """
     ids = {id for mutant in mutants for id in (mutant.id, *mutant.also)}
     ids |= {mutant.id for mutant in bank.mutants if mutant.also and ids.issuperset(mutant.also)}
-    return {bank.mistakes[id].name for id in ids}
+    names = {bank.mistakes[id].name for id in ids}
+    return names | {
+        both_headlines(*pair) for pair in permutations({*names, *HEADLINES.values()}, 2)
+    }
 
 
 def _prove_seeds(name: str, project: Path, seeds: Sequence[int]) -> list[tuple[int, Problem]]:

@@ -104,7 +104,7 @@ def test_quoted_text_is_short_and_cannot_move_the_cursor() -> None:
     assert "\x1b" not in quoted
     assert r"\x1b[2J" in quoted
     lines = [r"print('\x1b[2J')", "import sys", "sys.stdout.close()", "return 1, W"]
-    assert run_naive_loss(*lines).printed == r"\x1b[2J (4 times)"
+    assert run_naive_loss(*lines).printed == r"\x1b[2J (5 times)"
 
 
 def test_a_function_of_another_name_or_kind_is_reported() -> None:

@@ -159,6 +159,32 @@ def test_a_ratio_is_written_with_three_digits(ratio: float, text: str) -> None:
     assert format_ratio(ratio) == text
 
 
+TABLE = np.array([[1.0, -2.0, 4.0, -3.0], [2.0, 5.0, -3.0, -4.0], [6.0, -1.0, -7.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ([[0, 0, 1, 0], [0, 0, 2, 0], [0, 0, 0, 0]], "Only column 2 of 4 (from 0) is wrong"),
+        ([[1, 0, 2, 0], [3, 0, 5, 0], [1, 0, 1, 0]], "Only columns 0, 2 of 4 (from 0) are wrong"),
+        ([[0, 0, 0, 0], [0, 0, 0, 0], [1, 2, 3, 5]], "Only row 2 of 3 (from 0) is wrong"),
+        ([[1, 2, 3, 4]] * 3, "All rows are wrong by the same numbers."),
+        ([[1] * 4, [2] * 4, [3] * 4], "All columns are wrong by the same numbers."),
+        ([[1, 2, 0, 4], [0, 1, 2, 3], [3, 1, 1, 0]], "Each row of dW should sum to 0 there"),
+        ([[1, -1, 2, -2], [3, -1, -1, -1], [1, 2, 0, -3]], ""),
+    ],
+)
+def test_a_wrong_table_is_described_by_what_its_errors_have_in_common(
+    error: list[list[int]], text: str
+) -> None:
+    reference = {"dW where N = 5": TABLE, "dW where N = 6": TABLE}
+    arrays = {"dW where N = 5": TABLE, "dW where N = 6": TABLE + np.array(error)}
+    difference = find_difference(arrays, reference, ("dW",), 1e-6)
+    assert difference is not None
+    assert text in difference.text
+    assert bool(text) == any(word in difference.text for word in ("Only", "All", "Each"))
+
+
 def test_wrong_labels_are_counted() -> None:
     reference = {"y_pred where N = 4": np.array([0, 1, 2, 3])}
     actual = {"y_pred where N = 4": np.array([0, 2, 4, 6])}

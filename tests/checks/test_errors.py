@@ -1,4 +1,4 @@
-"""Explanations of the exceptions that copied code raises."""
+"""Explanations of exceptions with a plain cause."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.checks.verdict import Judge, Verdict
 from tests.checks.solution import ANSWER_KEY, naive_loss, student_with
 
-OLD = {
+CODE = {
     "xrange": "for i in xrange(3): pass",
     "a module of Python 2's times": "from past.builtins import xrange",
     "an import of another course": "from cs231n.classifiers import softmax",
@@ -19,6 +19,13 @@ OLD = {
     "a float where an integer is needed": "range(len(X) / 2)",
     "input() in a check": "input('W? ')",
     "a breakpoint in a check": "import pdb; pdb.set_trace(); x = 1",
+    "a module that the course does not use": "from torch import nn",
+    "another course's train()": "def train(X, y): pass\n    train(X, y, seed=1)",
+    "an invisible character": "x = 1\u200b",
+    "a function of math for an array": "import math; loss = math.log(W)",
+    "a loop over a number": "for i in len(X): pass",
+    "a shape as two arguments": "dW = np.zeros(3, 4)",
+    "a variable without a value": "total += 1; total = 0",
 }
 
 
@@ -28,14 +35,44 @@ def verdict_on(*lines: str) -> Verdict:
 
 
 @pytest.mark.parametrize("name", [known.name for known in KNOWN])
-def test_copied_old_code_gets_a_hint(name: str) -> None:
-    verdict = verdict_on("x = 0", OLD[name], "return 1.0, W")
+def test_an_exception_with_a_plain_cause_gets_a_hint(name: str) -> None:
+    verdict = verdict_on("x = 0", CODE[name], "return 1.0, W")
     assert verdict.headline == name
     assert verdict.hint
     assert "Error" in verdict.quoted or "BdbQuit" in verdict.quoted
 
 
-def test_an_unknown_exception_gets_no_name_and_no_hint() -> None:
-    verdict = verdict_on("return xrang(3), W")
-    assert verdict.headline == "raised NameError"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from ..layers import affine_forward",
+        "from .layers import affine_forward",
+        "from assignment.layer_utils import affine",
+        "from assignment.classifiers.linear_svm import relu",
+    ],
+)
+def test_imports_of_other_courses_are_named_however_they_are_written(code: str) -> None:
+    verdict = verdict_on(code, "return 1.0, W")
+    assert verdict.headline == "an import of another course"
+
+
+def test_python_2_is_left_behind_in_one_go() -> None:
+    hint = verdict_on("from past.builtins import xrange", "return 1.0, W").hint
+    assert "xrange(...), write range(...)" in hint
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("xrang(3)", "NameError"),
+        ("import os; os.nothing", "AttributeError"),
+        ("import math; math.log(-1)", "ValueError"),
+        ("for i in range(3): len(X)()", "TypeError"),
+        ("(a, b) = len(X)", "TypeError"),
+        ("np.zeros(3, 'no')", "TypeError"),
+    ],
+)
+def test_an_unknown_exception_gets_no_name_and_no_hint(code: str, kind: str) -> None:
+    verdict = verdict_on(code, "return 1.0, W")
+    assert verdict.headline == f"raised {kind}"
     assert not verdict.hint

@@ -6,7 +6,10 @@ import pytest
 
 from assignment import PROJECT
 from assignment.checks.display import as_text
+from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE
+from assignment.checks.verdict import Judge, Status
+from tests.banks import BANK
 from tests.checks.solution import ANSWER_KEY, judge
 
 
@@ -29,6 +32,56 @@ def test_a_skipped_step_and_a_step_scaled_by_the_loss_fail() -> None:
 def test_a_batch_of_anything_but_samples_fails(batch: str, headline: str) -> None:
     edit = ("X_batch = X[drawn]", f"X_batch = {batch}")
     assert judge("train_batch", edit).verdict("train_batch").headline == headline
+
+
+TRAIN = {
+    "train_batch": "drawn = rng.integers(num_train, size=batch_size)\n"
+    "X_batch, y_batch = X[drawn], y[drawn]\n",
+    "train_update": "self.W -= learning_rate * dW\n",
+}
+
+
+@pytest.mark.parametrize("region", TRAIN)
+@pytest.mark.parametrize("body", ["pass\n", "# later\n...\n", "X_batch = None\ny_batch = None\n"])
+def test_a_region_that_does_nothing_is_not_attempted_and_costs_no_other_one(
+    region: str, body: str
+) -> None:
+    verdicts = judge(region, body=body)
+    [other] = TRAIN.keys() - {region}
+    assert verdicts.verdict(other).passed
+    verdict = verdicts.verdict(region)
+    assert verdict.status is Status.NOT_ATTEMPTED
+    assert verdict.text.startswith("Write `train` (line ")
+
+
+@pytest.mark.parametrize("region", TRAIN)
+def test_an_exception_in_one_region_costs_no_other_one(region: str) -> None:
+    verdicts = judge(region, body=f"1 / 0\n{TRAIN[region]}")
+    [other] = TRAIN.keys() - {region}
+    assert verdicts.verdict(other).passed
+    assert verdicts.verdict(region).headline == "raised ZeroDivisionError"
+    before = verdicts.sources[LINEAR_CLASSIFIER].partition("1 / 0")[0]
+    assert f"line {before.count(chr(10)) + 1}" in verdicts.verdict(region).quoted
+
+
+def test_an_update_may_use_what_the_batch_has_set() -> None:
+    batch = f"rate = learning_rate\n{TRAIN['train_batch']}"
+    tree = BANK.solution.with_region("train_batch", batch)
+    student = tree.with_region("train_update", "self.W -= rate * dW\n").student()
+    assert Judge.of_student(EXERCISE, ANSWER_KEY, student).verdict("train_update").passed
+
+
+def test_samples_in_columns_are_named_in_the_batch() -> None:
+    edit = ("X_batch = X[drawn]", "X_batch = X[:, drawn]")
+    assert judge("train_batch", edit).verdict("train_batch").mistake == "transposed_layout"
+
+
+def test_labels_that_come_as_floats_pass_with_a_remark() -> None:
+    floats = judge("predict", body="y_pred = np.argmax(X @ self.W, axis=1) * 1.0\n")
+    assert floats.verdict("predict").passed
+    assert "floats" in floats.verdict("predict").text
+    wrong = judge("predict", body="y_pred = np.argmax(X @ self.W, axis=1) + 0.5\n")
+    assert wrong.verdict("predict").headline == "wrong dtype"
 
 
 @pytest.mark.parametrize("bounds", ["0, num_train - 1", "1, num_train"])

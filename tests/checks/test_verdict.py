@@ -125,6 +125,31 @@ def test_the_other_convention_is_distinguished_from_a_mixture() -> None:
     assert only.mistake == "reg_gradient_doubled"
 
 
+OTHER_REG = ("0.5 * reg * np.sum(W * W)", "reg * np.sum(W * W)")
+NEW_LOSS = ("np.log(sum_exp) - scores[y[i]]", "np.log(sum_exp) - scores[0]")
+
+
+@pytest.mark.parametrize(
+    ("edits", "headline"),
+    [
+        ([("loss / num_train", "loss"), OTHER_REG], "{sum_not_mean}; {half_missing_in_loss}"),
+        ([NEW_LOSS, OTHER_REG], "not right yet; {half_missing_in_loss}"),
+        ([("loss / num_train", "loss"), ("0.5 * reg", "0.4 * reg")], "{sum_not_mean}; "),
+        # reg is used, and yet what it adds is that of a loss without it:
+        ([("0.5 * reg * np.sum", "0.5 * np.sum")], "not right yet"),
+    ],
+)
+def test_mistakes_in_data_and_regularisation_are_explained_apart(
+    edits: list[tuple[str, str]], headline: str
+) -> None:
+    verdict = judge("softmax_naive", *edits).verdict("naive_loss")
+    names = {id: mistake.name for id, mistake in ANSWER_KEY.mistakes.items()}
+    assert verdict.headline.startswith(headline.format_map(names))
+    assert verdict.headline.count(";") == headline.count(";")
+    if ";" in headline:
+        assert "what reg adds to loss" in verdict.text
+
+
 SHIFT = "scores -= scores.max(axis=1, keepdims=True)"
 LOSS = "loss = np.sum(np.log(sum_exp) - scores[samples, y]) / num_train"
 LOG_P = "loss = -np.mean(np.log(probs[samples, y] / sum_exp))"
@@ -175,9 +200,9 @@ def test_a_hint_for_large_scores_is_given_only_where_they_cause_the_nan() -> Non
     one_short = judge(
         "softmax_naive", ("for i in range(num_train)", "for i in range(num_train - 1)")
     )
-    for verdict in map(one_short.verdict, ("naive_loss", "naive_underflow")):
-        assert verdict.status is Status.WRONG
-        assert not verdict.hint
+    verdict = one_short.verdict("naive_underflow")
+    assert verdict.status is Status.WRONG
+    assert not verdict.hint
 
 
 @pytest.mark.parametrize(
@@ -208,10 +233,30 @@ def test_a_computed_0_is_an_attempt_and_an_unchanged_0_is_not() -> None:
     body = "loss = 0.0\ndW = np.zeros(0)\n"
     verdict = judge("softmax_naive", body=body).verdict("naive_gradient")
     assert verdict.headline == HEADLINES["shape"]
+    unchanged = judge("softmax_naive", body="loss = 0.0\n")
     unwritten = judge("softmax_naive", body="pass\n")
     for name in ("naive_loss", "naive_large_scores", "naive_underflow"):
-        assert unwritten.verdict(name).status is Status.NOT_ATTEMPTED
-    assert "still returns 0 for loss" in unwritten.verdict("naive_loss").text
+        for verdicts in (unchanged, unwritten):
+            assert verdicts.verdict(name).status is Status.NOT_ATTEMPTED
+    assert "still returns 0 for loss" in unchanged.verdict("naive_loss").text
+    assert "Write `softmax_loss_naive` (line" in unwritten.verdict("naive_loss").text
+
+
+def test_large_scores_wait_for_a_gradient_that_is_not_written() -> None:
+    started = judge("softmax_naive", *UNWRITTEN_GRADIENT)
+    assert started.verdict("naive_loss").passed
+    assert started.verdict("naive_underflow").passed
+    waiting = started.verdict("naive_large_scores")
+    assert waiting.status is Status.NOT_ATTEMPTED
+    assert "still returns 0 for dW" in waiting.text
+
+
+@pytest.mark.parametrize("gradient", ["None", "[1.0]", "{}", "loss * 1e-3"])
+def test_a_right_loss_passes_whatever_the_gradient_is(gradient: str) -> None:
+    edit = ("dW = dW / num_train + reg * W", f"dW = {gradient}")
+    verdicts = judge("softmax_naive", edit)
+    assert verdicts.verdict("naive_loss").passed
+    assert not verdicts.verdict("naive_gradient").passed
 
 
 @pytest.mark.parametrize(
