@@ -33,8 +33,8 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     """Draw problems until one has margins that reveal mistakes.
 
     No margin is near 0, but some lie between 0 and 0.5, others between -1 and 0: then the gradient
-    reveals a margin of 0.5 or 2 in place of 1. One sample has no loss, others have: then it reveals
-    a count of wrong classes that became True.
+    reveals a margin of 0.5 or 2 in place of 1. One sample has no loss, while the first and the last
+    have: then it reveals a count that became True, and a sample that is left out.
     Raises ValueError if no problem in MAX_DRAWINGS has such margins.
     """
     for number in range(MAX_DRAWINGS):
@@ -44,7 +44,7 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
         margins = scores - scores[np.arange(N), y][:, np.newaxis] + 1
         above, below = (margins > 0) & (margins < 0.5), (margins < 0) & (margins > -1)
         counts = (margins > 0).sum(axis=1) - 1  # of wrong classes
-        telling = above.any() and below.any() and counts.min() == 0 < counts.max()
+        telling = above.any() and below.any() and counts.min() == 0 < min(counts[0], counts[-1])
         if np.abs(margins).min() >= FROM_THE_KINK and telling:
             return problem
     raise ValueError(f"No problem in {MAX_DRAWINGS} drawn from seed {seed} has suitable margins.")

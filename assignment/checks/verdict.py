@@ -330,24 +330,23 @@ def _explain_parts(
     parts = _Part(data, check.compared), _Part(added_by_reg(reference), added)
     if not all(part.compared and arrays.keys() >= {*part.compared} for part in parts):
         return []
-    found = []
+    found: list[_Explained] = []
     for part in parts:
         difference = find_difference(
             arrays, part.reference, part.quantities, check.tolerance, show_expected
         )
         if difference:
-            explained = part.explain(check, arrays, answer_key, baseline)
-            found.append(_Explained(difference, *explained))
-    if not any(part.mistake for part in found):
-        return []
-    if not found[0].mistake and not any(arrays[name].any() for name in parts[1].compared):
-        return []  # the unknown mistake may be why `reg` adds nothing
-    return found
+            mistake, fully = part.explain(check, arrays, answer_key, baseline)
+            if found and not any(arrays[name].any() for name in part.compared):
+                mistake = ""  # the mistake in the data's part may be why `reg` adds nothing
+            found.append(_Explained(difference, mistake, fully))
+    return found if any(part.mistake for part in found) else []
 
 
-def both_headlines(*headlines: str) -> str:
+def both_headlines(first: str, second: str = "") -> str:
     """Join the headlines of the result without regularisation and of what `reg` adds."""
-    return "; ".join(dict.fromkeys(headlines))
+    second = "the regularisation as well" if second in HEADLINES.values() else second
+    return f"{first}; {second}" if second and second != first else first
 
 
 def _passed(check: Check) -> Verdict:

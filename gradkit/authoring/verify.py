@@ -403,7 +403,8 @@ def _prove_pairs(name: str, project: Path, pairs: Sequence[tuple[int, int]]) -> 
         for check in _code_checks(bank):
             if first.region in check.regions and not check.slow:
                 verdict = judge.verdict(check.name)
-                if verdict.mistake and verdict.headline not in names:
+                explains_exception = verdict.mistake == verdict.headline
+                if verdict.mistake and not explains_exception and verdict.headline not in names:
                     statement = f"{check.name} calls them by a third's name"
                     problems.append(Problem(f"{first} and {second}", statement, _text(verdict)))
     return problems

@@ -134,7 +134,11 @@ NEW_LOSS = ("np.log(sum_exp) - scores[y[i]]", "np.log(sum_exp) - scores[0]")
     [
         ([("loss / num_train", "loss"), OTHER_REG], "{sum_not_mean}; {half_missing_in_loss}"),
         ([NEW_LOSS, OTHER_REG], "not right yet; {half_missing_in_loss}"),
-        ([("loss / num_train", "loss"), ("0.5 * reg", "0.4 * reg")], "{sum_not_mean}; "),
+        (
+            [("loss / num_train", "loss"), ("0.5 * reg", "0.4 * reg")],
+            "{sum_not_mean}; the regularisation as well",
+        ),
+        ([("loss / num_train", "loss"), ("0.5 * reg", "0 * reg")], "{sum_not_mean}; the regular"),
         # reg is used, and yet what it adds is that of a loss without it:
         ([("0.5 * reg * np.sum", "0.5 * np.sum")], "not right yet"),
     ],
