@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -23,8 +24,9 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from assignment.checks.check import load_exercise
+from assignment.workspace.regions import RegionError, read_notebook, region_of, source_of
 from assignment.workspace.starter import path_problem
-from gradkit.course.exercise_config import read_config
+from gradkit.course.exercise_config import CONFIG, read_config
 from gradkit.course.exercises import solved_paths
 from gradkit.course.instructor_tree import read_text, read_toml
 from gradkit.files import shown, write_atomic
@@ -143,7 +145,7 @@ def find_leaks(
         pieces = list(_pieces(path, text))
         leaks += [f"{path}, line {at}: {leak}." for at, leak in _line_leaks(pieces, machine)]
         there = _find_secrets(pieces, secrets)
-        for place, line in _lines(path, text) if path in exercise_of else ():
+        for place, line in _code_lines(path, text) if path in exercise_of else ():
             words, code = words_of(line), words_of(line.partition("#")[0])
             if code in secrets:
                 there.setdefault(code, place)
@@ -175,23 +177,18 @@ def read_guard(project: Path, name: str) -> Guard:
     Raise CourseError if a file of the exercise cannot be read.
     """
     paths, config = solved_paths(load_exercise(name)), read_config(project, name)
+    advice = f"Remove it. If students may read it, add it to `given` in grading/{name}/{CONFIG}"
     secrets: dict[str, str] = {}
-    for path in paths:
-        _add_secrets(secrets, path, _solution_lines(path, read_text(project, path)))
-        for commit, text in committed_versions(project, path):
-            _add_secrets(secrets, f"commit {commit}, {path}", _solution_lines(path, text))
-    for folder in (name, *config.shared):
-        for file in sorted((project / "grading" / folder).rglob("*.toml")):
-            if "variants" in (file.stem, file.parent.name):
-                code = [("", line, True) for line in _lines_in(read_toml(file, dict[str, Any]))]
-                _add_secrets(secrets, file.relative_to(project).as_posix(), code)
+    for place, line, is_code in _solution_lines(project, paths, (name, *config.shared)):
+        code, _, prose = line.partition("#") if is_code else ("", "", _LABEL.sub("", line))
+        telling = [code] * (_length(code) >= MIN_LINE and bool(_DOES_SOMETHING.search(code)))
+        for part in telling + [prose] * (_length(prose) >= MIN_PROSE):
+            secret = f"`{shown(part.strip())}`, which is a line of the solution ({place}). {advice}"
+            secrets.setdefault(words_of(part), secret)
     record = record_path(project, name)
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
-    accepted = [line for line in lines if line.startswith(" ")]
-    words = " ".join(map(words_of, (*accepted, *config.given)))
-    advice = f"If students may read it, add it to `given` in grading/{name}/exercise.toml"
-    secrets = {words: f"{secret}. {advice}" for words, secret in secrets.items()}
-    return Guard(name, paths, secrets, words)
+    accepted = [*(line for line in lines if line.startswith(" ")), *config.given]
+    return Guard(name, paths, secrets, " ".join(map(words_of, accepted)))
 
 
 def write_record(project: Path, name: str, files: Mapping[str, bytes]) -> Path:
@@ -201,7 +198,7 @@ def write_record(project: Path, name: str, files: Mapping[str, bytes]) -> Path:
         f"# refuses others; `gradkit release --accept {name}` writes them into this file.",
     ]
     for path in solved_paths(load_exercise(name)):
-        lines = {words_of(line): line for _, line in _lines(path, files[path].decode())}
+        lines = {words_of(line): line for _, line in _code_lines(path, files[path].decode())}
         texts += ["", path, *(f"    {line}" for line in lines.values())]
     return write_atomic(record_path(project, name), "\n".join(texts) + "\n")
 
@@ -216,34 +213,42 @@ def words_of(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
-def _add_secrets(
-    secrets: dict[str, str], origin: str, lines: Iterable[tuple[str, str, bool]]
-) -> None:
-    """Add the lines that are long enough, each with its place and whether it is code."""
-    for place, line, is_code in lines:
-        code, _, prose = line.partition("#") if is_code else ("", "", _LABEL.sub("", line))
-        telling = [code] * (_length(code) >= MIN_LINE and bool(_DOES_SOMETHING.search(code)))
-        for part in telling + [prose] * (_length(prose) >= MIN_PROSE):
-            secret = f"`{shown(part.strip())}`, which is a line of the solution ({origin}{place})"
-            secrets.setdefault(words_of(part), secret)
-
-
 def _length(text: str) -> int:
     return len("".join(text.split()))
 
 
-def _solution_lines(path: str, text: str) -> Iterator[tuple[str, str, bool]]:
+def _solution_lines(
+    project: Path, paths: Sequence[str], folders: Sequence[str]
+) -> Iterator[tuple[str, str, bool]]:
     """Yield the place of each line of a solution, the line, and whether it is code."""
+    for path in paths:
+        versions = {path: read_text(project, path)}
+        versions |= {f"commit {x}, {path}": text for x, text in committed_versions(project, path)}
+        for where, text in versions.items():
+            for place, source, is_code in _sources(path, text):
+                lines = _between_markers(source) if is_code else enumerate(source.splitlines(), 1)
+                for number, line in lines:
+                    yield f"{where}, {place.format(number)}", line, is_code
+    for folder in folders:
+        for file in sorted((project / "grading" / folder).rglob("*.toml")):
+            if "variants" in (file.stem, file.parent.name):
+                for line in _lines_in(read_toml(file, dict[str, Any])):
+                    yield file.relative_to(project).as_posix(), line, True
+
+
+def _sources(path: str, text: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield a module, or a notebook's cells of code and answers; each with its place as a format.
+
+    The last item is whether it is code. A damaged notebook, as a commit may hold it, has none.
+    """
     if path.endswith(".py"):
-        for number, line in _between_markers(text):
-            yield f", line {number}", line, True
+        yield "line {}", text, True
         return
-    for number, cell in enumerate(_cells(text), start=1):
-        source, place = "".join(cell["source"]), f", cell {number}"
-        if cell["cell_type"] == "code":
-            yield from ((place, line, True) for _, line in _between_markers(source))
-        elif cell["metadata"].get("gradkit", {}).get("region"):
-            yield from ((place, line, False) for line in source.splitlines())
+    with suppress(RegionError):
+        for number, cell in enumerate(read_notebook(text, path)["cells"], start=1):
+            is_code = cell["cell_type"] == "code"
+            if is_code or region_of(cell):
+                yield f"cell {number}", source_of(cell), is_code
 
 
 def _between_markers(text: str) -> Iterator[tuple[int, str]]:
@@ -254,14 +259,6 @@ def _between_markers(text: str) -> Iterator[tuple[int, str]]:
             inside = marker[1].upper() == "BEGIN"
         elif inside:
             yield number, line
-
-
-def _cells(text: str) -> list[dict[str, Any]]:
-    """Return the cells of a notebook; none of a damaged one, as a commit may hold it."""
-    try:
-        return list(json.loads(text)["cells"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return []
 
 
 def _lines_in(value: object) -> Iterator[str]:
@@ -276,18 +273,11 @@ def _lines_in(value: object) -> Iterator[str]:
 # --- the starter ---------------------------------------------------------------------------------
 
 
-def _lines(path: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a file of an exercise with their places, except short ones.
-
-    Of a notebook these are the lines of code: its texts change often, and nothing runs in them.
-    """
-    sources = [("line {}", text)]
-    if path.endswith(".ipynb"):
-        cells = [(f"cell {number}", cell) for number, cell in enumerate(_cells(text), start=1)]
-        sources = [(x, "".join(cell["source"])) for x, cell in cells if cell["cell_type"] == "code"]
-    for place, source in sources:
+def _code_lines(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """Yield the places and lines of a module, or of a notebook's code, except short ones."""
+    for place, source, is_code in _sources(path, text):
         for number, line in enumerate(source.splitlines(), start=1):
-            if _length(line) >= MIN_LINE:
+            if is_code and _length(line) >= MIN_LINE:
                 yield place.format(number), line.strip()
 
 
