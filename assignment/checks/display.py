@@ -43,12 +43,14 @@ def as_text(verdict: Verdict) -> str:
 def as_html(verdict: Verdict) -> str:
     """Write a verdict as HTML: a bar in its colour, on the page's own background, light or dark."""
     color = COLORS[MARKS[verdict.status]]
-    finding = f": {_inline(verdict.headline)}" if verdict.headline else ""
-    paragraphs = [f"<div>{_inline(text)}</div>" for text in (verdict.text, verdict.hint) if text]
+    finding = f": {inline_html(verdict.headline)}" if verdict.headline else ""
+    paragraphs = [
+        f"<div>{inline_html(text)}</div>" for text in (verdict.text, verdict.hint) if text
+    ]
     if verdict.quoted:
         style = "margin: 0.4em 0 0; background: none; white-space: pre-wrap"
         paragraphs.append(f'<pre style="{style}">{escape(verdict.quoted)}</pre>')
-    head = f"{MARKS[verdict.status]} <b>{_inline(verdict.title)}</b>{finding}{_points(verdict)}"
+    head = f"{MARKS[verdict.status]} <b>{inline_html(verdict.title)}</b>{finding}{_points(verdict)}"
     style = f"border-left: 4px solid {color}; padding-left: 0.6em"
     return f'<div style="{style}">{head}{"".join(paragraphs)}</div>'
 
@@ -80,7 +82,7 @@ def _in_its_cell(check: Check) -> Verdict:
     return Verdict(check.name, check.title, Status.WAITING, 0, 0, headline)
 
 
-def _inline(text: str) -> str:
+def inline_html(text: str) -> str:
     """Write a text as HTML, with what stands between backticks as code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 

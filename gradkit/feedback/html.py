@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from assignment.checks.display import inline_html
 from assignment.workspace.regions import is_answered
 from gradkit.feedback.markdown import as_html
 
@@ -99,4 +100,5 @@ ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters.update(points=format_points, with_unit=with_unit, markdown=as_html)
+ENVIRONMENT.filters["inline"] = lambda text: Markup(inline_html(text))
 ENVIRONMENT.tests["answered"] = is_answered

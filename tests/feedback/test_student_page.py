@@ -166,3 +166,7 @@ def test_a_comment_shows_its_formula(
 ) -> None:
     page = feedback_class.page("ada")
     assert "<msup><mi>h</mi><mn>2</mn></msup>" in page.split("Comment:")[1].split("</article>")[0]
+
+
+def test_the_name_of_a_function_to_write_is_code(feedback_class: FeedbackClass) -> None:
+    assert "Write <code>softmax_loss_naive</code> in" in feedback_class.page(STUB_STUDENT)
