@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,8 +178,19 @@ def load_meta(root: str | PathLike[str]) -> tuple[tuple[str, ...], str]:
     return names, f"synthetic stand-in, not CIFAR-10 (drawn from seed {seed})"
 
 
+class CIFAR10Images(NamedTuple):
+    """The images and labels of a data set in memory, with the names of a CIFAR-10 folder."""
+
+    X_train: Images
+    y_train: Labels
+    X_test: Images
+    y_test: Labels
+    class_names: tuple[str, ...]
+    source: str
+
+
 def get_CIFAR10_data(
-    root: str | PathLike[str] | None = None,
+    root: str | PathLike[str] | CIFAR10Images | None = None,
     num_training: int | None = None,
     num_validation: int = 1000,
     num_test: int = 1000,
@@ -192,7 +203,7 @@ def get_CIFAR10_data(
 
     Parameters
     ----------
-    root : path, optional
+    root : path or CIFAR10Images, optional
         A CIFAR-10 folder. Default: the downloaded set or, without a download, the stand-in.
     num_training : int, optional
         Size of the training split, the first training images. Default: all except
@@ -211,12 +222,15 @@ def get_CIFAR10_data(
     DataError
         The data are missing or damaged, or have fewer images than the splits need.
     """
-    root = cifar10_root() if root is None else Path(root)
-    X, y, X_test, y_test = load_CIFAR10(root)
-    class_names, source = load_meta(root)
+    if isinstance(root, CIFAR10Images):
+        loaded, place = root, "memory"
+    else:
+        folder = cifar10_root() if root is None else Path(root)
+        loaded, place = CIFAR10Images(*load_CIFAR10(folder), *load_meta(folder)), str(folder)
+    X, y, X_test, y_test, class_names, source = loaded
     if num_training is None:
         num_training = len(X) - num_validation
-    _require_enough(root, len(X), len(X_test), num_training, num_validation, num_test, num_dev)
+    _require_enough(place, len(X), len(X_test), num_training, num_validation, num_test, num_dev)
 
     last = num_training + num_validation
     dev = np.sort(np.random.default_rng(seed).choice(num_training, num_dev, replace=False))
@@ -238,7 +252,7 @@ def get_CIFAR10_data(
         class_names=class_names,
         source=source,
     )
-    print(f"Loaded {source}, from {root}")
+    print(f"Loaded {source}, from {place}")
     return data
 
 
@@ -260,13 +274,13 @@ def _require_complete(root: Path) -> None:
 
 
 def _require_enough(
-    root: Path, num_train_all: int, num_test_all: int, train: int, val: int, test: int, dev: int
+    place: str, num_train_all: int, num_test_all: int, train: int, val: int, test: int, dev: int
 ) -> None:
     if min(train, dev) < 1 or min(val, test) < 0:
         raise DataError("num_training and num_dev must be at least 1, the other sizes at least 0.")
     if train + val > num_train_all or test > num_test_all or dev > train:
         raise DataError(
-            f"{root} has {num_train_all} training and {num_test_all} test images. That is not "
+            f"{place} has {num_train_all} training and {num_test_all} test images. That is not "
             f"enough for num_training={train} + num_validation={val}, num_test={test}, "
             f"num_dev={dev} (drawn from the training split)."
         )

@@ -8,7 +8,6 @@
     grading             a submission's cost against plain nbval's
     grading_parts       the parts of that cost
     scaling             the cost of a large class besides grading
-    thresholds          the spread from which an exercise's bounds come
 
 `--quick` runs each part once, to see that the benchmark works; its figures mean nothing.
 """

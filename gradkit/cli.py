@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gradkit.gradebook.database import GradebookFolder
 
 COMMANDS = {
-    "For instructors": ("release", "verify", "answer-key", "run-notebooks", "demo"),
+    "For instructors": ("release", "verify", "spread", "answer-key", "run-notebooks", "demo"),
     "For graders": ("grade", "manual-page", "import-grades", "feedback", "export"),
     "When a result is in doubt": ("debug", "rejudge"),
     "Called by a service": ("gradescope",),
@@ -300,6 +300,32 @@ def verify(ctx: click.Context, exercises: list[str], again: bool) -> None:
     from gradkit.authoring.verify import verify_all
 
     ctx.exit(0 if verify_all(exercises, PROJECT, again) else 1)
+
+
+@cli.command()
+@click.argument("exercise")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=20),
+    default=20,
+    metavar="N",
+    help="Runs of the solution, each with other data (default: 20, the fewest that suffice).",
+)
+@click.option(
+    "--notebook",
+    is_flag=True,
+    help="Use the notebook's own parameters, and only print: for the bounds in the checks' module.",
+)
+def spread(exercise: str, seeds: int, notebook: bool) -> None:
+    """Measure what training reaches, and set the bounds of EXERCISE by it.
+
+    Runs the solution as it is graded. Writes mean, standard deviation and bound of each measured
+    number into exercise.toml, and warns of a bound that proves nothing.
+    """
+    from gradkit.authoring.spread import write_spread
+
+    for line in write_spread(_choose(exercise), PROJECT, seeds, as_graded=not notebook):
+        click.echo(line)
 
 
 @cli.command()

@@ -6,8 +6,8 @@ calls the code and returns the results as named arrays. Expected values and verd
 """
 
 import contextlib
-import hashlib
 import io
+import operator
 import sys
 import traceback
 import warnings
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from assignment.checks.draws import derive_seed
 from assignment.checks.student import InvalidResult, Student
 
 # A check's results. A name gives the quantity and the problem that it belongs to:
@@ -79,19 +80,54 @@ class Outcome:
     cpu_ratio: float | None = None
 
 
+SIDES: dict[str, Callable[[float, float], bool]] = {
+    "above": operator.gt,
+    "below": operator.lt,
+    "within": lambda value, bound: abs(value) < bound,
+}
+
+
+class Measurement(NamedTuple):
+    """A number that a rule held against a bound, on one of SIDES.
+
+    `guess` is the number that code reaches which has learnt nothing: a bound that it meets proves
+    nothing.
+    """
+
+    bound: str
+    value: float
+    side: str
+    guess: float
+
+
 @dataclass(frozen=True)
 class RuleContext:
     """A rule's other information, all from the trusted side.
 
-    `data` holds the notebook's data and parameters (X_val, y_val, NUM_ITERS, ...). `cpu_ratio` is
-    the code's processor time as a multiple of the yardstick's, read from outside in a graded run:
-    nan if it could not be measured fairly. It is None in the student's own process.
+    `data` holds the notebook's variables and parameters (X_val, y_val, NUM_ITERS, ...); in a graded
+    run those that the exercise's `data` returned. `cpu_ratio` is the code's processor time as a
+    multiple of the yardstick's, read from outside in a graded run: nan if it could not be measured
+    fairly. It is None in the student's own process. Where `bounds` is None every number meets its
+    bound: `gradkit spread` only measures. `measured` collects the numbers.
     """
 
     seed: int
     sources: Mapping[str, str]
     cpu_ratio: float | None
     data: Mapping[str, Any]
+    bounds: Mapping[str, float] | None = field(default_factory=dict)
+    measured: list[Measurement] = field(default_factory=list)
+
+    def meets(self, bound: str, value: float, side: str, guess: float) -> bool:
+        """Hold a number against the bound of this name, and note it as a Measurement."""
+        self.measured.append(Measurement(bound, value, side, guess))
+        return self.bounds is None or SIDES[side](value, self.bounds[bound])
+
+    def expected(self, bound: str) -> str:
+        """Write what a number that missed this bound should have been, for a Finding's detail."""
+        last = next(m for m in reversed(self.measured) if m.bound == bound)
+        assert self.bounds is not None
+        return f"{last.side} {self.bounds[bound]:g} is expected"
 
 
 @dataclass(frozen=True)
@@ -153,8 +189,7 @@ class Check:
 
     def seed_from(self, seed: int) -> int:
         """Derive this check's own seed, which reveals nothing about other checks' problems."""
-        digest = hashlib.sha256(f"{seed}:{self.name}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") >> 1
+        return derive_seed(seed, self.name) >> 1
 
 
 @dataclass(frozen=True)
@@ -164,7 +199,12 @@ class Exercise:
     Paths are relative to the project; `modules` are the course's own files that only this
     exercise's starter needs. Each of the checks follows the checks that it requires; `seed` is the
     public seed. `about` is the student's task in a sentence or two, for the README. `practice` are
-    checks without points, which run in the student's notebook only.
+    checks without points, which run in the student's notebook only. `bounds` are those that rules
+    hold results of the notebook against, by name.
+
+    ``data(parameters, seed)`` draws data for grading. Each name in it that is an identifier becomes
+    a variable, in place of the notebook's cells with the role "data". The other names are those in
+    `assignment.checks.unseen`.
 
     Raises
     ------
@@ -181,6 +221,8 @@ class Exercise:
     seed: int
     modules: tuple[str, ...] = ()
     practice: tuple[Check, ...] = ()
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    data: Callable[[Mapping[str, Any], int], dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         for path in self.files:

@@ -4,10 +4,16 @@ They come from PCG64's raw stream, which numpy promises not to change, by intege
 have few enough digits to be exact in float32, so that a problem is the same in both precisions.
 """
 
+import hashlib
 import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def derive_seed(seed: int, purpose: str) -> int:
+    """Return a seed for one purpose, from which neither `seed` nor seeds for others follow."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:8], "big")
 
 
 class Draws:

@@ -1,5 +1,6 @@
 """Checks in the notebook that a grader runs: they send numbers, and no verdict.
 
+    globals().update(load_variables(path))                   in place of the notebook's data
     answer("softmax", "naive_loss", own_seed, globals())     in place of check("naive_loss")
 
 `answer` sends a check's outcome out of the sandbox as JSON. `read_outcome` reads it in another
@@ -7,9 +8,12 @@ process, which does not trust it.
 """
 
 import base64
+import io
 import math
+import pickle
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +30,11 @@ from assignment.checks.check import (
 )
 from assignment.checks.differences import REAL_KINDS
 from assignment.checks.student import InvalidResult, Student
+from assignment.checks.unseen import UNSEEN_INPUTS
 
 MIMETYPE = "application/vnd.gradkit.outcome+json"
 
-# The largest result by far, a classifier's weights for CIFAR-10, has 123 kB in float32.
+# The largest result by far, a linear classifier's weights for CIFAR-10, has 123 kB in float32.
 MAX_BYTES = 1_000_000
 MAX_ARRAYS = 200
 MAX_TEXT = 4000
@@ -48,12 +53,18 @@ def answer(
 ) -> None:
     """Run a check on the student's files and variables, and send its outcome as display data.
 
-    With `yardstick` the check's yardstick runs in place of the student's function.
+    With `yardstick` the check's yardstick runs in place of the student's function. An array that
+    came with the request of this cell becomes the variable UNSEEN_INPUTS.
     """
     # Imported here, since the grader's process only reads outcomes.
+    from IPython import get_ipython
     from IPython.display import display
 
     from assignment import PROJECT
+
+    for unseen in get_ipython().kernel.get_parent("shell")["buffers"]:
+        array = np.load(io.BytesIO(unseen), allow_pickle=False)
+        variables = {**variables, UNSEEN_INPUTS: array}
 
     exercise = load_exercise(exercise_name)
     check = exercise.check(check_name)
@@ -68,6 +79,11 @@ def answer(
     except KeyboardInterrupt as error:  # sent at the time limit: report the line that was running
         outcome = Outcome(raised=describe_exception(error, student) if student else None)
     display({MIMETYPE: write_outcome(outcome)}, raw=True)
+
+
+def load_variables(path: str) -> dict[str, Any]:
+    """Read the variables that the grader wrote into a file which only the grader can change."""
+    return pickle.loads(Path(path).read_bytes())  # noqa: S301
 
 
 def write_outcome(outcome: Outcome) -> dict[str, Any]:

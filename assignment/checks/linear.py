@@ -6,7 +6,7 @@ exercise's own module.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
@@ -30,22 +30,15 @@ PREDICT = Call("linear_classifier", "LinearClassifier.predict", ("y_pred",))
 
 @dataclass(frozen=True)
 class Losses:
-    """A file with two functions of the same loss, and the classifier that uses it.
+    """A file with two functions of the same loss.
 
-    `naive` and `vectorized` are the functions' names, and `regions` those of their bodies. The
-    class `classifier` is defined in the course's module at the path `in_module`. `best` is the
-    notebook's variable for the best classifier. `bounds` on training are LAST_LOSSES,
-    TRAINED_ACCURACY, TUNED_ACCURACY, TEST_ACCURACY and RETRAINED_DIFFERENCE.
+    `naive` and `vectorized` are the functions' names, and `regions` those of their bodies.
     """
 
     path: str
     naive: str
     vectorized: str
     regions: tuple[str, str]
-    classifier: str
-    in_module: str
-    best: str
-    bounds: Mapping[str, float]
 
     @property
     def naive_call(self) -> Call:

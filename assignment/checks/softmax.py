@@ -12,17 +12,19 @@ import numpy as np
 
 from assignment.checks.calls import Call, Problem, agrees, keeps_inputs
 from assignment.checks.check import Check, Exercise
+from assignment.checks.cifar10 import cifar10_data
 from assignment.checks.linear import (
     LINEAR_CLASSIFIER,
     OF_TRAINING,
     SHAPES,
+    TRAIN,
     Losses,
     draw_problem,
     small_problem,
     with_reg,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
-from assignment.checks.trained import checks_of_results
+from assignment.checks.trained import Trained
 
 SOFTMAX = "assignment/classifiers/softmax.py"
 
@@ -80,8 +82,8 @@ def far_apart(seed: int) -> list[Problem]:
 
 # The bounds hold for the parameters that the notebook comes with. Each lies at least 5.2 standard
 # deviations from the mean, on either data set, so that a correct solution misses it less than once
-# in 10,000 runs (mean ± standard deviation; 200 stand-ins, and 20 seeds on CIFAR-10; measured by
-# benchmarks/thresholds.py):
+# in 10,000 runs (mean ± standard deviation; 200 stand-ins, as by `gradkit spread softmax
+# --notebook`, and 20 seeds on CIFAR-10):
 BOUNDS = {
     "LAST_LOSSES": 2.1,  # mean of the last 100 losses: 2.027 ± 0.008; 2.024 ± 0.004
     "TRAINED_ACCURACY": 0.27,  # validation: 0.362 ± 0.016; 0.341 ± 0.004
@@ -97,11 +99,8 @@ LOSSES = Losses(
     "softmax_loss_naive",
     "softmax_loss_vectorized",
     ("softmax_naive", "softmax_vectorized"),
-    "Softmax",
-    "assignment/classifiers/softmax_classifier.py",
-    "best_softmax",
-    BOUNDS,
 )
+TRAINED = Trained("assignment/classifiers/softmax_classifier.py", "Softmax", "best_softmax")
 
 EQUAL_SCORES = EqualScores(
     "-log(1/10) = 2.303",
@@ -193,7 +192,9 @@ EXERCISE = Exercise(
     "gradient, first with loops, then without, the training, and the search for good settings.",
     notebook="notebooks/softmax.ipynb",
     files=(SOFTMAX, LINEAR_CLASSIFIER),
-    modules=(LOSSES.in_module,),
+    modules=(TRAINED.module,),
+    bounds=BOUNDS,
+    data=cifar10_data,
     seed=231,
     practice=sanity_checks(LOSSES, EQUAL_SCORES, SHAPES),
     checks=(
@@ -201,6 +202,8 @@ EXERCISE = Exercise(
         *_checks_of(LOSSES.vectorized_call, "vectorized", "softmax_vectorized"),
         LOSSES.no_loops(),
         *OF_TRAINING,
-        *checks_of_results(LOSSES),
+        *TRAINED.checks(
+            ("softmax_vectorized", *TRAIN, "predict"), ("vectorized_loss", "vectorized_gradient")
+        ),
     ),
 )

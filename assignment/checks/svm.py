@@ -10,17 +10,19 @@ import numpy as np
 
 from assignment.checks.calls import Call, Problem, agrees, keeps_inputs
 from assignment.checks.check import Check, Exercise
+from assignment.checks.cifar10 import cifar10_data
 from assignment.checks.linear import (
     LINEAR_CLASSIFIER,
     OF_TRAINING,
     SHAPES,
+    TRAIN,
     Losses,
     draw_problem,
     small_problem,
     with_reg,
 )
 from assignment.checks.sanity import EqualScores, sanity_checks
-from assignment.checks.trained import checks_of_results
+from assignment.checks.trained import Trained
 
 SVM = "assignment/classifiers/linear_svm.py"
 
@@ -66,7 +68,7 @@ def baseline(seed: int) -> list[Problem]:
 
 # As in the softmax exercise: each bound lies at least 5.2 standard deviations from the mean, on
 # either data set, for the parameters that the notebook comes with (mean ± standard deviation; 28
-# stand-ins, and 20 seeds on CIFAR-10; measured by benchmarks/thresholds.py):
+# stand-ins, as by `gradkit spread svm --notebook`, and 20 seeds on CIFAR-10):
 BOUNDS = {
     "LAST_LOSSES": 6.5,  # mean of the last 100 losses: 6.119 ± 0.050; 6.130 ± 0.027
     "TRAINED_ACCURACY": 0.25,  # validation: 0.351 ± 0.016; 0.338 ± 0.004
@@ -82,11 +84,8 @@ LOSSES = Losses(
     "svm_loss_naive",
     "svm_loss_vectorized",
     ("svm_naive", "svm_vectorized"),
-    "LinearSVM",
-    "assignment/classifiers/svm_classifier.py",
-    "best_svm",
-    BOUNDS,
 )
+TRAINED = Trained("assignment/classifiers/svm_classifier.py", "LinearSVM", "best_svm")
 
 EQUAL_SCORES = EqualScores(
     "9: a margin of 1 for each of the nine other classes",
@@ -170,7 +169,9 @@ EXERCISE = Exercise(
     "gradient, first with loops, then without; you train it, tune it, and see what it has learnt.",
     notebook="notebooks/svm.ipynb",
     files=(SVM, LINEAR_CLASSIFIER),
-    modules=(LOSSES.in_module,),
+    modules=(TRAINED.module,),
+    bounds=BOUNDS,
+    data=cifar10_data,
     seed=232,
     practice=sanity_checks(LOSSES, EQUAL_SCORES, RAISES),
     checks=(
@@ -178,6 +179,8 @@ EXERCISE = Exercise(
         *_checks_of(LOSSES.vectorized_call, "vectorized", "svm_vectorized"),
         LOSSES.no_loops(),
         *OF_TRAINING,
-        *checks_of_results(LOSSES),
+        *TRAINED.checks(
+            ("svm_vectorized", *TRAIN, "predict"), ("vectorized_loss", "vectorized_gradient")
+        ),
     ),
 )

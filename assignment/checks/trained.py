@@ -1,7 +1,8 @@
 """The checks of the notebook's own results: a classifier trained, tuned and saved."""
 
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from itertools import product
@@ -13,95 +14,111 @@ import numpy as np
 from assignment.array_types import FloatArray, IntArray
 from assignment.checks.check import Arrays, Check, Finding, RuleContext
 from assignment.checks.draws import Draws
-from assignment.checks.linear import TRAIN, Losses
 from assignment.checks.student import InvalidResult, Student
+from assignment.checks.unseen import accuracy, too_low, unseen_inputs, unseen_labels
 
 if TYPE_CHECKING:  # matplotlib takes longer to import than all checks to run
     from matplotlib.figure import Figure
 
 
-def checks_of_results(losses: Losses) -> tuple[Check, ...]:
-    """Make the checks of the notebook's results with the whole classifier.
+def predict_by_scores(model: Any, X: FloatArray) -> IntArray:
+    """Return the labels that a linear classifier predicts, whatever its `predict` does."""
+    W = np.asarray(model.W)
+    if W.ndim != 2 or W.dtype.kind != "f" or len(W) != X.shape[1]:
+        raise InvalidResult(
+            f"The classifier's W is {W.dtype} of shape {W.shape}, but floats of shape "
+            f"({X.shape[1]}, C) are expected."
+        )
+    return np.argmax(X @ W, axis=1)
 
-    They wait for the vectorized loss, which training uses: without it no results are earned.
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier that the notebook trains, tunes and saves.
+
+    The class `name` is defined in the course's module at the path `module`. It has `load(path)`,
+    `hyperparameters`, and `train(X, y, learning_rate, reg, num_iters, batch_size, verbose, seed)`;
+    `predict(model, X)` returns its labels. `best` is the notebook's variable for the best one. The
+    exercise has the bounds LAST_LOSSES, TRAINED_ACCURACY, TUNED_ACCURACY, TEST_ACCURACY and
+    RETRAINED_DIFFERENCE.
     """
-    loss = ("vectorized_loss", "vectorized_gradient")
-    training, tuning, saved = (
-        partial(rule, losses) for rule in (training_rule, tuning_rule, saved_rule)
-    )
-    tuned = partial(tuned_model, losses)
-    model = partial(saved_model, losses)
-    regions = (*losses.regions[1:], *TRAIN, "predict")
-    with_tuning = (*regions, "tuning")
-    return (
-        Check(
-            "training", "Training", 5, regions, trained_model,
-            requires=loss, rule=training, in_notebook=True, plots=training_plots,
-        ),
-        Check(
-            "tuning", "Tuning", 5, with_tuning, tuned,
-            requires=loss, rule=tuning, in_notebook=True, plots=tuning_plots,
-        ),
-        Check(
-            "saved_model", "The saved classifier", 5, with_tuning, model,
-            requires=loss, rule=saved, in_notebook=True,
-        ),
-    )  # fmt: skip
+
+    module: str
+    name: str
+    best: str
+    predict: Callable[[Any, FloatArray], IntArray] = predict_by_scores
+
+    def checks(self, regions: tuple[str, ...], requires: tuple[str, ...]) -> tuple[Check, ...]:
+        """Make the checks of the notebook's results.
+
+        `regions` are those that training uses. Without the checks in `requires` no results are
+        earned.
+        """
+        with_tuning = (*regions, "tuning")
+        return (
+            Check(
+                "training", "Training", 5, regions, partial(trained_model, self),
+                requires=requires, rule=training_rule, in_notebook=True, plots=training_plots,
+            ),
+            Check(
+                "tuning", "Tuning", 5, with_tuning, partial(tuned_model, self),
+                requires=requires, rule=tuning_rule, in_notebook=True, plots=tuning_plots,
+            ),
+            Check(
+                "saved_model", "The saved classifier", 5, with_tuning, partial(saved_model, self),
+                requires=requires, rule=saved_rule, in_notebook=True,
+            ),
+        )  # fmt: skip
+
+    def load_class(self) -> Any:
+        """Return the class, with the student's code as it is now."""
+        module = import_module(self.module.removesuffix(".py").replace("/", "."))
+        return getattr(module, self.name)
 
 
-def _bound(losses: Losses, name: str, context: RuleContext) -> float:
-    """Return a bound; a graded run has bounds for its own parameters."""
-    return float(context.data.get(name, losses.bounds[name]))
-
-
-def _unseen_accuracy(W: Any, split: str, context: RuleContext) -> float:
-    """Return the accuracy on images that did not serve to choose the classifier.
-
-    In a graded run the student's code never had access to them. A notebook has only its own splits.
-    """
-    data = context.data
-    named = {
-        name: data[f"{name}_unseen" if "X_unseen" in data else f"{name}_{split}"] for name in "Xy"
-    }
-    return accuracy(W, named["X"], named["y"])
-
-
-def trained_model(student: Student, seed: int) -> Arrays:
-    """Return the loss history, the trained weights and the classes of their columns."""
-    W = student.variable("model").W
-    if W is None:
+def trained_model(trained: Trained, student: Student, seed: int) -> Arrays:
+    """Return the loss history, and the trained classifier's predictions."""
+    model = student.variable("model")
+    if getattr(model, "W", ...) is None:
         raise NotImplementedError("`model` has no weights yet: run the cell that trains it.")
     return {
         "loss_history": np.asarray(student.variable("loss_history")),
-        "W": np.asarray(W),
-        "classes": _classes(student),
+        "y_pred": np.asarray(trained.predict(model, unseen_inputs(student, "val"))),
+        **_for_plots(model, student),
     }
 
 
-def _classes(student: Student) -> IntArray:
-    """Return the places of the labels' classes in CLASS_NAMES; graded images renumber them."""
+MAX_PLOTTED = 250_000  # bytes of weights: twice those for CIFAR-10
+
+
+def _for_plots(model: Any, student: Student) -> Arrays:
+    """Return the weights, and the places of their classes in CLASS_NAMES, if they can be plotted.
+
+    Graded images renumber the classes.
+    """
     from assignment.cifar10.synthetic import CLASS_NAMES
 
-    names = (student.notebook or {}).get("class_names", ())  # only plots use it
-    return np.array([CLASS_NAMES.index(name) for name in names if name in CLASS_NAMES], np.int64)
+    W, names = np.asarray(getattr(model, "W", None)), (student.notebook or {}).get("class_names")
+    if W.ndim != 2 or W.nbytes > MAX_PLOTTED or not names:
+        return {}
+    places = [CLASS_NAMES.index(name) for name in names if name in CLASS_NAMES]
+    return {"W": W, "classes": np.array(places, np.int64)}
 
 
-def training_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding | None:
+def training_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     """Find training that stopped early, a loss that does not fall, or a low accuracy."""
     history, steps = arrays["loss_history"], context.data["NUM_ITERS"]
     if history.dtype.kind != "f" or history.shape != (steps,) or not np.isfinite(history).all():
         good = int(np.isfinite(history).sum()) if history.dtype.kind == "f" else 0
         detail = f"loss_history should hold {steps} finite numbers. It holds {good}."
         return Finding("", detail, "training stopped early")
-    last, bound = float(np.mean(history[-100:])), _bound(losses, "LAST_LOSSES", context)
-    if not last < bound:
-        detail = f"The mean of the last 100 losses is {last:.2f}; below {bound} is expected."
+    last = float(np.mean(history[-100:]))
+    if not context.meets("LAST_LOSSES", last, "below", guess=float(history[0])):
+        expected = context.expected("LAST_LOSSES")
+        detail = f"The mean of the last 100 losses is {last:.2f}; {expected}."
         return Finding("", detail, "the loss does not fall")
-    reached = _unseen_accuracy(arrays["W"], "val", context)
-    bound = _bound(losses, "TRAINED_ACCURACY", context)
-    if not reached > bound:
-        return Finding("", _too_low(reached, bound), "hardly better than guessing")
-    return None
+    headline = "hardly better than guessing"
+    return too_low(arrays["y_pred"], "val", "TRAINED_ACCURACY", headline, context)
 
 
 def training_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
@@ -110,7 +127,7 @@ def training_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
 
     curve = plot_loss_curve(arrays["loss_history"].tolist())
     yield "The loss at each step of your training.", _with_fixed_layout(curve, right=0.15)
-    yield _templates(arrays, "Templates after training")
+    yield from _templates(arrays, "Templates after training")
 
 
 def _with_fixed_layout(figure: "Figure", right: float) -> "Figure":
@@ -132,7 +149,9 @@ def _with_fixed_layout(figure: "Figure", right: float) -> "Figure":
     return figure
 
 
-def _templates(arrays: Arrays, title: str) -> tuple[str, dict[str, FloatArray]]:
+def _templates(arrays: Arrays, title: str) -> Iterator[tuple[str, dict[str, FloatArray]]]:
+    if "W" not in arrays:
+        return
     from assignment.cifar10.synthetic import CLASS_NAMES
     from assignment.vis_utils import class_templates
 
@@ -141,15 +160,16 @@ def _templates(arrays: Arrays, title: str) -> tuple[str, dict[str, FloatArray]]:
         "grading are turned and have other colours than yours."
     )
     names = [CLASS_NAMES[place] for place in arrays["classes"].tolist()]
-    return sentence, class_templates(arrays["W"], names)
+    yield sentence, class_templates(arrays["W"], names)
 
 
-def tuned_model(losses: Losses, student: Student, seed: int) -> Arrays:
-    """Return the accuracies of all pairs that were tried, the best weights, and retrained ones.
+def tuned_model(trained: Trained, student: Student, seed: int) -> Arrays:
+    """Return the accuracies of all pairs that were tried, and predictions of the best classifier.
 
-    `results` becomes rows of learning rate, reg, training accuracy and validation accuracy.
+    `results` becomes rows of learning rate, reg, training accuracy and validation accuracy. One
+    pair is trained again.
     """
-    results, best = student.variable("results"), student.variable(losses.best)
+    results, best = student.variable("results"), student.variable(trained.best)
     if not isinstance(results, dict) or not results:
         raise NotImplementedError("`results` is still empty: fill it in the TODO cell above.")
     try:
@@ -163,16 +183,20 @@ def tuned_model(losses: Losses, student: Student, seed: int) -> Arrays:
             "`results` should map (learning rate, reg) to (training accuracy, validation "
             "accuracy), and `best_val` should be a number."
         )
-    if getattr(best, "W", None) is None:
+    kinds = {kind.__name__ for kind in type(best).__mro__}  # a reloaded class is another object
+    if trained.name not in kinds or getattr(best, "W", ...) is None:
         raise InvalidResult(
-            f"`{losses.best}` should be the trained {losses.classifier} that reached `best_val`."
+            f"`{trained.best}` should be the trained {trained.name} that reached `best_val`."
         )
+    X = {split: student.variable(f"X_{split}") for split in ("val", "test")}
     return {
         "results": table,
         "best_val": best_val,
-        "W": np.asarray(best.W),
-        "classes": _classes(student),
-        "W trained again": _train_again(losses, student, seed, best, table),
+        "y_pred of val": np.asarray(trained.predict(best, X["val"])),
+        "y_pred of test": np.asarray(trained.predict(best, X["test"])),
+        "y_pred": np.asarray(trained.predict(best, unseen_inputs(student, "val"))),
+        "y_pred trained again": _train_again(trained, student, seed, best, table),
+        **_for_plots(best, student),
     }
 
 
@@ -204,33 +228,30 @@ MAX_TIMES = 10  # as many steps as the notebook asks for; more change no accurac
 
 
 def _train_again(
-    losses: Losses, student: Student, seed: int, best: Any, table: FloatArray
-) -> FloatArray:
-    """Return the weights of the drawn pair, trained with the steps, batches and seed of the search.
+    trained: Trained, student: Student, seed: int, best: Any, table: FloatArray
+) -> IntArray:
+    """Return the predictions of the drawn pair, trained with another seed.
 
-    These are recorded in the best classifier, since a search may use other ones than the notebook
-    asks for. The notebook's arrays and the global random states stay unchanged.
+    Steps and batches are recorded in the best classifier, since a search may use other ones than
+    the notebook asks for. The notebook's arrays and the global random states stay unchanged.
     """
-    notebook = {
-        "num_iters": student.variable("TUNING_ITERS"),
-        "batch_size": student.variable("BATCH_SIZE"),
-        "seed": student.variable("SEED"),
-    }
-    settings = {**notebook, **_numbers(getattr(best, "hyperparameters", None), notebook)}
-    settings["num_iters"] = min(settings["num_iters"], MAX_TIMES * notebook["num_iters"])
+    names = {"num_iters": "TUNING_ITERS", "batch_size": "BATCH_SIZE"}
+    asked = {setting: student.variable(name) for setting, name in names.items()}
+    settings = {**asked, **_numbers(getattr(best, "hyperparameters", None), asked)}
+    settings["num_iters"] = min(settings["num_iters"], MAX_TIMES * asked["num_iters"])
     pair = pair_to_train(seed, student.notebook or {}, table)
     if pair is None:  # the rule reports it
-        return np.empty((0, 0))
+        return np.empty(0, np.int64)
     X, y = (np.asarray(student.variable(name)).view() for name in ("X_train", "y_train"))
     X.flags.writeable = y.flags.writeable = False
-    model = _classifier_of(losses)()
+    model = trained.load_class()()
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  # a student may use it
     try:
-        model.train(X, y, *pair, verbose=False, **settings)
+        model.train(X, y, *pair, verbose=False, seed=seed, **settings)
+        return np.asarray(trained.predict(model, unseen_inputs(student, "val")))
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
-    return np.asarray(model.W)
 
 
 def _numbers(recorded: Any, names: Collection[str]) -> dict[str, int]:
@@ -240,18 +261,12 @@ def _numbers(recorded: Any, names: Collection[str]) -> dict[str, int]:
     return {name: int(n) for name in names if isinstance(n := recorded.get(name), int | np.integer)}
 
 
-def _classifier_of(losses: Losses) -> Any:
-    """Return the exercise's classifier, with the student's code as it is now."""
-    module = import_module(losses.in_module.removesuffix(".py").replace("/", "."))
-    return getattr(module, losses.classifier)
-
-
-def tuning_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding | None:
+def tuning_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     """Find pairs that were not tried, a model other than the best, or a table that no search gave.
 
     The table is compared with a pair that is drawn only when the check runs. So a table that was
     made up has to foretell what each pair reaches, to RETRAINED_DIFFERENCE, and code that forges
-    the check's answer needs weights that reach it: it has to train.
+    the check's answer needs predictions that reach it: it has to train.
     """
     data, results, best_val = context.data, arrays["results"], float(arrays["best_val"])
     if not np.isfinite(results).all() or not np.isfinite(best_val):
@@ -262,7 +277,7 @@ def tuning_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding
         missing = wanted - {(row[0], row[1]) for row in results.tolist()}
         return Finding("pairs_missing", f"Missing in results: {len(missing)} of {len(wanted)}.")
     train_accuracies, val_accuracies = results[:, 2], results[:, 3]
-    reached = accuracy(arrays["W"], data["X_val"], data["y_val"])
+    reached = accuracy(arrays["y_pred of val"], data["y_val"])
     one_image = 1.5 / len(data["y_val"])  # a score may round to a tie elsewhere
 
     def same(first: float, second: float) -> bool:
@@ -278,7 +293,7 @@ def tuning_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding
         return Finding("", detail, "best_val is not the best")
     if not same(best_val, reached):
         detail = f"It reaches {reached:.3f} on the validation set, and best_val is {best_val:.3f}."
-        on_test = accuracy(arrays["W"], data["X_test"], data["y_test"])
+        on_test = accuracy(arrays["y_pred of test"], data["y_test"])
         fitting = {
             "chosen_by_test_set": same(best_val, on_test),
             "results_exchanged": same(reached, train_accuracies[np.argmax(val_accuracies)]),
@@ -290,19 +305,17 @@ def tuning_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding
         return Finding("", detail, "the best classifier is another one")
     learning_rate, reg = pair
     in_table = {(row[0], row[1]): row[3] for row in results.tolist()}[pair]
-    scores = data["X_val"] @ arrays["W trained again"]
-    again = float(np.mean(np.argmax(scores, axis=1) == data["y_val"]))
-    if not abs(again - in_table) < _bound(losses, "RETRAINED_DIFFERENCE", context):
+    again = accuracy(arrays["y_pred trained again"], unseen_labels(context, "val"))
+    gap = float(val_accuracies.max() - val_accuracies.min())  # of a table with one value
+    if not context.meets("RETRAINED_DIFFERENCE", again - in_table, "within", guess=gap):
         detail = (
             f"In results, learning rate {learning_rate:g} with reg {reg:g} has the validation "
-            f"accuracy {in_table:.3f}. Trained again, it reaches {again:.3f}. Run the search again."
+            f"accuracy {in_table:.3f}. Trained again with another seed, it reaches {again:.3f}. "
+            "Run the search again."
         )
         return Finding("", detail, "results is not what training gives")
-    unseen = _unseen_accuracy(arrays["W"], "val", context)
-    bound = _bound(losses, "TUNED_ACCURACY", context)
-    if not unseen > bound:
-        return Finding("", _too_low(unseen, bound), "no good classifier was found")
-    return None
+    headline = "no good classifier was found"
+    return too_low(arrays["y_pred"], "val", "TUNED_ACCURACY", headline, context)
 
 
 MAX_PAIRS = 200  # in a plot
@@ -316,44 +329,27 @@ def tuning_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
     accuracies = {(lr, reg): val_accuracy for lr, reg, _, val_accuracy in rows}
     heat_map = _with_fixed_layout(plot_tuning(accuracies), right=1.1)
     yield "Validation accuracy of the pairs that you tried.", heat_map
-    yield _templates(arrays, "Templates of the best classifier")
+    yield from _templates(arrays, "Templates of the best classifier")
 
 
-def saved_model(losses: Losses, student: Student, seed: int) -> Arrays:
-    """Return the weights in the saved file, and the notebook's predictions before saving."""
+def saved_model(trained: Trained, student: Student, seed: int) -> Arrays:
+    """Return predictions of the classifier in the saved file, and the notebook's before saving."""
     path = Path(student.variable("BEST_MODEL"))
     y_test_pred = student.variable("y_test_pred")
     if not path.exists():
         raise NotImplementedError(f"{path.name} does not exist yet: run the cell that saves it.")
-    saved = _classifier_of(losses).load(path)
-    return {"W": np.asarray(saved.W), "y_pred": np.asarray(y_test_pred)}
+    saved = trained.load_class().load(path)
+    return {
+        "y_test_pred": np.asarray(y_test_pred),
+        "y_pred of test": np.asarray(trained.predict(saved, student.variable("X_test"))),
+        "y_pred": np.asarray(trained.predict(saved, unseen_inputs(student, "test"))),
+    }
 
 
-def saved_rule(losses: Losses, arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Find weights that predict something else than the notebook did, or badly."""
-    if accuracy(arrays["W"], context.data["X_test"], arrays["y_pred"]) < 0.99:
+def saved_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
+    """Find a classifier that predicts something else than the notebook did, or badly."""
+    if not accuracy(arrays["y_test_pred"], arrays["y_pred of test"]) >= 0.99:
         detail = "The saved classifier's predictions for the test set are not y_test_pred."
         return Finding("", detail, "another classifier was saved")
-    unseen = _unseen_accuracy(arrays["W"], "test", context)
-    bound = _bound(losses, "TEST_ACCURACY", context)
-    if not unseen > bound:
-        return Finding("", _too_low(unseen, bound), "not as good on the test set")
-    return None
-
-
-def accuracy(W: Any, X: FloatArray, y: Any) -> float:
-    """Return the share of samples whose correct class alone has the highest score.
-
-    It is 0 where the shapes or dtypes of weights or labels do not fit these samples.
-    """
-    fits = W.ndim == 2 and W.dtype.kind == "f" and W.shape[0] == X.shape[1]
-    labels = y.shape == (len(X),) and y.dtype.kind in "iu"
-    if not fits or not labels or y.min() < 0 or y.max() >= W.shape[1]:
-        return 0.0
-    scores = X @ W
-    correct = np.take_along_axis(scores, y[:, np.newaxis], axis=1)
-    return float(np.mean(np.sum(scores >= correct, axis=1) == 1))
-
-
-def _too_low(reached: float, bound: float) -> str:
-    return f"Its accuracy is {reached:.3f}; above {bound} is expected, and guessing gives 0.1."
+    headline = "not as good on the test set"
+    return too_low(arrays["y_pred"], "test", "TEST_ACCURACY", headline, context)

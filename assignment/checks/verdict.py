@@ -86,8 +86,9 @@ class Judge:
     """Judges the checks of an exercise, each at most once.
 
     `answer_key` belongs to the seed that the checks are made from, `sources` are the student's
-    files, for the rules that read them, and `data` the notebook's data and parameters. `outcome_of`
-    returns the outcome of a check; it is called once for each, and only if its verdict needs it.
+    files, for the rules that read them, and `data` the notebook's data and parameters. `bounds`
+    replace some of the exercise's. `outcome_of` returns the outcome of a check; it is called once
+    for each, and only if its verdict needs it.
     """
 
     def __init__(
@@ -97,9 +98,11 @@ class Judge:
         sources: Mapping[str, str],
         outcome_of: Callable[[Check], Outcome],
         data: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, float] | None = None,
     ) -> None:
         self.exercise, self.answer_key, self.sources = exercise, answer_key, sources
         self.outcome_of, self.data = outcome_of, data or {}
+        self.bounds = {**exercise.bounds, **(bounds or {})}
         self._verdicts: dict[str, Verdict] = {}
         self._unwritten: dict[str, str] = {}
         for path, text in sources.items():
@@ -144,9 +147,8 @@ class Judge:
             if needed and self.verdict(name).status is Status.NOT_ATTEMPTED:
                 return _not_attempted(check, self.verdict(name).text)
         outcome = self.outcome_of(check)
-        context = RuleContext(
-            check.seed_from(self.answer_key.seed), self.sources, outcome.cpu_ratio, self.data
-        )
+        own_seed = check.seed_from(self.answer_key.seed)
+        context = RuleContext(own_seed, self.sources, outcome.cpu_ratio, self.data, self.bounds)
         baseline = self._baseline(check)
         # The answer key for the public seed comes with the assignment; any other one is secret.
         is_public = self.answer_key.seed == self.exercise.seed

@@ -225,12 +225,10 @@ class Disguise:
 # ----- files -------------------------------------------------------------------------------------
 
 
-def write_batch(
-    path: Path, title: str, images: Images, labels: Labels, class_names: tuple[str, ...]
-) -> None:
+def write_batch(path: Path, title: str, images: Images, labels: Labels) -> None:
     """Write a batch file; a row is an image's reds, then its greens, then its blues."""
     classes: list[int] = labels.tolist()
-    names = [f"{class_names[c]}_synthetic_{i:06d}.png" for i, c in enumerate(classes)]
+    names = [f"{CLASS_NAMES[c]}_synthetic_{i:06d}.png" for i, c in enumerate(classes)]
     batch: dict[bytes, Picklable] = {
         b"batch_label": title.encode(),
         b"labels": [*classes],
@@ -240,12 +238,7 @@ def write_batch(
     write_pickle(path, batch)
 
 
-def write_batches(
-    folder: Path,
-    seed: int = DEFAULT_SEED,
-    images_per_batch: int = 2000,
-    disguise: Disguise | None = None,
-) -> None:
+def write_batches(folder: Path, seed: int = DEFAULT_SEED, images_per_batch: int = 2000) -> None:
     """Write a drawn data set in the files and the format of CIFAR-10's Python version.
 
     The same arguments give the same bytes everywhere. ``data_batch_1`` to ``5`` hold, in order,
@@ -261,8 +254,6 @@ def write_batches(
         At least 0.
     images_per_batch : int
         Number of images in each of the six batches, at least 1.
-    disguise : Disguise, optional
-        Applied to all images and labels; ``batches.meta`` names the classes by their new labels.
 
     Raises
     ------
@@ -278,23 +269,17 @@ def write_batches(
         raise ValueError(
             f"the number of images per batch must be at least 1, not {images_per_batch}"
         )
-    class_names = disguise.class_names if disguise else CLASS_NAMES
     source = random_source(seed)
-
-    def draw(num: int) -> tuple[Images, Labels]:
-        drawn = draw_from(source, num)
-        return disguise.apply(*drawn) if disguise else drawn
-
-    images, labels = draw(5 * images_per_batch)
+    images, labels = draw_from(source, 5 * images_per_batch)
     for k in range(5):
         part = slice(k * images_per_batch, (k + 1) * images_per_batch)
         path, title = folder / f"data_batch_{k + 1}", f"synthetic training batch {k + 1} of 5"
-        write_batch(path, title, images[part], labels[part], class_names)
+        write_batch(path, title, images[part], labels[part])
     title = "synthetic testing batch 1 of 1"
-    write_batch(folder / "test_batch", title, *draw(images_per_batch), class_names)
+    write_batch(folder / "test_batch", title, *draw_from(source, images_per_batch))
     meta: dict[bytes, Picklable] = {
         b"num_cases_per_batch": images_per_batch,
-        b"label_names": [name.encode() for name in class_names],
+        b"label_names": [name.encode() for name in CLASS_NAMES],
         b"num_vis": 3 * SIDE * SIDE,
         b"synthetic": int(seed),
     }

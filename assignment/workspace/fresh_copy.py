@@ -187,7 +187,8 @@ def find_lost_names(nb: Notebook) -> Iterator[str]:
     graded, lost = {*dir(builtins)}, set[str]()
     for cell in nb["cells"]:
         about = cell.get("metadata", {}).get("gradkit", {})
-        region, is_graded = about.get("region"), about.get("role") in ("setup", "parameters")
+        region = about.get("region")
+        is_graded = about.get("role") in ("setup", "parameters", "data")
         names, bound = names_in(source_of(cell) if cell["cell_type"] == "code" else "")
         used.update(dict.fromkeys(names, region) if region else {})
         (graded if region or is_graded else lost).update(bound)

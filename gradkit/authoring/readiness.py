@@ -97,11 +97,6 @@ def graded_problems(bank: Bank, project: Path) -> Iterator[str]:
             graded = grade_submission(spec, *read_solution(bank.exercise, project), isolation)
     except GradkitError as error:
         yield str(error)
-    except KeyError as error:
-        yield (
-            f"the data need the parameter {error}. Assign it under [parameters] in "
-            f"grading/{name}/{CONFIG}."
-        )
     else:
         for verdict in graded.verdicts.values():
             if not verdict.passed:

@@ -25,6 +25,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from functools import cache, partial
 from itertools import combinations, permutations
 from pathlib import Path
@@ -39,13 +40,13 @@ from assignment.checks.check import Check, Outcome, load_exercise, run_check_for
 from assignment.checks.differences import HEADLINES
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict, both_headlines
-from assignment.cifar10.synthetic import write_batches
 from assignment.workspace import regions
 from gradkit.authoring import readiness
 from gradkit.autograder.version import kit_digest
 from gradkit.course import cache as results
 from gradkit.course.answer_key import compute_answer_key, find_staleness
 from gradkit.course.exercise_config import read_config
+from gradkit.course.exercise_data import draw_data, notebook_variables
 from gradkit.course.exercises import solved_paths
 from gradkit.course.mistakes import Bank, Mutant, SourceTree, read_bank, solved_tree, without_magics
 from gradkit.course.starter import starter_files
@@ -136,9 +137,7 @@ def verify(name: str, project: Path) -> Iterator[Row]:
     yield Row("the public answer key", "current", problems)
     problems = [Problem("the solution", x) for x in readiness.graded_problems(bank, project)]
     yield Row("the solution, graded", "full points, as a submission", problems)
-    # spawn: a fork of a process with threads, such as those of BLAS, may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context, _use_one_thread) as pool:
+    with one_thread_pool() as pool:
 
         def spread(prove: Callable[..., list[T]], items: Sequence[Any], size: int) -> list[T]:
             parts = [items[start : start + size] for start in range(0, len(items), size)]
@@ -166,6 +165,13 @@ def verify(name: str, project: Path) -> Iterator[Row]:
 @cache
 def _bank(name: str, project: Path) -> Bank:
     return read_bank(load_exercise(name), project)
+
+
+def one_thread_pool() -> ProcessPoolExecutor:
+    """Return a pool of as many processes as there are processors, each with one BLAS thread."""
+    # spawn: a fork of a process with threads, such as those of BLAS, may hang.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(os.cpu_count(), context, _use_one_thread)
 
 
 def _use_one_thread() -> None:
@@ -427,18 +433,15 @@ def _prove_notebooks(name: str, project: Path, runs: Sequence[int | None]) -> li
     bank, answer_key = _bank(name, project), _public_runs(name, project).answer_key
     checks = [check for check in bank.exercise.checks if check.in_notebook]
     problems: list[Problem] = []
+    path = project / bank.exercise.notebook
+    source = regions.read_notebook(regions.read_source(path), path.name)
+    data = draw_data(bank.exercise, source, read_config(project, name).quick, DATA_SEED)
     with temporary_folder() as folder:
-        config = read_config(project, name)
-        parameters = {**config.quick, "BEST_MODEL": folder / "best.npz"}
-        if config.images_per_batch:
-            # In six of a hundred data sets the best model on the validation set happens to be as
-            # good on the test set, so that a choice by the wrong set does not show. Not in this.
-            write_batches(folder, seed=DATA_SEED)
-            parameters["DATA"] = str(folder)
         for number in runs:
             mutant = None if number is None else _forms(bank)[number]
             tree = mutant.tree if mutant else bank.solution
-            notebook = run_notebook(tree, project / bank.exercise.notebook, parameters)
+            variables = notebook_variables(data) | {"BEST_MODEL": folder / "best.npz"}
+            notebook = run_notebook(tree, path, deepcopy(variables))
             student = Student(tree.files, notebook)
             judge = Judge.of_student(bank.exercise, answer_key, student, notebook)
             if mutant is None:
@@ -449,10 +452,11 @@ def _prove_notebooks(name: str, project: Path, runs: Sequence[int | None]) -> li
     return problems
 
 
-def run_notebook(tree: SourceTree, path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def run_notebook(tree: SourceTree, path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Run the cells of a notebook that compute something, in this process; return its variables.
 
-    Cells with a check or a display are left out, and so are line magics.
+    `given` are the parameters and data of `draw_data`. Line magics are left out, and so are cells
+    with a check or a display, or with data that are given.
     """
     notebook = regions.read_notebook(regions.read_source(path), path.name)
     variables: dict[str, Any] = {"__vsc_ipynb_file__": str(path)}
@@ -466,11 +470,12 @@ def run_notebook(tree: SourceTree, path: Path, parameters: Mapping[str, Any]) ->
         for cell in notebook["cells"]:
             metadata = cell["metadata"].get("gradkit", {})
             source = tree.cells.get(metadata.get("region", ""), "".join(cell["source"]))
-            is_shown = "check" in metadata or metadata.get("role") == "display"
-            if cell["cell_type"] != "code" or is_shown:
+            role = "check" if "check" in metadata else metadata.get("role")
+            if cell["cell_type"] != "code" or role in ("check", "display"):
                 continue
-            exec(compile(without_magics(source), f"cell {cell.get('id')}", "exec"), variables)
-            if metadata.get("role") == "parameters":
-                variables.update(parameters)
+            if role != "data":
+                exec(compile(without_magics(source), f"cell {cell.get('id')}", "exec"), variables)
+            if role in ("parameters", "data"):
+                variables.update(given)
     sys.path[:] = before
     return variables

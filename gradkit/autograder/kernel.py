@@ -13,6 +13,7 @@ import signal
 import socket
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,23 +104,24 @@ class Kernel(RunningKernel):
             self.stop()
             raise
 
-    def run(self, source: str, seconds: float) -> CellRun:
-        """Run a cell for `seconds` of own time; then interrupt it and wait for its traceback."""
+    def run(self, source: str, seconds: float, attached: Sequence[bytes] = ()) -> CellRun:
+        """Run a cell for `seconds` of own time; then interrupt it and wait for its traceback.
+
+        `attached` are the buffers of the request, which code in the cell can read.
+        """
         own_time = self._own_time
         own_time.update(force=True)
         own, cpu = own_time.seconds, own_time.cpu_seconds
-        run = self._run(source, seconds)
+        run = self._run(source, seconds, attached)
         own_time.update(force=True)
         run.own_seconds, run.cpu_seconds = own_time.seconds - own, own_time.cpu_seconds - cpu
         return run
 
-    def _run(self, source: str, seconds: float) -> CellRun:
+    def _run(self, source: str, seconds: float, attached: Sequence[bytes]) -> CellRun:
         run, own_time, start = CellRun(), self._own_time, time.monotonic()
         deadline, max_suspended = own_time.seconds + seconds, own_time.suspended + MAX_SUSPENDED
         try:
-            request = self.kc.execute(
-                source, store_history=False, allow_stdin=False, stop_on_error=False
-            )
+            request = self._request(source, attached)
         except zmq.ZMQError:  # it has ended, or closed its sockets
             run.status, run.reason = "died", "The Python that ran it took no more cells."
             if not self.is_alive():
@@ -160,6 +162,14 @@ class Kernel(RunningKernel):
                     run.seconds = time.monotonic() - start
         run.seconds = time.monotonic() - start
         return run
+
+    def _request(self, source: str, attached: Sequence[bytes]) -> str:
+        """Send a cell to the kernel, and return the request's id."""
+        unset = dict.fromkeys(("silent", "store_history", "allow_stdin", "stop_on_error"), False)
+        content = {"code": source, "user_expressions": {}, **unset}
+        message = self.kc.session.msg("execute_request", content)
+        self.kc.shell_channel.send({**message, "buffers": attached})
+        return str(message["header"]["msg_id"])
 
     def is_alive(self) -> bool:
         process = self._provisioner.process

@@ -38,10 +38,11 @@ MAX_TEXT = 4000  # characters of an exception's text or of a part of its traceba
 
 
 class Code(NamedTuple):
-    """The code of a cell, and the cell's name in sentences."""
+    """The code of a cell, the cell's name in sentences, and the bytes that go in with it."""
 
     name: str
     source: str
+    attached: Sequence[bytes] = ()
 
 
 class SubmissionRunner:
@@ -79,6 +80,8 @@ class SubmissionRunner:
             self._record_cell(code, self._execute(code, limits.cell_seconds))
             return None
         check = self.spec.exercise.check(metadata["check"])
+        if check.in_notebook:
+            code = code._replace(attached=self.spec.unseen_inputs())
         run = self._execute(code, limits.check_seconds)
         if run.status == "done" and run.outcome is None:
             # An earlier check may keep outcomes from being displayed: once more in a new kernel.
@@ -128,7 +131,7 @@ class SubmissionRunner:
         Raises KernelError if so many kernels have been lost in the cell that it is given up.
         """
         left = max(self._seconds_left, 0.1)
-        run = kernel.run(code.source, min(seconds, left))
+        run = kernel.run(code.source, min(seconds, left), code.attached)
         self._seconds_left -= run.own_seconds
         if run.status == "timed out" and left < seconds:
             run.reason = "The time for the whole submission was used up while it ran."
@@ -224,7 +227,8 @@ def judge(spec: GradingSpec, files: Mapping[str, bytes], outcomes: Mapping[str, 
     def outcome_of(check: Check) -> Outcome:
         return outcomes.get(check.name, Outcome(crashed="It was not reached."))
 
-    return Judge(spec.exercise, spec.answer_key, sources, outcome_of, spec.data)
+    bounds = spec.config.bounds
+    return Judge(spec.exercise, spec.answer_key, sources, outcome_of, spec.data, bounds)
 
 
 def _cell_name(exercise: Exercise, cell: Mapping[str, Any]) -> str:

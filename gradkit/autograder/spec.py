@@ -2,15 +2,13 @@
 
     instructor's tree + secret seed -> GradingSpec -> graded notebook, tree, answer key
 
-Everything drawn at random derives from the secret seed: a seed for each check, the stand-in that
-classifiers are trained on, its disguise, and the images that classifiers are judged on. The latter
-and the answer key never enter a sandbox.
+Everything drawn at random derives from the secret seed: a seed for each check, and the exercise's
+data. Of these, labels that models are judged by never enter a sandbox; nor does the answer key.
 """
 
-import contextlib
-import hashlib
 import io
 import marshal
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,18 +16,22 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import Exercise, load_exercise
-from assignment.cifar10.synthetic import Disguise, draw_images, write_batches
-from assignment.data_utils import get_CIFAR10_data, to_rows
+from assignment.checks.draws import derive_seed
+from assignment.checks.unseen import UNSEEN_INPUTS
 from assignment.workspace import regions
 from gradkit.autograder.sandbox import Isolation
 from gradkit.course.answer_key import compute_answer_key, spec_digest
 from gradkit.course.exercise_config import ExerciseConfig, read_config
+from gradkit.course.exercise_data import draw_data, notebook_variables
 from gradkit.course.mistakes import read_bank
 from gradkit.course.starter import starter_files
 
-DATA = "/data"  # where the stand-in lies in a sandbox
+DATA = "/data"  # where the data folder lies in a sandbox
+VARIABLES = "variables.pickle"  # in that folder
 BEST_MODEL = "/tmp/best_model.npz"
 
 
@@ -43,34 +45,21 @@ class GradingSpec:
     digest: str  # hash of solution, checks, config and mistakes
     starter: Mapping[str, bytes]  # the pristine files of a starter with this exercise, by path
     answer_key: AnswerKey  # the references and the mistakes' fingerprints for this seed
-    data_folder: Path  # the stand-in's batches
+    data_folder: Path  # holds VARIABLES, for the notebook
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The data for rules: parameters and bounds; for exercises with images, also arrays.
+        """The data for rules: the notebook's parameters, and what the exercise's `data` returns."""
+        seed = derive_seed(self.secret, "data")
+        return draw_data(self.exercise, self._notebook, self.config.parameters, seed)
 
-        X_val, X_test, X_unseen : (N, D) images of the stand-in, and images that no submission has
-        seen. y_val, y_test, y_unseen : (N,) integers, their labels.
-        """
-        data: dict[str, Any] = {**self.config.parameters, **self.config.bounds}
-        if not self.config.images_per_batch:
-            return data
-        with contextlib.redirect_stdout(io.StringIO()):
-            splits = get_CIFAR10_data(
-                self.data_folder,
-                num_training=data["NUM_TRAINING"],
-                num_validation=data["NUM_VALIDATION"],
-                num_test=data["NUM_TEST"],
-                num_dev=data["NUM_DEV"],
-            )
-        for name in ("X_val", "y_val", "X_test", "y_test"):
-            data[name] = getattr(splits, name)
-        seed = derive_seed(self.secret, "unseen pictures")
-        drawn = draw_images(self.config.unseen_images, seed)
-        unseen, data["y_unseen"] = _disguise(self.secret).apply(*drawn)
-        mean = splits.mean_image.reshape(-1)
-        data["X_unseen"] = to_rows(unseen, mean, splits.X_val.dtype.type)
-        return data
+    def unseen_inputs(self) -> list[bytes]:
+        """Return a list of the samples to judge models by, an npy file; empty without samples."""
+        if UNSEEN_INPUTS not in self.data:
+            return []
+        file = io.BytesIO()
+        np.save(file, self.data[UNSEEN_INPUTS], allow_pickle=False)
+        return [file.getvalue()]
 
     def notebook(
         self, cells: Mapping[str, str], isolation: Isolation = Isolation.SANDBOX
@@ -81,6 +70,13 @@ class GradingSpec:
         changes for them.
         """
         graded = []
+        data = DATA if isolation is Isolation.SANDBOX else str(self.data_folder)
+        data_cells = iter(
+            [
+                "from assignment.checks.graded import load_variables\n"
+                f"globals().update(load_variables({f'{data}/{VARIABLES}'!r}))"
+            ]
+        )
         for cell in self._notebook["cells"]:
             metadata = cell["metadata"].get("gradkit", {})
             source = cells.get(metadata.get("region", ""), regions.source_of(cell))
@@ -92,8 +88,10 @@ class GradingSpec:
                     f"answer({exercise.name!r}, {name!r}, {own_seed}, "
                     f"globals() | {self.config.parameters!r})"
                 )
+            elif metadata.get("role") == "data":
+                source = next(data_cells, "pass")
             elif metadata.get("role") == "parameters":
-                source = f"{source}\n{self._parameters(isolation)}"
+                source = f"{source}\n{self._parameters(source, isolation)}"
             graded.append({**cell, "source": source})
         return {**self._notebook, "cells": graded}
 
@@ -122,43 +120,34 @@ class GradingSpec:
                 compiled[cache_from_source(path)] = header + marshal.dumps(code)
         return compiled
 
-    def _parameters(self, isolation: Isolation) -> str:
-        data = DATA if isolation is Isolation.SANDBOX else str(self.data_folder)
+    def _parameters(self, source: str, isolation: Isolation) -> str:
+        """Return the lines that replace parameters in the cell with this source."""
         model = f"Path({BEST_MODEL!r})"
         if isolation is Isolation.SEPARATE_USER:  # one cannot replace another one's file in /tmp
             model = f"Path.home() / {Path(BEST_MODEL).name!r}"
         lines = [f"{name} = {value!r}" for name, value in self.config.parameters.items()]
-        return "\n".join([*lines, f"DATA = {data!r}", f"BEST_MODEL = {model}"])
-
-
-def derive_seed(secret: int, purpose: str) -> int:
-    """Return a seed for one purpose, from which neither the secret nor other seeds follow."""
-    return int.from_bytes(hashlib.sha256(f"{secret}:{purpose}".encode()).digest()[:8], "big")
-
-
-def _disguise(secret: int) -> Disguise:
-    return Disguise(derive_seed(secret, "disguise"))
+        if "BEST_MODEL" in source:
+            lines.append(f"BEST_MODEL = {model}")
+        return "\n".join(lines)
 
 
 def build_spec(
     name: str, project: Path, secret: int, folder: Path, answer_key: AnswerKey | None = None
 ) -> GradingSpec:
-    """Build the grading spec of an exercise for a secret seed; draw its stand-in into `folder`.
+    """Build the grading spec of an exercise for a secret seed; write its data into `folder`.
 
     `answer_key` is the one computed before for the same digest and seed, if there is one.
     """
     exercise = load_exercise(name)
     config = read_config(project, name)
     starter = starter_files(project, [name])
-    data_folder = folder / "stand-in"
+    data_folder = folder / "data"
     data_folder.mkdir(parents=True)
-    if config.images_per_batch:
-        seed = derive_seed(secret, "stand-in")
-        write_batches(data_folder, seed, config.images_per_batch, _disguise(secret))
     answer_key = answer_key or compute_answer_key(read_bank(exercise, project), secret)
     digest = spec_digest(name, project, starter)
     spec = GradingSpec(exercise, config, secret, digest, starter, answer_key, data_folder)
-    _ = spec.data  # writes a decoded copy beside the batches, for every kernel to map
+    variables = pickle.dumps(notebook_variables(spec.data))
+    (data_folder / VARIABLES).write_bytes(variables)
     _make_readable(data_folder)
     return spec
 

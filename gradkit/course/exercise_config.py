@@ -38,8 +38,6 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
 class ExerciseConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The content of exercise.toml."""
 
-    images_per_batch: Annotated[int, Meta(ge=0)] = 0  # in each of the stand-in's six files
-    unseen_images: Count = 2000  # on which classifiers are judged
     shared: tuple[str, ...] = ()  # folders in grading/ whose mistakes and variants apply as well
     parameters: Parameters = {}  # of the notebook, when it is graded
     quick: Parameters = {}  # instead of some of these when `gradkit verify` runs it

@@ -73,7 +73,7 @@ class _Closed(Struct, forbid_unknown_fields=True):
 class _Gradkit(_Closed):
     region: Name | None = None
     check: Name | None = None
-    role: Literal["setup", "parameters", "display"] | None = None
+    role: Literal["setup", "parameters", "data", "display"] | None = None
 
 
 class _CellMetadata(_Closed):

@@ -16,7 +16,7 @@ from assignment import PROJECT
 from assignment.workspace.starter import pack_zip
 from tests.trees import copy_tree
 
-PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8").partition("## 8.")[0]
 BLOCK = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 METRICS, NOTEBOOK = "assignment/evaluation/metrics.py", "notebooks/metrics.ipynb"
 

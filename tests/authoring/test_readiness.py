@@ -117,6 +117,7 @@ def test_unknown_metadata_are_reported(tree: Path, plant: Plant) -> None:
 
 def test_parameter_that_the_data_need_is_reported(tree: Path, plant: Plant) -> None:
     plant(CONFIG, "NUM_VALIDATION = 1000", "")
+    plant(NOTEBOOK, '"NUM_VALIDATION = 1000', '"# NUM_VALIDATION = 1000')
     [problem] = graded_problems(BANK, tree)
     assert "NUM_VALIDATION" in problem
     assert "[parameters]" in problem
@@ -124,7 +125,7 @@ def test_parameter_that_the_data_need_is_reported(tree: Path, plant: Plant) -> N
 
 def test_what_a_graded_run_takes_from_the_solution_is_reported(tree: Path, plant: Plant) -> None:
     """An accuracy out of reach, and an answer of eight megabytes."""
-    plant(CONFIG, "TRAINED_ACCURACY = 0.3 ", "TRAINED_ACCURACY = 0.99 ")
+    plant(CONFIG, "TRAINED_ACCURACY = 0.29 ", "TRAINED_ACCURACY = 0.99 ")
     run = "outcome = run_check(check, student, own_seed)"
     more = 'check_name == "predict" and outcome.arrays.update(more=np.zeros(10**6))'
     plant(GRADED, run, f"{run}\n        {more}")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,14 +38,14 @@ def during_cells(do: Callable[[Kernel], object], times: int = 1) -> Callable[...
     """Return a `Kernel.run` that does something beside each cell, the first `times` times."""
     runs: Counter[str] = Counter()
 
-    def run(kernel: Kernel, source: str, seconds: float) -> CellRun:
+    def run(kernel: Kernel, source: str, *arguments: Any) -> CellRun:
         runs[source] += 1
         if runs[source] > times:
-            return RUN(kernel, source, seconds)
+            return RUN(kernel, source, *arguments)
         thread = threading.Thread(target=do, args=(kernel,))
         thread.start()
         try:
-            return RUN(kernel, source, seconds)
+            return RUN(kernel, source, *arguments)
         finally:
             thread.join()
 
@@ -146,7 +147,7 @@ def test_grading_ends_when_kernels_are_killed_again_and_again(
 def test_files_removed_meanwhile_cost_no_points(
     spec: GradingSpec, sandbox: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copied = replace(spec, data_folder=tmp_path / "stand-in")
+    copied = replace(spec, data_folder=tmp_path / "data")
     shutil.copytree(spec.data_folder, copied.data_folder)
 
     def remove(kernel: Kernel) -> None:

@@ -10,16 +10,18 @@ from gradkit.autograder.spec import GradingSpec
 
 
 def test_parameters_name_files_that_each_isolation_can_reach(spec: GradingSpec) -> None:
-    def parameters(isolation: Isolation) -> str:
+    def sources(role: str, isolation: Isolation) -> list[str]:
         cells = spec.notebook({}, isolation)["cells"]
-        [cell] = [c for c in cells if c["metadata"]["gradkit"].get("role") == "parameters"]
-        return str(cell["source"])
+        return [c["source"] for c in cells if c["metadata"]["gradkit"].get("role") == role]
 
-    assert "DATA = '/data'\n" in parameters(Isolation.SANDBOX)
-    assert "BEST_MODEL = Path('/tmp/best_model.npz')" in parameters(Isolation.SANDBOX)
-    for other in (Isolation.NONE, Isolation.SEPARATE_USER):
-        assert f"DATA = '{spec.data_folder}'\n" in parameters(other)
-    assert "BEST_MODEL = Path.home() / 'best_model.npz'" in parameters(Isolation.SEPARATE_USER)
+    [parameters] = sources("parameters", Isolation.SANDBOX)
+    assert "BEST_MODEL = Path('/tmp/best_model.npz')" in parameters
+    [parameters] = sources("parameters", Isolation.SEPARATE_USER)
+    assert "BEST_MODEL = Path.home() / 'best_model.npz'" in parameters
+    [data, other] = sources("data", Isolation.SANDBOX)
+    assert (data.count("load_variables('/data/"), other) == (1, "pass")
+    for isolation in (Isolation.NONE, Isolation.SEPARATE_USER):
+        assert f"load_variables('{spec.data_folder}/" in sources("data", isolation)[0]
 
 
 def test_checks_read_the_parameters_of_grading_whatever_a_cell_did_to_them(

@@ -3,21 +3,24 @@
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from assignment.array_types import FloatArray, IntArray
 from assignment.checks.check import Arrays, Outcome, RuleContext, run_check_for
+from assignment.checks.graded import load_variables
 from assignment.checks.softmax import EXERCISE
 from assignment.checks.student import Student
-from assignment.checks.trained import accuracy, draw_pair
+from assignment.checks.trained import Trained, draw_pair, tuned_model, tuning_rule
+from assignment.checks.unseen import UNSEEN_INPUTS, UNSEEN_LABELS, accuracy
 from assignment.checks.verdict import Status, Verdict
 from assignment.cifar10.synthetic import Disguise, draw_images
 from assignment.classifiers.softmax_classifier import Softmax
 from assignment.data_utils import CIFAR10Data, get_CIFAR10_data, to_rows
 from gradkit.autograder.runner import judge
-from gradkit.autograder.spec import GradingSpec
+from gradkit.autograder.spec import VARIABLES, GradingSpec
 from tests.banks import BANK
 
 RESULTS = ("training", "tuning", "saved_model")
@@ -26,9 +29,8 @@ TUNING = EXERCISE.check("tuning")
 
 @pytest.fixture(scope="module")
 def graded(spec: GradingSpec) -> CIFAR10Data:
-    """The graded stand-in, as the student's code loads it."""
-    sizes = {name.lower(): spec.data[name] for name in ("NUM_TRAINING", "NUM_VALIDATION")}
-    return get_CIFAR10_data(spec.data_folder, **sizes, num_test=spec.data["NUM_TEST"], num_dev=50)
+    """The graded stand-in, as the student's code gets it."""
+    return load_variables(str(spec.data_folder / VARIABLES))["data"]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,13 @@ def prefit(stand_in_folder: Path) -> FloatArray:
     """Weights fitted to the public stand-in, on which they are better than any bound."""
     public = get_CIFAR10_data(stand_in_folder)
     model = train(public.X_train, public.y_train, (1e-6, 1e4), 500)
-    assert accuracy(model.W, public.X_val, public.y_val) > 0.35
     assert model.W is not None
+    assert share(model.W, public.X_val, public.y_val) > 0.35
     return model.W
+
+
+def share(W: FloatArray, X: FloatArray, y: IntArray) -> float:
+    return accuracy(np.argmax(X @ W, axis=1), y)
 
 
 def train(X: FloatArray, y: IntArray, pair: tuple[float, float], steps: int) -> Softmax:
@@ -77,13 +83,24 @@ def verdicts(
 
 def forged_results(spec: GradingSpec, graded: CIFAR10Data, W: FloatArray) -> dict[str, Arrays]:
     """Results with these weights, and all else made up so that it fits them."""
-    best_val = accuracy(W, graded.X_val, graded.y_val)
+    best_val = share(W, graded.X_val, graded.y_val)
     pairs = product(spec.data["TUNING_LEARNING_RATES"], spec.data["TUNING_REGS"])
     table = np.array([[*pair, 0.4, best_val] for pair in pairs])
+    val, test, y_pred = (
+        np.argmax(X @ W, axis=1) for X in (graded.X_val, graded.X_test, spec.data[UNSEEN_INPUTS])
+    )
+    steps = spec.data["NUM_ITERS"]
     return {
-        "training": {"loss_history": np.linspace(2.3, 1.6, spec.data["NUM_ITERS"]), "W": W},
-        "tuning": {"results": table, "best_val": np.array(best_val), "W": W, "W trained again": W},
-        "saved_model": {"W": W, "y_pred": np.argmax(graded.X_test @ W, axis=1)},
+        "training": {"loss_history": np.linspace(2.3, 1.6, steps), "y_pred": y_pred},
+        "tuning": {
+            "results": table,
+            "best_val": np.array(best_val),
+            "y_pred of val": val,
+            "y_pred of test": test,
+            "y_pred": y_pred,
+            "y_pred trained again": y_pred,
+        },
+        "saved_model": {"y_test_pred": test, "y_pred of test": test, "y_pred": y_pred},
     }
 
 
@@ -106,7 +123,7 @@ def test_no_disguise_is_near_the_public_stand_in(prefit: FloatArray) -> None:
         turned, y = disguise.apply(images, labels)
         X = to_rows(turned, turned.reshape(len(turned), -1).mean(axis=0), np.float32)
         W = relabelled(prefit, X[:1000], y[:1000])
-        reached.append(accuracy(W, X[1000:], y[1000:]))
+        reached.append(share(W, X[1000:], y[1000:]))
     assert max(reached) < 0.26, reached  # the lowest bound of any exercise; 0.19 ± 0.02 is usual
 
 
@@ -120,7 +137,7 @@ def test_least_squares_earns_nothing_without_a_loss(
     X, one_hot = graded.X_train, np.eye(10, dtype=np.float32)[graded.y_train]
     dual = X @ X.T + 1e7 * np.eye(len(X), dtype=np.float32)
     W = X.T @ np.linalg.solve(dual, one_hot)
-    assert accuracy(W, spec.data["X_unseen"], spec.data["y_unseen"]) > 0.3
+    assert share(W, spec.data[UNSEEN_INPUTS], spec.data[UNSEEN_LABELS]) > 0.3
     files = BANK.solution.with_region("softmax_vectorized", f"{body}\n").files
     for verdict in verdicts(spec, files, forged_results(spec, graded, W)).values():
         assert (verdict.status, verdict.points) == (status, 0)
@@ -141,7 +158,7 @@ def searched(spec: GradingSpec, graded: CIFAR10Data) -> dict[tuple[float, float]
 def test_a_table_with_the_same_accuracy_for_all_pairs_fails_where_a_low_rate_is_drawn(
     spec: GradingSpec, graded: CIFAR10Data, searched: dict[tuple[float, float], FloatArray]
 ) -> None:
-    found = {pair: accuracy(W, graded.X_val, graded.y_val) for pair, W in searched.items()}
+    found = {pair: share(W, graded.X_val, graded.y_val) for pair, W in searched.items()}
     best = max(found, key=lambda pair: found[pair])
     assert {pair[0] for pair in found if found[pair] > found[best] - 0.05} == {best[0]}
     made_up = forged_results(spec, graded, searched[best])["tuning"]
@@ -150,8 +167,50 @@ def test_a_table_with_the_same_accuracy_for_all_pairs_fails_where_a_low_rate_is_
     assert seeds.keys() == found.keys()
     assert TUNING.rule is not None
     for pair, seed in seeds.items():
-        context = RuleContext(seed, BANK.solution.files, 0.0, spec.data)
-        again = {"W trained again": searched[pair]}
+        bounds = spec.config.bounds
+        context = RuleContext(seed, BANK.solution.files, 0.0, spec.data, bounds)
+        y_pred = np.argmax(spec.data[UNSEEN_INPUTS] @ searched[pair], axis=1)
+        again = {"y_pred trained again": y_pred}
         assert TUNING.rule({**made_up, **again, "results": table}, context) is None
         finding = TUNING.rule({**made_up, **again}, context)
         assert (finding is None) == (pair[0] == best[0]), (pair, finding)
+
+
+def test_labels_that_are_looked_up_earn_nothing(graded: CIFAR10Data, spec: GradingSpec) -> None:
+    """`predict` knows the labels of the validation set, and the table says so for each pair."""
+    known = {row.tobytes(): y for row, y in zip(graded.X_val, graded.y_val, strict=True)}
+
+    class Softmax:
+        hyperparameters: ClassVar[dict[str, Any]] = {}
+
+        def train(self, *arguments: Any, **settings: Any) -> list[float]:
+            return []
+
+        def predict(self, X: FloatArray) -> IntArray:
+            return np.array([known.get(row.tobytes(), 0) for row in X])
+
+    trained = Trained("", "Softmax", "best_softmax", predict=Softmax.predict)
+    pairs = product(spec.data["TUNING_LEARNING_RATES"], spec.data["TUNING_REGS"])
+    notebook = {
+        **spec.data,
+        "results": dict.fromkeys(pairs, (1.0, 1.0)),
+        "best_val": 1.0,
+        "best_softmax": Softmax(),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trained, "load_class", lambda self: Softmax)
+        arrays = tuned_model(trained, Student({}, notebook), 5)
+    assert accuracy(arrays["y_pred of val"], graded.y_val) == 1.0
+    finding = tuning_rule(arrays, RuleContext(5, {}, 0.0, spec.data, spec.config.bounds))
+    assert finding is not None
+    assert finding.headline == "results is not what training gives"
+
+
+def test_what_judges_a_model_is_not_in_the_data_folder(spec: GradingSpec) -> None:
+    [file] = spec.data_folder.iterdir()
+    variables = load_variables(str(file))
+    assert {"X_train", "y_val", "data", "class_names"} <= variables.keys()
+    assert not {UNSEEN_INPUTS, UNSEEN_LABELS} & variables.keys()
+    content = file.read_bytes()
+    for name in (UNSEEN_INPUTS, UNSEEN_LABELS):
+        assert spec.data[name][100:200].tobytes() not in content

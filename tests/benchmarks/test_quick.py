@@ -15,7 +15,7 @@ BENCHMARKS = sorted(
     for path in (PROJECT / "benchmarks").glob("*.py")
     if "__main__" in path.read_text(encoding="utf-8")
 )
-ARGUMENTS = {"load_data": ["{data}"], "notebook_memory": ["{data}"], "thresholds": ["softmax"]}
+ARGUMENTS = {"load_data": ["{data}"], "notebook_memory": ["{data}"]}
 FIGURE = {
     "blas_threads": "6 busy processes beside it",
     "check": "save to verdict",
@@ -28,7 +28,6 @@ FIGURE = {
     "scaling": "The gradebook took",
     "sgd_step": "step / (gathering and products)",
     "soak": "could not be graded after",
-    "thresholds": "TUNED_ACCURACY",
 }
 
 

@@ -23,7 +23,7 @@ from assignment.cifar10.synthetic import (
     write_batches,
 )
 from assignment.classifiers.softmax import softmax_loss_vectorized
-from assignment.data_utils import load_CIFAR_batch, load_meta, to_rows
+from assignment.data_utils import load_CIFAR_batch, to_rows
 
 TRAIN_FILES = [f"data_batch_{k}" for k in range(1, 6)]
 BATCHES = [*TRAIN_FILES, "test_batch"]
@@ -244,20 +244,6 @@ def test_a_disguise_keeps_what_an_image_shows() -> None:
             ways = [np.rot90(original, k, axes=(1, 2)) for k in range(1, 4)]
             ways += [way[:, :, ::-1] for way in ways]
             assert [np.array_equal(plane, way) for way in ways].count(True) == 1
-
-
-def test_batches_in_disguise_name_their_classes(tmp_path: Path) -> None:
-    disguise = Disguise(3)
-    write_batches(tmp_path, seed=1, images_per_batch=8, disguise=disguise)
-    names, _ = load_meta(tmp_path)
-    images, labels = draw_images(5 * 8, seed=1)
-    batch = load(tmp_path / "data_batch_1")
-    assert [names[c] for c in batch["labels"]] == [CLASS_NAMES[c] for c in labels[:8]]
-    assert [name.partition("_")[0] for name in batch["filenames"]] == [
-        CLASS_NAMES[c] for c in labels[:8]
-    ]
-    read_images, _ = load_CIFAR_batch(tmp_path / "data_batch_1")
-    np.testing.assert_array_equal(read_images, disguise.apply(images, labels)[0][:8])
 
 
 # ----- the difficulty ----------------------------------------------------------------------------

@@ -31,9 +31,9 @@ def test_key_without_a_line_has_its_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("image_per_batch = 5", "unknown field `image_per_batch`"),
-        ("images_per_batch = -1", "Expected `int` >= 0 - at `$.images_per_batch`"),
-        ("images_per_batch = true", "got `bool` - at `$.images_per_batch`"),
+        ("images_per_batch = 5", "unknown field `images_per_batch`"),
+        ("[limits]\nprocesses = 0", "Expected `int` >= 1 - at `$.limits.processes`"),
+        ("[limits]\nprocesses = true", "got `bool` - at `$.limits.processes`"),
         ("shared = ['a', 3]", "got `int` - at `$.shared[1]`"),
         ("limits = 3", "got `int` - at `$.limits`"),
         ("[limits]\ncheck_seconds = -1", "> 0.0 - at `$.limits.check_seconds`"),

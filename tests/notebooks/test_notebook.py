@@ -97,7 +97,7 @@ def test_every_code_cell_is_a_check_a_region_or_has_a_role() -> None:
         about = cell.metadata.get("gradkit", {})
         assert cell.cell_type == "markdown" or len(about) == 1
         assert set(about) <= {"role", "region", "check"}
-        assert about.get("role", "setup") in {"setup", "parameters", "display"}
+        assert about.get("role", "setup") in {"setup", "parameters", "data", "display"}
     assert [c.id for c in NB.cells if "parameters" in c.metadata.get("tags", [])] == ["parameters"]
     assert [c.id for c in NB.cells if role(c) == "parameters"] == ["parameters"]
     regions = {cell.metadata.get("gradkit", {}).get("region") for cell in NB.cells} - {None}
