@@ -4,12 +4,15 @@ import io
 import re
 from collections.abc import Callable
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from assignment import vis_utils
 from assignment.array_types import IntArray
@@ -77,6 +80,27 @@ def test_each_plot_is_a_figure_outside_pyplot_with_title_labels_and_source(name:
         for axes in figure.axes:
             assert axes.get_ylabel()
             assert axes.get_xlabel() or axes.get_label() == "<colorbar>"
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_texts_do_not_overlap_and_stand_on_white_on_a_dark_page_too(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes: dict[Text, Any] = {}
+    draw = Text.draw
+
+    def note(text: Text, renderer: Any) -> None:
+        if text.get_visible() and text.get_text() and text.get_rotation() % 90 == 0:
+            boxes[text] = text.get_window_extent(renderer)
+        draw(text, renderer)
+
+    monkeypatch.setattr(Text, "draw", note)
+    figure = figure_of(name)
+    figure.savefig(io.BytesIO(), format="png")
+    assert to_rgba(figure.get_facecolor()) == (1, 1, 1, 1)
+    assert len(boxes) > 5
+    over = [(a, b) for a, b in combinations(boxes, 2) if boxes[a].overlaps(boxes[b])]
+    assert over == []
 
 
 def test_samples_are_in_the_column_of_their_class() -> None:

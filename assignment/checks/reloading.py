@@ -18,10 +18,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from assignment import PROJECT
-from assignment.checks.student import read_modules, read_saved_modules, set_in_package
+from assignment.checks.student import read_modules, set_in_package
 
-ANNOTATIONS = "__annotate__" if sys.version_info >= (3, 14) else "__annotations__"
-CONTENT = ("__code__", "__defaults__", "__kwdefaults__", "__doc__", "__dict__", ANNOTATIONS)
+CONTENT = ("__code__", "__defaults__", "__kwdefaults__", "__doc__", "__dict__")
 
 
 class Reloader(MetaPathFinder, Loader):
@@ -38,15 +37,15 @@ class Reloader(MetaPathFinder, Loader):
         self._variables = variables
         self._files = {PROJECT / path for path in files}
         self._folders = {path.parent for path in self._files}
-        self._sources = read_modules(self._folders)
+        self._sources = read_modules(self._folders, {})
         self._before: dict[str, tuple[ModuleType, dict[str, Any]]] = {}
         self._replaced: list[tuple[Any, Any]] = []
 
     def reload(self) -> bool:
         """Reload all modules if a file has changed, and return whether one has."""
-        if read_modules(self._folders) == self._sources:
+        before, self._sources = self._sources, read_modules(self._folders, self._sources)
+        if self._sources == before:
             return False
-        self._sources = read_saved_modules(self._folders)
         self.errors = {}
         self._before = {name: (module, dict(vars(module))) for name, module in self._modules()}
         for name in self._before:
@@ -80,7 +79,6 @@ class Reloader(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Execute a module anew; if it raises, restore its namespace and note the exception."""
         before, namespace = self._before[module.__name__][1], vars(module)
-        namespace["__spec__"] = before["__spec__"]
         for name in before:
             if not name.startswith("__"):
                 del namespace[name]

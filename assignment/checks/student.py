@@ -176,26 +176,27 @@ def _read_source(project: Path, path: str) -> str:
         raise InvalidResult(str(error)) from None
 
 
-def read_modules(folders: Iterable[Path]) -> dict[Path, bytes]:
-    """Read all modules in some folders."""
+def read_modules(folders: Iterable[Path], seen: Mapping[Path, bytes]) -> dict[Path, bytes]:
+    """Read all modules in some folders; where they are not as `seen`, once they are written.
+
+    That is when two readings agree and each changed file is valid Python. Return the last of
+    MAX_READINGS readings otherwise: such a file is not half written, but wrong.
+    """
+    modules = _read_all(folders)
+    for _ in range(MAX_READINGS if modules != seen else 0):
+        time.sleep(READING_INTERVAL)
+        before, modules = modules, _read_all(folders)
+        changed = [source for path, source in modules.items() if source != seen.get(path)]
+        if modules == before and all(map(_is_complete, changed)):
+            break
+    return modules
+
+
+def _read_all(folders: Iterable[Path]) -> dict[Path, bytes]:
     modules = {}
     for path in (path for folder in folders for path in folder.glob("*.py")):
         with contextlib.suppress(OSError):  # an editor is just replacing it
             modules[path] = path.read_bytes()
-    return modules
-
-
-def read_saved_modules(folders: Iterable[Path]) -> dict[Path, bytes]:
-    """Read all modules once they are written: two readings agree, and each file is valid Python.
-
-    Return the last of MAX_READINGS readings otherwise: such a file is not half written, but wrong.
-    """
-    modules: dict[Path, bytes] = {}
-    for _ in range(MAX_READINGS):
-        before, modules = modules, read_modules(folders)
-        if modules == before and all(map(_is_complete, modules.values())):
-            break
-        time.sleep(READING_INTERVAL)
     return modules
 
 

@@ -22,7 +22,7 @@ from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey, load_answer_key
 from assignment.checks.check import LOADING, Exercise, load_exercise, with_noun
 from assignment.checks.display import as_text, overview_text
-from assignment.checks.student import InvalidResult, Student, read_modules, read_saved_modules
+from assignment.checks.student import InvalidResult, Student, read_modules
 from assignment.checks.verdict import Judge, Verdict
 from assignment.output import prepare_output
 from assignment.workspace.starter import marker_problems
@@ -46,12 +46,12 @@ def watch(name: str, only: Collection[str] = ()) -> None:
     """Run the checks now and after every save, until interrupted."""
     files = load_exercise(name).files
     folders = {(PROJECT / path).parent for path in files}
-    process, is_running, seen = _start_waiting(name, only), False, None
+    process, is_running, seen = _start_waiting(name, only), False, dict[Path, bytes]()
     try:
         while True:
-            if read_modules(folders) != seen:
-                seen = read_saved_modules(folders)
-                if is_running or process.poll() is not None:
+            before, seen = seen, read_modules(folders, seen)
+            if seen != before:
+                if is_running:
                     _end(process)
                     process = _start_waiting(name, only)
                 if sys.stdout.isatty():

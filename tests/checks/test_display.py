@@ -1,5 +1,6 @@
 """A verdict as text and as HTML."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -67,6 +68,11 @@ def test_one_point_is_not_called_points() -> None:
     text = overview_text([one], [rest])
     assert "0 of 1 check, 0 of 1 point\n" in text
     assert text.endswith("runs in its cell of the notebook, 1 point")
+
+
+def test_a_bar_has_the_pages_own_text_and_background_in_light_and_dark() -> None:
+    for html in (as_html(FAILED), overview_html([FAILED], [])):
+        assert set(re.findall(r"(?:color|background)[\w-]*: ([^;\"]+)", html)) <= {"none"}
 
 
 def test_an_overview_counts_what_ran_and_names_the_rest() -> None:

@@ -39,7 +39,7 @@ class Notebook:
         self.save("model", MODEL)
         self.save("helper", HELPER)
         self.variables: dict[str, Any] = {}
-        self.reloader = Reloader([str(folder / "model.py")], self.variables)
+        self.reloader = Reloader([str(folder.resolve() / "model.py")], self.variables)
         module: Any = importlib.import_module(f"{folder.name}.model")
         self.variables |= {"loss": module.loss, "Model": module.Model, "m": module.Model()}
 
@@ -54,12 +54,12 @@ class Notebook:
 
 @pytest.fixture
 def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
-    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "elsewhere" / "students_package").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.syspath_prepend(tmp_path / "link")
     monkeypatch.setattr(student_module, "READING_INTERVAL", 0.001)
-    folder = tmp_path / "students_package"
-    folder.mkdir()
     before = set(sys.modules)
-    yield Notebook(folder)
+    yield Notebook(tmp_path / "link" / "students_package")
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -82,22 +82,50 @@ def test_a_function_runs_the_code_of_its_file_wherever_it_is_referred_to(
     loss = notebook.variables["loss"]
     notebook.variables |= {"losses": {"a": loss}, "p": partial(loss, reg=0), "pair": (loss, 1)}
     for added in (5, 7):
-        text = MODEL.replace("reg=1): return x + reg", f"reg=2): return x + reg + {added}")
+        head, body = f"reg=2, *, by={added}):", f"'Add {added}.'; return x + reg + by"
+        text = MODEL.replace("reg=1): return x + reg", f"{head} {body}\nloss.by = {added}")
         notebook.save("model", f"# line {added}\n" * added + text)
         for name in ("loss", "losses['a']", "pair[0]"):
             assert notebook.run(f"{name}(1)") == 3 + added
         assert notebook.run("p(1)") == 1 + added
+        assert notebook.run("(loss.__doc__, loss.by)") == (f"Add {added}.", added)
         compiled = compile(
             (notebook.folder / "model.py").read_bytes(), loss.__code__.co_filename, "exec"
         )
         assert loss.__code__ in compiled.co_consts
 
 
-def test_a_function_with_a_decorator_is_reloaded(notebook: Notebook) -> None:
-    cached = "from functools import cache\n@cache\ndef loss(x): return {0}\n"
+@pytest.mark.parametrize("decorator", ["cache", "wrapped"])
+def test_a_function_with_a_decorator_is_reloaded(notebook: Notebook, decorator: str) -> None:
+    own = "def wrapped(function):\n    return lambda x: function(x)\n"
     for number in (1, 2):
-        notebook.save("model", MODEL + cached.format(number))
+        text = f"from functools import cache\n{own}@{decorator}\ndef loss(x): return {number}\n"
+        notebook.save("model", MODEL + text)
         assert notebook.run("loss(0)") == number
+
+
+def test_a_function_belongs_to_the_module_that_defines_it(notebook: Notebook) -> None:
+    notebook.variables["scaled"] = vars(sys.modules["students_package.helper"])["scaled"]
+    notebook.save("model", MODEL.replace("SCALE, scaled", "SCALE"))
+    assert notebook.run("scaled(1)") == 10
+    notebook.save("helper", f"{HELPER}OWN = 7\ndef loss(x): return OWN + x\n")
+    notebook.save("model", f"from .helper import loss\n{MODEL.partition('def loss')[0]}")
+    assert notebook.run("loss(1)") == 8
+
+
+def test_data_of_a_module_stay_as_the_notebook_holds_them(notebook: Notebook) -> None:
+    notebook.save("model", f"{MODEL}made = Model()\n")
+    notebook.run("1")
+    trained = notebook.variables["made"] = vars(sys.modules["students_package.model"])["made"]
+    notebook.save("model", f"{MODEL}made = Model()  # again\n")
+    assert notebook.run("made") is trained
+
+
+def test_an_object_that_cannot_have_the_new_class_keeps_the_old_one(notebook: Notebook) -> None:
+    slots = "class Model(Base):\n    __slots__ = ('a',)"
+    notebook.save("model", MODEL.replace("class Model(Base):", slots))
+    assert notebook.run("(m.predict(), Model().predict())") == (20, 20)
+    assert notebook.run("type(m) is Model") is False
 
 
 @pytest.mark.parametrize("name", ["model", "helper"])
@@ -128,7 +156,9 @@ def test_a_file_that_cannot_be_loaded_leaves_the_code_from_before(
 def test_a_helper_takes_effect_whether_it_is_changed_new_or_removed(notebook: Notebook) -> None:
     notebook.save("helper", HELPER.replace("10", "30"))
     assert notebook.run("m.predict()") == 60
+    status = notebook.folder.stat()
     notebook.save("new", "from .helper import SCALE\n")
+    os.utime(notebook.folder, ns=(status.st_atime_ns, status.st_mtime_ns))  # the same moment
     notebook.save("model", MODEL.replace("SCALE,", "").replace("scaled(self.W)", "SCALE"))
     assert "NameError" in str(_raised(notebook, "m.predict()"))
     notebook.save("model", "from .new import SCALE\n" + MODEL.replace("(self.W)", "(SCALE)"))
@@ -142,6 +172,19 @@ def test_a_helper_takes_effect_whether_it_is_changed_new_or_removed(notebook: No
     assert not notebook.reloader.errors
 
 
+def test_a_module_that_imports_a_later_one_from_its_package_has_the_new_one(
+    notebook: Notebook,
+) -> None:
+    notebook.save("late", "SCALE = 1\n")
+    importlib.import_module("students_package.late")
+    notebook.save("model", f"from . import late\nfactor = late.SCALE\n{MODEL}")
+    model: Any = sys.modules["students_package.model"]
+    for factor in (10, 30):
+        notebook.save("late", f"SCALE = {factor}\n")
+        notebook.run("1")
+        assert model.factor == factor
+
+
 def _raised(notebook: Notebook, expression: str) -> str:
     with pytest.raises(Exception) as caught:
         notebook.run(expression)
@@ -150,7 +193,8 @@ def _raised(notebook: Notebook, expression: str) -> str:
 
 def test_a_removed_file_is_reported_and_its_code_still_runs(notebook: Notebook) -> None:
     (notebook.folder / "model.py").unlink()
-    assert notebook.run("m.predict()") == 20
+    notebook.variables["package"] = sys.modules["students_package"]
+    assert notebook.run("(m.predict(), package.model.Model().predict())") == (20, 20)
     assert "There is no file" in str(notebook.reloader.errors)
     notebook.save("model", MODEL.replace("self.W = 2", "self.W = 3"))
     assert notebook.run("Model().predict()") == 30
@@ -181,14 +225,15 @@ def test_a_file_that_is_being_written_is_read_when_it_is_complete(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     complete = MODEL.replace("scaled(self.W)", "'new'")
-    states = iter(["", complete[:40], complete[:-9], complete])
+    head, _, _ = complete.partition("def loss")  # valid as it is
+    states = iter(["", complete[:40], head, complete[:-9], complete])
 
     def write_on(seconds: float) -> None:
         notebook.save("model", next(states, complete))
 
     monkeypatch.setattr(time, "sleep", write_on)
     notebook.save("model", "")
-    assert notebook.run("m.predict()") == "new"
+    assert notebook.run("(m.predict(), loss(1))") == ("new", 2)
     assert not notebook.reloader.errors
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from assignment import PROJECT
 from assignment.checks.answer_key import AnswerKey
-from assignment.checks.check import load_exercise
+from assignment.checks.check import load_exercise, run_check_for
 from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status, Verdict
 from gradkit.course.mistakes import read_bank
@@ -58,14 +58,13 @@ def test_correct_code_passes(check: str, exercise: str, files: Mapping[str, str]
 
 @pytest.mark.parametrize("exercise", BANKS)
 @pytest.mark.parametrize("check", NAMES)
-def test_the_solution_passes_for_every_seed(exercise: str, check: str) -> None:
+def test_the_solution_passes_for_every_seed_even_where_a_step_crosses_a_kink(
+    exercise: str, check: str
+) -> None:
     files = BANKS[exercise].solution.files
-    wrong = {
-        seed: v
-        for seed in range(10)
-        if not (v := verdict(exercise, check, files, seed=seed)).passed
-    }
-    assert not wrong
+    notebook = {**NOTEBOOK, "X_dev": 10 * X_DEV}
+    found = {seed: verdict(exercise, check, files, notebook, seed) for seed in range(10)}
+    assert {seed: v for seed, v in found.items() if not v.passed} == {}
 
 
 def test_a_loss_in_float32_has_a_gradient() -> None:
@@ -73,6 +72,17 @@ def test_a_loss_in_float32_has_a_gradient() -> None:
         "softmax", "scores = X[i] @ W\n", "scores = np.float32(X[i]) @ np.float32(W)\n"
     )
     assert verdict("softmax", "gradient", files).passed
+
+
+@pytest.mark.parametrize("check", NAMES)
+def test_a_sanity_check_takes_a_second_since_it_computes_the_loss_of_few_images(check: str) -> None:
+    body = textwrap.dedent(BANKS["softmax"].solution.body("softmax_naive").text)
+    files = BANKS["softmax"].solution.with_region("softmax_naive", f"print(len(X))\n{body}").files
+    notebook = {**NOTEBOOK, "X_dev": np.tile(X_DEV, (12, 1)), "y_dev": np.zeros(480, int)}
+    check_ = load_exercise("softmax").check(check)
+    printed = run_check_for(check_, Student(files, notebook), seed=0).printed
+    counts = re.findall(r"^(\d+)(?: \((\d+) times\))?$", printed, re.MULTILINE)
+    assert 0 < sum(int(images) * int(times or 1) for images, times in counts) < 2000
 
 
 LOG = "loss += np.log(sum_exp) - scores[y[i]]"
@@ -107,6 +117,13 @@ def test_a_wrong_initial_loss_is_explained_by_its_value(
     assert reason in found.text
 
 
+def test_a_loss_that_two_causes_explain_is_given_neither() -> None:
+    """For 23 images log(10), divided once too often, is 0.1 as well."""
+    notebook = {"X_dev": X_DEV[:23], "y_dev": NOTEBOOK["y_dev"][:23]}
+    files = with_edit("softmax", LOG, "loss += np.exp(scores[y[i]]) / sum_exp")
+    assert verdict("softmax", "initial_loss", files, notebook).text.endswith("-log(1/10) = 2.303. ")
+
+
 DIVIDED = "dW = dW / num_train"
 
 
@@ -118,6 +135,7 @@ DIVIDED = "dW = dW / num_train"
         ("softmax", "(p - (c == y[i]))", "p", "slope of your loss", "With reg = 0 your loss"),
         ("softmax", "+ reg * W", "", "wrong with it", "reg adds to dW is 0 times"),
         ("softmax", "+ reg * W", "+ 2 * reg * W", "wrong with it", "reg adds to dW is 2 times"),
+        ("softmax", "reg * W", "np.vstack([reg * W[:-1], 0 * W[:1]])", "wrong with it", "W[30, "),
         ("softmax", REG, "", "wrong with it", "With reg = 30000"),
         ("svm", "dW[:, y[i]] -= X[i]", "pass", "slope of your loss", "per unit of W["),
         ("softmax", "+ reg * W", "+ np.nan", "slope of your loss", "dW has +nan"),

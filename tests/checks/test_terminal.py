@@ -28,15 +28,17 @@ MISTAKE = BANK.mistakes["other_convention"].name
 @pytest.fixture
 def student(tmp_path: Path, starter: Callable[[str], Path]) -> Path:
     """A starter of the student's own."""
-    return Path(shutil.copytree(starter("softmax-starter"), tmp_path / "starter"))
+    return Path(shutil.copytree(starter("softmax-starter"), tmp_path / "我的 homework"))
 
 
 def start_command(project: Path, *options: str) -> "subprocess.Popen[str]":
-    """Start `python -m assignment check` in a project."""
+    """Start `python -m assignment check` in a project, for a user without a home folder."""
+    env = {name: value for name, value in os.environ.items() if name not in ("HOME", "PYTHONPATH")}
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "assignment", "check", *options],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"},
+        env={**env, "PYTHONIOENCODING": "utf-8"},
+        start_new_session=True,  # as a terminal's job has, to which Ctrl-C goes
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -259,6 +261,7 @@ def test_watching_runs_again_after_every_save_and_ends_quietly(
     assert "✓ Naive loss (8 of 8 points)" in read_report(watching)
     for text in ("x = 1 / 0", "x = 1 / 1"):  # a module of their own, changed while watched
         save(text, path.with_name("mine.py"))
+        os.utime(path.with_name("mine.py"), (1e9, 1e9))  # as in the same second
         read_report(watching)
         save(f"{solution}\nfrom .mine import x  # {text}\n", path)
         assert ("ZeroDivisionError" in read_report(watching)) == ("1 / 0" in text)
@@ -266,7 +269,7 @@ def test_watching_runs_again_after_every_save_and_ends_quietly(
     assert "was never closed" in read_report(watching)
     path.unlink()
     assert f"has no file {SOFTMAX}" in read_report(watching)
-    watching.send_signal(signal.SIGINT)
+    os.killpg(watching.pid, signal.SIGINT)
     stdout, stderr = watching.communicate(timeout=30)
     assert (watching.returncode, stdout, stderr.strip()) == (130, "", "Stopped.")
 

@@ -5,6 +5,7 @@ checks of wrong code (`kernel_run`), another run those about the unsolved starte
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -53,10 +54,11 @@ def nbval(folder: Path, option: str = "--nbval") -> subprocess.CompletedProcess[
 def test_nbval_passes_on_a_fresh_copy_and_draws_the_stand_in(
     tmp_path: Path, starter: Starter
 ) -> None:
-    ran = nbval(copy_solved(starter(NAME), tmp_path))
+    project = copy_solved(starter(NAME), tmp_path / "我的 homework")
+    ran = nbval(project)
     assert ran.returncode == 0, ran.stdout[-3000:]
     assert f"{CODE_CELLS} passed" in ran.stdout
-    assert (tmp_path / "datasets" / "cifar-10-synthetic" / "test_batch").exists()
+    assert (project / "datasets" / "cifar-10-synthetic" / "test_batch").exists()
 
 
 def test_a_students_solved_notebook_has_the_same_code(starter: Starter) -> None:
@@ -184,6 +186,22 @@ def test_what_runs_all_cells_stops_at_a_check_that_does_not_pass(
     assert output.output_type == "display_data"
 
 
+def test_ipython_in_a_terminal_shows_a_failed_check_once(tmp_path: Path, starter: Starter) -> None:
+    code = (
+        "from assignment.checks.notebook import Checks\ncheck = Checks('softmax', globals())\n"
+        "result = get_ipython().run_cell('check(\"naive_loss\")')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "IPython", "--colors=nocolor", "-c", code],
+        cwd=starter(NAME),
+        env=os.environ | {"IPYTHONDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout + ran.stderr).count("not attempted yet") == 1, ran
+
+
 # --- one kernel, in a tree whose files change -----------------------------------------------------
 
 MISTAKES = {
@@ -242,6 +260,10 @@ def kernel_cells(folder: Path) -> dict[str, str]:
     cells["a cell without the name"] = "softmax_loss_naive"
     cells["saved"] = "path.write_text(source)"
     cells["a cell after the mending"] = cells["a cell after the edit"]
+    cells["markers deleted"] = (
+        "import re\npath.write_text(re.sub('.* SOLUTION.*', '', source, count=2))"
+    )
+    cells["setup without markers"] = SETUP
     for id, (_, check) in MISTAKES.items():
         form = str(folder / "forms" / id)
         cells[id] = f"shutil.copytree({form!r}, project, dirs_exist_ok=True)\ncheck({check!r})"
@@ -362,8 +384,15 @@ def test_a_name_that_its_file_no_longer_defines_is_gone_until_it_is_defined_agai
     note, error = kernel_run[1]["a cell without the name"].outputs
     assert "softmax.py no longer defines softmax_loss_naive" in note.data["text/plain"]
     assert error.ename == "NameError"
+    [number] = kernel_run[1]["saved"].outputs  # and not the note again
+    assert number.output_type == "execute_result"
     again = printed(kernel_run[1]["a cell after the mending"])
     assert again == printed(kernel_run[1]["a cell after the edit"])
+
+
+def test_lost_marker_lines_are_reported_by_the_setup_cell(kernel_run: KernelRun) -> None:
+    problem, _ = printed(kernel_run[1]["setup without markers"])
+    assert problem.startswith(f"✗ {SOFTMAX} has lost the line `### START OF YOUR CODE: softmax_n")
 
 
 def test_a_check_stops_at_a_mistake_of_the_saved_file_and_passes_once_it_is_mended(
