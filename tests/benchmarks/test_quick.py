@@ -17,7 +17,6 @@ BENCHMARKS = sorted(
 )
 ARGUMENTS = {"load_data": ["{data}"], "notebook_memory": ["{data}"]}
 FIGURE = {
-    "blas_threads": "6 busy processes beside it",
     "check": "save to verdict",
     "cpu_ratio": "0 busy processes, graded",
     "grading": "gradkit grade, 1 at once",
@@ -28,6 +27,7 @@ FIGURE = {
     "scaling": "The gradebook took",
     "sgd_step": "step / (gathering and products)",
     "soak": "could not be graded after",
+    "student_hour": "whole notebook",
 }
 
 
