@@ -237,6 +237,18 @@ def test_a_file_that_is_being_written_is_read_when_it_is_complete(
     assert not notebook.reloader.errors
 
 
+def test_a_save_beside_a_file_that_python_cannot_read_is_not_waited_for(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.save("broken", "def half(")
+    notebook.run("1")
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    notebook.save("helper", HELPER.replace("10", "30"))
+    assert notebook.run("m.predict()") == 60
+    assert len(pauses) == 1
+
+
 def test_nothing_is_executed_again_while_the_files_are_the_same(notebook: Notebook) -> None:
     notebook.save("model", MODEL + "runs = []\n")
     notebook.run("1")

@@ -90,28 +90,46 @@ MEAN = "loss = loss / num_train"
 REG = " + 0.5 * reg * np.sum(W * W)"
 
 
+DIVIDED = "dW = dW / num_train"
+INITIAL_LOSSES = [
+    ("softmax", MEAN, "loss = loss", "92.1 and not 2.303", "take the mean"),
+    ("softmax", MEAN, f"{MEAN}**2", "0.05756 and", "once too often"),
+    ("softmax", LOG, LOG.replace("+=", "-="), "-2.303 and", "sign is wrong"),
+    ("softmax", LOG, "loss += np.exp(scores[y[i]]) / sum_exp", "0.1 and", "minus its log"),
+    ("softmax", "np.log(sum_exp)", "np.log2(sum_exp)", "3.322 and", "natural log"),
+    ("softmax", "sum_exp += np", "sum_exp += (c > 0) * np", "2.197 and", "lacks a class"),
+    ("softmax", LOG, "loss = np.nan", "nan and", "near -log(1/10)"),
+    ("softmax", REG, "", "the regularisation", "yours by 0: 0 times"),
+    ("softmax", REG, REG.replace("0.5 * ", ""), "the regularisation", "2 times as much"),
+    ("softmax", REG, REG.replace("reg * ", ""), "the regularisation", "0 times as much"),
+    ("svm", "c == y[i]:", "False:", "10 and not 9", "counts itself"),
+    ("svm", "- right_score + 1", "- right_score", "and not 9", "is the 1 added"),
+    ("svm", MEAN, "loss = loss", "360 and not 9", "take the mean"),
+]
+GRADIENTS = [
+    ("softmax", DIVIDED, "dW = dW", "slope of your loss", "dW is 10 times (10 images"),
+    ("softmax", DIVIDED, "dW = -dW / num_train", "slope of your loss", "-1 times the slope"),
+    ("softmax", "(p - (c == y[i]))", "p", "slope of your loss", "With reg = 0 your loss"),
+    ("softmax", "+ reg * W", "", "wrong with it", "reg adds to dW is 0 times"),
+    ("softmax", "+ reg * W", "+ 2 * reg * W", "wrong with it", "reg adds to dW is 2 times"),
+    ("softmax", "reg * W", "np.vstack([reg * W[:-1], 0 * W[:1]])", "wrong with it", "W[30, "),
+    ("softmax", REG, "", "wrong with it", "With reg = 30000"),
+    ("svm", "dW[:, y[i]] -= X[i]", "pass", "slope of your loss", "per unit of W["),
+    ("softmax", "+ reg * W", "+ np.nan", "slope of your loss", "dW has +nan"),
+]
+
+
 @pytest.mark.parametrize(
-    ("exercise", "old", "new", "headline", "reason"),
+    ("check", "exercise", "old", "new", "headline", "reason"),
     [
-        ("softmax", MEAN, "loss = loss", "92.1 and not 2.303", "take the mean"),
-        ("softmax", MEAN, f"{MEAN}**2", "0.05756 and", "once too often"),
-        ("softmax", LOG, LOG.replace("+=", "-="), "-2.303 and", "sign is wrong"),
-        ("softmax", LOG, "loss += np.exp(scores[y[i]]) / sum_exp", "0.1 and", "minus its log"),
-        ("softmax", "np.log(sum_exp)", "np.log2(sum_exp)", "3.322 and", "natural log"),
-        ("softmax", "sum_exp += np", "sum_exp += (c > 0) * np", "2.197 and", "lacks a class"),
-        ("softmax", LOG, "loss = np.nan", "nan and", "near -log(1/10)"),
-        ("softmax", REG, "", "the regularisation", "yours by 0: 0 times"),
-        ("softmax", REG, REG.replace("0.5 * ", ""), "the regularisation", "2 times as much"),
-        ("softmax", REG, REG.replace("reg * ", ""), "the regularisation", "0 times as much"),
-        ("svm", "c == y[i]:", "False:", "10 and not 9", "counts itself"),
-        ("svm", "- right_score + 1", "- right_score", "and not 9", "is the 1 added"),
-        ("svm", MEAN, "loss = loss", "360 and not 9", "take the mean"),
+        *(("initial_loss", *case) for case in INITIAL_LOSSES),
+        *(("gradient", *case) for case in GRADIENTS),
     ],
 )
-def test_a_wrong_initial_loss_is_explained_by_its_value(
-    exercise: str, old: str, new: str, headline: str, reason: str
+def test_a_wrong_loss_is_explained_by_its_value_and_a_wrong_gradient_at_a_place(
+    check: str, exercise: str, old: str, new: str, headline: str, reason: str
 ) -> None:
-    found = verdict(exercise, "initial_loss", with_edit(exercise, old, new))
+    found = verdict(exercise, check, with_edit(exercise, old, new))
     assert found.status is Status.WRONG
     assert headline in found.headline
     assert reason in found.text
@@ -122,32 +140,6 @@ def test_a_loss_that_two_causes_explain_is_given_neither() -> None:
     notebook = {"X_dev": X_DEV[:23], "y_dev": NOTEBOOK["y_dev"][:23]}
     files = with_edit("softmax", LOG, "loss += np.exp(scores[y[i]]) / sum_exp")
     assert verdict("softmax", "initial_loss", files, notebook).text.endswith("-log(1/10) = 2.303. ")
-
-
-DIVIDED = "dW = dW / num_train"
-
-
-@pytest.mark.parametrize(
-    ("exercise", "old", "new", "headline", "reason"),
-    [
-        ("softmax", DIVIDED, "dW = dW", "slope of your loss", "dW is 10 times (10 images"),
-        ("softmax", DIVIDED, "dW = -dW / num_train", "slope of your loss", "-1 times the slope"),
-        ("softmax", "(p - (c == y[i]))", "p", "slope of your loss", "With reg = 0 your loss"),
-        ("softmax", "+ reg * W", "", "wrong with it", "reg adds to dW is 0 times"),
-        ("softmax", "+ reg * W", "+ 2 * reg * W", "wrong with it", "reg adds to dW is 2 times"),
-        ("softmax", "reg * W", "np.vstack([reg * W[:-1], 0 * W[:1]])", "wrong with it", "W[30, "),
-        ("softmax", REG, "", "wrong with it", "With reg = 30000"),
-        ("svm", "dW[:, y[i]] -= X[i]", "pass", "slope of your loss", "per unit of W["),
-        ("softmax", "+ reg * W", "+ np.nan", "slope of your loss", "dW has +nan"),
-    ],
-)
-def test_a_wrong_gradient_is_shown_at_a_place(
-    exercise: str, old: str, new: str, headline: str, reason: str
-) -> None:
-    found = verdict(exercise, "gradient", with_edit(exercise, old, new))
-    assert found.status is Status.WRONG
-    assert headline in found.headline
-    assert reason in found.text
 
 
 def test_no_reference_is_known_to_a_sanity_check() -> None:

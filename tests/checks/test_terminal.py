@@ -38,7 +38,6 @@ def start_command(project: Path, *options: str) -> "subprocess.Popen[str]":
         [sys.executable, "-u", "-m", "assignment", "check", *options],
         cwd=project,
         env={**env, "PYTHONIOENCODING": "utf-8"},
-        start_new_session=True,  # as a terminal's job has, to which Ctrl-C goes
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -269,7 +268,7 @@ def test_watching_runs_again_after_every_save_and_ends_quietly(
     assert "was never closed" in read_report(watching)
     path.unlink()
     assert f"has no file {SOFTMAX}" in read_report(watching)
-    os.killpg(watching.pid, signal.SIGINT)
+    watching.send_signal(signal.SIGINT)
     stdout, stderr = watching.communicate(timeout=30)
     assert (watching.returncode, stdout, stderr.strip()) == (130, "", "Stopped.")
 
@@ -311,6 +310,7 @@ def test_a_watch_that_ends_in_an_endless_loop_leaves_no_process(
     read_report(watching, end="Ctrl-C ends the watch")
     children = psutil.Process(watching.pid).children()
     assert len(children) == 1
+    assert os.getpgid(children[0].pid) != os.getpgid(watching.pid)  # Ctrl-C reaches the watch alone
     watching.send_signal(how)
     watching.wait(timeout=60)
     assert psutil.wait_procs(children, timeout=60)[1] == []
