@@ -1,6 +1,7 @@
 """The results of a search for learning rate and regularisation strength, shown while it runs."""
 
 import sys
+import time
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -20,18 +21,17 @@ class SearchResults(dict[tuple[float, float], tuple[float, float]]):
     def __init__(self, learning_rates: Sequence[float], regs: Sequence[float], source: str) -> None:
         super().__init__()
         self._pairs, self._source = list(product(learning_rates, regs)), source
-        self._bar: Any = None
+        self._start = time.monotonic()
         self._shown: Any = None
 
     def __setitem__(self, pair: tuple[float, float], accuracies: tuple[float, float]) -> None:
         super().__setitem__(pair, accuracies)
         self._draw()
         total = len({*self._pairs, *self})
-        self._bar = self._bar or tqdm(desc="tuning", total=total, file=sys.stdout)
-        self._bar.n, self._bar.total = len(self), total
-        self._bar.refresh()
-        if len(self) == total:
-            self._bar.close()
+        # A tqdm object of a stopped search would print its bar again once the next one replaces it.
+        seconds = time.monotonic() - self._start
+        bar = tqdm.format_meter(len(self), total, seconds, prefix="tuning")
+        print(f"\r{bar:<80}", end="\n" if len(self) == total else "", flush=True)
 
     def _draw(self) -> None:
         vis_utils = sys.modules.get("assignment.vis_utils")

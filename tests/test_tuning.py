@@ -1,5 +1,6 @@
 """A search's results: a dict that shows a progress bar and, in a notebook, a heat map."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -20,6 +21,17 @@ def test_the_results_of_a_search_are_a_dict_and_count_its_pairs(
         results[pair] = (0.4, 0.3)
     assert dict(results) == {(1e-7, 10.0): (0.4, 0.3), (1e-5, 3.0): (0.4, 0.3)}
     assert "2/3" in capsys.readouterr().out
+
+
+def test_a_stopped_search_prints_nothing_when_the_next_one_replaces_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = SearchResults([1e-7, 1e-6], [10.0], "")
+    results[1e-7, 10.0] = (0.4, 0.3)
+    assert "1/2" in capsys.readouterr().out
+    del results
+    gc.collect()
+    assert capsys.readouterr() == ("", "")
 
 
 CELLS = """
