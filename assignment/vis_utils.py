@@ -144,6 +144,40 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str =
     return figure
 
 
+def plot_cross_validation(
+    k_to_accuracies: Mapping[int, Sequence[float]], source: str = ""
+) -> Figure:
+    """Plot the accuracy of each fold, and their mean ± standard deviation, over k.
+
+    Parameters
+    ----------
+    k_to_accuracies : mapping
+        From the number of neighbors to the accuracies of the folds, 0 to 1.
+    source : str
+        Name of the data set, for the title.
+
+    Raises
+    ------
+    ValueError
+        The mapping is empty.
+    """
+    if not k_to_accuracies:
+        raise ValueError("There are no accuracies to plot: fill in the cross-validation first.")
+    ks = sorted(k_to_accuracies)
+    table = 100 * np.array([k_to_accuracies[k] for k in ks], np.float64)
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(np.repeat(ks, table.shape[1]), table.ravel(), "o", color=FAINT, label="each fold")
+    mean, spread = table.mean(axis=1), table.std(axis=1)
+    axes.errorbar(ks, mean, spread, color=LINE, label="mean ± standard deviation")
+    axes.set_xlabel("number of neighbors k")
+    axes.set_ylabel("accuracy (%)")
+    axes.set_title(_titled("Cross-validation", source))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
 def class_templates(W: FloatArray | None, class_names: Sequence[str]) -> dict[str, FloatArray]:
     """Return the weights of each class as an image, by the class's name.
 

@@ -28,6 +28,7 @@ TUNING = {
 }
 SOURCE = "synthetic stand-in, not CIFAR-10 (drawn from seed 231)"
 STEPS = 10.0 ** np.arange(-9, 0)
+FOLDS = {5: [0.2, 0.3, 0.4], 1: [0.1, 0.2, 0.3]}
 
 
 def disagreement(first: IntArray, second: IntArray, source: str = "") -> Figure:
@@ -45,6 +46,7 @@ PLOTS: dict[str, Callable[[], Figure]] = {
     "mean image": lambda: vis_utils.plot_mean_image(rng.uniform(0, 255, (32, 32, 3))),
     "loss curve": lambda: vis_utils.plot_loss_curve([2.3 / (1 + i) for i in range(300)]),
     "tuning": lambda: vis_utils.plot_tuning(TUNING, SOURCE),
+    "cross-validation": lambda: vis_utils.plot_cross_validation(FOLDS, SOURCE),
     "templates": lambda: vis_utils.plot_templates(
         rng.standard_normal((3073, 10)), NAMES, source=SOURCE
     ),
@@ -159,6 +161,13 @@ def test_a_heat_map_that_fills_has_whole_percents_as_limits_and_dark_numbers_on_
     assert {text.get_color() for text in axes[0].texts} == {"w"}  # both are in the dark fifth
 
 
+def test_cross_validation_shows_each_fold_and_the_mean_by_k() -> None:
+    axes = figure_of("cross-validation").axes[0]
+    folds, mean = (np.array(line.get_xydata()).round().tolist() for line in axes.lines[:2])
+    assert folds == [[1, 10], [1, 20], [1, 30], [5, 20], [5, 30], [5, 40]]
+    assert mean == [[1, 20], [5, 30]]
+
+
 def test_templates_show_zero_as_grey_without_the_bias() -> None:
     W = np.zeros((3073, 10))
     W[0, 0], W[-1, 0] = -2.0, 100.0
@@ -176,6 +185,7 @@ def test_templates_show_zero_as_grey_without_the_bias() -> None:
     ("plot", "message"),
     [
         (lambda: vis_utils.plot_tuning({}), "fill in the tuning cell first"),
+        (lambda: vis_utils.plot_cross_validation({}), "fill in the cross-validation first"),
         (lambda: vis_utils.plot_templates(None, NAMES), "train a classifier first"),
         (lambda: vis_utils.plot_gradient_error([1e-6], [np.nan]), "is the loss nan"),
         *(

@@ -1,6 +1,6 @@
 """`gradkit demo`: the whole job on a made-up class, from the starters to the feedback.
 
-    starters -> a class of 30 submissions, over all exercises -> graded -> gradebooks -> pages
+    starters -> a class of 45 submissions, over all exercises -> graded -> gradebooks -> pages
 
 The submissions are made of the tree's own solution, variants and mistakes: a mistake with all else
 right, a mistake with nothing written after it, and untouched starters. So their grades are known.
@@ -28,7 +28,7 @@ from gradkit.gradebook.grades import ClassGrades, StudentGrade
 from gradkit.release.build import release
 
 FOLDER = "demo"
-CLASS_SIZE = 30
+CLASS_SIZE = 45
 MIN_SUBMISSIONS = 7  # for an exercise, so that it has one of each kind
 UNTOUCHED = 2  # for each exercise; one more is a damaged archive
 

@@ -117,7 +117,9 @@ def _students_readme(
     rows += [f"| `{path}` | {title}: **yours** |" for path, title in titles.items()]
     argument = {name: "" if len(names) == 1 else f" {name}" for name in names}
     values = {
-        "title": " and ".join(e.title for e in exercises),
+        "title": ", ".join(e.title for e in exercises[:-2])
+        + ", " * (len(exercises) > 2)
+        + " and ".join(e.title for e in exercises[-2:]),
         "about": "\n\n".join(textwrap.fill(e.about, 100) for e in exercises),
         "points": points,
         "open": " or ".join(e.notebook for e in exercises),

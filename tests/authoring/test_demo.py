@@ -36,7 +36,11 @@ def grades_of(exported: list[dict[str, Any]]) -> dict[str, Any]:
 def test_demo_grades_a_class_of_each_exercise(course: Path, gradkit: RunGradkit) -> None:
     ran = gradkit("demo")
     assert ran.returncode == 0, ran.stderr
-    for title, name in (("The linear SVM", "svm"), ("The softmax classifier", "softmax")):
+    for title, name in (
+        ("The k-nearest-neighbor classifier", "knn"),
+        ("The linear SVM", "svm"),
+        ("The softmax classifier", "softmax"),
+    ):
         assert f"{title}: 14 graded; 1 refused." in ran.stdout
         assert f"grades/{name}/class.html" in ran.stdout
         out = course / "demo" / "grades" / name
@@ -46,7 +50,7 @@ def test_demo_grades_a_class_of_each_exercise(course: Path, gradkit: RunGradkit)
         assert grades_of(json.loads(exported.stdout)) == RECORDED[name]
     assert "s01    100  ✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓" in ran.stdout
     assert "Naive loss: not attempted yet" in ran.stdout
-    assert (course / "demo" / "linear-starter.zip").is_file()
+    assert (course / "demo" / "assignment1-starter.zip").is_file()
     # A second demo replaces the first, but nothing else.
     (course / "demo" / "mine.txt").write_text("keep me", encoding="utf-8")
     ran = gradkit("demo")

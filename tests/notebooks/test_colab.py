@@ -49,7 +49,7 @@ class Colab:
 
 @pytest.fixture
 def colab(tmp_path: Path, starter: Starter, monkeypatch: pytest.MonkeyPatch) -> Colab:
-    stand_in = Colab(tmp_path / "content", starter("linear-starter"))
+    stand_in = Colab(tmp_path / "content", starter("assignment1-starter"))
     package, module = types.ModuleType("google"), types.ModuleType("google.colab")
     module.__dict__.update(drive=stand_in, files=stand_in)
     package.__dict__["colab"] = module
@@ -59,14 +59,14 @@ def colab(tmp_path: Path, starter: Starter, monkeypatch: pytest.MonkeyPatch) -> 
     return stand_in
 
 
-@pytest.mark.parametrize("exercise", ["softmax", "svm"])
+@pytest.mark.parametrize("exercise", ["knn", "softmax", "svm"])
 def test_the_first_cell_does_nothing_outside_colab(exercise: str, starter: Starter) -> None:
     names: dict[str, Any] = {"__builtins__": {"__import__": __import__}}
-    exec(cell_source(starter("linear-starter"), exercise, "colab"), names)
+    exec(cell_source(starter("assignment1-starter"), exercise, "colab"), names)
     assert names.keys() - {"__builtins__"} == {"sys"}
 
 
-@pytest.mark.parametrize("exercise", ["softmax", "svm"])
+@pytest.mark.parametrize("exercise", ["knn", "softmax", "svm"])
 def test_the_first_cell_unpacks_the_starter_once_and_the_setup_cell_finds_it(
     exercise: str, colab: Colab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +74,7 @@ def test_the_first_cell_unpacks_the_starter_once_and_the_setup_cell_finds_it(
     monkeypatch.chdir(colab.content)  # a new kernel
     colab.run(exercise)
     assert colab.uploads == 1
-    folder = colab.content / "drive" / "MyDrive" / "linear-starter (1)"
+    folder = colab.content / "drive" / "MyDrive" / "assignment1-starter (1)"
     assert Path.cwd() == folder / "notebooks"
     finding, _, _ = cell_source(colab.starter, exercise, "setup").partition("sys.path.insert")
     names: dict[str, Any] = {}

@@ -117,7 +117,7 @@ def test_checks_without_points_come_before_those_with_a_reference_and_print_one_
             assert printed(cell) == [passed_line(cell.source.split('"')[1])]
 
 
-@pytest.mark.parametrize("name", ["softmax", "svm"])
+@pytest.mark.parametrize("name", ["knn", "softmax", "svm"])
 def test_the_notebook_and_the_readme_give_the_points_of_each_part_and_their_sum(
     name: str, starter: Starter
 ) -> None:
@@ -142,7 +142,7 @@ def test_the_notebook_and_the_readme_give_the_points_of_each_part_and_their_sum(
         (p, str(n)) for p, n in parts.items()
     ]
     assert title.count(f"{total}") == 2
-    readme = (starter("linear-starter") / "README.md").read_text("utf-8")
+    readme = (starter("assignment1-starter") / "README.md").read_text("utf-8")
     assert f"{exercise.title} gives {total} points" in readme
 
 

@@ -42,14 +42,16 @@ def test_every_starter_holds_its_exercises_alone(starter: Callable[[str], Path])
     of_svm |= {"assignment/checks/svm.json", "assignment/classifiers/svm_classifier.py"}
     for name, exercises in (
         ("softmax-starter", {"softmax"}),
-        ("linear-starter", {"softmax", "svm"}),
+        ("knn-starter", {"knn"}),
+        ("assignment1-starter", {"knn", "softmax", "svm"}),
     ):
         files = contents(starter(name))
         manifest = read_manifest(files[STARTER_MANIFEST].decode())
         assert (manifest.name, set(manifest.exercises)) == (name, exercises)
         assert of_svm & set(files) == (of_svm if "svm" in exercises else set())
-    readme = (starter("linear-starter") / "README.md").read_text(encoding="utf-8")
-    assert readme.startswith("# The softmax classifier and The linear SVM\n")
+    readme = (starter("assignment1-starter") / "README.md").read_text(encoding="utf-8")
+    title = "The k-nearest-neighbor classifier, The softmax classifier and The linear SVM"
+    assert readme.startswith(f"# {title}\n")
     assert "    python -m assignment submit svm\n" in readme
     # With a notebook as argument, JupyterLab shows that notebook's folder only, without .py files.
     assert re.findall(r"^    (jupyter[^#\n]+?) *(?:#|$)", readme, re.MULTILINE) == ["jupyter lab"]
