@@ -54,6 +54,7 @@ class Sizes:
     many : callable
         ``many(seed)`` returns large problems of one shape that differ from each other, so that no
         result can serve twice; their results are compared, and the time of their calls measured.
+        The public answer key holds all these results: give them at most some thousand numbers.
     operations : callable
         ``operations(problem)`` does array operations of the same sizes, which take similar time.
     yardstick : str

@@ -227,6 +227,20 @@ def test_a_gradient_that_is_still_zero_is_not_attempted() -> None:
     )
 
 
+def test_a_right_gradient_of_zero_passes_and_a_stub_does_not() -> None:
+    def dead(seed: int) -> list[Problem]:
+        [problem] = net_problems(seed)
+        problem.state["params"]["b1"] -= 1000
+        return [problem]
+
+    check = gradient_agrees(
+        NET_LOSS, dead, loss="loss", gradients={"params": "grads"}, **about("slopes")
+    )
+    assert verdict(check, NET).passed
+    stub = verdict(check, NET, ("0.5 * np.sum(residual**2)", "0.0"))
+    assert stub.status is Status.NOT_ATTEMPTED
+
+
 # ---- ridge regression: a drawn table -------------------------------------------------------------
 
 RIDGE = """# ridge.
