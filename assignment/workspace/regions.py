@@ -50,6 +50,7 @@ _MARKER = re.compile(
 )
 _PHRASES = ("BEGIN SOLUTION", "END SOLUTION", "START OF YOUR CODE", "END OF YOUR CODE")
 _PHRASE_LINE = re.compile(rf"\s*### ({'|'.join(_PHRASES)})\b")
+_CHECK_LINE = re.compile(r"""check\((?P<quote>["'])(?P<name>\w+)(?P=quote)\)""")
 
 # The rest of the metadata is written by Jupyter, such as which cells are collapsed.
 _KEPT_CELL_METADATA = ("gradkit", "tags")
@@ -290,7 +291,24 @@ def source_of(cell: Mapping[str, Any]) -> str:
 
 def region_of(cell: Mapping[str, Any]) -> str | None:
     """Return the name of a cell's region, or None."""
-    return cell.get("metadata", {}).get("gradkit", {}).get("region")
+    return purpose_of(cell).get("region")
+
+
+def check_of(cell: Mapping[str, Any]) -> str | None:
+    """Return the name of the check that a course's cell runs, or None.
+
+    Its metadata name the check; if they give no other purpose, its only line, `check("name")`.
+    """
+    purpose = purpose_of(cell)
+    if purpose or cell["cell_type"] != "code":
+        return purpose.get("check")
+    line = _CHECK_LINE.fullmatch(source_of(cell).strip())
+    return line["name"] if line else None
+
+
+def purpose_of(cell: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a cell's metadata of this kit: its region, its check or its role."""
+    return cell.get("metadata", {}).get("gradkit", {})
 
 
 def is_answered(answer: str) -> bool:

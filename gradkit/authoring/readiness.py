@@ -9,11 +9,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from assignment.checks.check import Exercise, load_exercise
 from assignment.workspace.fresh_copy import names_in
-from assignment.workspace.regions import Notebook, read_notebook, source_of
+from assignment.workspace.regions import (
+    Notebook,
+    check_of,
+    purpose_of,
+    read_notebook,
+    source_of,
+)
 from gradkit.autograder.grade_submission import grade_submission
 from gradkit.autograder.sandbox import Isolation, SandboxError, self_test
 from gradkit.autograder.spec import build_spec
@@ -42,7 +47,7 @@ def notebook_problems(name: str, project: Path) -> Iterator[tuple[str, str]]:
         read_questions(notebook, config.questions)
     except CourseError as error:
         yield settings, str(error)
-    cells = [cell for cell in notebook["cells"] if _about(cell).get("role") == "parameters"]
+    cells = [cell for cell in notebook["cells"] if purpose_of(cell).get("role") == "parameters"]
     assigned = {name for cell in cells for name in names_in(source_of(cell))[1]}
     for table, parameters in (("parameters", config.parameters), ("quick", config.quick)):
         for parameter in sorted(parameters.keys() - assigned):
@@ -54,22 +59,19 @@ def notebook_problems(name: str, project: Path) -> Iterator[tuple[str, str]]:
 
 
 def _check_cell_problems(exercise: Exercise, notebook: Notebook) -> Iterator[str]:
-    there = Counter(check for cell in notebook["cells"] if (check := _about(cell).get("check")))
+    there = Counter(check for cell in notebook["cells"] if (check := check_of(cell)))
     for name in exercise.names:
         if there[name] != 1:
             yield (
-                f"the check {name!r} has {there[name] or 'no'} cells. Give one cell of code, with "
-                f'the line `check("{name}")`, the metadata `"gradkit": {{"check": "{name}"}}`.'
+                f"the check {name!r} has {there[name] or 'no'} cells. Give it one: a cell of code "
+                f'with the only line `check("{name}")`.'
             )
     for name in sorted(there.keys() - {*exercise.names}):
         yield (
             f"a cell has the check {name!r}, which assignment/checks/{exercise.name}.py does not "
-            "list. Correct the name in the cell's metadata, or remove the cell."
+            "list. Correct the name, remove the cell, or give a check without points the metadata "
+            '`"gradkit": {"role": "display"}`.'
         )
-
-
-def _about(cell: dict[str, Any]) -> dict[str, Any]:
-    return cell.get("metadata", {}).get("gradkit", {})
 
 
 def starter_leaks(name: str, project: Path) -> list[str]:

@@ -470,7 +470,7 @@ def run_notebook(tree: SourceTree, path: Path, given: Mapping[str, Any]) -> dict
         for cell in notebook["cells"]:
             metadata = cell["metadata"].get("gradkit", {})
             source = tree.cells.get(metadata.get("region", ""), "".join(cell["source"]))
-            role = "check" if "check" in metadata else metadata.get("role")
+            role = "check" if regions.check_of(cell) else metadata.get("role")
             if cell["cell_type"] != "code" or role in ("check", "display"):
                 continue
             if role != "data":

@@ -80,8 +80,8 @@ class GradingSpec:
         for cell in self._notebook["cells"]:
             metadata = cell["metadata"].get("gradkit", {})
             source = cells.get(metadata.get("region", ""), regions.source_of(cell))
-            if "check" in metadata:
-                exercise, name = self.exercise, metadata["check"]
+            if name := regions.check_of(cell):
+                exercise, metadata = self.exercise, {"check": name}
                 own_seed = exercise.check(name).seed_from(self.secret)
                 source = (
                     "from assignment.checks.graded import answer\n"
@@ -92,7 +92,8 @@ class GradingSpec:
                 source = next(data_cells, "pass")
             elif metadata.get("role") == "parameters":
                 source = f"{source}\n{self._parameters(source, isolation)}"
-            graded.append({**cell, "source": source})
+            about = {**cell["metadata"], "gradkit": metadata}
+            graded.append({**cell, "source": source, "metadata": about})
         return {**self._notebook, "cells": graded}
 
     @cached_property

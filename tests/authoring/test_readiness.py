@@ -56,7 +56,7 @@ def test_exercises_of_this_tree_are_ready(tree: Path) -> None:
             [
                 (
                     NOTEBOOK,
-                    "the check 'naive_loss' has no cells. Give one cell of code, with the line",
+                    "the check 'naive_loss' has no cells. Give it one: a cell of code with",
                 )
             ],
         ),

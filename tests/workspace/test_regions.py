@@ -17,6 +17,7 @@ from assignment.workspace.regions import (
     ANSWER_STUB,
     Body,
     RegionError,
+    check_of,
     decode,
     extract,
     extract_cells,
@@ -427,6 +428,27 @@ def test_starter_notebook_contains_no_solution_and_no_output() -> None:
     nbformat.validate(nbformat.reads(text, as_version=4))
     assert write_notebook(stub_cells(read_notebook(text, "nb"), "nb")) == text
     assert skeleton("x.ipynb", text) == skeleton("x.ipynb", write_notebook(nb))
+
+
+@pytest.mark.parametrize(
+    ("source", "purpose", "name"),
+    [
+        ('check("loss")', {}, "loss"),
+        ("check('loss')\n", {}, "loss"),
+        ('check("loss")', {"check": "gradient"}, "gradient"),
+        ('check("loss")', {"role": "display"}, None),
+        ('check("loss")', {"region": "tuning"}, None),
+        ('check("loss")\ncheck("gradient")', {}, None),
+        ('check("loss")  # of the softmax', {}, None),
+        ("check()", {}, None),
+        ('print(check("loss"))', {}, None),
+    ],
+)
+def test_cell_is_that_of_a_check_by_its_metadata_or_its_only_line(
+    source: str, purpose: dict[str, str], name: str | None
+) -> None:
+    assert check_of({**cell("code", source), "metadata": {"gradkit": purpose}}) == name
+    assert check_of({**cell("markdown", 'check("loss")'), "metadata": {}}) is None
 
 
 def test_starter_cells_keep_tags_and_drop_the_metadata_of_jupyter() -> None:
