@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gradkit.gradebook.database import GradebookFolder
 
 COMMANDS = {
-    "For instructors": ("release", "verify", "spread", "answer-key", "run-notebooks", "demo"),
+    "For instructors": ("new", "release", "verify", "spread", "answer-key", "run-notebooks", "demo"),
     "For graders": ("grade", "manual-page", "import-grades", "feedback", "export"),
     "When a result is in doubt": ("debug", "rejudge"),
     "Called by a service": ("gradescope",),
@@ -257,6 +257,21 @@ class _Seed(click.ParamType[int]):
 
 
 # --- for instructors -----------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("solutions", metavar="SOLUTION.py...", type=PATH, nargs=-1, required=True)
+def new(name: str, solutions: Sequence[Path]) -> None:
+    """Write the files of a new exercise around its solved modules.
+
+    Reads the regions of modules below assignment/, and writes notebook, checks, settings and a
+    starter. Each function or method with a region gets a check. No file is overwritten.
+    """
+    from gradkit.authoring.new_exercise import new_exercise
+
+    for path in new_exercise(PROJECT, name, solutions):
+        click.echo(f"Wrote {path}")
 
 
 @cli.command()
