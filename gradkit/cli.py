@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from gradkit.gradebook.database import GradebookFolder
 
 COMMANDS = {
-    "For instructors": ("new", "release", "verify", "spread", "answer-key", "run-notebooks", "demo"),
+    "For instructors": (
+        "new",
+        "release",
+        "verify",
+        "spread",
+        "answer-key",
+        "run-notebooks",
+        "demo",
+    ),
     "For graders": ("grade", "manual-page", "import-grades", "feedback", "export"),
     "When a result is in doubt": ("debug", "rejudge"),
     "Called by a service": ("gradescope",),

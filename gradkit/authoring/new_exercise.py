@@ -154,7 +154,7 @@ def _read_tasks(path: str, text: str) -> Iterator[Task]:
     ]
     anywhere = {k: v for node, _ in functions for k, v in _entries(node, "Parameters").items()}
     unused = {region.name: text.count("\n", 0, region.body_start) for region in found}
-    for node, owner in functions:
+    for node, owner in sorted(functions, key=lambda pair: pair[0].lineno):
         last = node.end_lineno or node.lineno
         own = tuple(name for name, line in unused.items() if node.lineno <= line <= last)
         if own:
@@ -168,7 +168,8 @@ def _read_tasks(path: str, text: str) -> Iterator[Task]:
     if unused or not found:
         raise CourseError(
             f"{path} has {f'{min(unused)} outside functions' if unused else 'no region'}. Put what "
-            "students write into functions, between `### BEGIN SOLUTION name` and `### END SOLUTION`."
+            "students write into functions, between `### BEGIN SOLUTION name` and "
+            "`### END SOLUTION`."
         )
 
 
@@ -186,7 +187,7 @@ def _entries(node: ast.FunctionDef | ast.ClassDef, section: str) -> Entries:
 def _arguments(
     where: str, node: ast.FunctionDef, anywhere: Entries, skip: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield each parameter and what draws it, by this docstring, else by another one of the file."""
+    """Yield each parameter and what draws it, by this docstring or another one of the file."""
     described = anywhere | _entries(node, "Parameters")
     names = [parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args)]
     first_default = len(names) - len(node.args.defaults)
@@ -209,8 +210,9 @@ def _draw(where: str, name: str, kind: str, about: str) -> str:
     if kind.startswith("float"):
         return "abs(draws.normal(1).item())"
     raise CourseError(
-        f"{where} needs {name}, which cannot be drawn: its type is {shown(kind or 'missing')}. Use "
-        "in the docstring `X : (N, D) float array`, `y : (N,) integer array`, `k : int`, `reg : float`."
+        f"{where} needs {name}, which cannot be drawn: its type is {shown(kind or 'missing')}. "
+        "The docstring can give `X : (N, D) float array`, `y : (N,) integer array`, `k : int` or "
+        "`reg : float`."
     )
 
 

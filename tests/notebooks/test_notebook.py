@@ -298,7 +298,7 @@ def kernel_run(shared: Callable[[str, Build], Path], starter: Starter) -> Kernel
     def build(folder: Path) -> None:
         copy_solved(starter(NAME), folder / "tree")
         (folder / "elsewhere").mkdir()
-        (folder / "outer" / "assignment" / "classifiers").mkdir(parents=True)
+        (folder / "outer" / "assignment" / "checks").mkdir(parents=True)
         forms = {"print_statement": "softmax_naive"} | {
             id: region for id, (region, _) in MISTAKES.items()
         }
