@@ -14,7 +14,7 @@ test: setup
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(TESTS)
-	$(BIN)/gradkit verify
+	$(BIN)/gradkit verify $(VERIFY)
 
 pytest: setup
 	$(TESTS)

@@ -313,16 +313,33 @@ def release(out: Path, **options: Any) -> None:
 @cli.command()
 @exercises_option
 @click.option("--all", "again", is_flag=True, help="Prove again what was proved before.")
+@click.option("--keep-going", is_flag=True, help="Go on after a row that is broken.")
+@click.option("--accept", is_flag=True, help="Write grading/EXERCISE/mistakes.lock.")
+@click.option("--mistake", default="", metavar="ID", help="Prove the forms of one mistake only.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=20,
+    metavar="N",
+    help="Other seeds to prove the verdicts for (default: 20; 200 before a release).",
+)
 @click.pass_context
-def verify(ctx: click.Context, exercises: list[str], again: bool) -> None:
+def verify(
+    ctx: click.Context, /, exercises: list[str], accept: bool, mistake: str, **options: Any
+) -> None:
     """Prove that starter, solution and mistakes get the right verdicts.
 
     Grades the starter, the solution, each correct variant and each known mistake, and prints one
     row for each statement that was proved. Exit status 1 if one of them is false.
+
+    mistakes.lock records which checks each form of a mistake fails, and by which names they call
+    it. Without --accept each difference from it is reported.
     """
     from gradkit.authoring.verify import verify_all
 
-    ctx.exit(0 if verify_all(exercises, PROJECT, again) else 1)
+    if accept and mistake:
+        raise click.UsageError("--accept records all mistakes: leave out --mistake.")
+    ctx.exit(0 if verify_all(exercises, PROJECT, accept, mistake, **options) else 1)
 
 
 @cli.command()

@@ -8,14 +8,16 @@ reference. An array that differs is looked up among the fingerprints of known mi
 that no fingerprint explains is described.
 
 A mistake is named only when its fingerprint matches all compared arrays, except for rounding: a
-wrong name is worse than no name.
+wrong name is worse than no name. Where several match, one that an earlier check of the same code
+named goes first.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import compress
+from functools import partial
+from itertools import compress, takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,21 +164,31 @@ class Judge:
             right=bool(verdicts) and all(explained),
             untouched=all(v.status is Status.NOT_ATTEMPTED for v in verdicts),
             finite=all(v.kind != "nan" for v in verdicts),
-            mistakes={v.mistake for v in verdicts if v.mistake},
+            earlier=partial(self._earlier, check),
         )
+
+    def _earlier(self, check: Check) -> tuple[set[str], set[str]]:
+        """Return the mistakes that earlier checks of this code name, and those they rule out."""
+        before = takewhile(lambda other: other.name != check.name, self.exercise.checks)
+        shared = [c.name for c in before if not c.in_notebook and {*c.regions} & {*check.regions}]
+        verdicts = [self.verdict(name) for name in (*check.baseline, *shared)]
+        passed = [self.answer_key.fingerprints.get(v.check, []) for v in verdicts if v.passed]
+        ruled_out = {print_.mistake for prints in passed for print_ in prints}
+        return {verdict.mistake for verdict in verdicts}, ruled_out
 
 
 class Baseline(NamedTuple):
     """The verdicts on the same code for ordinary input.
 
     `right` allows for mistakes that do not show in the check at hand; `untouched` means that no
-    code has been written; `finite` that no nan was found; `mistakes` are those named there.
+    code has been written; `finite` that no nan was found. `earlier` returns the mistakes that
+    these and other earlier checks of the same code name, and those that they rule out.
     """
 
     right: bool
     untouched: bool
     finite: bool
-    mistakes: set[str]
+    earlier: Callable[[], tuple[set[str], set[str]]]
 
 
 def judge(
@@ -280,10 +292,10 @@ class _Part(NamedTuple):
         """Return the id of the one mistake that explains the compared arrays, or "".
 
         Several may explain them: a factor in the loss may be in the gradient, too. Then the
-        diagnostic arrays decide, and where they do not, the mistake that fails the fewest checks.
-        Also return whether it explains the diagnostic arrays. A fingerprint that is all nan proves
-        little: it counts where the same code is right on ordinary input, or the same mistake was
-        named there.
+        diagnostic arrays decide, then the names given before, then the number of checks that a
+        mistake fails: the fewest; and last, whether it would have shown before. Also return whether
+        it explains the diagnostic arrays. A fingerprint that is all nan proves little: it counts
+        where the same code is right on ordinary input, or the same mistake was named there.
         """
         stack = answer_key.stack(check.name)
         compared_match = stack.match(arrays, self.compared)
@@ -292,11 +304,16 @@ class _Part(NamedTuple):
         all_match = stack.match(arrays, self.reference)
         partly = list(compress(stack.fingerprints, compared_match))
         fully = list(compress(stack.fingerprints, all_match))
-        finite = [f for f in fully or partly if _has_numbers(f.arrays, check.compared)]
-        named_before = [f for f in fully if f.mistake in baseline.mistakes]
-        candidates = finite or (fully if baseline.right else named_before)
+        candidates = [f for f in fully or partly if _has_numbers(f.arrays, check.compared)]
+        ruled_out: set[str] = set()
+        if len({f.mistake for f in candidates}) != 1:
+            named, ruled_out = baseline.earlier()
+            first = [f for f in candidates or fully if f.mistake in named]
+            candidates = first or candidates or fully * baseline.right
         fewest = min((f.shows_in for f in candidates), default=0)
         ids = {f.mistake for f in candidates if f.shows_in == fewest}
+        if len(ids) > 1:
+            ids -= ruled_out
         return (ids.pop(), bool(fully)) if len(ids) == 1 else ("", False)
 
 

@@ -68,7 +68,8 @@ def grade_submission(
     lost = [name for name in names if name not in runner.outcomes]
     if lost:
         raise GradingError(problems or f"These checks came to no verdict: {', '.join(lost)}.")
-    verdicts = {name: runner.judge.verdict(name) for name in names}
+    judge = runner.judge
+    verdicts = {name: judge.verdict(name) for name in names}
     return GradedSubmission(verdicts, runner.outcomes, time.monotonic() - start)
 
 

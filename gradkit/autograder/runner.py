@@ -59,14 +59,18 @@ class SubmissionRunner:
         yardstick: Yardstick,
     ) -> None:
         self.spec, self._new_sandbox, self._yardstick = spec, new_sandbox, yardstick
-        self.outcomes: dict[str, Outcome] = {}
-        self.judge = judge(spec, files, self.outcomes)
+        self._files, self.outcomes = files, dict[str, Outcome]()
         self._kernel: Kernel | None = None
         self._closing = ExitStack()  # of the kernel and its sandbox
         self._finished: list[Code] = []  # the cells that a new kernel has to run again
         self._failure: Outcome | None = None  # of the last cell without a check that failed
         self._seconds_left = spec.config.limits.submission_seconds  # of own time, with replays
         self._stub_met = False  # errors after it are its consequences
+
+    @property
+    def judge(self) -> Judge:
+        """A new judge: verdicts may depend on checks that had not run for an earlier one."""
+        return judge(self.spec, self._files, self.outcomes)
 
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
         """Run a cell; return the verdict of a check's cell, None for any other.

@@ -6,14 +6,17 @@ write_answer_key      `gradkit answer-key`: assignment/checks/EXERCISE.json, whi
 find_staleness        compares that file with the tree's solution and mistakes
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from assignment.checks.answer_key import ROUNDING, AnswerKey, Fingerprint
 from assignment.checks.check import Arrays, Check, Exercise, Outcome, load_exercise, run_check_for
 from assignment.checks.differences import find_difference, is_part, relative_error
+from assignment.checks.verdict import Judge
 from assignment.workspace.starter import STARTER_MANIFEST
 from gradkit.course import cache
 from gradkit.course.exercise_config import read_config
@@ -23,13 +26,19 @@ from gradkit.course.late_policy import LatePolicy
 from gradkit.course.mistakes import Bank, SourceTree, mistake_paths, read_bank
 from gradkit.files import content_digest, write_atomic
 
-Run = Callable[[Check, SourceTree], Outcome]
+
+class Run(Protocol):
+    """Returns the outcome of a check on a tree."""
+
+    def __call__(self, check: Check, tree: SourceTree) -> Outcome: ...
 
 
 def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerKey:
     """Compute reference and fingerprints for a seed, of all checks that compare arrays.
 
-    `run` returns the outcome of a check on a tree (default: runs it, and loads each tree once).
+    A check that requires others has the fingerprints of those mutants that pass them: on all others
+    it does not count. If it is slow as well, it has none. `run` returns the outcome of a check on a
+    tree (default: runs it, and loads each tree once).
 
     Raise CourseError if the solution has no arrays for a check.
     """
@@ -49,12 +58,16 @@ def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerK
             )
         answer_key.reference[check.name] = outcome.arrays
         answer_key.fingerprints[check.name] = []
+    references = AnswerKey(seed, answer_key.reference, mistakes=answer_key.mistakes)
     for mutant in bank.mutants:
+        tree = mutant.tree
+        judge = Judge(bank.exercise, references, tree.files, partial(run, tree=tree))
         differing = {
             check.name: arrays
             for check in compared
-            if mutant.region in check.regions and not check.requires
-            if (arrays := _differing_arrays(check, run(check, mutant.tree).arrays, answer_key))
+            if mutant.region in check.regions and not (check.slow and check.requires)
+            if all(judge.verdict(name).passed for name in check.requires)
+            if (arrays := _differing_arrays(check, run(check, tree).arrays, answer_key))
         }
         for name, arrays in differing.items():
             fingerprint = Fingerprint(mutant.id, arrays, len(differing))
@@ -76,14 +89,16 @@ def _runner(seed: int) -> Run:
 
 
 def _differing_arrays(check: Check, arrays: Arrays, answer_key: AnswerKey) -> Arrays:
-    """Return the arrays that differ from the reference; none if the check passes or has none."""
+    """Return the arrays that differ from the reference; none if the check passes or some lack."""
     reference = answer_key.reference[check.name]
-    if not arrays or not find_difference(arrays, reference, check.compared, check.tolerance):
+    if not arrays.keys() >= reference.keys() or not find_difference(
+        arrays, reference, check.compared, check.tolerance
+    ):
         return {}
     return {
-        name: array
-        for name, array in arrays.items()
-        if not relative_error(array, reference[name]) <= ROUNDING / 10
+        name: arrays[name]
+        for name, expected in reference.items()
+        if not relative_error(arrays[name], expected) <= ROUNDING / 10
     }
 
 

@@ -1,22 +1,25 @@
 """The mistake bank of an exercise: its solution, known mistakes and correct variants.
 
-    grading/EXERCISE/mistakes/ID.toml    a wrong body for a region, or the lines that differ
-    grading/EXERCISE/variants/ID.toml    the same for correct code other than the solution
-    grading/SHARED/...                   the same for each exercise whose exercise.toml names SHARED
-    grading/SHARED/descriptions.toml     names and hints of mistakes, for exercises that have them
+    grading/EXERCISE/mistakes.toml    wrong bodies for regions, or the lines that differ, by id
+    grading/EXERCISE/variants.toml    the same for correct code other than the solution
+    grading/SHARED/...                the same for each exercise whose exercise.toml names SHARED
 
-Each [[form]] in a file becomes a mutant: the solved tree with another body in one region. The
-arrays of a check on a mutant are the mistake's fingerprint (`gradkit.course.answer_key`).
+An id with a name and a hint, but without code, describes the mistake of that id in the other file.
+
+Each form of a mistake or variant becomes a mutant: the solved tree with another body in one region.
+The arrays of a check on a mutant are the mistake's fingerprint (`gradkit.course.answer_key`).
 """
 
+import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 from msgspec import Meta, Struct
 
 from assignment.checks.answer_key import Mistake
@@ -28,7 +31,9 @@ from gradkit.course.exercise_config import CONFIG, read_config
 from gradkit.course.exercises import solved_paths
 from gradkit.course.instructor_tree import CourseError, read_toml
 
-DESCRIPTIONS = "descriptions.toml"
+MISTAKES, VARIANTS = "mistakes.toml", "variants.toml"
+
+Edit = tuple[str, str]  # text of the solution, its replacement
 
 KNOWN_HINTS = {known.name: known.hint for known in KNOWN}
 
@@ -86,18 +91,25 @@ class SourceTree:
 class Mutant:
     """One form of a mistake or variant: the solved tree with another body in one region."""
 
-    id: str  # the name of the file without .toml
+    id: str
     file: str  # the file's path in the project
-    number: int  # counts the file's forms for the same region, from 0
+    number: int  # counts the id's forms for the same region, from 0
     region: str
-    fails: tuple[str, ...]  # the checks that fail, or give its name in a remark; () for a variant
-    also: tuple[str, ...]  # mistakes that this one contains; a check may give it their names
-    edits: tuple[tuple[str, str], ...]  # text of the solution, replacement; empty for a whole body
+    edits: tuple[Edit, ...]  # empty for a whole body
     tree: SourceTree
 
-    def __str__(self) -> str:
+    @property
+    def is_variant(self) -> bool:
+        return self.file.endswith(VARIANTS)
+
+    @property
+    def label(self) -> str:
+        """The form's name, which no other form of the exercise's mistakes has."""
         form = f", form {self.number + 1}" if self.number else ""
-        return f"{self.file} in {self.region}{form}"
+        return f"{self.id} in {self.region}{form}"
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.label}"
 
 
 @dataclass(frozen=True)
@@ -127,32 +139,37 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     """
     texts = {path: regions.read_source(project / path) for path in solved_paths(exercise)}
     solution = solved_tree(exercise, texts)
-    folders = _bank_folders(exercise.name, project)
-    descriptions = _read_descriptions(folders)
-    files = _files_by_id(folders, "mistakes")
     mistakes: dict[str, Mistake] = {}
     mutants: list[Mutant] = []
-    for id, path in files.items():
-        stored = read_toml(path, _MistakeFile)
-        mistakes[id] = _describe(path, stored, descriptions)
-        for mutant in _mutants(path, stored.form, exercise, solution, project, files):
-            if mistakes[id].name not in SYNTAX_MISTAKES:
-                _require_python(path, mutant)
-            mutants.append(mutant)
+    for id, tables in _read_tables(exercise.name, project, MISTAKES, _Mistake).items():
+        if forms := list(_mutants(id, tables, solution, project)):
+            mistakes[id] = _describe(id, tables)
+            mutants += forms
+        elif (path := tables[0][0]).parent.name == exercise.name:
+            raise CourseError(f"{path}: {id} has no form. Write `replace` or `body`.")
     variants: list[Mutant] = []
-    for path in _files_by_id(folders, "variants").values():
-        forms = read_toml(path, _VariantFile).form
-        for mutant in _mutants(path, forms, exercise, solution, project, files):
-            _require_python(path, mutant)
-            variants.append(mutant)
+    for id, written in _read_tables(exercise.name, project, VARIANTS, _Variant).items():
+        variants += _mutants(id, written, solution, project)
+    may_be_invalid = {id for id, mistake in mistakes.items() if mistake.name in SYNTAX_MISTAKES}
+    for mutant in (*(m for m in mutants if m.id not in may_be_invalid), *variants):
+        _require_python(mutant)
     return Bank(exercise, solution, mistakes, tuple(mutants), tuple(variants))
 
 
 def mistake_paths(name: str, project: Path) -> list[Path]:
     """Return the files that an exercise's mistakes are read from, its own and shared ones."""
-    folders = _bank_folders(name, project)
-    descriptions = [path for folder in folders if (path := folder / DESCRIPTIONS).exists()]
-    return [*_files_by_id(folders, "mistakes").values(), *descriptions]
+    return [path for folder in _bank_folders(name, project) if (path := folder / MISTAKES).exists()]
+
+
+def apply_edits(text: str, edits: Iterable[Edit]) -> str | None:
+    """Return a text with each edit in its place; None if two of them overlap."""
+    pieces, position = [], 0
+    for start, old, new in sorted((text.index(old), old, new) for old, new in edits):
+        if start < position:
+            return None
+        pieces += [text[position:start], new]
+        position = start + len(old)
+    return "".join([*pieces, text[position:]])
 
 
 # ---- the files of the bank -----------------------------------------------------------------------
@@ -164,32 +181,28 @@ Text = Annotated[str, Meta(pattern=r"\S")]  # not blank
 class _Form(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One way to write a region: either `body` or `replace`, pairs of old and new lines."""
 
-    region: str
-    replace: tuple[tuple[str, str], ...] = ()
+    replace: tuple[Edit, ...] = ()
     body: str = ""
+    region: str = ""  # needed for a body, and where the replaced lines stand in several regions
 
 
-class _MistakeForm(_Form, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    fails: Annotated[tuple[str, ...], Meta(min_length=1)]
-    also: tuple[str, ...] = ()
+class _Variant(_Form, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table with one form, or with a list of them."""
+
+    form: tuple[_Form, ...] = ()
+
+    def forms(self) -> tuple[_Form, ...]:
+        own = (self,) if self.replace or self.body or self.region else ()
+        return (*own, *self.form)
 
 
-class _VariantFile(Struct, frozen=True, forbid_unknown_fields=True):
-    form: Annotated[tuple[_Form, ...], Meta(min_length=1)]
-
-
-class _MistakeFile(Struct, frozen=True, forbid_unknown_fields=True):
-    form: Annotated[tuple[_MistakeForm, ...], Meta(min_length=1)]
+class _Mistake(_Variant, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Text = ""
     hint: Text = ""
 
 
-class _Description(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Text
-    hint: Text
-
-
-Descriptions = Mapping[str, tuple[Path, _Description]]
+Table = TypeVar("Table", bound=_Variant)
+Tables = Sequence[tuple[Path, Table]]  # of one id, each with its file
 
 
 def _bank_folders(name: str, project: Path) -> list[Path]:
@@ -202,102 +215,125 @@ def _bank_folders(name: str, project: Path) -> list[Path]:
     return [own, *shared]
 
 
-def _files_by_id(folders: Sequence[Path], kind: str) -> dict[str, Path]:
-    """Return the files of all mistakes or variants by id, sorted by id."""
-    files: dict[str, Path] = {}
-    for folder in folders:
-        for path in (folder / kind).glob("*.toml"):
-            if path.stem in files:
-                raise CourseError(f"{files[path.stem]} and {path} have the same name. Keep one.")
-            files[path.stem] = path
-    return dict(sorted(files.items()))
+def _read_tables(
+    name: str, project: Path, file: str, kind: type[Table]
+) -> dict[str, list[tuple[Path, Table]]]:
+    """Read an exercise's own and shared tables by id, sorted by id."""
+    tables: dict[str, list[tuple[Path, Table]]] = {}
+    for path in (folder / file for folder in _bank_folders(name, project)):
+        stored = read_toml(path, dict[str, Any]) if path.exists() else {}
+        for id, table in stored.items():
+            try:
+                tables.setdefault(id, []).append((path, msgspec.convert(table, kind)))
+            except msgspec.ValidationError as error:
+                raise CourseError(
+                    f"{path}: {id} does not fit: {error}. docs/new-exercise.md shows how."
+                ) from None
+    return dict(sorted(tables.items()))
 
 
-def _read_descriptions(folders: Sequence[Path]) -> Descriptions:
-    """Read the names and hints of mistakes, by id, each with the file that holds them."""
-    descriptions: dict[str, tuple[Path, _Description]] = {}
-    for path in (folder / DESCRIPTIONS for folder in folders):
-        stored = read_toml(path, dict[str, _Description]) if path.exists() else {}
-        for id, description in stored.items():
-            if id in descriptions:
-                raise CourseError(f"{descriptions[id][0]} and {path} both describe {id}. Keep one.")
-            descriptions[id] = path, description
-    return descriptions
-
-
-def _describe(path: Path, stored: _MistakeFile, descriptions: Descriptions) -> Mistake:
-    """Return a mistake's name and hint, from its file, a description, or a known exception."""
-    if path.stem in descriptions:
-        where, description = descriptions[path.stem]
-        if stored.name or stored.hint:
-            raise CourseError(f"{path} has a name or a hint, but {where} has both. Keep one.")
-        return Mistake(description.name, description.hint)
-    if not stored.name:
-        raise CourseError(f"{path} has no 'name'. Write name = \"what students read\".")
-    hint = stored.hint or KNOWN_HINTS.get(stored.name, "")
+def _describe(id: str, tables: Tables[_Mistake]) -> Mistake:
+    """Return a mistake's name and hint; the name of a known exception has a hint already."""
+    described = [(path, table) for path, table in tables if table.name or table.hint]
+    _require_one(id, "describe", described)
+    path, table = described[0] if described else tables[0]
+    if not table.name:
+        raise CourseError(f"{path}: {id} has no 'name'. Write name = \"what students read\".")
+    hint = table.hint or KNOWN_HINTS.get(table.name, "")
     if not hint:
         raise CourseError(
-            f"{path} has no 'hint'. Write one; only a mistake with one of these names has a hint "
-            f"already: {', '.join(sorted(KNOWN_HINTS))}."
+            f"{path}: {id} has no 'hint'. Write one; only a mistake with one of these names has a "
+            f"hint already: {', '.join(sorted(KNOWN_HINTS))}."
         )
-    return Mistake(stored.name, hint)
+    return Mistake(table.name, hint)
 
 
-def _mutants(
-    path: Path,
-    forms: Sequence[_Form],
-    exercise: Exercise,
-    solution: SourceTree,
-    project: Path,
-    mistakes: Collection[str],
-) -> Iterator[Mutant]:
-    """Yield the mutants of a file's forms; `mistakes` are the ids that `also` may name."""
+def _require_one(id: str, verb: str, tables: Tables[Any]) -> None:
+    if len(tables) > 1:
+        raise CourseError(f"{tables[0][0]} and {tables[1][0]} both {verb} {id}. Keep one.")
+
+
+def _mutants(id: str, tables: Tables[Any], solution: SourceTree, project: Path) -> Iterator[Mutant]:
+    """Yield the mutants of an id's forms."""
+    written = [(path, table.forms()) for path, table in tables if table.forms()]
+    _require_one(id, "have forms of", written)
     numbers: Counter[str] = Counter()
-    for form in forms:
-        fails, also = (form.fails, form.also) if isinstance(form, _MistakeForm) else ((), ())
-        if unknown := sorted({*also} - {*mistakes}):
-            raise CourseError(f"{path} has {unknown[0]!r} in `also`, but there is no such mistake.")
-        if unknown := sorted({*fails} - {*exercise.names}):
-            raise CourseError(f"{path} has {unknown[0]!r} in `fails`, but there is no such check.")
-        try:
-            tree = solution.with_region(form.region, _body_of(path, form, solution))
-        except regions.RegionError as error:
-            raise CourseError(f"{path}: {error}") from None
-        file, number = path.relative_to(project).as_posix(), numbers[form.region]
-        yield Mutant(path.stem, file, number, form.region, fails, also, form.replace, tree)
-        numbers[form.region] += 1
+    for path, forms in written:
+        for form in forms:
+            where = f"{path}: {id}"
+            region = _region_of(where, form, solution)
+            try:
+                tree = solution.with_region(region, _body_of(where, form, region, solution))
+            except regions.RegionError as error:
+                raise CourseError(f"{where}: {error}") from None
+            file = path.relative_to(project).as_posix()
+            yield Mutant(id, file, numbers[region], region, form.replace, tree)
+            numbers[region] += 1
 
 
-def _body_of(path: Path, form: _Form, solution: SourceTree) -> str:
+def _region_of(where: str, form: _Form, solution: SourceTree) -> str:
+    """Return the region of a form, if need be the only one that holds all replaced lines."""
     if bool(form.body) == bool(form.replace):
-        raise CourseError(f"{path} needs either `body` or `replace` in each form.")
-    if form.region not in solution.places:
-        raise CourseError(f"{path} is for the region {form.region!r}, which does not exist.")
-    if form.body:
-        return form.body
-    body = solution.body(form.region).text
-    for old, new in form.replace:
+        raise CourseError(f"{where} needs either `body` or `replace` in each form.")
+    known = ", ".join(solution.places)
+    if form.body or form.region:
+        if form.region in solution.places:
+            return form.region
+        problem = f"the unknown region {form.region!r}" if form.region else "a body, but no region"
+        raise CourseError(f"{where} has {problem}. The regions are: {known}.")
+    holders = {
+        old: [name for name, body in solution.bodies().items() if old in body.text]
+        for old, _ in form.replace
+    }
+    for old, names in holders.items():
+        if not names:
+            raise CourseError(f"{where} replaces {old!r}, which stands in no region.")
+    common = [name for name in solution.places if all(name in names for names in holders.values())]
+    if len(common) != 1:
+        problem = f"stand together in {', '.join(common) or 'no region'}"
+        remedy = "Add `region = ...`" if common else "Give each region a form of its own"
+        raise CourseError(f"{where} replaces lines that {problem}. {remedy}.")
+    return common[0]
+
+
+def _body_of(where: str, form: _Form, region: str, solution: SourceTree) -> str:
+    body = solution.body(region).text
+    for old, _ in form.replace:
         if body.count(old) != 1:
+            places = "".join(f"\n  {place}" for place in _find_places(old, region, solution))
             raise CourseError(
-                f"{path} replaces {old!r}, which stands {body.count(old)} times in {form.region}. "
-                "Quote lines that stand there once."
+                f"{where} replaces {old!r}, which stands {body.count(old)} times in {region}. "
+                f"Quote lines that stand there once.{places}"
             )
-        body = body.replace(old, new)
-    return body
+    edited = form.body or apply_edits(body, form.replace)
+    if edited is None:
+        raise CourseError(f"{where} replaces a part of {region} twice. Let each pair have its own.")
+    return edited
 
 
-def _require_python(path: Path, mutant: Mutant) -> None:
+def _find_places(text: str, region: str, solution: SourceTree) -> Iterator[str]:
+    """Yield each place of a text in a region: the file or cell, the line's number, the line."""
+    name, body = solution.places[region]
+    source = solution.texts[name]
+    [start] = [found.body_start for found in regions.find(source, name) if found.name == region]
+    for match in re.finditer(re.escape(text), body.text):
+        first = start + match.start() + len(text) - len(text.lstrip())
+        number = source.count("\n", 0, first) + 1
+        yield f"{name}, line {number}: `{source.splitlines()[number - 1].strip()}`"
+
+
+def _require_python(mutant: Mutant) -> None:
     where, _ = mutant.tree.places[mutant.region]
     source = without_magics(mutant.tree.texts[where])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(source, f"<{path.name}>", "exec")
+            compile(source, f"<{mutant.id}>", "exec")
     except SyntaxError as error:
         quoted = f" near `{error.text.strip()}`" if error.text else ""
         raise CourseError(
-            f"{path} puts invalid Python into {mutant.region}{quoted}: {error.msg}. Correct it; if "
-            f"the syntax error is the mistake, give it one of the names {SYNTAX_MISTAKES}."
+            f"{mutant} is invalid Python{quoted}: {error.msg}. Correct it; if the syntax error is "
+            f"the mistake, give it one of the names {SYNTAX_MISTAKES}."
         ) from None
 
 

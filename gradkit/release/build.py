@@ -96,6 +96,7 @@ def release(
         lines.append(
             "The archives for Gradescope hold the solutions: upload them to Gradescope only."
         )
+    lines.append("Before students get a starter: `gradkit verify --seeds 200`.")
     if not tracked:
         lines.append("Git does not know this tree, so files left in it by mistake go unnoticed.")
     released = {path for files in folders.values() for path in files}

@@ -29,6 +29,7 @@ from assignment.workspace.starter import path_problem
 from gradkit.course.exercise_config import CONFIG, read_config
 from gradkit.course.exercises import solved_paths
 from gradkit.course.instructor_tree import read_text, read_toml
+from gradkit.course.mistakes import VARIANTS
 from gradkit.files import shown, write_atomic
 from gradkit.release.git import committed_versions
 
@@ -230,10 +231,10 @@ def _solution_lines(
                 for number, line in lines:
                     yield f"{where}, {place.format(number)}", line, is_code
     for folder in folders:
-        for file in sorted((project / "grading" / folder).rglob("*.toml")):
-            if "variants" in (file.stem, file.parent.name):
-                for line in _lines_in(read_toml(file, dict[str, Any])):
-                    yield file.relative_to(project).as_posix(), line, True
+        file = project / "grading" / folder / VARIANTS
+        if file.exists():
+            for line in _lines_in(read_toml(file, dict[str, Any])):
+                yield file.relative_to(project).as_posix(), line, True
 
 
 def _sources(path: str, text: str) -> Iterator[tuple[str, str, bool]]:

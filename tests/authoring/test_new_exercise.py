@@ -14,6 +14,7 @@ import pytest
 
 from assignment import PROJECT
 from assignment.workspace.starter import pack_zip
+from gradkit.authoring.mistakes_lock import Lock
 from tests.trees import copy_tree
 
 PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8").partition("## 8.")[0]
@@ -28,7 +29,7 @@ def tree(shared: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     def follow_the_page(folder: Path) -> None:
         tree = copy_tree(folder / "tree")
         blocks = dict(BLOCK.findall(PAGE))
-        assert len(blocks) == 7
+        assert len(blocks) == 6
         for path, text in blocks.items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             (tree / path).write_text(text, encoding="utf-8")
@@ -62,6 +63,16 @@ def test_page_changes_no_existing_file(tree: Path) -> None:
         for path in (PROJECT / name).rglob("*.*"):
             if path.suffix in suffixes and "checkpoints" not in str(path):
                 assert (tree / path.relative_to(PROJECT)).read_bytes() == path.read_bytes(), path
+
+
+def test_lock_of_the_page_names_each_form(tree: Path) -> None:
+    lock = Lock.read(tree / "grading" / "metrics" / "mistakes.lock")
+    forms = {"count_not_share in accuracy", "count_not_share in accuracy, form 2"}
+    assert dict(lock.named) == {
+        **dict.fromkeys(forms, ("accuracy",)),
+        "rows_and_columns in confusion": ("confusion",),
+    }
+    assert lock.review == {}
 
 
 def test_starter_of_the_page_holds_its_exercise_alone(tree: Path, tmp_path: Path) -> None:

@@ -122,9 +122,9 @@ def ridge(course: Path) -> Path:
         CONFIG: "# Small.\n\n[parameters]\nNUM_TRAINING = 60\n\n[limits]\ncheck_seconds = 5\n",
         "assignment/regression/__init__.py": "",
         "assignment/checks/ridge.py": CHECKS,
-        "grading/ridge/mistakes/unregularised.toml": (
-            'name = "not regularised"\nhint = "Add reg to the diagonal."\n[[form]]\n'
-            'region = "ridge"\nfails = ["weights"]\nreplace = [[" + reg * np.eye(X.shape[1])", ""]]'
+        "grading/ridge/mistakes.toml": (
+            '[unregularised]\nname = "not regularised"\nhint = "Add reg to the diagonal."\n'
+            'replace = [[" + reg * np.eye(X.shape[1])", ""]]'
         ),
     }.items():
         (course / path).parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def test_exercise_without_images_is_measured_and_graded(
     assert config.endswith(f"\n\n[bounds]\n{line}\n")
     assert 0.01 < tomllib.loads(config)["bounds"]["ERROR"] < 0.02
     assert warnings == []
-    run("verify", "--exercise", "ridge")
+    run("verify", "--exercise", "ridge", "--accept")
     few = config.replace("TRAINING = 60", "TRAINING = 5").replace(line, "ERROR = 0.001\nTYPO = 1")
     (ridge / CONFIG).write_text(few)
     _, worthless, *warnings = run("spread", "ridge").splitlines()

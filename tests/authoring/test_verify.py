@@ -1,9 +1,10 @@
 """The proof: a mistake, variant or solution that is not what it should be is reported."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,20 @@ from assignment import PROJECT
 from assignment.checks.answer_key import load_answer_key
 from assignment.checks.softmax import EXERCISE
 from gradkit.authoring import verify
+from gradkit.authoring.mistakes_lock import (
+    OWN,
+    FormVerdict,
+    Lock,
+    Problem,
+    find_differences,
+    find_failing_nothing,
+    find_gone,
+    find_pair_differences,
+    lock_path,
+)
 from gradkit.course.answer_key import compute_answer_key, find_staleness
-from gradkit.course.mistakes import Bank, Mutant
+from gradkit.course.instructor_tree import CourseError
+from gradkit.course.mistakes import VARIANTS, Bank, Mutant
 from gradkit.course.starter import starter_files
 from tests.banks import BANK
 
@@ -24,64 +37,114 @@ def mutant(id: str) -> Mutant:
 
 
 SUM = mutant("sum_not_mean")
+LOCK = Lock.read(lock_path("softmax", PROJECT))
 
 
 @pytest.fixture
-def use_bank(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bank], None]:
+def use_bank(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Bank], None]]:
     """Makes the proof be about another bank."""
 
     def use(bank: Bank) -> None:
         monkeypatch.setattr(verify, "_bank", lambda name, project: bank)
         verify._public_runs.cache_clear()
 
-    return use
+    yield use
+    verify._public_runs.cache_clear()
 
 
-def prove_mistakes(*mutants: Mutant) -> list[str]:
+def calls_of(*mutants: Mutant) -> list[FormVerdict]:
     first = len(verify._bank("softmax", PROJECT).variants)
-    numbers = range(first, first + len(mutants))
-    return list(map(str, verify._prove_forms("softmax", PROJECT, numbers)))
+    found = verify._prove_forms("softmax", PROJECT, range(first, first + len(mutants)))
+    return [call for call in found if isinstance(call, FormVerdict)]
+
+
+FAILED = LOCK.named[SUM.label]
+CHECK = FAILED[0]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "statement"),
+    ("lock", "difference"),
     [
-        (replace(SUM, fails=("naive_loss",)), "naive_large_scores should pass, but is"),
-        (replace(SUM, fails=(*SUM.fails, "naive_gradient")), "naive_gradient should fail, but is"),
-        (replace(SUM, tree=BANK.solution), "naive_loss should fail, but is: passed"),
+        (LOCK, ""),
+        (Lock({SUM.label: FAILED[1:]}), f"{CHECK} should pass, but is: wrong ("),
+        (Lock({SUM.label: (*FAILED, "predict")}), "predict should call it by its own name, but is"),
+        (
+            Lock({SUM.label: FAILED[1:]}, {f"{SUM.label}: {CHECK}": "mean_twice"}),
+            f"{CHECK} should call it by mean_twice, but is: wrong (",
+        ),
+        (
+            Lock(),
+            "is not in mistakes.lock, which `gradkit verify --accept` writes: naive_loss calls",
+        ),
     ],
 )
-def test_mistake_that_contradicts_its_file_is_reported(
-    use_bank: Callable[[Bank], None], wrong: Mutant, statement: str
+def test_form_is_compared_with_the_lock(
+    use_bank: Callable[[Bank], None], lock: Lock, difference: str
 ) -> None:
-    use_bank(replace(BANK, mutants=(wrong,)))
-    problems = prove_mistakes(wrong)
-    assert any(statement in problem for problem in problems), problems
-    place = "grading/softmax/mistakes/sum_not_mean.toml in softmax_naive: "
-    assert all(problem.startswith(place) for problem in problems), problems
+    use_bank(replace(BANK, mutants=(SUM,)))
+    problems = list(map(str, find_differences(calls_of(SUM), lock)))
+    assert len(problems) == bool(difference)
+    assert all(p.startswith(f"{SUM.label}: {difference}") for p in problems), problems
 
 
-def test_two_mistakes_with_the_same_arrays_are_reported(use_bank: Callable[[Bank], None]) -> None:
+def test_mistake_that_fails_nothing_is_reported(use_bank: Callable[[Bank], None]) -> None:
+    right = replace(SUM, tree=BANK.solution)
+    use_bank(replace(BANK, mutants=(right,)))
+    [problem] = find_failing_nothing(calls_of(right))
+    assert str(problem) == f"{SUM.label}: fails no check. Correct it, or move it to variants.toml"
+
+
+def test_two_mistakes_with_the_same_arrays_are_reported_with_what_to_do(
+    use_bank: Callable[[Bank], None],
+) -> None:
     twin = replace(SUM, id="mean_twice")
     use_bank(replace(BANK, mutants=(SUM, twin)))
-    assert any("naive_loss does not name it" in problem for problem in prove_mistakes(SUM, twin))
+    problems = set(find_differences(calls_of(SUM, twin), LOCK))
+    pair = "mean_twice in softmax_naive and sum_not_mean in softmax_naive"
+    assert f"{pair}: {CHECK} gets the same arrays from all: merge these mistakes, or" in "".join(
+        map(str, sorted(problems))
+    )
+    assert len(problems) == len({*FAILED})  # for each check once
 
 
 def test_variant_that_is_wrong_is_reported(use_bank: Callable[[Bank], None]) -> None:
-    use_bank(replace(BANK, variants=(replace(mutant("gradient_sign"), fails=()),), mutants=()))
+    wrong = replace(mutant("gradient_sign"), file=f"grading/softmax/{VARIANTS}")
+    use_bank(replace(BANK, variants=(wrong,), mutants=()))
     assert any("naive_gradient" in str(p) for p in verify._prove_forms("softmax", PROJECT, [0]))
-    assert any(seed == 3 for seed, _ in verify._prove_seeds("softmax", PROJECT, [3]))
+    assert any(seed == 3 for seed, _ in verify._prove_seeds(LOCK, "softmax", PROJECT, [3]))
+
+
+def test_form_that_no_longer_exists_is_reported() -> None:
+    [problem] = find_gone(Lock({SUM.label: (), "y in predict": ()}), BANK)
+    assert str(problem) == "y in predict: is in mistakes.lock, but not in mistakes.toml"
+
+
+def test_lock_shows_other_names_on_lines_of_their_own(tmp_path: Path) -> None:
+    calls = [
+        FormVerdict("x in predict", "a", OWN, ""),
+        FormVerdict("x in predict", "b", "y", ""),
+        FormVerdict("x in predict", "c", "", ""),
+        FormVerdict("x in predict", "d", OWN, ""),
+    ]
+    lock = Lock.of(calls, {"x + y": "z"})
+    lock.write(tmp_path / "mistakes.lock")
+    text = (tmp_path / "mistakes.lock").read_text(encoding="utf-8")
+    named, review = text.partition("[named]\n")[2].split("\n[review]\n")
+    assert named == '"x in predict" = ["a", "d"]\n'
+    assert review == '"x in predict: b" = "y"\n"x + y" = "z"\n'
+    assert Lock.read(tmp_path / "mistakes.lock") == lock
+    assert [lock.name("x in predict", check) for check in "abcd"] == [OWN, "y", "", OWN]
 
 
 def test_problem_of_several_seeds_is_reported_once() -> None:
-    def problem(verdict: str) -> verify.Problem:
-        return verify.Problem("x.toml in predict", "predict should pass, but is", verdict)
+    def problem(verdict: str) -> Problem:
+        return Problem("x.toml in predict", "predict should pass, but is", verdict)
 
-    for seeds, start in (((7,), "seed 7"), ((3, 5, 8), "seed 3, and for 2 other seeds")):
+    for seeds, start in (((7,), "seed 7"), ((3, 5, 8), "seed 3 and 2 other seeds")):
         found = [(seed, problem(f"wrong by {seed}")) for seed in seeds]
         [merged] = verify._merge_seeds(found)
         place = "x.toml in predict: predict should pass, but is"
-        assert str(merged) == f"{start}: {place}: wrong by {seeds[0]}"
+        assert str(merged) == f"{place}: with {start}: wrong by {seeds[0]}"
 
 
 def test_solution_that_is_wrong_is_reported_by_the_committed_answer_key() -> None:
@@ -105,14 +168,15 @@ def test_starter_with_a_solution_left_in_it_is_reported(monkeypatch: pytest.Monk
     assert reported == ["train_batch", "train_update", "predict"]
 
 
-def test_third_name_for_two_mistakes_is_reported(use_bank: Callable[[Bank], None]) -> None:
-    ids = [m.id for m in BANK.mutants]
-    pair = ids.index("half_missing_in_loss"), ids.index("reg_gradient_doubled")
-    assert verify._prove_pairs("softmax", PROJECT, [pair]) == []
-    # The file of the third says with `also` that it combines these two.
-    use_bank(replace(BANK, mutants=tuple(replace(m, also=()) for m in BANK.mutants)))
-    problems = verify._prove_pairs("softmax", PROJECT, [pair])
-    assert any("the other convention" in problem.verdict for problem in problems)
+def test_third_name_for_two_mistakes_is_reported() -> None:
+    two = ("gradient_of_right_class_only", "right_class_left_out_of_sum")
+    pairs = [p for p in verify._pairs(BANK) if {BANK.mutants[n].id for n in p} == {*two}]
+    named = dict(verify._name_pairs("softmax", PROJECT, pairs))
+    assert named == {" + ".join(two): "gradient_without_probability"}
+    assert not {*find_pair_differences(named, Lock(review=named))}
+    for now, before in ((named, Lock()), ({}, Lock(review=named))):
+        [problem] = map(str, find_pair_differences(now, before))
+        assert "gradient_without_probability" in problem
 
 
 def test_forms_of_the_notebooks_own_region_are_run_in_it() -> None:
@@ -120,7 +184,7 @@ def test_forms_of_the_notebooks_own_region_are_run_in_it() -> None:
     assert solution is None
     forms = [*BANK.variants, *BANK.mutants]
     assert numbers == [number for number, form in enumerate(forms) if form.region == "tuning"]
-    assert {bool(forms[number].fails) for number in numbers if number} == {True, False}
+    assert {forms[number].is_variant for number in numbers if number} == {True, False}
 
 
 # --- the table, and what was proved before --------------------------------------------------------
@@ -130,7 +194,7 @@ def test_forms_of_the_notebooks_own_region_are_run_in_it() -> None:
 def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[verify.Row]:
     """The rows that `verify` yields, with a cache of the test's own."""
     rows: list[verify.Row] = [verify.Row("the starter", "17 checks", [])]
-    monkeypatch.setattr(verify, "verify", lambda name, project: iter(rows))
+    monkeypatch.setattr(verify, "verify", lambda *arguments: iter(rows))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("gradkit.course.cache.STARTED", math.inf)  # somebody may edit the project
     return rows
@@ -139,25 +203,30 @@ def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[verify.Row]:
 PROVED_BEFORE = "✓ softmax: proved before, nothing has changed (--all proves it again)\n"
 
 
-def test_table_lists_problems_below_their_row(
+def test_table_ends_after_a_broken_row_and_lists_each_problem_once(
     rows: list[verify.Row], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = verify.Problem("y", "z should pass, but is", "wrong")
-    rows.append(verify.Row("x", "passed", [wrong]))
-    assert not verify.verify_all(["softmax"], PROJECT)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "softmax"
-    assert lines[1].startswith("  ✓ the starter")
-    assert lines[2].startswith("  ✗ x")
-    assert lines[3] == "      y: z should pass, but is: wrong"
-    assert not verify.verify_all(["softmax"], PROJECT)  # a problem is never remembered
+    wrong = Problem("y", "z should pass, but is", "wrong")
+    rows += [verify.Row("x", "passed", [wrong])] * 2
+    table = ["softmax", "  ✓ the starter", "  ✗ x", "      y: z should pass, but is: wrong"]
+    for keep_going, last in ((False, "      The proof ends here; --keep-going"), (True, "  ✗ x")):
+        assert not verify.verify_all(["softmax"], PROJECT, keep_going=keep_going)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 5
+        for line, start in zip(lines, [*table, last], strict=True):
+            assert line.startswith(start)
+
+
+def test_mistake_that_no_exercise_has_is_refused() -> None:
+    with pytest.raises(CourseError, match=r"mistakes\.toml has no 'log3'\. Write the id of one"):
+        verify.verify_all(["softmax"], PROJECT, mistake="log3")
 
 
 def test_proved_exercise_is_proved_again_only_after_a_change(
     rows: list[verify.Row], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def is_proved(again: bool = False) -> bool:
-        assert verify.verify_all(["softmax"], PROJECT, again)
+    def is_proved(**options: Any) -> bool:
+        assert verify.verify_all(["softmax"], PROJECT, **options)
         out = capsys.readouterr().out
         assert out == PROVED_BEFORE or "the starter" in out
         return out != PROVED_BEFORE
@@ -165,6 +234,8 @@ def test_proved_exercise_is_proved_again_only_after_a_change(
     assert is_proved()
     assert not is_proved()
     assert is_proved(again=True)
+    assert is_proved(seeds=200)
+    assert not is_proved(seeds=20)
     changed = starter_files(PROJECT, ["softmax"]) | {"README.md": b"changed"}
     with monkeypatch.context() as patch:
         patch.setattr(verify, "starter_files", lambda project, names: changed)

@@ -16,8 +16,7 @@ def project(tmp_path: Path) -> Path:
         shutil.copy(PROJECT / "assignment" / name, tmp_path / "assignment" / name)
     for name in ("assignment/classifiers", "notebooks"):
         (tmp_path / name).symlink_to(PROJECT / name)
-    for kind in ("mistakes", "variants"):
-        for name in ("softmax", "linear"):
-            (tmp_path / "grading" / name / kind).mkdir(parents=True)
+    for name in ("softmax", "linear"):
+        (tmp_path / "grading" / name).mkdir(parents=True)
     (tmp_path / "grading/softmax/exercise.toml").write_text('shared = ["linear"]\n')
     return tmp_path

@@ -10,6 +10,7 @@ from assignment.checks.check import load_exercise
 from assignment.checks.softmax import EXERCISE
 from gradkit.course.answer_key import write_answer_key
 from gradkit.course.exercises import STARTERS, exercise_names
+from tests.banks import keep_tables
 from tests.trees import copy_tree
 
 KEPT = ("einsum", "log2", "other_ways_to_predict", "other_ways_to_tune")
@@ -37,9 +38,9 @@ def small_tree(shared: Callable[[str, Callable[[Path], object]], Path]) -> Path:
             for path in {*other.files, *other.modules, other.notebook, *checks}:
                 if path not in EXERCISE.files:
                     (tree / path).unlink()
-        for place in (tree / "grading").glob("*/*/*.toml"):
-            if place.stem not in KEPT:
-                place.unlink()
+        for kind in ("mistakes", "variants"):
+            for place in (tree / "grading").glob(f"*/{kind}.toml"):
+                keep_tables(place, KEPT)
         (tree / STARTERS).write_text('softmax-starter = ["softmax"]\n', encoding="utf-8")
         write_answer_key(EXERCISE, tree)
 

@@ -280,7 +280,7 @@ def end_tuning_too_early(tree: Path) -> None:
 
 
 JSON = "assignment/checks/softmax.json"
-LOG2 = "grading/softmax/mistakes/log2.toml"
+MISTAKES = "grading/softmax/mistakes.toml"
 STALE = "run `gradkit answer-key`. Nothing was written."
 
 
@@ -311,14 +311,14 @@ STALE = "run `gradkit answer-key`. Nothing was written."
         (replace(NOTEBOOK, "### END SOLUTION", "done"), ": region 'tuning' begins"),
         (end_tuning_too_early, f"{NOTEBOOK}, cell "),
         (replace(NOTEBOOK, '"cells"', '"sells"'), f"{NOTEBOOK} is not a notebook"),
-        (write("grading/softmax/mistakes/x.toml", "x = 1"), "x.toml does not fit: "),
-        (replace(LOG2, "name = ", "name = 3 # "), "log2.toml does not fit: "),
+        (write(MISTAKES, "x = 1"), "mistakes.toml: x does not fit: "),
+        (replace(MISTAKES, "name = ", "name = 3 # "), "mistakes.toml: log2 does not fit: "),
         (replace("assignment/__init__.py", "__version__", "version"), "does not set `__version__"),
         (
             lambda tree: (tree / "requirements.txt").write_bytes(b"# a\n# caf\xe9\n"),
             "requirements.txt, line 2: the byte 0xe9 is not UTF-8",
         ),
-        (replace(LOG2, "which measures", "this measures"), STALE),
+        (replace(MISTAKES, "which measures", "this measures"), STALE),
         (write(JSON, "{}"), STALE),
         (replace(JSON, '"reference": {', '"reference": {}, "was": {'), STALE),
         (replace(JSON, '"arrays": {', '"arrays": {}, "was": {'), STALE),
