@@ -86,6 +86,13 @@ EXERCISE = Exercise(
     ),
 )
 '''
+[SOLVE] = re.findall(r"w = np.linalg.*", SOLUTION)
+LOOKING = """import IPython, os
+    [name] = os.listdir("/data")
+    with open(f"/data/{name}", "rb") as file:
+        assert b"unseen" not in file.read()
+    assert not IPython.get_ipython().kernel.get_parent("shell")["buffers"]
+"""  # while it trains, nothing is there to judge the model by
 SETUP = """import sys
 from pathlib import Path
 sys.path.insert(0, str(Path.cwd().parent))
@@ -171,16 +178,17 @@ def test_exercise_without_images_is_measured_and_graded(
     bodies = {
         "right": "w = np.linalg.lstsq(X.T @ X + reg * np.eye(5), X.T @ y)[0]",
         "constant": "w = np.zeros(5)",
+        "looking": f"{LOOKING}    {SOLVE}",
         "few": "w = np.linalg.solve(X[:9].T @ X[:9] + reg * np.eye(5), X[:9].T @ y[:9])",
     }
     folder, out = tmp_path / "class", tmp_path / "grades"
     folder.mkdir()
-    solution = SOLUTION[SOLUTION.index("w = ") : SOLUTION.index("\n    ### END")]
     for name, body in bodies.items():
-        files = {RIDGE: SOLUTION.replace(solution, body), NOTEBOOK: (ridge / NOTEBOOK).read_text()}
+        files = {RIDGE: SOLUTION.replace(SOLVE, body), NOTEBOOK: (ridge / NOTEBOOK).read_text()}
         content = pack_zip({path: text.encode() for path, text in files.items()})
         (folder / f"{name}.zip").write_bytes(content)
     run("grade", str(folder), "--exercise", "ridge", "--out", str(out))
     with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
         book = {row["student"]: (row["weights"], row["error"]) for row in csv.DictReader(file)}
-    assert book == {"right": ("4", "3"), "constant": ("0", "0"), "few": ("4", "0")}
+    full = ("4", "3")
+    assert book == {"right": full, "looking": full, "constant": ("0", "0"), "few": ("4", "0")}
