@@ -158,6 +158,7 @@ EXERCISE = Exercise(
         ),
         agrees(
             LABELS, lambda seed: [votes(seed, k, tie=True) for k in (2, 4, 7)], tolerance=0.0,
+            requires=("labels",),
             name="ties", title="Labels, ties", points=5, regions=("labels",),
         ),
         _distances(ONE, "one_loop", "one loop"),
