@@ -75,7 +75,7 @@ class Task:
     def values(self) -> tuple[Any, ...]:
         """The sizes of two problems, all different in each."""
         first = tuple(range(len(self.sizes) + 3, 3, -1))
-        second = tuple(2 * size + 1 for size in first)
+        second = tuple(size + 4 for size in first)
         return (first, second) if len(first) > 1 else first + second
 
 
