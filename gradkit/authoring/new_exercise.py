@@ -38,7 +38,7 @@ _CELL = re.compile(r"^%% (\w+) (\S+) (\{.*\})\n", re.MULTILINE)
 _SECTION = re.compile(r"^(Parameters|Attributes|Returns)\n-+\n", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*) : (.*)((?:\n+[ \t].*)*)", re.MULTILINE)
 
-Entries = dict[str, tuple[str, str]]  # of a docstring: name -> type, description
+Entries = dict[str, tuple[str, str]]  # name -> type, description
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,12 @@ class Task:
     """A function or method that holds regions, and what its check needs."""
 
     path: str
+    imported: str  # the function, or the method's class
     function: str  # with its class: "KNearestNeighbor.predict"
     regions: tuple[str, ...]
     results: tuple[str, ...]
     arguments: Mapping[str, str]  # name -> the Python expression that draws it
     state: Mapping[str, str]  # the same for the object's attributes
-
-    @property
-    def name(self) -> str:
-        return self.regions[0]
-
-    @property
-    def title(self) -> str:
-        return self.name.replace("_", " ").capitalize()
-
-    @property
-    def imported(self) -> str:
-        return self.function.split(".")[0]
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -108,9 +97,6 @@ def exercise_texts(project: Path, name: str, paths: Sequence[str]) -> dict[str, 
         if not re.fullmatch(r"assignment(/\w+){2,}\.py", path):
             raise CourseError(f"{path} is not in a folder below assignment/. Move it there.")
         tasks += _read_tasks(path, read_text(project, path))
-    names = [region for task in tasks for region in task.regions]
-    if len(names) > len({*names}):
-        raise CourseError(f"Two regions have one name: {', '.join(sorted(names))}. Rename one.")
     title, *_ = (ast.get_docstring(ast.parse(read_text(project, paths[0]))) or name).splitlines()
     *others, last = [task.function for task in tasks]
     about = f"You write {', '.join(others)}{' and ' if others else ''}{last}."
@@ -158,12 +144,12 @@ def _read_tasks(path: str, text: str) -> Iterator[Task]:
         last = node.end_lineno or node.lineno
         own = tuple(name for name, line in unused.items() if node.lineno <= line <= last)
         if own:
-            function = f"{owner.name}.{node.name}" if owner else node.name
-            where = f"{path}, line {node.lineno}: {function}"
-            arguments = dict(_arguments(where, node, anywhere, skip=bool(owner)))
+            names = (owner.name, f"{owner.name}.{node.name}") if owner else (node.name,) * 2
+            where = f"{path}, line {node.lineno}: {names[1]}"
+            arguments = dict(_arguments(where, node, anywhere))
             attributes = _entries(owner, "Attributes") if owner else {}
             state = {name: _draw(where, name, *entry) for name, entry in attributes.items()}
-            yield Task(path, function, own, _results(where, node), arguments, state)
+            yield Task(path, *names, own, _results(where, node), arguments, state)
         unused = {name: line for name, line in unused.items() if name not in own}
     if unused or not found:
         raise CourseError(
@@ -184,16 +170,17 @@ def _entries(node: ast.FunctionDef | ast.ClassDef, section: str) -> Entries:
     }
 
 
-def _arguments(
-    where: str, node: ast.FunctionDef, anywhere: Entries, skip: bool
-) -> Iterator[tuple[str, str]]:
+def _arguments(where: str, node: ast.FunctionDef, known: Entries) -> Iterator[tuple[str, str]]:
     """Yield each parameter and what draws it, by this docstring or another one of the file."""
-    described = anywhere | _entries(node, "Parameters")
-    names = [parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args)]
-    first_default = len(names) - len(node.args.defaults)
-    for number, name in enumerate(names[skip:], start=skip):
-        kind, about = described.get(name, ("", ""))
-        if number >= first_default and not kind.startswith(("(", "int", "float")):
+    known = known | _entries(node, "Parameters")
+    names = [x.arg for x in (*node.args.posonlyargs, *node.args.args)]
+    for number, name in enumerate(names):
+        kind, about = known.get(name, ("", ""))
+        if number == 0 and name == "self":
+            continue
+        if number >= len(names) - len(node.args.defaults) and not kind.startswith(
+            ("(", "int", "float")
+        ):
             return  # this one and those after it keep their defaults
         yield name, _draw(where, name, kind, about)
 
@@ -223,5 +210,5 @@ def _results(where: str, node: ast.FunctionDef) -> tuple[str, ...]:
         raise CourseError(f"{where} returns nothing that a check could compare. Let it return it.")
     value = returned[0]  # the outermost one comes first
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
-    names = tuple(part.id if isinstance(part, ast.Name) else "_" for part in parts)
-    return tuple(_entries(node, "Returns")) or (names if "_" not in names else (node.name,))
+    names = tuple(part.id for part in parts if isinstance(part, ast.Name))
+    return tuple(_entries(node, "Returns")) or (names if len(names) == len(parts) else (node.name,))

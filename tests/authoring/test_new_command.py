@@ -12,6 +12,7 @@ from assignment.checks.check import load_exercise
 from gradkit.authoring.new_exercise import exercise_texts, new_exercise
 from gradkit.course.exercises import exercise_names
 from gradkit.course.instructor_tree import CourseError
+from tests.authoring.conftest import RunGradkit
 
 MODULE = '''"""Two layers."""
 
@@ -91,6 +92,22 @@ def test_each_function_with_regions_gets_a_check_of_inputs_with_the_documented_s
         assert len({*X.shape, *W.shape}) == 3
     assert first.arguments["X"].shape != second.arguments["X"].shape
     assert {type(x) for x in variables["clip_below_problems"](1)[0].arguments.values()} == {float}
+
+
+def test_new_exercise_is_verified_and_released_before_anyone_edits_it(
+    course: Path, gradkit: RunGradkit
+) -> None:
+    (course / PATH).parent.mkdir()
+    (course / PATH).write_text(MODULE, encoding="utf-8")
+    for command in (
+        ("new", "layers", PATH),
+        ("answer-key", "--exercise", "layers"),
+        ("verify", "--exercise", "layers"),
+        ("release", "--accept", "layers"),
+    ):
+        ran = gradkit(*command)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (course / "dist" / "layers-starter.zip").exists()
 
 
 def test_files_appear_beside_what_was_there_and_nothing_is_overwritten(project: Path) -> None:

@@ -6,44 +6,73 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell
 
 from assignment import PROJECT
 from assignment.workspace.starter import pack_zip
 from gradkit.authoring.mistakes_lock import Lock
 from tests.trees import copy_tree
 
-PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8").partition("## 8.")[0]
-BLOCK = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8")
+STEP = re.compile(
+    r"^    gradkit (?P<command>[^#\n]*)|"
+    r"^(?P<cells>Four cells of )?`(?P<path>[\w./-]+)`:\n\n```\w+\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
 METRICS, NOTEBOOK = "assignment/evaluation/metrics.py", "notebooks/metrics.ipynb"
+RIDGE, CONFIG = "assignment/regression/ridge.py", "grading/ridge/exercise.toml"
+COMMANDS = {
+    "metrics": ["new", "answer-key", "run-notebooks", "verify", "release"],
+    "ridge": ["new", "answer-key", "spread", "verify"],
+}
 
 
 @pytest.fixture(scope="session")
 def tree(shared: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """The instructor's tree with the page's exercise, made by the page's commands."""
+    """The instructor's tree with the page's exercises, made by its blocks and commands in order."""
 
     def follow_the_page(folder: Path) -> None:
         tree = copy_tree(folder / "tree")
-        blocks = dict(BLOCK.findall(PAGE))
-        assert len(blocks) == 6
-        for path, text in blocks.items():
-            (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (tree / path).write_text(text, encoding="utf-8")
-        [line] = re.findall(r"^metrics-starter = .*$", PAGE, re.MULTILINE)
-        with (tree / "grading" / "starters.toml").open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-        commands = re.findall(r"^    gradkit ([^#\n]*)", PAGE, re.MULTILINE)
-        names = [command.split()[0] for command in commands]
-        assert names == ["answer-key", "run-notebooks", "verify", "release"]
-        for command in commands:
-            ran = python(tree, "-m", "gradkit", *command.split())
-            assert ran.returncode == 0, ran.stdout + ran.stderr
+        steps = [*STEP.finditer(PAGE)]
+        commands = [step["command"].split() for step in steps if step["command"]]
+        for name, expected in COMMANDS.items():
+            assert [command[0] for command in commands if name in command] == expected
+        for step in steps:
+            if step["command"]:
+                run(tree, *step["command"].split())
+            elif step["cells"]:
+                add_cells(tree / step["path"], step["text"])
+            else:
+                (tree / step["path"]).parent.mkdir(parents=True, exist_ok=True)
+                (tree / step["path"]).write_text(step["text"], encoding="utf-8")
 
     return shared("new-exercise", follow_the_page) / "tree"
+
+
+def add_cells(path: Path, text: str) -> None:
+    """Put cells above a notebook's question; each begins with `# %%` and its role, or check."""
+    nb = nbformat.read(path, as_version=4)
+    new = []
+    for part in text.split("# %% ")[1:]:
+        role, _, source = part.partition("\n")
+        metadata = {} if role == "check" else {"gradkit": {"role": role}}
+        new.append(new_code_cell(source.strip(), metadata=metadata))
+    [place] = [number for number, cell in enumerate(nb.cells) if cell.id == "question"]
+    nb.cells[place:place] = new
+    nbformat.write(nb, path)
+
+
+def run(tree: Path, *arguments: object) -> str:
+    ran = python(tree, "-m", "gradkit", *arguments)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
 
 
 def python(tree: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -82,7 +111,7 @@ def test_starter_of_the_page_holds_its_exercise_alone(tree: Path, tmp_path: Path
     assert not [name for name in names if "softmax" in name or "svm" in name]
     assert "np.add.at" not in (tmp_path / METRICS).read_text(encoding="utf-8")
     readme = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert readme.startswith("# Measures of predictions\n\nYou write two measures")
+    assert readme.startswith("# Two measures of predictions\n\nYou write two measures")
     assert f"| `{METRICS}` | Two measures of predictions: **yours** |" in readme
     ran = python(tmp_path, "-m", "assignment", "check")
     assert ran.returncode == 1
@@ -100,13 +129,50 @@ def test_class_is_graded_in_the_exercise_of_the_page(
     exchanged = solved[METRICS].replace(b"(y, y_pred), 1", b"(y_pred, y), 1")
     (folder / "ada.zip").write_bytes(pack_zip(solved))
     (folder / "bob.zip").write_bytes(pack_zip(solved | {METRICS: exchanged}))
-    ran = python(tree, "-m", "gradkit", "grade", folder, "--exercise", "metrics", "--out", out)
-    assert ran.returncode == 0, ran.stderr
-    ran = python(tree, "-m", "gradkit", "feedback", "--out", out)
-    assert ran.returncode == 0, ran.stderr
+    run(tree, "grade", folder, "--exercise", "metrics", "--out", out)
+    run(tree, "feedback", "--out", out)
     with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
         book = {row["student"]: row for row in csv.DictReader(file)}
     assert (book["ada"]["score"], book["ada"]["maximum"]) == ("10", "12")
     assert (book["bob"]["accuracy"], book["bob"]["confusion"]) == ("4", "0")
     page = (out / "feedback" / "bob.html").read_text(encoding="utf-8")
     assert "rows and columns exchanged" in page
+
+
+def test_bounds_of_the_page_are_measured_and_warned_of(tree: Path, tmp_path: Path) -> None:
+    config = (tree / CONFIG).read_text(encoding="utf-8")
+    assert config.startswith("[parameters]\nNUM_TRAINING = 60\n\n[questions]")
+    line = config.splitlines()[-1]
+    assert 0.01 < tomllib.loads(config)["bounds"]["ERROR"] < 0.02
+    course = Path(shutil.copytree(tree, tmp_path / "tree"))
+    few = config.replace("TRAINING = 60", "TRAINING = 5").replace(line, "ERROR = 0.001\nTYPO = 1")
+    (course / CONFIG).write_text(few, encoding="utf-8")
+    _, worthless, *warnings = run(course, "spread", "ridge").splitlines()
+    assert "proves nothing: without learning anything, a submission reaches" in worthless
+    assert warnings == [
+        "ERROR was 0.001: the solution missed that in 20 of 20 runs.",
+        "TYPO is a bound that no rule measures anything against. Remove it.",
+    ]
+
+
+def test_class_is_graded_in_the_training_of_the_page(
+    tree: Path, tmp_path: Path, sandbox: None
+) -> None:
+    bodies = {
+        "right": "w = np.linalg.lstsq(X.T @ X + reg * np.eye(X.shape[1]), X.T @ y)[0]",
+        "constant": "w = np.zeros(X.shape[1])",
+        "few": "w = np.linalg.solve(X[:9].T @ X[:9] + reg * np.eye(X.shape[1]), X[:9].T @ y[:9])",
+    }
+    folder, out = tmp_path / "class", tmp_path / "grades"
+    folder.mkdir()
+    solution = (tree / RIDGE).read_text(encoding="utf-8")
+    [line] = [line for line in solution.splitlines() if line.startswith("    w = ")]
+    notebook = (tree / "notebooks/ridge.ipynb").read_bytes()
+    for name, body in bodies.items():
+        files = {RIDGE: solution.replace(line, f"    {body}").encode()}
+        files["notebooks/ridge.ipynb"] = notebook
+        (folder / f"{name}.zip").write_bytes(pack_zip(files))
+    run(tree, "grade", folder, "--exercise", "ridge", "--out", out)
+    with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
+        book = {row["student"]: (row["weights"], row["error"]) for row in csv.DictReader(file)}
+    assert book == {"right": ("4", "3"), "constant": ("0", "0"), "few": ("4", "0")}
