@@ -28,6 +28,12 @@ STEP = re.compile(
 )
 METRICS, NOTEBOOK = "assignment/evaluation/metrics.py", "notebooks/metrics.ipynb"
 RIDGE, CONFIG = "assignment/regression/ridge.py", "grading/ridge/exercise.toml"
+LOOKING = """import IPython, os
+    [name] = os.listdir("/data")
+    with open(f"/data/{name}", "rb") as file:
+        assert b"unseen" not in file.read()
+    assert not IPython.get_ipython().kernel.get_parent("shell")["buffers"]
+"""  # while it trains, nothing is there to judge the model by
 COMMANDS = {
     "metrics": ["new", "answer-key", "run-notebooks", "verify", "release"],
     "ridge": ["new", "answer-key", "spread", "verify"],
@@ -158,21 +164,23 @@ def test_bounds_of_the_page_are_measured_and_warned_of(tree: Path, tmp_path: Pat
 def test_class_is_graded_in_the_training_of_the_page(
     tree: Path, tmp_path: Path, sandbox: None
 ) -> None:
+    solution = (tree / RIDGE).read_text(encoding="utf-8")
+    [solve] = re.findall(r"w = np.linalg.*", solution)
     bodies = {
         "right": "w = np.linalg.lstsq(X.T @ X + reg * np.eye(X.shape[1]), X.T @ y)[0]",
         "constant": "w = np.zeros(X.shape[1])",
+        "looking": f"{LOOKING}    {solve}",
         "few": "w = np.linalg.solve(X[:9].T @ X[:9] + reg * np.eye(X.shape[1]), X[:9].T @ y[:9])",
     }
     folder, out = tmp_path / "class", tmp_path / "grades"
     folder.mkdir()
-    solution = (tree / RIDGE).read_text(encoding="utf-8")
-    [line] = [line for line in solution.splitlines() if line.startswith("    w = ")]
     notebook = (tree / "notebooks/ridge.ipynb").read_bytes()
     for name, body in bodies.items():
-        files = {RIDGE: solution.replace(line, f"    {body}").encode()}
+        files = {RIDGE: solution.replace(solve, body).encode()}
         files["notebooks/ridge.ipynb"] = notebook
         (folder / f"{name}.zip").write_bytes(pack_zip(files))
     run(tree, "grade", folder, "--exercise", "ridge", "--out", out)
     with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
         book = {row["student"]: (row["weights"], row["error"]) for row in csv.DictReader(file)}
-    assert book == {"right": ("4", "3"), "constant": ("0", "0"), "few": ("4", "0")}
+    full = ("4", "3")
+    assert book == {"right": full, "looking": full, "constant": ("0", "0"), "few": ("4", "0")}
