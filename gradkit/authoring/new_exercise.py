@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from keyword import iskeyword
@@ -191,7 +192,10 @@ def _draw(where: str, name: str, kind: str, about: str) -> str:
         sizes = shape[1].strip(", ")
         bound = re.search(r"< (\w+)", about)  # 0 <= y[i] < C
         high = bound[1] if bound else 3
-        return f"draws.integers({high}, {sizes})" if "int" in kind else f"draws.normal({sizes})"
+        drawn = f"draws.integers({high}, {sizes})" if "int" in kind else f"draws.normal({sizes})"
+        with suppress(SyntaxError):  # of a size that is not an expression, such as 2D
+            ast.parse(drawn)
+            return drawn
     if kind.startswith("int"):  # a size, such as C
         return about.rstrip(".") if re.fullmatch(r"[A-Z]\.?", about) else "2"
     if kind.startswith("float"):

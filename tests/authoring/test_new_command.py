@@ -130,6 +130,7 @@ def test_files_appear_beside_what_was_there_and_nothing_is_overwritten(project: 
         ("x, low : float", "x : float", "clip needs low, which cannot be drawn: its type is miss"),
         ("x, low : float", "x, low : dict of arrays", "clip needs x, .*: its type is dict of arr"),
         ("W : (D, H + 1) float", "W : a float", "Layer.forward needs W, which cannot be drawn"),
+        ("W : (D, H + 1)", "W : (in, 2H)", r"forward needs W, .*: its type is \(in, 2H\) float"),
         ("    return x\n", "", "clip returns nothing that a check could compare"),
         ("### END SOLUTION\n    return x", "return x", "cannot be read: .*never ends"),
         ("class Layer:", "class Layer", "cannot be read: .*line 4"),
