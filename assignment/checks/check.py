@@ -154,7 +154,8 @@ class Check:
         ``rule(arrays, context)`` returns a Finding, or None if all is right. It judges what a
         comparison cannot, and runs before it.
     hints : mapping
-        Hints for the kinds of difference (such as "nan") that no known mistake explains.
+        Hints for the kinds of difference (such as "nan") that no fingerprint explains, or the id
+        of the one mistake that causes such a difference.
     raises : mapping
         From a pattern of a traceback to the id of the mistake that causes it.
     in_notebook : bool

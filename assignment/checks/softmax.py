@@ -15,6 +15,7 @@ from assignment.checks.check import Check, Exercise
 from assignment.checks.cifar10 import cifar10_data
 from assignment.checks.linear import (
     LINEAR_CLASSIFIER,
+    NOT_BROADCAST,
     OF_TRAINING,
     SHAPES,
     TRAIN,
@@ -130,11 +131,12 @@ UNDERFLOW = (
     "A probability too small for a float is exactly 0 here, and log(0) is -inf. "
     "log p_y = s_y - log(sum of exp(s)) never takes the log of a probability."
 )
-NO_FLOOR = (
-    "The correct class is 3000 below the top, so the loss of each row is about 3000. Something "
-    "keeps the probability away from 0 (a small number added, or a clip), and so keeps the loss "
-    "down. log p_y = s_y - log(sum of exp(s)) needs no such floor."
-)
+
+RAISES = {
+    **SHAPES,
+    rf"\[:, ?y\]{NOT_BROADCAST} \(6,4\) \(6,6\)": "every_right_class_for_every_row",
+    rf"{NOT_BROADCAST} \(6,4\) \(6,6\)": "table_of_samples",
+}
 
 # Hints for kinds of difference that no known mistake explains.
 LOSS_HINTS = {
@@ -158,7 +160,7 @@ GRADIENT_HINTS = {
 def _checks_of(call: Call, short: str, region: str) -> list[Check]:
     """Make the checks of one loss function; their names begin with `short`."""
     title, values = short.capitalize(), (f"{short}_loss", f"{short}_gradient")
-    shared: dict[str, Any] = {"regions": (region,), "raises": SHAPES}
+    shared: dict[str, Any] = {"regions": (region,), "raises": RAISES}
     return [
         agrees(
             call, baseline, compared=("loss",), hints=LOSS_HINTS,
@@ -175,7 +177,7 @@ def _checks_of(call: Call, short: str, region: str) -> list[Check]:
         ),
         agrees(
             call, far_apart, compared=("loss",), baseline=values,
-            hints={"nan": UNDERFLOW, "wrong": NO_FLOOR},
+            hints={"nan": UNDERFLOW, "wrong": "floor_under_the_probability"},
             name=f"{short}_underflow", title=f"{title}, a probability of 0", points=1, **shared,
         ),
         keeps_inputs(

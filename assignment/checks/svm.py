@@ -110,9 +110,6 @@ RAISES = {
     r"value array of shape \(4,\) could not be broadcast": "count_over_the_wrong_axis",
     rf"{_BROADCAST} \([34],\) \(6,\)": "counted_by_the_wrong_axis",
     rf"\bscores\[\w+\]{_OUTSIDE} 3\b": "counted_by_the_wrong_axis",
-    rf"\bdW\[\w+(\[\w+\])?(, :)?\] ?[-+]?=({_BROADCAST} \(4,\) \(3,\)|{_OUTSIDE} 3\b)": (
-        "row_and_column_mixed"
-    ),
     r"(\bW\[\w+\]|\bX\[:, ?\w+\])(?s:.*)(not aligned|mismatch in its core dimension)": (
         "row_and_column_mixed"
     ),

@@ -272,8 +272,11 @@ def _compare(
     # A nan in code that is finite on ordinary input has a cause of its own, which the hint names.
     applies = baseline.finite if difference.kind == "nan" else baseline.right
     hint = check.hints.get(difference.kind, "") if applies or not check.baseline else ""
+    mistake = hint if hint in answer_key.mistakes else ""
     headline = HEADLINES[difference.kind]
-    return _wrong(check, outcome, headline, difference.text, hint, "", difference.kind)
+    if mistake:
+        headline, hint = vars(answer_key.mistakes[mistake]).values()
+    return _wrong(check, outcome, headline, difference.text, hint, mistake, difference.kind)
 
 
 class _Part(NamedTuple):
