@@ -67,7 +67,9 @@ def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     name = f"N = {N}, D = {D}, C = {C}, reg = {reg:g}{classes}"
     draws = Draws(seed, name)
     W, X = draws.normal(D, C) / 2, draws.normal(N, D)
-    return Problem(name, {"W": W, "X": X, "y": draws.integers(used or C, N), "reg": reg})
+    y = draws.integers(used or C, N)
+    y[-1] = (used or C) - 1  # so that too few columns for the classes show with every seed
+    return Problem(name, {"W": W, "X": X, "y": y, "reg": reg})
 
 
 def with_reg(problem: Problem, reg: float) -> Problem:
@@ -114,6 +116,7 @@ _OF_A_ROW = rf"{NOT_BROADCAST} \(4,\) \(3,\)|(?s:.*)from shape \(3,\) into shape
 SHAPES = {
     # No problem has ten samples, features or classes.
     r"\bwith size 10\b|shapes? .*[(,]10[,)]": "ten_classes",
+    r"(?<!\bX)(?<!\bW)\[[\w.()]+, ?y\](?s:.*)out of bounds for axis 1": "too_few_columns",
     rf"\bdW\[\w+(\[\w+\])?(, :)?\] ?[-+]?=({_OF_A_ROW}|(?s:.*)for axis 0 with size 3\b)": (
         "row_and_column_mixed"
     ),

@@ -13,7 +13,7 @@ named goes first.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -280,10 +280,14 @@ def _compare(
 
 
 class _Part(NamedTuple):
-    """Some arrays of a check's reference, and the quantities among them that are compared."""
+    """Some arrays of a check's reference, and the quantities among them that are compared.
+
+    A mistake that changes an array in `others` belongs to another part.
+    """
 
     reference: Arrays
     quantities: tuple[str, ...]
+    others: Collection[str] = ()
 
     @property
     def compared(self) -> list[str]:
@@ -301,10 +305,11 @@ class _Part(NamedTuple):
         where the same code is right on ordinary input, or the same mistake was named there.
         """
         stack = answer_key.stack(check.name)
-        compared_match = stack.match(arrays, self.compared)
+        own = [f.arrays.keys().isdisjoint(self.others) for f in stack.fingerprints]
+        compared_match = stack.match(arrays, self.compared) & own
         if not compared_match.any():
             return "", False
-        all_match = stack.match(arrays, self.reference)
+        all_match = stack.match(arrays, self.reference) & own
         partly = list(compress(stack.fingerprints, compared_match))
         fully = list(compress(stack.fingerprints, all_match))
         candidates = [f for f in fully or partly if _has_numbers(f.arrays, check.compared)]
@@ -349,7 +354,7 @@ def _explain_parts(
     arrays = arrays | added_by_reg(arrays)
     data = {name: array for name, array in reference.items() if is_without_reg(name)}
     added = tuple(f"{ADDED_BY_REG}{name}" for name in check.compared)
-    parts = _Part(data, check.compared), _Part(added_by_reg(reference), added)
+    parts = _Part(data, check.compared), _Part(added_by_reg(reference), added, data)
     if not all(part.compared and arrays.keys() >= {*part.compared} for part in parts):
         return []
     found: list[_Explained] = []
