@@ -129,8 +129,25 @@ class Judge:
     def verdict(self, name: str) -> Verdict:
         """Return the verdict on the exercise's check of that name."""
         if name not in self._verdicts:
-            self._verdicts[name] = self.verdict_on(self.exercise.check(name))
+            check = self.exercise.check(name)
+            self._verdicts[name] = self._with_cause(check, self.verdict_on(check))
         return self._verdicts[name]
+
+    def _with_cause(self, check: Check, verdict: Verdict) -> Verdict:
+        """Return the verdict on what the notebook made, or on why it could not.
+
+        Code that is not written, or raises, has a check of its own, which says so.
+        """
+        if not check.in_notebook or verdict.status in (Status.PASSED, Status.WAITING):
+            return verdict
+        for other in self.exercise.checks:
+            if not other.in_notebook and {*other.regions} <= {*check.regions}:
+                cause = self.verdict(other.name)
+                if cause.status is Status.NOT_ATTEMPTED:
+                    return _not_attempted(check, cause.text)
+                if cause.status is Status.RAISED:
+                    return _waiting(check, other)
+        return verdict
 
     def verdict_on(self, check: Check) -> Verdict:
         """Return the verdict on a check, which need not belong to the exercise."""
@@ -139,9 +156,7 @@ class Judge:
             first = self.verdict(unmet[0])
             if first.status is Status.NOT_ATTEMPTED:
                 return _not_attempted(check, first.text)
-            title = self.exercise.check(unmet[0]).title
-            text = f"This check counts once “{title}” ({unmet[0]}) passes."
-            return _failed(check, Status.WAITING, "waits for another check", text=text)
+            return _waiting(check, self.exercise.check(unmet[0]))
         if check.regions and self._unwritten.keys() >= {*check.regions}:
             return _not_attempted(check, self._unwritten[check.regions[0]])
         for name in check.baseline:
@@ -382,6 +397,11 @@ def _passed(check: Check) -> Verdict:
 
 def _failed(check: Check, status: Status, headline: str, **details: str) -> Verdict:
     return Verdict(check.name, check.title, status, 0, check.points, headline, **details)
+
+
+def _waiting(check: Check, other: Check) -> Verdict:
+    text = f"This check counts once “{other.title}” ({other.name}) passes."
+    return _failed(check, Status.WAITING, "waits for another check", text=text)
 
 
 def _not_attempted(check: Check, text: str) -> Verdict:

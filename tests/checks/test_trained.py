@@ -210,3 +210,20 @@ def test_results_of_the_notebook_wait_for_the_vectorized_loss(name: str) -> None
         wrong = BANK.solution.with_region("softmax_vectorized", f"{body}\n")
         verdict = notebook_verdict(name, wrong.files)
         assert (verdict.status, verdict.points) == (status, 0)
+
+
+@pytest.mark.parametrize("name", ["training", "tuning", "saved_model"])
+@pytest.mark.parametrize(
+    ("region", "body", "status", "text"),
+    [
+        ("train_update", "pass\n", Status.NOT_ATTEMPTED, "Write `train` (line "),
+        ("train_batch", "1 / 0\n", Status.WAITING, "“A batch is drawn”"),
+    ],
+)
+def test_results_of_the_notebook_wait_for_code_that_is_missing_or_raises(
+    name: str, region: str, body: str, status: Status, text: str
+) -> None:
+    files = BANK.solution.with_region(region, body).files
+    verdict = notebook_verdict(name, files, loss_history=[1502.3], results={}, y_test_pred=None)
+    assert verdict.status is status
+    assert text in verdict.text
