@@ -33,7 +33,7 @@ HEADLINES = {
     "offset": "wrong by a constant",
     "wrong": "not right yet",
 }
-ADDED_BY_REG = "what reg adds to "
+ADDED_BY_REG = "What reg adds to "
 REAL_KINDS = "fiub"  # kinds of dtypes that hold real numbers
 
 

@@ -151,7 +151,7 @@ def test_mistakes_in_data_and_regularisation_are_explained_apart(
     assert verdict.headline.startswith(headline.format_map(names))
     assert verdict.headline.count(";") == headline.count(";")
     if ";" in headline:
-        assert "what reg adds to loss" in verdict.text
+        assert "What reg adds to loss" in verdict.text
 
 
 SHIFT = "scores -= scores.max(axis=1, keepdims=True)"
