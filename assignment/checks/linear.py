@@ -68,7 +68,10 @@ def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None
     draws = Draws(seed, name)
     W, X = draws.normal(D, C) / 2, draws.normal(N, D)
     y = draws.integers(used or C, N)
-    y[-1] = (used or C) - 1  # so that too few columns for the classes show with every seed
+    # With every seed, too few columns for the classes show, and the labels that occur are as many.
+    y[-1] = C - 1
+    if used is not None:
+        y[-used:] = np.arange(used)
     return Problem(name, {"W": W, "X": X, "y": y, "reg": reg})
 
 

@@ -320,7 +320,8 @@ class _Part(NamedTuple):
         where the same code is right on ordinary input, or the same mistake was named there.
         """
         stack = answer_key.stack(check.name)
-        own = [f.arrays.keys().isdisjoint(self.others) for f in stack.fingerprints]
+        disjoint = (f.arrays.keys().isdisjoint(self.others) for f in stack.fingerprints)
+        own = np.fromiter(disjoint, bool)
         compared_match = stack.match(arrays, self.compared) & own
         if not compared_match.any():
             return "", False
