@@ -21,10 +21,10 @@ from typing import IO
 
 from assignment import PROJECT
 from assignment.checks.softmax import SOFTMAX
+from assignment.checks.terminal import END_OF_REPORT
 from benchmarks.timing import parser
 
 CHECK = [sys.executable, "-u", "-m", "assignment", "check", "softmax"]
-END = "Ctrl-C ends it."  # the last line of a report under --watch
 
 
 def one_round(project: Path, source: str, reports: IO[str], number: int) -> dict[str, float]:
@@ -48,7 +48,7 @@ def _seconds_of(command: list[str], project: Path) -> float:
 
 def _read_report(lines: IO[str]) -> None:
     for line in lines:
-        if END in line:
+        if END_OF_REPORT in line:
             return
     raise RuntimeError("The watch ended before its report was complete.")
 

@@ -28,6 +28,7 @@ from assignment.output import prepare_output
 from assignment.workspace.starter import marker_problems
 
 SLOW_TIMEOUT = 5.0  # seconds until a note that code still runs; all checks take 0.2 s together
+END_OF_REPORT = "Ctrl-C ends the watch."
 POLL_INTERVAL = 0.1  # seconds between two looks at the files, too short to be noticed
 
 STOP_HINT = "Ctrl-C stops it."
@@ -65,7 +66,7 @@ def watch(name: str, only: Collection[str] = ()) -> None:
                 status = process.wait(timeout=POLL_INTERVAL)
                 if status not in (0, 1):
                     print(f"Your code ended the checks: exit status {status}.")
-                print(f"\nWatching {', '.join(files)}. Ctrl-C ends the watch.", flush=True)
+                print(f"\nWatching {', '.join(files)}. {END_OF_REPORT}", flush=True)
                 process, is_running = _start_waiting(name, only), False
     finally:
         _end(process)
