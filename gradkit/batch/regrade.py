@@ -65,7 +65,9 @@ def debug_submission(
 def rejudge(folder: GradebookFolder) -> Iterator[str]:
     """Judge all results by the current grading spec, from what the checks returned.
 
-    Yield a line for each check whose points changed. Raise DamagedResult in the end if a result
+    Yield a line for each check whose points changed. A result with a check that passed and would
+    fail now stays as it is: new problems or a new solution say nothing of what was returned before.
+    Raise DamagedResult in the end if a result
     could not be read.
     """
     kit, damaged = kit_digest(), list[str]()
@@ -88,6 +90,14 @@ def _rejudge(
     files = {path: text.encode("latin-1") for path, text in result.handed_in["files"].items()}
     judge_ = judge(spec, files, result.outcomes)
     verdicts = {name: judge_.verdict(name) for name in spec.exercise.names}
+    student = result.key.student
+    passed = [name for name, before in result.verdicts.items() if before.passed]
+    if failing := [name for name in passed if name in verdicts and not verdicts[name].passed]:
+        yield (
+            f"{student:24} {', '.join(failing)}: passed before, and would fail now. Left as it "
+            "was: `gradkit grade --regrade` runs it again."
+        )
+        return
     key = result.key._replace(spec=spec.digest, kit=kit)
     database.save_result(replace(result, key=key, verdicts=verdicts), result.key)
     for name, after in verdicts.items():
@@ -95,7 +105,7 @@ def _rejudge(
         if before is None or before.points != after.points:
             points = before.points if before else "no"
             change = f"points: {points} before, {after.points} now"
-            yield f"{result.key.student:24} {name}: {change}"
+            yield f"{student:24} {name}: {change}"
 
 
 @contextlib.contextmanager

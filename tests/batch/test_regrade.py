@@ -56,10 +56,29 @@ def test_a_class_is_judged_again_without_running_anything(
     tree = copy_tree(tmp_path / "tree")
     checks = tree / "assignment" / "checks" / "softmax.py"
     text = checks.read_text(encoding="utf-8")
-    checks.write_text(text.replace('gradient", 12,', 'gradient", 11,'), encoding="utf-8")
+    checks.write_text(text.replace("points=12", "points=11"), encoding="utf-8")
     ran = gradkit("rejudge", "--out", out, tree=tree, PATH="")  # where no sandbox is found
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"cleo +naive_gradient: points: 12 before, 11 now", ran.stdout)
     assert read_gradebook(out)["cleo"]["naive_gradient"] == "11"
     again = grade(graded_class.submissions, out, tree=tree)
     assert "0 graded; 5 had been graded before" in again.stdout
+
+
+def test_a_right_answer_keeps_its_points_when_the_problems_change(
+    graded_class: GradedClass, tmp_path: Path
+) -> None:
+    """What was returned for the old problems does not agree with the new reference."""
+    out = some_of(graded_class, tmp_path).out
+    (out / "gradebook.sqlite").write_bytes((graded_class.out / "gradebook.sqlite").read_bytes())
+    before = read_gradebook(graded_class.out)["cleo"]
+    assert before["naive_gradient"] == "12"
+    tree = copy_tree(tmp_path / "tree")
+    checks = tree / "assignment" / "checks" / "softmax.py"
+    text = checks.read_text(encoding="utf-8")
+    assert "draw_problem(seed, N=6" in text
+    checks.write_text(text.replace("draw_problem(seed, N=6", "draw_problem(seed + 1, N=6"))
+    ran = gradkit("rejudge", "--out", out, tree=tree, PATH="")
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"cleo +.*naive_gradient.*: passed before, and would fail now", ran.stdout)
+    assert read_gradebook(out)["cleo"]["naive_gradient"] == "12"
