@@ -145,7 +145,7 @@ def test_results_of_a_closed_epoch_stay_valid_and_are_judged_again_by_its_answer
     tree = copy_tree(tmp_path / "tree")
     checks = tree / "assignment" / "checks" / "softmax.py"
     text = checks.read_text(encoding="utf-8")
-    checks.write_text(text.replace('gradient", 12,', 'gradient", 11,'), encoding="utf-8")
+    checks.write_text(text.replace("points=12", "points=11"), encoding="utf-8")
     ran = gradkit("rejudge", "--out", few.out, tree=tree)
     changed = set(re.findall(r"(\S+) +\w+_gradient: points: 12 before, 11 now\n", ran.stdout))
     right = {student for student in every if student not in ("bob", "=fay+1")}

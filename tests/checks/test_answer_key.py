@@ -16,7 +16,7 @@ from tests.checks.solution import ANSWER_KEY
 
 def test_an_answer_key_holds_only_numbers_and_hints_is_small_and_comes_back_from_json() -> None:
     path = PROJECT / "assignment" / "checks" / "softmax.json"
-    assert path.stat().st_size < 400_000
+    assert path.stat().st_size < 700_000
     stored = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     for check in stored["checks"].values():
         groups = [check["reference"], *(print_["arrays"] for print_ in check["fingerprints"])]

@@ -124,7 +124,9 @@ def test_an_array_that_is_not_rows_of_3072_bytes_is_refused(
 ) -> None:
     batch = {b"data": array, b"labels": [0, 1, 2, 3]}
     path.write_bytes(pickle.dumps(batch, protocol=protocol))
-    with pytest.raises(DataError, match=r"data_batch_1 .*Repair it with \./get_datasets\.sh"):
+    with pytest.raises(
+        DataError, match=r"data_batch_1 .*Repair it with `python -m assignment data`"
+    ):
         load_CIFAR_batch(path)
 
 

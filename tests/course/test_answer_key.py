@@ -37,7 +37,7 @@ def project(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A project with two mistakes and a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "STARTED", math.inf)  # somebody may edit the project meanwhile
-    keep_tables(PROJECT / MISTAKES, ("log2", "reg_gradient_halved"), project / MISTAKES)
+    keep_tables(PROJECT / MISTAKES, ("log2", "divided_by_classes"), project / MISTAKES)
     shutil.copy(PROJECT / "grading/linear/mistakes.toml", project / "grading/linear")
     write_answer_key(EXERCISE, project)
     return project
@@ -71,8 +71,11 @@ def test_committed_answer_key_is_current(name: str) -> None:
     ("change", "message"),
     [
         (lambda p: edit(p / MISTAKES, "which measures", "this measures"), "hints"),
-        (lambda p: keep_tables(p / MISTAKES, ("reg_gradient_halved",)), "other mistakes"),
-        (lambda p: edit(p / MISTAKES, "0.5 * reg * W", "0.4 * reg * W"), "for naive_gradient"),
+        (lambda p: keep_tables(p / MISTAKES, ("divided_by_classes",)), "other mistakes"),
+        (
+            lambda p: edit(p / MISTAKES, "num_classes + reg", "num_classes - reg"),
+            "for naive_gradient",
+        ),
     ],
 )
 def test_stale_answer_key_is_noticed_and_written_anew(
@@ -252,6 +255,6 @@ def test_spec_digest_depends_on_what_decides_a_verdict_only(project: Path) -> No
     readme = {"README.md": b"The checks give 100 points.", STARTER_MANIFEST: b"{}"}
     assert spec_digest("softmax", project, readme) == digests[-1]
     digests.append(spec_digest("softmax", project, {"assignment/data_utils.py": b""}))
-    keep_tables(project / MISTAKES, ("reg_gradient_halved",))
+    keep_tables(project / MISTAKES, ("divided_by_classes",))
     digests.append(spec_digest("softmax", project, {}))
     assert len(set(digests)) == 4

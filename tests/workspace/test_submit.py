@@ -143,7 +143,7 @@ def test_command_packs_and_reports(tmp_path: Path) -> None:
 def test_command_needs_an_exercise_and_a_students_copy(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["submit"])
-    assert "name one of the exercises: softmax, svm" in capsys.readouterr().err
+    assert "name one of the exercises: knn, softmax, svm" in capsys.readouterr().err
     assert main(["submit", "softmax"]) == 1
     assert "is the instructor's tree, with the solutions in it" in capsys.readouterr().err
     assert not (PROJECT / NAME).exists()
