@@ -74,7 +74,7 @@ def test_committed_answer_key_is_current(name: str) -> None:
         (lambda p: keep_tables(p / MISTAKES, ("divided_by_classes",)), "other mistakes"),
         (
             lambda p: edit(p / MISTAKES, "num_classes + reg", "num_classes - reg"),
-            "for naive_gradient",
+            "other numbers for naive_loss",
         ),
     ],
 )
