@@ -68,7 +68,7 @@ def test_a_class_is_judged_again_without_running_anything(
 def test_a_right_answer_keeps_its_points_when_the_problems_change(
     graded_class: GradedClass, tmp_path: Path
 ) -> None:
-    """What was returned for the old problems does not agree with the new reference."""
+    """Results of the old problems do not agree with the new reference."""
     out = some_of(graded_class, tmp_path).out
     (out / "gradebook.sqlite").write_bytes((graded_class.out / "gradebook.sqlite").read_bytes())
     before = read_gradebook(graded_class.out)["cleo"]
