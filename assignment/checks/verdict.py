@@ -158,8 +158,6 @@ class Judge:
             if first.status is Status.NOT_ATTEMPTED:
                 return _not_attempted(check, first.text)
             return _waiting(check, self.exercise.check(unmet[0]))
-        if check.regions and self._unwritten.keys() >= {*check.regions}:
-            return _not_attempted(check, self._unwritten[check.regions[0]])
         for name in check.baseline:
             needed = {*self.exercise.check(name).compared} & {*check.compared}
             if needed and self.verdict(name).status is Status.NOT_ATTEMPTED:
@@ -170,7 +168,11 @@ class Judge:
         baseline = self._baseline(check)
         # The answer key for the public seed comes with the assignment; any other one is secret.
         is_public = self.answer_key.seed == self.exercise.seed
-        return judge(check, outcome, self.answer_key, context, baseline, is_public)
+        verdict = judge(check, outcome, self.answer_key, context, baseline, is_public)
+        # Code outside its region passes as well.
+        if not verdict.passed and check.regions and self._unwritten.keys() >= {*check.regions}:
+            return _not_attempted(check, self._unwritten[check.regions[0]])
+        return verdict
 
     def _baseline(self, check: Check) -> "Baseline":
         here = {print_.mistake for print_ in self.answer_key.fingerprints.get(check.name, [])}

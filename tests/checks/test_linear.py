@@ -8,6 +8,7 @@ from assignment import PROJECT
 from assignment.checks.display import as_text
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE
+from assignment.checks.student import Student
 from assignment.checks.verdict import Judge, Status
 from tests.banks import BANK
 from tests.checks.solution import ANSWER_KEY, judge
@@ -62,6 +63,16 @@ def test_an_exception_in_one_region_costs_no_other_one(region: str) -> None:
     assert verdicts.verdict(region).headline == "raised ZeroDivisionError"
     before = verdicts.sources[LINEAR_CLASSIFIER].partition("1 / 0")[0]
     assert f"line {before.count(chr(10)) + 1}" in verdicts.verdict(region).quoted
+
+
+def test_code_below_its_region_passes() -> None:
+    tree = BANK.solution.with_region("train_update", "pass\n")
+    source = tree.files[LINEAR_CLASSIFIER]
+    head, marker, rest = source.partition("pass\n            ### END SOLUTION\n")
+    assert marker
+    moved = f"{head}{marker}            {TRAIN['train_update']}{rest}"
+    student = Student({**tree.files, LINEAR_CLASSIFIER: moved})
+    assert Judge.of_student(EXERCISE, ANSWER_KEY, student).verdict("train_update").passed
 
 
 def test_an_update_may_use_what_the_batch_has_set() -> None:
