@@ -34,6 +34,7 @@ def baseline(seed: int) -> list[Problem]:
     return [samples(seed), samples(seed, 5, 2, 7), samples(seed, 8, 6, 3)]
 
 
+@lru_cache(maxsize=16)  # drawn once for all mistakes
 def votes(seed: int, k: int, tie: bool) -> Problem:
     """Draw five rows of distances whose k nearest labels tie, or elect one label."""
     draws = Draws(seed, f"votes, k = {k}")

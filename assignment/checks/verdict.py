@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from itertools import compress, takewhile
 from typing import Any, NamedTuple
 
@@ -106,10 +106,6 @@ class Judge:
         self.outcome_of, self.data = outcome_of, data or {}
         self.bounds = {**exercise.bounds, **(bounds or {})}
         self._verdicts: dict[str, Verdict] = {}
-        self._unwritten: dict[str, str] = {}
-        for path, text in sources.items():
-            for region, title in unwritten(path, text).items():
-                self._unwritten[region] = f"Write {title} in {path}."
 
     @classmethod
     def of_student(
@@ -125,6 +121,15 @@ class Judge:
             return run_check_for(check, student, answer_key.seed)
 
         return cls(exercise, answer_key, student.sources, outcome_of, data)
+
+    @cached_property
+    def _unwritten(self) -> dict[str, str]:
+        """What to write, by the names of the regions that do nothing."""
+        return {
+            region: f"Write {title} in {path}."
+            for path, text in self.sources.items()
+            for region, title in unwritten(path, text).items()
+        }
 
     def verdict(self, name: str) -> Verdict:
         """Return the verdict on the exercise's check of that name."""

@@ -324,14 +324,15 @@ def unwritten(path: str, text: str) -> dict[str, str]:
     read has none.
     """
     try:
-        bodies, titles = extract(text, path), region_titles(path, text)
+        idle = [name for name, body in extract(text, path).items() if _is_idle(body)]
     except RegionError:
         return {}
-    return {
-        name: titles[name]
-        for name, body in bodies.items()
-        if all(_IDLE.fullmatch(line.text.strip()) for line in _lines(body.text))
-    }
+    titles = region_titles(path, text) if idle else {}
+    return {name: titles[name] for name in idle}
+
+
+def _is_idle(body: Body) -> bool:
+    return all(_IDLE.fullmatch(line.text.strip()) for line in _lines(body.text))
 
 
 def extract_cells(nb: Notebook, where: str) -> dict[str, str]:

@@ -338,28 +338,18 @@ def _text(verdict: Verdict) -> str:
 # ---- variants, mistakes and seeds, in the pool's processes ---------------------------------------
 
 
-_STUDENTS: dict[int, Student] = {}
-
-
-def _student(tree: SourceTree) -> Student:
-    """Return a tree's student, loaded once a process. The bank keeps its trees, so ids stay."""
-    if id(tree) not in _STUDENTS:
-        _STUDENTS[id(tree)] = tree.student()
-    return _STUDENTS[id(tree)]
-
-
 class _Runs:
     """The outcomes of checks for one seed, each run once on each tree, and the answer key."""
 
     def __init__(self, bank: Bank, seed: int) -> None:
         self.bank, self.seed = bank, seed
-        self._outcomes: dict[tuple[int, str], Outcome] = {}
+        self._outcomes: dict[tuple[SourceTree, str], Outcome] = {}
         self.answer_key = compute_answer_key(bank, seed, self.run)
 
     def run(self, check: Check, tree: SourceTree) -> Outcome:
-        key = (id(tree), check.name)
+        key = (tree, check.name)
         if key not in self._outcomes:
-            self._outcomes[key] = run_check_for(check, _student(tree), self.seed)
+            self._outcomes[key] = run_check_for(check, tree.loaded, self.seed)
         return self._outcomes[key]
 
     def judge(self, tree: SourceTree) -> Judge:
@@ -445,7 +435,7 @@ def _prove_seeds(
     found: list[tuple[int, Problem]] = []
     for seed in seeds:
         runs = _Runs(bank, seed)
-        for mutant in _forms(bank):
+        for mutant in _one_form_each(bank, seed):
             runs_slow_checks = seed in SLOW_SEEDS and mutant.is_variant
             checks = [
                 check
@@ -460,6 +450,14 @@ def _prove_seeds(
                 problems = find_differences(calls, lock)
             found += [(seed, problem) for problem in problems]
     return found
+
+
+def _one_form_each(bank: Bank, turn: int) -> list[Mutant]:
+    """Return a form of each variant and mistake in each region: a later one with the next turn."""
+    alike = defaultdict[tuple[bool, str, str], list[Mutant]](list)
+    for form in _forms(bank):
+        alike[form.is_variant, form.id, form.region].append(form)
+    return [forms[turn % len(forms)] for forms in alike.values()]
 
 
 def _merge_seeds(problems: Iterable[tuple[int, Problem]]) -> list[Problem]:
@@ -481,11 +479,17 @@ def _merge_seeds(problems: Iterable[tuple[int, Problem]]) -> list[Problem]:
 
 
 def _pairs(bank: Bank) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of mistakes in one region that change different text of it."""
+    """Yield a pair of forms for two mistakes in one region whose forms change different text of it.
+
+    All forms take turns.
+    """
+    alike = defaultdict[tuple[str, str, str], list[tuple[int, int]]](list)
     for (a, first), (b, second) in combinations(enumerate(bank.mutants), 2):
         both = first.edits and second.edits and first.region == second.region
         if both and first.id != second.id and _combined_body(bank, first, second) is not None:
-            yield a, b
+            alike[first.region, first.id, second.id].append((a, b))
+    for turn, pairs in enumerate(alike.values()):
+        yield pairs[turn % len(pairs)]
 
 
 def _combined_body(bank: Bank, first: Mutant, second: Mutant) -> str | None:

@@ -42,7 +42,7 @@ SYNTAX_ERRORS = {"SyntaxError", "IndentationError", "TabError"}
 SYNTAX_MISTAKES = [known.name for known in KNOWN if known.kind in SYNTAX_ERRORS]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so it can be a key
 class SourceTree:
     """The texts of an exercise that hold regions: files by path, notebook cells by name."""
 
@@ -52,6 +52,11 @@ class SourceTree:
     def student(self, notebook: Mapping[str, Any] | None = None) -> Student:
         """Return the tree's code as a check runs it, with the notebook's variables, if any."""
         return Student(self.files, notebook)
+
+    @cached_property
+    def loaded(self) -> Student:
+        """The student of the tree's code without a notebook, whose modules are loaded once."""
+        return self.student()
 
     @property
     def texts(self) -> dict[str, str]:
