@@ -7,10 +7,11 @@
     the answer key    the committed one is what the tree gives now
     the variants      correct code that is written otherwise passes everything
     the mistakes      checks fail each form, or give it a remark, and name it, as in mistakes.lock
-    two at once       two mistakes are called by a third's name only where mistakes.lock has it
+    two at once       two mistakes are called by a third's name only where mistakes.lock has it;
+                      of two mistakes one pair of forms is tried, of all pairs in turn
     the graded run    the solution has full points, graded as a submission
     the notebook      the checks of its results, after solution, variants and mistakes ran in it
-    other seeds       no verdict changes
+    other seeds       no verdict changes; each seed tries one form of a mistake, in turn
 
 The rows that take less time come first, and the proof ends after one that is broken. It depends
 only on the tree and on the versions of Python and numpy. An exercise that was proved is not proved
