@@ -340,7 +340,7 @@ def plot_gradient_error(step_sizes: ArrayLike, errors: ArrayLike) -> Figure:
         f"best: h = {h[best]:.0e}",
         (h[best], error[best]),
         textcoords="offset points",
-        xytext=(-6, -16),
+        xytext=(-24, -16),
         ha="right",
         color=ACCENT,
     )
