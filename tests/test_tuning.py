@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from assignment import PROJECT
+from assignment import PROJECT, vis_utils
 from assignment.tuning import SearchResults
 
 
@@ -21,6 +21,16 @@ def test_the_results_of_a_search_are_a_dict_and_count_its_pairs(
         results[pair] = (0.4, 0.3)
     assert dict(results) == {(1e-7, 10.0): (0.4, 0.3), (1e-5, 3.0): (0.4, 0.3)}
     assert "2/3" in capsys.readouterr().out
+
+
+def test_a_search_outside_a_notebook_draws_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[object] = []
+    monkeypatch.setattr(vis_utils, "plot_tuning", lambda *arguments: drawn.append(arguments))
+    SearchResults([1e-7], [10.0], "")[1e-7, 10.0] = (0.4, 0.3)
+    assert "1/1" in capsys.readouterr().out
+    assert not drawn
 
 
 def test_a_stopped_search_prints_nothing_when_the_next_one_replaces_it(
