@@ -37,7 +37,7 @@ Labels = NDArray[np.int64]
 class CIFAR10Data:
     """Four splits, flattened, with the mean subtracted and the bias appended.
 
-    Each X is (N, 3073): 32 * 32 * 3 numbers per image, in the order row, column, colour, minus the
+    Each X is (N, 3073): 32 * 32 * 3 numbers per image, in the order row, column, color, minus the
     mean image of the training split, and a last column of ones for the bias. X_train, X_val and
     X_test are float32; X_dev, drawn from the training split, is float64 for gradient checks.
     Each y is (N,) int64.

@@ -1,6 +1,6 @@
 """Compare the gradient that your code computes with a numerical one.
 
-A centred difference measures the slope of f along one number of x,
+A centered difference measures the slope of f along one number of x,
 
     df/dx_i  ~  (f(x + h e_i) - f(x - h e_i)) / (2 h),
 
@@ -149,7 +149,7 @@ def grad_check_sparse(
 def _slope(
     f: Callable[[FloatArray], float], x: NDArray[np.float64], place: tuple[int, ...], h: float
 ) -> float:
-    """Return the centred difference of f along one number of x, which is restored."""
+    """Return the centered difference of f along one number of x, which is restored."""
     before = x[place]
     x[place] = before + h
     above = float(f(x))

@@ -1,4 +1,4 @@
-"""The results of a search for learning rate and regularisation strength, shown while it runs."""
+"""The results of a search for learning rate and regularization strength, shown while it runs."""
 
 import sys
 import time

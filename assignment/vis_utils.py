@@ -1,8 +1,8 @@
 """The plots of the notebooks. Each function returns a Figure, which the notebook displays.
 
 Figures are made without pyplot's global state: it would show them twice, and keep them in memory.
-Colours come from viridis and cividis, whose lightness rises evenly, so that colour-blind readers
-can read them, also in grey; important numbers are written as well.
+Colors come from viridis and cividis, whose lightness rises evenly, so that color-blind readers
+can read them, also in gray; important numbers are written as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,15 +58,15 @@ def plot_samples(
 
 
 def plot_mean_image(mean_image: FloatArray) -> Figure:
-    """Plot the mean image, (32, 32, 3) from 0 to 255, in colour and as brightness with a scale."""
+    """Plot the mean image, (32, 32, 3) from 0 to 255, in color and as brightness with a scale."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
-    colour, brightness = figure.subplots(1, 2)
-    colour.imshow(mean_image.round().astype(np.uint8))
-    colour.set_title("in colour")
+    color, brightness = figure.subplots(1, 2)
+    color.imshow(mean_image.round().astype(np.uint8))
+    color.set_title("in color")
     shown = brightness.imshow(mean_image.mean(axis=2), cmap="viridis")
     brightness.set_title("brightness")
-    figure.colorbar(shown, ax=brightness, label="mean of the colours")
-    for axes in (colour, brightness):
+    figure.colorbar(shown, ax=brightness, label="mean of the colors")
+    for axes in (color, brightness):
         axes.set_xlabel("column (pixels)")
         axes.set_ylabel("row (pixels)")
     figure.suptitle("Mean training image")
@@ -91,7 +91,7 @@ def plot_loss_curve(loss_history: Sequence[float], equal_scores: float | None = 
         label = f"equal scores: {equal_scores:.3f}"
         axes.axhline(equal_scores, color=ACCENT, linestyle="--", linewidth=1.2, label=label)
     axes.set_xlabel("step of SGD")
-    axes.set_ylabel("loss on the batch, with regularisation")
+    axes.set_ylabel("loss on the batch, with regularization")
     axes.set_title("Training loss")
     axes.grid(alpha=0.3)
     axes.legend(framealpha=1)  # so that no line crosses its text
@@ -99,14 +99,14 @@ def plot_loss_curve(loss_history: Sequence[float], equal_scores: float | None = 
 
 
 def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str = "") -> Figure:
-    """Plot a heat map of validation accuracy over learning rate × regularisation.
+    """Plot a heat map of validation accuracy over learning rate × regularization.
 
     The best accuracy has a frame.
 
     Parameters
     ----------
     val_accuracy : mapping
-        From (learning rate, regularisation strength) to accuracy, 0 to 1. A missing pair stays
+        From (learning rate, regularization strength) to accuracy, 0 to 1. A missing pair stays
         white.
     source : str
         Name of the data set, for the title.
@@ -127,7 +127,7 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str =
     size = (2.4 + 0.95 * len(learning_rates), 1.6 + 0.6 * len(regs))
     figure = Figure(figsize=(max(5.0, size[0]), max(3.4, size[1])), layout="constrained")
     axes = figure.subplots()
-    # Whole percents, so that the colours of the first pairs do not magnify tiny differences.
+    # Whole percents, so that the colors of the first pairs do not magnify tiny differences.
     low, high = np.floor(np.nanmin(table)), np.ceil(np.nanmax(table))
     norm = Normalize(low, max(high, low + 1))
     shown = axes.imshow(table, cmap="viridis", norm=norm, aspect="auto", origin="lower")
@@ -138,7 +138,7 @@ def plot_tuning(val_accuracy: Mapping[tuple[float, float], float], source: str =
     axes.set_xticks(range(len(learning_rates)), [f"{lr:g}" for lr in learning_rates])
     axes.set_yticks(range(len(regs)), [f"{reg:g}" for reg in regs])
     axes.set_xlabel("learning rate")
-    axes.set_ylabel("regularisation strength")
+    axes.set_ylabel("regularization strength")
     axes.set_title(_titled("Validation accuracy (%), the best framed", source), fontsize=11)
     figure.colorbar(shown, ax=axes, label="accuracy (%)")
     return figure
@@ -181,7 +181,7 @@ def plot_cross_validation(
 def class_templates(W: FloatArray | None, class_names: Sequence[str]) -> dict[str, FloatArray]:
     """Return the weights of each class as an image, by the class's name.
 
-    Each is a (32, 32, 3) float array from 0 to 1 on its own scale, with 0.5, grey, for no weight.
+    Each is a (32, 32, 3) float array from 0 to 1 on its own scale, with 0.5, gray, for no weight.
     `plot_templates` describes the parameters.
     """
     pixels = int(np.prod(IMAGE_SHAPE))
@@ -224,7 +224,7 @@ def plot_templates(
     for panel, (name, template) in zip(axes.flat, templates.items(), strict=False):
         panel.imshow(template, interpolation="nearest")
         panel.set_title(name, fontsize=10)
-    figure.suptitle(_titled(f"{title}: the weights of each class (grey: no weight)", source))
+    figure.suptitle(_titled(f"{title}: the weights of each class (gray: no weight)", source))
     return figure
 
 

@@ -32,16 +32,16 @@ def decoded_copies(root: Path) -> list[Path]:
 # --- batches --------------------------------------------------------------------------------------
 
 
-def test_a_batch_gives_images_of_rows_columns_and_colours(small_batches: Path) -> None:
+def test_a_batch_gives_images_of_rows_columns_and_colors(small_batches: Path) -> None:
     images, labels = load_CIFAR_batch(small_batches / "data_batch_1")
     content = (small_batches / "data_batch_1").read_bytes()
     stored = pickle.loads(content, encoding="latin1")  # noqa: S301  # by Python itself
     assert images.shape == (40, 32, 32, 3)
     assert images.dtype == np.uint8
     assert labels.tolist() == stored["labels"]
-    for colour in range(3):  # on disk: all reds, then all greens, then all blues
-        plane = stored["data"][:, 1024 * colour : 1024 * (colour + 1)]
-        np.testing.assert_array_equal(images[..., colour].reshape(40, 1024), plane)
+    for color in range(3):  # on disk: all reds, then all greens, then all blues
+        plane = stored["data"][:, 1024 * color : 1024 * (color + 1)]
+        np.testing.assert_array_equal(images[..., color].reshape(40, 1024), plane)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ FOLDS = {5: [0.2, 0.3, 0.4], 1: [0.1, 0.2, 0.3]}
 
 
 def disagreement(first: IntArray, second: IntArray, source: str = "") -> Figure:
-    """Two classifiers with these predictions, on images whose grey value is their number."""
-    greys = np.arange(200, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    images = np.broadcast_to(greys, (200, 32, 32, 3))
+    """Two classifiers with these predictions, on images whose gray value is their number."""
+    grays = np.arange(200, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    images = np.broadcast_to(grays, (200, 32, 32, 3))
     predictions = {"A": first, "B": second}
     return vis_utils.plot_disagreement(images, LABELS, predictions, NAMES, source=source)
 
@@ -149,7 +149,7 @@ def test_the_heat_map_writes_each_accuracy_and_frames_the_best() -> None:
     assert {"20.0", "25.0", "38.0"} <= {text.get_text() for text in axes.texts}
     assert len(axes.texts) == 3  # the pair that was not tried stays empty
     frame: Any = axes.patches[0]
-    assert frame.get_xy() == (0.5, -0.5)  # the second learning rate, the first regularisation
+    assert frame.get_xy() == (0.5, -0.5)  # the second learning rate, the first regularization
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1e-07", "1e-06"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1000", "10000"]
 
@@ -217,9 +217,9 @@ def test_each_row_of_the_confusion_matrix_adds_up_to_100_percent() -> None:
 
 
 @pytest.mark.parametrize("name", ["mean image", "tuning", "confusion"])
-def test_colour_scales_can_be_read_in_grey(name: str) -> None:
-    coloured: list[Any] = [image for axes in figure_of(name).axes for image in axes.images]
-    scales = [image.cmap for image in coloured if np.ndim(image.get_array()) == 2]
+def test_color_scales_can_be_read_in_grey(name: str) -> None:
+    colored: list[Any] = [image for axes in figure_of(name).axes for image in axes.images]
+    scales = [image.cmap for image in colored if np.ndim(image.get_array()) == 2]
     assert scales
     for scale in scales:
         lightness = scale(np.linspace(0, 1, 64))[:, :3] @ [0.2126, 0.7152, 0.0722]

@@ -90,7 +90,7 @@ SIDES: dict[str, Callable[[float, float], bool]] = {
 class Measurement(NamedTuple):
     """A number that a rule held against a bound, on one of SIDES.
 
-    `guess` is the number that code reaches which has learnt nothing: a bound that it meets proves
+    `guess` is the number that code reaches which has learned nothing: a bound that it meets proves
     nothing.
     """
 

@@ -1,6 +1,6 @@
 """Images in the place of CIFAR-10, drawn for one run of a notebook that loads CIFAR-10.
 
-They are those of the stand-in, turned and in other colours, so that nothing fitted to the public
+They are those of the stand-in, turned and in other colors, so that nothing fitted to the public
 stand-in fits them.
 """
 

@@ -1,7 +1,7 @@
 """Describe in plain words how a check's arrays differ from the reference.
 
 The kinds, from the most particular to the least: "shape", "transposed", "dtype", "nan",
-"unregularised" (right only without regularisation), "factor", "offset", "wrong".
+"unregularised" (right only without regularization), "factor", "offset", "wrong".
 `relative_error` compares two arrays, `ArrayStack` one with many by the same rule.
 """
 
@@ -17,10 +17,11 @@ from assignment.checks.check import Arrays, with_noun
 
 
 class Difference(NamedTuple):
-    """One of the kinds, and a sentence that describes it."""
+    """One of the kinds, where it shows most, and where else; both in sentences."""
 
     kind: str
     text: str
+    details: str = ""
 
 
 HEADLINES = {
@@ -28,7 +29,7 @@ HEADLINES = {
     "transposed": "transposed",
     "dtype": "wrong dtype",
     "nan": "nan or inf",
-    "unregularised": "right only without regularisation",
+    "unregularised": "right only without regularization",
     "factor": "wrong by a constant factor",
     "offset": "wrong by a constant",
     "wrong": "not right yet",
@@ -287,15 +288,16 @@ def _largest_errors(
             text += f", and {letter} is {size}" if letter in set.intersection(*sizes) else ""
         numbers = f" ({_both_numbers(name, actual, reference)})" if show_expected else ""
         sentences.append(f"{text}{numbers}.")
-    sentences += filter(None, [_pattern(worst[0], actual, reference, tolerance)])
+    pattern = _pattern(worst[0], actual, reference, tolerance)
+    text, details = f"{sentences[0]} {pattern}".strip(), " ".join(sentences[1:])
     right = [name for name in names if name not in wrong]
     if right and all((name in right) == is_without_reg(name) for name in names):
-        return Difference("unregularised", " ".join([*sentences, "It is right where reg is 0."]))
+        return Difference("unregularised", f"{text} It is right where reg is 0.", details)
     if what in map(quantity, right):
         problems = dict.fromkeys(map(_problem, right))
         others = [p for p in problems if p not in {_problem(name) for name in wrong}]
-        sentences += [f"It is right where {', and where '.join(others)}."] if others else []
-    return Difference("wrong", " ".join(sentences))
+        details += f" It is right where {', and where '.join(others)}." if others else ""
+    return Difference("wrong", text, details.strip())
 
 
 def _pattern(name: str, actual: Arrays, reference: Arrays, tolerance: float) -> str:
@@ -347,7 +349,11 @@ def format_ratio(ratio: float) -> str:
         abs(ratio) < 0.01 or math.isclose(1 / ratio, round(1 / ratio), rel_tol=1e-4)
     ):
         return f"{'-' * (ratio < 0)}1/{format_ratio(abs(1 / ratio))}"
-    return f"{float(f'{ratio:.3g}'):,.10g}"
+    return _rounded(ratio, 3)
+
+
+def _rounded(number: float, digits: int) -> str:
+    return f"{float(f'{number:.{digits}g}'):,.10g}"
 
 
 def _both_numbers(name: str, actual: Arrays, reference: Arrays) -> str:
@@ -359,7 +365,7 @@ def _both_numbers(name: str, actual: Arrays, reference: Arrays) -> str:
     digits = next((d for d in range(3, 9) if f"{yours:.{d}g}" != f"{expected:.{d}g}"), 9)
     what = quantity(name).removeprefix(ADDED_BY_REG)
     where = f"at {what}{place} yours" if place else "yours"
-    return f"{where} {yours:.{digits}g}, expected {expected:.{digits}g}"
+    return f"{where} {_rounded(yours, digits)}, expected {_rounded(expected, digits)}"
 
 
 def format_error(error: float) -> str:

@@ -1,4 +1,4 @@
-"""Format a verdict: plain text in a terminal, a coloured bar in a notebook."""
+"""Format a verdict: plain text in a terminal, a colored bar in a notebook."""
 
 import re
 import textwrap
@@ -29,10 +29,10 @@ def headline(verdict: Verdict) -> str:
 
 
 def as_text(verdict: Verdict) -> str:
-    """Write the headline, and below it the finding, the hint, and the student's traceback."""
+    """Write the headline, below it the finding, the hint, the details, and the traceback."""
     paragraphs = [
         textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
-        for text in (verdict.text, verdict.hint)
+        for text in (verdict.text, verdict.hint, verdict.details)
         if text
     ]
     if verdict.quoted:
@@ -41,12 +41,18 @@ def as_text(verdict: Verdict) -> str:
 
 
 def as_html(verdict: Verdict) -> str:
-    """Write a verdict as HTML: a bar in its colour, on the page's own background, light or dark."""
+    """Write a verdict as HTML: a bar in its color, on the page's own background, light or dark.
+
+    The details are folded.
+    """
     color = COLORS[MARKS[verdict.status]]
     finding = f": {inline_html(verdict.headline)}" if verdict.headline else ""
     paragraphs = [
         f"<div>{inline_html(text)}</div>" for text in (verdict.text, verdict.hint) if text
     ]
+    if verdict.details:
+        details = inline_html(verdict.details)
+        paragraphs.append(f"<details><summary>On other inputs</summary>{details}</details>")
     if verdict.quoted:
         style = "margin: 0.4em 0 0; background: none; white-space: pre-wrap"
         paragraphs.append(f'<pre style="{style}">{escape(verdict.quoted)}</pre>')
@@ -64,7 +70,7 @@ def overview_text(verdicts: Sequence[Verdict], in_notebook: Sequence[Check]) -> 
 
 def overview_html(verdicts: Sequence[Verdict], in_notebook: Sequence[Check]) -> str:
     """Write the same as HTML."""
-    short = [replace(verdict, text="", hint="", quoted="") for verdict in verdicts]
+    short = [replace(verdict, text="", hint="", details="", quoted="") for verdict in verdicts]
     bars = map(as_html, (*short, *map(_in_its_cell, in_notebook)))
     return f"<div><b>{_progress(verdicts)}</b></div>{''.join(bars)}"
 

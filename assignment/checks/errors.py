@@ -26,14 +26,14 @@ KNOWN = (
         "xrange belongs to Python 2; Python 3 calls it range.",
     ),
     KnownError(
-        "a module of Python 2's times",
+        "an import for Python 2",
         "ModuleNotFoundError",
         r"No module named '(past|future|builtins|six|__builtin__|cPickle)\b",
         "This import let old code run on Python 2 as well. Delete it, and where the code below "
         "calls xrange(...), write range(...).",
     ),
     KnownError(
-        "an import of another course",
+        "an import from another course",
         "ImportError|ModuleNotFoundError",
         r"No module named '(cs\d+\w*|lib|utils|data_utils|features|layers|assignment\..*)\b|"
         r"attempted relative import|cannot import name '\w+' from 'assignment",
@@ -53,7 +53,7 @@ KNOWN = (
         "from the starter again, and put your lines between its markers.",
     ),
     KnownError(
-        "np.float and its like",
+        "a name that numpy removed",
         "AttributeError",
         r"module 'numpy' has no attribute '(float|int|bool|object|str|long|unicode)'",
         "numpy no longer has this name: write float, int or bool, or np.float64 for a fixed size.",
@@ -68,8 +68,8 @@ KNOWN = (
         "tabs mixed with spaces",
         "TabError",
         "",
-        "Some lines are indented with tabs, others with spaces, which look alike. Let your editor "
-        "convert the file's indentation to spaces.",
+        "Some lines are indented with tabs, others with spaces. Let your editor convert the file's "
+        "indentation to spaces.",
     ),
     KnownError(
         "indentation",
@@ -79,7 +79,7 @@ KNOWN = (
         "starts under the line START OF YOUR CODE.",
     ),
     KnownError(
-        "a method of Python 2's dictionaries",
+        "a dictionary method of Python 2",
         "AttributeError",
         r"'dict' object has no attribute '(iteritems|itervalues|iterkeys|has_key)'",
         "Python 3's dictionaries have items(), values(), keys() and `in` instead.",
@@ -88,7 +88,7 @@ KNOWN = (
         "input() in a check",
         "EOFError|StdinNotImplementedError",
         "",
-        "Nobody can type anything while a check runs. Remove input().",
+        "A check runs without a keyboard. Remove input().",
     ),
     KnownError(
         "a breakpoint in a check",
@@ -126,7 +126,8 @@ KNOWN = (
         "a variable without a value",
         "UnboundLocalError",
         "cannot access local variable",
-        "It gets its first value below this line, or in a branch or a loop that did not run.",
+        "The variable gets its first value below this line, or in a branch or a loop that did not "
+        "run.",
     ),
     KnownError(
         "a float where an integer is needed",

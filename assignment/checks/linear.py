@@ -76,7 +76,7 @@ def draw_problem(seed: int, N: int, D: int, C: int, reg: float, used: int | None
 
 
 def with_reg(problem: Problem, reg: float) -> Problem:
-    """Return a problem that was drawn with reg = 0, with another strength of regularisation."""
+    """Return a problem that was drawn with reg = 0, with another strength of regularization."""
     name = problem.name.replace("reg = 0", f"reg = {reg:g}")
     return problem._replace(name=name, arguments={**problem.arguments, "reg": reg})
 

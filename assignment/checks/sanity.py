@@ -73,7 +73,7 @@ def sanity_checks(
 
 
 def initial_loss(losses: Losses, student: Student, seed: int) -> Arrays:
-    """Return the loss with tiny and with small weights, and how much regularisation adds."""
+    """Return the loss with tiny and with small weights, and how much regularization adds."""
     X, y = _development_set(student)
     W = Draws(seed, "initial weights").normal(X.shape[1], NUM_CLASSES)
     arrays: Arrays = {"number of images": np.array(len(X))}
@@ -109,16 +109,18 @@ def initial_loss_rule(equal: EqualScores, arrays: Arrays, context: RuleContext) 
         loss, bound = float(arrays[f"loss where W = {scale}"]), equal.spread * size
         if not abs(loss - equal.value) < bound:
             cause = _cause_of(loss, equal, bound, N)
-            detail = f"With random weights of {scale:g} it should be near {equal.formula}. {cause}"
-            return Finding("", detail, f"{loss:.4g} and not {equal.value:.4g}")
+            detail = (
+                f"With random weights of {scale:g} the loss should be near {equal.formula}. {cause}"
+            )
+            return Finding("", detail, f"{loss:.4g}, not {equal.value:.4g}")
     added, expected = float(arrays["added by reg"]), float(arrays["0.5 * reg * sum(W * W)"])
     if abs(added - expected) < MAX_ERROR * expected:
         return None
     detail = (
-        f"reg = {REG:g} should raise the loss by 0.5 * reg * sum(W * W) = {expected:.4g}, and it "
-        f"raises yours by {added:.4g}: {times(added / expected, FEW)} as much."
+        f"reg = {REG:g} should raise the loss by 0.5 * reg * sum(W * W) = {expected:.4g}, but it "
+        f"raises yours by {added:.4g}, {times(added / expected, FEW)} as much."
     )
-    return Finding("", detail, "the regularisation")
+    return Finding("", detail, "wrong regularization")
 
 
 def _cause_of(loss: float, equal: EqualScores, bound: float, N: int) -> str:
@@ -153,7 +155,7 @@ def slopes_of_loss(losses: Losses, student: Student, seed: int) -> Arrays:
 
 
 def slopes_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
-    """Find a dW that is not the slope of the loss, or is so only without regularisation."""
+    """Find a dW that is not the slope of the loss, or is so only without regularization."""
     without, with_reg = (compare_slopes(arrays, "W", "dW", f"reg = {reg:g}") for reg in (0.0, REG))
     if without.text:
         return not_the_slope("dW", without, FEW)
@@ -163,7 +165,7 @@ def slopes_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
     added = (with_reg.gradient - without.gradient, with_reg.slope - without.slope)
     if (ratio := common_ratio(*added)) is not None:
         text += f" What reg adds to dW is {times(ratio, FEW)} what it adds to the slope."
-    return Finding("", text, "right without regularisation, wrong with it")
+    return Finding("", text, "right only without regularization")
 
 
 def _development_set(student: Student) -> tuple[FloatArray, IntArray]:

@@ -1,8 +1,8 @@
 """The checks of the softmax exercise.
 
 Both loss functions get the same checks, on problems small enough to read, so that a check takes a
-millisecond. The ordinary problems (`baseline`) alone are regularised: a wrong convention for the
-regularisation then fails no other check.
+millisecond. The ordinary problems (`baseline`) alone are regularized: a wrong convention for the
+regularization then fails no other check.
 """
 
 from functools import lru_cache
@@ -36,7 +36,7 @@ SOFTMAX = "assignment/classifiers/softmax.py"
 def baseline(seed: int) -> list[Problem]:
     """Draw problems of other sizes than the notebook's; each problem's N, D and C differ.
 
-    Two of them come with and without regularisation: so the verdict sees what it adds.
+    Two of them come with and without regularization: so the verdict sees what it adds.
     """
     first = draw_problem(seed, N=6, D=3, C=4, reg=0.0)
     second = draw_problem(seed, N=5, D=4, C=12, reg=0.0)
@@ -119,17 +119,16 @@ EQUAL_SCORES = EqualScores(
 # ---- the exercise --------------------------------------------------------------------------------
 
 NAN = (
-    "log() of a negative number is nan. Is 1 subtracted from the probabilities before the loss "
-    "takes their log? After `a = b` both names refer to the same array. Or does the loss take the "
-    "log of a score?"
+    "log() of a negative number is nan: does the loss take the log of a score, or of probabilities "
+    "from which 1 is already subtracted? After `a = b` both names refer to the same array."
 )
 OVERFLOW = (
-    "The result is nan or inf where the scores of a row are large. Look for what can overflow "
-    "there: exp() above 709, or a division of 0 by 0."
+    "The result is nan or inf where scores are far from 0. There exp() overflows to inf or "
+    "underflows to 0, and 0 / 0 or inf / inf is nan."
 )
 UNDERFLOW = (
-    "A probability too small for a float is exactly 0 here, and log(0) is -inf. "
-    "log p_y = s_y - log(sum of exp(s)) never takes the log of a probability."
+    "A probability too small for a float becomes exactly 0, and log(0) is -inf. Write the log of "
+    "the quotient as a difference: then nothing underflows."
 )
 
 RAISES = {
@@ -141,19 +140,19 @@ RAISES = {
 # Hints for kinds of difference that no known mistake explains.
 LOSS_HINTS = {
     "nan": NAN,
-    "offset": "Look for a number that is added once for each sample, or once in all.",
+    "offset": "Look for a number that is added once for each sample, or once to their sum.",
     "factor": "Look at what divides the sum of the samples' losses: the number of samples, once.",
-    "unregularised": "Half of reg times the sum of all squared weights is added once, after the "
-    "division by the number of samples.",
-    "wrong": "Print the scores of one image, exp() of them, and the sum of these. The image's loss "
-    "is the log of the sum minus the correct class's score, with both shifted alike.",
+    "unregularised": "0.5 * reg * sum(W * W) is added once, after the division by the number of "
+    "samples.",
+    "wrong": "Print the scores of one image, their exponentials, and the sum of these. The image's "
+    "loss is the log of the sum minus the correct class's score, both after the same shift.",
 }
 GRADIENT_HINTS = {
     "factor": "Look at what divides the gradient: the number of samples, once, as in the loss.",
     "unregularised": "The gradient of 0.5 * reg * sum(W * W) is reg * W. It is added once, after "
     "the division by the number of samples.",
-    "wrong": "Print the probabilities of one image: they sum to 1, and to 0 once 1 is subtracted "
-    "from the correct class's. Each class's column of dW gets its number times the image.",
+    "wrong": "Print the probabilities of one image: they sum to 1, and to 0 after 1 is subtracted "
+    "for the correct class. Each class's column of dW gets its number times the image.",
 }
 
 

@@ -56,7 +56,7 @@ def off_the_kink(seed: int, N: int, D: int, C: int, reg: float, used: int | None
 def baseline(seed: int) -> list[Problem]:
     """Draw problems of other sizes than the notebook's; each problem's N, D and C differ.
 
-    Two of them come with and without regularisation: so the verdict sees what it adds.
+    Two of them come with and without regularization: so the verdict sees what it adds.
     """
     first = off_the_kink(seed, N=6, D=3, C=4, reg=0.0)
     second = off_the_kink(seed, N=5, D=4, C=12, reg=0.0)
@@ -121,22 +121,21 @@ RAISES = {
 
 # Hints for kinds of difference that no known mistake explains.
 LOSS_HINTS = {
-    "offset": "Look for a constant that every sample adds to the loss: the margin of the correct "
-    "class to itself is 1, and must not count.",
+    "offset": "Look for a number that every sample adds to the loss. The margin of the correct "
+    "class to itself is 1, and does not count.",
     "factor": "Look at what divides the sum of the margins: the number of samples, once.",
-    "unregularised": "Half of reg times the sum of all squared weights is added once, after the "
-    "division by the number of samples.",
-    "nan": "A division by 0, or numbers that are far too large, give nan or inf. This loss needs "
-    "only one division, by the number of samples.",
+    "unregularised": "0.5 * reg * sum(W * W) is added once, after the division by the number of "
+    "samples.",
+    "nan": "A division by 0, or a number that overflows, gives nan or inf. This loss needs one "
+    "division, by the number of samples.",
 }
 GRADIENT_HINTS = {
     "factor": "Look at what divides the gradient: the number of samples, once, as in the loss. "
     "Each violated margin counts as 1, however large it is.",
     "unregularised": "The gradient of 0.5 * reg * sum(W * W) is reg * W. It is added once, after "
     "the division by the number of samples.",
-    "wrong": "Take one sample and one wrong class. If its margin is above 0, x is added to that "
-    "class's column and subtracted from the correct class's; otherwise neither. Does your code do "
-    "that for each such class?",
+    "wrong": "Take one sample and one wrong class. If the margin is violated, x is added to that "
+    "class's column and subtracted from the correct class's; otherwise neither changes.",
 }
 
 
@@ -163,7 +162,7 @@ EXERCISE = Exercise(
     name="svm",
     title="The linear SVM",
     about="You give a linear classifier another loss, that of the support vector machine, with its "
-    "gradient, first with loops, then without; you train it, tune it, and see what it has learnt.",
+    "gradient, first with loops, then without; you train it, tune it, and see what it has learned.",
     notebook="notebooks/svm.ipynb",
     files=(SVM, LINEAR_CLASSIFIER),
     modules=(TRAINED.module,),

@@ -133,17 +133,17 @@ def training_plots(arrays: Arrays) -> Iterator[tuple[str, Any]]:
 def _with_fixed_layout(figure: "Figure", right: float) -> "Figure":
     """Put axes, title and labels at fixed places, in inches: to find them costs half of a plot.
 
-    `right` is the right margin, in which a second pair of axes, a colour bar, is put.
+    `right` is the right margin, in which a second pair of axes, a color bar, is put.
     """
     figure.set_layout_engine("none")
-    axes, *colour_bars = figure.axes
+    axes, *color_bars = figure.axes
     (width, height), (left, bottom, top) = figure.get_size_inches(), (0.95, 0.55, 0.4)
     across, up = width - left - right, height - bottom - top
     axes.set_position((left / width, bottom / height, across / width, up / height))
     axes.xaxis.set_label_coords(0.5, -0.27 / up)
     axes.yaxis.set_label_coords(-0.67 / across, 0.5)
     axes.set_title(axes.get_title(), y=1.0, fontsize=axes.title.get_fontsize())
-    for bar in colour_bars:
+    for bar in color_bars:
         bar.set_position((1 - 0.95 / width, bottom / height, 0.15 / width, up / height))
         bar.yaxis.set_label_coords(4.6, 0.5)
     return figure
@@ -156,8 +156,8 @@ def _templates(arrays: Arrays, title: str) -> Iterator[tuple[str, dict[str, Floa
     from assignment.vis_utils import class_templates
 
     sentence = (
-        f"{title}: the weights of each class as an image; grey means no weight. The images used in "
-        "grading are turned and have other colours than yours."
+        f"{title}: the weights of each class as an image; gray means no weight. The images used in "
+        "grading are turned and have other colors than yours."
     )
     names = [CLASS_NAMES[place] for place in arrays["classes"].tolist()]
     yield sentence, class_templates(arrays["W"], names)
@@ -289,10 +289,15 @@ def tuning_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
             return Finding("results_exchanged" if exchanged else "chosen_by_training_accuracy")
         if same(best_val, val_accuracies[-1]):
             return Finding("last_model_kept")
-        detail = f"best_val is {best_val:.3f}, the best in results is {max(val_accuracies):.3f}."
+        detail = (
+            f"best_val is {best_val:.3f}, but the best in results is {max(val_accuracies):.3f}."
+        )
         return Finding("", detail, "best_val is not the best")
     if not same(best_val, reached):
-        detail = f"It reaches {reached:.3f} on the validation set, and best_val is {best_val:.3f}."
+        detail = (
+            f"The best classifier reaches {reached:.3f} on the validation set, but best_val is "
+            f"{best_val:.3f}."
+        )
         on_test = accuracy(arrays["y_pred of test"], data["y_test"])
         fitting = {
             "chosen_by_test_set": same(best_val, on_test),
@@ -302,7 +307,7 @@ def tuning_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
         causes = [mistake for mistake, fits in fitting.items() if fits]
         if len(causes) == 1:
             return Finding(causes[0], detail)
-        return Finding("", detail, "the best classifier is another one")
+        return Finding("", detail, "best_val of another classifier")
     learning_rate, reg = pair
     in_table = {(row[0], row[1]): row[3] for row in results.tolist()}[pair]
     again = accuracy(arrays["y_pred trained again"], unseen_labels(context, "val"))
@@ -313,7 +318,7 @@ def tuning_rule(arrays: Arrays, context: RuleContext) -> Finding | None:
             f"accuracy {in_table:.3f}. Trained again with another seed, it reaches {again:.3f}. "
             "Run the search again."
         )
-        return Finding("", detail, "results is not what training gives")
+        return Finding("", detail, "results does not match training")
     headline = "no good classifier was found"
     return too_low(arrays["y_pred"], "val", "TUNED_ACCURACY", headline, context)
 

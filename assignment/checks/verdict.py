@@ -64,7 +64,8 @@ class Verdict:
 
     `headline` is the mistake's name or the kind of difference, in a few words; `text` says where it
     shows, `hint` points at the cause, `quoted` is the student's traceback or output. `kind` is the
-    kind of difference, `mistake` the mistake's id. Each may be empty.
+    kind of difference, `mistake` the mistake's id, `details` describe other inputs.
+    Each may be empty.
     """
 
     check: str
@@ -78,6 +79,7 @@ class Verdict:
     quoted: str = ""
     kind: str = ""
     mistake: str = ""
+    details: str = ""
 
     @property
     def passed(self) -> bool:
@@ -299,7 +301,8 @@ def _compare(
     headline = HEADLINES[difference.kind]
     if mistake:
         headline, hint = vars(answer_key.mistakes[mistake]).values()
-    return _wrong(check, outcome, headline, difference.text, hint, mistake, difference.kind)
+    wrong = _wrong(check, outcome, headline, difference.text, hint, mistake, difference.kind)
+    return wrong if mistake else replace(wrong, details=difference.details)
 
 
 class _Part(NamedTuple):
@@ -370,7 +373,7 @@ def _explain_parts(
     baseline: Baseline,
     show_expected: bool,
 ) -> list[_Explained]:
-    """Explain the results without regularisation, and what `reg` adds to them, each by itself.
+    """Explain the results without regularization, and what `reg` adds to them, each by itself.
 
     Return only the parts that differ from the reference, or nothing if no mistake explains one.
     """
@@ -395,8 +398,8 @@ def _explain_parts(
 
 
 def both_headlines(first: str, second: str = "") -> str:
-    """Join the headlines of the result without regularisation and of what `reg` adds."""
-    second = "the regularisation as well" if second in HEADLINES.values() else second
+    """Join the headlines of the result without regularization and of what `reg` adds."""
+    second = "the regularization as well" if second in HEADLINES.values() else second
     return f"{first}; {second}" if second and second != first else first
 
 

@@ -1,7 +1,7 @@
 """Integer-only drawing for the stand-in: random numbers, painting, textures, shapes.
 
-    Dice       random words -> integers, colours and bytes for each image
-    paint      a colour, where a coverage lets it -> canvas
+    Dice       random words -> integers, colors and bytes for each image
+    paint      a color, where a coverage lets it -> canvas
     texture    smooth noise
     Sketch     a canvas in the coordinates of the thing drawn on it: ellipses, boxes, polygons
 
@@ -55,13 +55,13 @@ class Dice:
         """Return `between` in the shape and type that scales a canvas, (n, 1, 1, 1)."""
         return self.between(low, high).astype(np.int16)[:, None]
 
-    def vary(self, colour: Int16, tint: int, tone: int) -> Int16:
-        """Move each channel of colours (n, 3) by up to tint, all by up to tone; (n, 3, 1, 1)."""
+    def vary(self, color: Int16, tint: int, tone: int) -> Int16:
+        """Move each channel of colors (n, 3) by up to tint, all by up to tone; (n, 3, 1, 1)."""
         channels = np.stack([self.between(-tint, tint) for _ in range(3)], axis=1)
-        return (colour[:, :, None, None] + channels + self.strength(-tone, tone)).astype(np.int16)
+        return (color[:, :, None, None] + channels + self.strength(-tone, tone)).astype(np.int16)
 
-    def colour(self, *palette: RGB, tint: int = 14, tone: int = 24) -> Int16:
-        """Return a colour near one of the palette for each image, shape (n, 3, 1, 1)."""
+    def color(self, *palette: RGB, tint: int = 14, tone: int = 24) -> Int16:
+        """Return a color near one of the palette for each image, shape (n, 3, 1, 1)."""
         choice = self.between(0, len(palette) - 1).ravel()
         return self.vary(np.array(palette, np.int16)[choice], tint, tone)
 
@@ -80,13 +80,13 @@ COLUMNS = np.arange(SIDE, dtype=np.int32).reshape(1, 1, SIDE)
 OPAQUE = 64  # coverage of a pixel that lies wholly inside a shape
 
 
-def paint(canvas: Int16, coverage: Int32, colour: Int16) -> None:
-    """Blend a colour into the canvas by a coverage (n, 32, 32), which is clipped to 0..OPAQUE.
+def paint(canvas: Int16, coverage: Int32, color: Int16) -> None:
+    """Blend a color into the canvas by a coverage (n, 32, 32), which is clipped to 0..OPAQUE.
 
-    The colour has any shape that broadcasts to the canvas.
+    The color has any shape that broadcasts to the canvas.
     """
     opacity = np.clip(coverage, 0, OPAQUE).astype(np.int16)[:, None]
-    canvas += (colour - canvas) * opacity >> 6  # over 64, which is OPAQUE
+    canvas += (color - canvas) * opacity >> 6  # over 64, which is OPAQUE
 
 
 def texture(dice: Dice) -> Int16:
@@ -96,7 +96,7 @@ def texture(dice: Dice) -> Int16:
     for edge in LATTICES:
         octave, points = points[:, : edge * edge], points[:, edge * edge :]
         field = field + octave.reshape(-1, 1, edge, edge)
-        # A lattice twice as fine: keep the points, add the means of neighbours.
+        # A lattice twice as fine: keep the points, add the means of neighbors.
         for axis in (2, 3):
             doubled = np.repeat(field, 2, axis).swapaxes(axis, 2)
             field = ((doubled[:, :, :-1] + doubled[:, :, 1:]) >> 1).swapaxes(axis, 2)
@@ -118,7 +118,7 @@ class Pose(NamedTuple):
 
     size: tuple[int, int]  # at life size, 64, an image is 512 model units wide
     tilt: int = 1  # at most to either side, in 64ths of a turn
-    shift: int = 6  # at most from the centre along each axis, in pixels, at life size
+    shift: int = 6  # at most from the center along each axis, in pixels, at life size
 
 
 class Sketch:
@@ -161,26 +161,26 @@ class Sketch:
         sketch.x = np.abs(self.x)
         return sketch
 
-    def fill(self, colour: Int16, outside: Int32) -> None:
+    def fill(self, color: Int16, outside: Int32) -> None:
         """Paint a shape by each pixel's distance outside its outline, in units (n, 32, 32)."""
-        paint(self.canvas, OPAQUE // 2 - EDGE * outside, colour + self.light)
+        paint(self.canvas, OPAQUE // 2 - EDGE * outside, color + self.light)
 
-    def ellipse(self, colour: Int16, x: int, y: int, rx: int, ry: int) -> None:
+    def ellipse(self, color: Int16, x: int, y: int, rx: int, ry: int) -> None:
         # Scale to a circle of radius 64, then its equation back to a distance: u * u + v * v
         # grows by 128 per unit of distance. Exact for a circle and close for an ellipse.
         u = (self.x - x) * (64 * 256 // rx) >> 8
         v = (self.y - y) * (64 * 256 // ry) >> 8
         excess = np.minimum(u * u + v * v, 8 * 64 * 64) - 64 * 64  # bounded, to fit 32 bits
-        self.fill(colour, excess * isqrt(rx * ry) >> 13)
+        self.fill(color, excess * isqrt(rx * ry) >> 13)
 
-    def box(self, colour: Int16, x: int, y: int, half_width: int, half_height: int) -> None:
+    def box(self, color: Int16, x: int, y: int, half_width: int, half_height: int) -> None:
         beside, above = np.abs(self.x - x) - half_width, np.abs(self.y - y) - half_height
-        self.fill(colour, np.maximum(beside, above))
+        self.fill(color, np.maximum(beside, above))
 
-    def polygon(self, colour: Int16, *corners: tuple[int, int]) -> None:
+    def polygon(self, color: Int16, *corners: tuple[int, int]) -> None:
         """Fill a convex polygon, its corners clockwise in the image."""
         edges = zip(corners, (*corners[1:], corners[0]), strict=True)
-        self.fill(colour, reduce(np.maximum, (self.beyond(*edge) for edge in edges)))
+        self.fill(color, reduce(np.maximum, (self.beyond(*edge) for edge in edges)))
 
     def beyond(self, start: tuple[int, int], end: tuple[int, int]) -> Int32:
         """Return each pixel's distance to the left of the line start-end (n, 32, 32)."""
@@ -190,6 +190,6 @@ class Sketch:
         return ((self.x - start[0]) * left_x + (self.y - start[1]) * left_y) >> 8
 
 
-def darker(colour: Int16) -> Int16:
-    """Return the colour in the shade, five eighths as bright."""
-    return colour * np.int16(5) >> 3
+def darker(color: Int16) -> Int16:
+    """Return the color in the shade, five eighths as bright."""
+    return color * np.int16(5) >> 3

@@ -1,13 +1,13 @@
 """Draw a stand-in for CIFAR-10: ten classes of small images, from a seed.
 
-It serves where the real data set has not been downloaded. A person recognises the images, a linear
+It serves where the real data set has not been downloaded. A person recognizes the images, a linear
 classifier finds them about as hard as the real ones, and the files have CIFAR-10's layout.
 
     painting, drawings  shapes, textures, and a function that sketches each class
     backdrop            a scene (sky, sea, meadow, ...) -> canvas
     photograph          light, fading, contrast and grain -> uint8
     draw_images         a seed -> images and labels
-    Disguise            the same images turned, in other colours, their classes renumbered
+    Disguise            the same images turned, in other colors, their classes renumbered
     write_batches       images and labels -> files, pickled in the dialect of Python 2
 
 The same seed gives the same bytes on every platform and under every numpy (2.0 or later): the only
@@ -50,7 +50,7 @@ CHUNK = 64
 WORDS_PER_TEXTURE = (LATTICE_POINTS + 7) // 8
 TEXTURES = 3  # two in the backdrop, one over everything
 WORDS_FOR_GRAIN = 3 * SIDE * SIDE // 8
-WORDS_FOR_CHOICES = 96  # scene, pose, colours and light; no kind of image takes more
+WORDS_FOR_CHOICES = 96  # scene, pose, colors and light; no kind of image takes more
 WORDS_PER_IMAGE = WORDS_FOR_CHOICES + TEXTURES * WORDS_PER_TEXTURE + WORDS_FOR_GRAIN
 
 Images = npt.NDArray[np.uint8]
@@ -60,7 +60,7 @@ Labels = npt.NDArray[np.int64]
 # ----- backdrops ---------------------------------------------------------------------------------
 
 # Percentage of images with any scene, whatever the class. This and the poses set how hard the
-# images are, since a linear classifier depends on colours and places.
+# images are, since a linear classifier depends on colors and places.
 STRAY = 28
 
 # The scenes as one table per property, to look it up for many images at once.
@@ -82,24 +82,24 @@ def backdrop(dice: Dice, scenes: tuple[Scene, ...]) -> Int16:
     """Return a canvas on which each image has one of the scenes."""
     place = choose_scenes(dice, scenes)
 
-    def colour(palettes: Int16) -> Int16:
+    def color(palettes: Int16) -> Int16:
         return dice.vary(palettes[place, dice.between(0, 2).ravel()], tint=16, tone=26)
 
     def value(table: Int32) -> Int32:
         return table[place].reshape(-1, 1, 1)
 
-    canvas = np.broadcast_to(colour(FAR), (len(place), 3, SIDE, SIDE)).copy()
+    canvas = np.broadcast_to(color(FAR), (len(place), 3, SIDE, SIDE)).copy()
     low, high = value(HORIZON[:, 0]), value(HORIZON[:, 1])
     horizon = low + ((high - low) * dice.between(0, 64) >> 6)
     for _ in range(3):  # before the near ground, which covers their feet
-        centre, half_width, top = dice.between(0, 31), dice.between(1, 6), dice.between(-4, 16)
+        center, half_width, top = dice.between(0, 31), dice.between(1, 6), dice.between(-4, 16)
         above_or_below = np.maximum(top - ROWS, ROWS - horizon - 2)
-        outside = np.maximum(np.abs(COLUMNS - centre) - half_width, above_or_below)
+        outside = np.maximum(np.abs(COLUMNS - center) - half_width, above_or_below)
         present = dice.between(0, 99) < value(CROWDED)
-        paint(canvas, (OPAQUE // 2 - 48 * outside) * present, colour(UPRIGHTS))
+        paint(canvas, (OPAQUE // 2 - 48 * outside) * present, color(UPRIGHTS))
     slant = dice.around_zero(14) * (COLUMNS - SIDE // 2) >> 6
     below = (ROWS - horizon + slant) * value(SHARPNESS)
-    paint(canvas, below + OPAQUE // 2, colour(NEAR))
+    paint(canvas, below + OPAQUE // 2, color(NEAR))
 
     roughness = (value(ROUGHNESS) * dice.between(20, 64) >> 6).astype(np.int16)
     canvas += texture(dice) * roughness[:, None] >> 6
@@ -114,16 +114,16 @@ def photograph(dice: Dice, canvas: Int16) -> Images:
     """Turn a canvas into images (n, 32, 32, 3) uint8.
 
     The ranges give the pixels the mean, the spread and the leading principal components of the
-    real CIFAR-10, so that the same learning rates and regularisation suit both.
+    real CIFAR-10, so that the same learning rates and regularization suit both.
     """
     canvas = canvas + (texture(dice) * dice.strength(1, 10) >> 6)
     # Light falls off towards one side, mostly to the left or right.
     sideways, downwards = dice.around_zero(64), dice.around_zero(20)
     falloff = sideways * (COLUMNS - SIDE // 2) + downwards * (ROWS - SIDE // 2)
     canvas += (falloff >> 4).astype(np.int16)[:, None]
-    # Some images fade towards grey; the weights, of 16, are those of the eye.
-    grey = (canvas[:, :1] * 5 + canvas[:, 1:2] * 9 + canvas[:, 2:] * 2) >> 4
-    canvas = grey + ((canvas - grey) * np.minimum(dice.strength(16, 230), 72) >> 6)
+    # Some images fade towards gray; the weights, of 16, are those of the eye.
+    gray = (canvas[:, :1] * 5 + canvas[:, 1:2] * 9 + canvas[:, 2:] * 2) >> 4
+    canvas = gray + ((canvas - gray) * np.minimum(dice.strength(16, 230), 72) >> 6)
     canvas = ((canvas - 120) * dice.strength(44, 76) >> 6) + dice.strength(114, 126)
     grain = dice.bytes(3 * SIDE * SIDE).reshape(canvas.shape)
     canvas += grain * dice.strength(2, 8) >> 6
@@ -187,12 +187,12 @@ def draw_images(num: int, seed: int) -> tuple[Images, Labels]:
 
 # ----- disguise ----------------------------------------------------------------------------------
 
-# Colours, in which two or three channels stay apart as before, and each changes its place.
+# Colors, in which two or three channels stay apart as before, and each changes its place.
 CHANNELS = ((1, 2, 0), (2, 0, 1))
 
 
 class Disguise:
-    """Other colours, another orientation and other class numbers, drawn from a seed.
+    """Other colors, another orientation and other class numbers, drawn from a seed.
 
     It defeats weights that were fitted to other images of the stand-in. It changes no distribution
     of a linear classifier's accuracies: it permutes pixels and classes, and training treats all of
@@ -202,8 +202,8 @@ class Disguise:
     def __init__(self, seed: int) -> None:
         words = random_source(seed).random_raw(13)
         self.classes = np.argsort(words[:10], kind="stable")  # by label: places in CLASS_NAMES
-        colours, turns, mirrored = (int(word >> np.uint64(32)) for word in words[10:])
-        self.channels = CHANNELS[colours % 2]
+        colors, turns, mirrored = (int(word >> np.uint64(32)) for word in words[10:])
+        self.channels = CHANNELS[colors % 2]
         self.quarter_turns = 1 + turns % 3  # an image that is only mirrored looks much the same
         self.mirrored = bool(mirrored % 2)
 

@@ -65,7 +65,7 @@ class LinearClassifier:
         y : (N,) integer array
             Correct classes, 0 <= y[i] < C. The first call sets C to the largest label + 1.
         learning_rate, reg : float
-            Step size, and regularisation strength.
+            Step size, and regularization strength.
         num_iters, batch_size : int
             Number of steps, and number of samples in each step.
         verbose : bool
@@ -280,6 +280,6 @@ def _divergence_advice(it: int, loss: float, learning_rate: float, reg: float) -
     advice = (
         f"The steps are too large. Try a learning rate ten times smaller than {learning_rate:g}"
     )
-    if learning_rate * reg >= 1:  # the regularisation's step alone overshoots 0
+    if learning_rate * reg >= 1:  # the regularization's step alone overshoots 0
         advice += f", or reg below {reg:g}: learning_rate * reg must stay well below 1"
     return stopped + advice + "."

@@ -7,7 +7,7 @@ correct class y to be ahead of every other class by at least 1, and sums what is
     dW   = gradient of that loss with respect to W
 
 A class that is more than 1 behind adds nothing to the loss or the gradient. The 0.5 makes the
-gradient of the regularisation exactly reg * W. Write the loops first: they are slow and easy to get
+gradient of the regularization exactly reg * W. Write the loops first: they are slow and easy to get
 right, and you can compare the vectorized version with them.
 
 The loss is that of Weston and Watkins, "Support vector machines for multi-class pattern
@@ -33,14 +33,14 @@ def svm_loss_naive(
     y : (N,) integer array
         Correct classes, 0 <= y[i] < C.
     reg : float
-        Regularisation strength.
+        Regularization strength.
 
     Returns
     -------
     loss : float
         Mean data loss plus ``0.5 * reg * sum(W * W)``.
     dW : (D, C) array of W's dtype
-        Gradient of ``loss`` with respect to ``W``; that of the regularisation is ``reg * W``.
+        Gradient of ``loss`` with respect to ``W``; that of the regularization is ``reg * W``.
     """
     loss = 0.0
     dW = np.zeros_like(W)
@@ -51,7 +51,7 @@ def svm_loss_naive(
     #
     # Careful: the correct class has no margin of its own, but each violated margin
     # of another class also changes the gradient's column of the correct class. And
-    # do not forget the regularisation, in loss and gradient.
+    # do not forget the regularization, in loss and gradient.
     ################################################################################
     ### BEGIN SOLUTION svm_naive
     num_train = X.shape[0]
@@ -91,7 +91,7 @@ def svm_loss_vectorized(
     #
     # Careful: set the margin of the correct class to 0 before you use the margins.
     # In the gradient it counts once for each violated margin of its row. And do
-    # not forget the regularisation.
+    # not forget the regularization.
     ################################################################################
     ### BEGIN SOLUTION svm_vectorized
     X = X.astype(W.dtype, copy=False)

@@ -7,7 +7,7 @@ for its correct class y. Both functions below compute
     loss = mean over images of -log(p_y)  +  0.5 * reg * sum(W * W)
     dW   = gradient of that loss with respect to W
 
-The 0.5 makes the gradient of the regularisation exactly reg * W. Write the loops first: they are
+The 0.5 makes the gradient of the regularization exactly reg * W. Write the loops first: they are
 slow and easy to get right, and you can compare the vectorized version with them.
 """
 
@@ -30,14 +30,14 @@ def softmax_loss_naive(
     y : (N,) integer array
         Correct classes, 0 <= y[i] < C.
     reg : float
-        Regularisation strength.
+        Regularization strength.
 
     Returns
     -------
     loss : float
         Mean data loss plus ``0.5 * reg * sum(W * W)``.
     dW : (D, C) array of W's dtype
-        Gradient of ``loss`` with respect to ``W``; that of the regularisation is ``reg * W``.
+        Gradient of ``loss`` with respect to ``W``; that of the regularization is ``reg * W``.
     """
     loss = 0.0
     dW = np.zeros_like(W)
@@ -47,7 +47,7 @@ def softmax_loss_naive(
     # and over the classes. Put the loss into `loss`, the gradient into `dW`.
     #
     # Careful: exp() overflows for large scores, so shift the scores of a sample
-    # before you take it. And do not forget the regularisation, in loss and gradient.
+    # before you take it. And do not forget the regularization, in loss and gradient.
     ################################################################################
     ### BEGIN SOLUTION softmax_naive
     num_train = X.shape[0]
@@ -87,7 +87,7 @@ def softmax_loss_vectorized(
     #
     # Careful: shift the scores again, and take the log of the sum of exponentials,
     # not of the probabilities, since a probability may have underflowed to 0. And
-    # do not forget the regularisation.
+    # do not forget the regularization.
     ################################################################################
     ### BEGIN SOLUTION softmax_vectorized
     X = X.astype(W.dtype, copy=False)

@@ -277,5 +277,5 @@ def _capitalized(name: str) -> str:
 
 
 def _plain_text(text: object) -> str:
-    """Return a text of a kernel's without colours, shortened; "" if it is not a text."""
+    """Return a text of a kernel's without colors, shortened; "" if it is not a text."""
     return escape_controls(_ANSI.sub("", text)[:MAX_TEXT]) if isinstance(text, str) else ""

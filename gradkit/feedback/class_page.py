@@ -1,4 +1,4 @@
-"""The page of a class: scores, checks, recognised mistakes, stuck students, and a table of all."""
+"""The page of a class: scores, checks, recognized mistakes, stuck students, and a table of all."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ from gradkit.gradebook.grades import ClassGrades, StudentGrade, open_grades
 
 CLASS_PAGE = "class.html"
 NOT_JUDGED = (Status.NOT_ATTEMPTED, Status.WAITING)
-# Groups of statuses in the order of the bars, with colours visible on white and on black.
+# Groups of statuses in the order of the bars, with colors visible on white and on black.
 OUTCOMES = (
     ("passed", (Status.PASSED,), "#2f8f4e"),
     ("wrong", (Status.WRONG,), "#d1495b"),
@@ -51,7 +51,7 @@ class Row:
     verdicts: dict[int, Verdict]  # by the number of the check, except checks added since grading
     marks: str  # a character for each verdict
     next: str  # title of the first check that is not passed
-    mistakes: list[str]  # names of those recognised
+    mistakes: list[str]  # names of those recognized
     late: str
     status: str
 
@@ -73,7 +73,7 @@ def class_page(class_grades: ClassGrades, links: Mapping[str, str]) -> str:
         mean=statistics.fmean(scores) if scores else None,
         late=sum(bool(row.late) for row in rows),
         histogram=_histogram(scores, class_grades.maximum) if scores else [],
-        outcomes=[(name, colour) for name, _, colour in OUTCOMES],
+        outcomes=[(name, color) for name, _, color in OUTCOMES],
         counts=[(title, _count_outcomes(graded, n)) for n, title in enumerate(titles)],
         mistakes=_mistakes(graded),
         stuck=[(titles[number], stuck) for number, stuck in sorted(_stuck(graded).items())],

@@ -71,7 +71,7 @@ def _element(element: Element, depth: int) -> str:
 
 PARTS = dict.fromkeys(("mfrac", "mroot", "msub", "msup", "mover", "munder"), 2)
 SPACES = {("width", f"{size}em") for size in ("0.167", "0.222", "0.278", "1", "2")}
-# All others hold lengths, colours and addresses of the student's.
+# All others hold lengths, colors and addresses of the student's.
 ATTRIBUTES = {("stretchy", "false"), ("linethickness", "0"), ("accent", "true"), *SPACES}
 
 RENDERER = _TextRenderer(escape=True)

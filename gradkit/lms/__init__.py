@@ -30,7 +30,7 @@ from gradkit.lms.tables import (
 PLATFORMS: dict[str, Platform] = {
     each.name.lower(): each for each in (Canvas(), Moodle(), Gradescope(), Brightspace())
 }
-# Those whose downloads are recognised.
+# Those whose downloads are recognized.
 DOWNLOADS: tuple[Platform, ...] = (*PLATFORMS.values(), Blackboard(), Sakai())
 
 

@@ -1,4 +1,4 @@
-"""The files of an exercise, recognised in a submission by their names and folders."""
+"""The files of an exercise, recognized in a submission by their names and folders."""
 
 import re
 import unicodedata

@@ -203,7 +203,7 @@ def test_labels_that_are_looked_up_earn_nothing(graded: CIFAR10Data, spec: Gradi
     assert accuracy(arrays["y_pred of val"], graded.y_val) == 1.0
     finding = tuning_rule(arrays, RuleContext(5, {}, 0.0, spec.data, spec.config.bounds))
     assert finding is not None
-    assert finding.headline == "results is not what training gives"
+    assert finding.headline == "results does not match training"
 
 
 def test_what_judges_a_model_is_not_in_the_data_folder(spec: GradingSpec) -> None:

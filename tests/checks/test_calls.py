@@ -37,7 +37,7 @@ def about(name: str) -> dict[str, Any]:
     return {"name": name, "title": name.capitalize(), "points": 1, "regions": ("all",)}
 
 
-# ---- k-nearest neighbours: a class with training samples -----------------------------------------
+# ---- k-nearest neighbors: a class with training samples -----------------------------------------
 
 NEAREST = """# nearest.
 import numpy as np
@@ -54,7 +54,7 @@ class Nearest:
 """
 
 
-def neighbours(seed: int, tests: int = 4, train: int = 6, features: int = 3) -> Problem:
+def neighbors(seed: int, tests: int = 4, train: int = 6, features: int = 3) -> Problem:
     draws = Draws(seed, f"{tests}, {train}, {features}")
     X, X_train = draws.normal(tests, features), draws.normal(train, features)
     return Problem(f"N = {tests}, D = {features}", {"X": X}, {"X_train": X_train})
@@ -68,19 +68,19 @@ def votes(seed: int) -> list[Problem]:
 
 DISTANCES = Call("nearest", "Nearest.distances", ("dists",))
 SIZES = Sizes(
-    neighbours,
+    neighbors,
     {"train": 100, "features": 8},
     "train",
-    lambda seed: [neighbours(seed + k, 40, 500, 2) for k in range(3)],
+    lambda seed: [neighbors(seed + k, 40, 500, 2) for k in range(3)],
     lambda problem: [np.sqrt(problem.arguments["X"] @ problem.state["X_train"].T) for _ in "abc"],
     "three products",
 )
 NEAREST_CHECKS = {
-    "agrees": agrees(DISTANCES, lambda seed: [neighbours(seed)], **about("agrees")),
+    "agrees": agrees(DISTANCES, lambda seed: [neighbors(seed)], **about("agrees")),
     "labels": agrees(
         Call("nearest", "Nearest.labels", ("y_pred",)), votes, tolerance=0.0, **about("labels")
     ),
-    "keeps": keeps_inputs(DISTANCES, neighbours, **about("keeps")),
+    "keeps": keeps_inputs(DISTANCES, neighbors, **about("keeps")),
     "loops": no_loops(DISTANCES, SIZES, naive=("Nearest.slowly",), **about("loops")),
 }
 RETURN = "return np.sqrt(np.maximum(squares - 2 * X @ self.X_train.T, 0))"

@@ -38,10 +38,20 @@ def test_a_verdict_is_short_and_begins_with_its_headline() -> None:
     assert max(map(len, lines)) <= WIDTH
 
 
+def test_details_are_folded_in_a_notebook_and_follow_the_hint_in_a_terminal() -> None:
+    verdict = replace(FAILED, details="loss is <0> where N = 5.")
+    folds = re.findall("<details><summary>.*?</summary>(.*?)</details>", as_html(verdict))
+    assert folds == ["loss is &lt;0&gt; where N = 5."]
+    assert as_html(verdict).count("N = 5") == 1
+    text = as_text(verdict)
+    assert text.index("Divide.") < text.index("loss is <0> where N = 5.") < text.index("File")
+    assert "<details>" not in as_html(FAILED)
+
+
 @pytest.mark.parametrize("write", [as_html, lambda verdict: overview_html([verdict], [])])
 def test_html_escapes_what_it_quotes(write: Callable[[Verdict], str]) -> None:
     odd = "<script>alert(1)</script>"
-    html = write(Verdict("x", odd, Status.WRONG, 0, 1, odd, odd, odd, odd))
+    html = write(Verdict("x", odd, Status.WRONG, 0, 1, odd, odd, odd, odd, details=odd))
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "0 of 1 point)" in html

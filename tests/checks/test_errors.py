@@ -9,13 +9,13 @@ from tests.checks.solution import ANSWER_KEY, naive_loss, student_with
 
 CODE = {
     "xrange": "for i in xrange(3): pass",
-    "a module of Python 2's times": "from past.builtins import xrange",
-    "an import of another course": "from cs231n.classifiers import softmax",
-    "np.float and its like": "W = W.astype(np.float)",
+    "an import for Python 2": "from past.builtins import xrange",
+    "an import from another course": "from cs231n.classifiers import softmax",
+    "a name that numpy removed": "W = W.astype(np.float)",
     "a print statement": "print 'loss', 3",
     "tabs mixed with spaces": "if True:\n        x = 1\n\tx = 2",
     "indentation": "  x = 1",
-    "a method of Python 2's dictionaries": "{}.iteritems()",
+    "a dictionary method of Python 2": "{}.iteritems()",
     "a float where an integer is needed": "range(len(X) / 2)",
     "input() in a check": "input('W? ')",
     "a breakpoint in a check": "import pdb; pdb.set_trace(); x = 1",
@@ -53,7 +53,7 @@ def test_an_exception_with_a_plain_cause_gets_a_hint(name: str) -> None:
 )
 def test_imports_of_other_courses_are_named_however_they_are_written(code: str) -> None:
     verdict = verdict_on(code, "return 1.0, W")
-    assert verdict.headline == "an import of another course"
+    assert verdict.headline == "an import from another course"
 
 
 def test_python_2_is_left_behind_in_one_go() -> None:

@@ -57,7 +57,7 @@ def test_a_right_cross_validation_passes_in_lists_arrays_and_tuples() -> None:
 @pytest.mark.parametrize(
     ("variables", "headline"),
     [
-        ({"k_to_accuracies": accuracies(True)}, "the validation fold is in the training set"),
+        ({"k_to_accuracies": accuracies(True)}, "validation fold in the training set"),
         ({"k_to_accuracies": dict.fromkeys(RIGHT, [0.5] * 3)}, "not the accuracy of the fold"),
         ({"k_to_accuracies": dict.fromkeys(RIGHT, [np.nan] * 3)}, "not the accuracy of the fold"),
         ({"best_k": WORST}, "best_k is not the best"),

@@ -83,14 +83,14 @@ def notebook_verdict(
         ("training", {"loss_history": [2.3] * 200}, "the loss does not fall"),
         ("training", {"loss_history": [2.3, np.nan]}, "training stopped early"),
         ("training", {"loss_history": [np.nan] * 200}, "training stopped early"),
-        ("tuning", {"best_val": LAST}, "the last classifier kept, not the best"),
-        ("tuning", {"best_val": 0.9}, "chosen by the training accuracy"),
+        ("tuning", {"best_val": LAST}, "last classifier kept, not the best"),
+        ("tuning", {"best_val": 0.9}, "best classifier chosen by training accuracy"),
         ("tuning", {"best_val": 0.2}, "best_val is not the best"),
-        ("tuning", {"best_softmax": model_of(-WEIGHTS)}, "the best classifier is another one"),
-        ("tuning", {"best_softmax": LAST_MODEL}, "the classifier of the last pair"),
-        ("tuning", {"results": EXCHANGED}, "the two accuracies exchanged"),
-        ("tuning", {"results": EXCHANGED, "best_val": 0.9}, "the two accuracies exchanged"),
-        ("tuning", {"results": {PAIRS[0]: (0.9, BEST)}}, "not every pair was tried"),
+        ("tuning", {"best_softmax": model_of(-WEIGHTS)}, "best_val of another classifier"),
+        ("tuning", {"best_softmax": LAST_MODEL}, "classifier of the last pair"),
+        ("tuning", {"results": EXCHANGED}, "two accuracies exchanged"),
+        ("tuning", {"results": EXCHANGED, "best_val": 0.9}, "two accuracies exchanged"),
+        ("tuning", {"results": {PAIRS[0]: (0.9, BEST)}}, "pairs missing from the search"),
         ("tuning", {"results": {PAIRS[0]: BEST}}, "cannot be checked"),
         ("tuning", {"results": {0.1: "good"}}, "cannot be checked"),
         ("tuning", {"best_val": "high"}, "cannot be checked"),
@@ -134,7 +134,7 @@ def test_a_table_that_training_does_not_give_earns_no_points() -> None:
     assert drawn == PAIRS[1]
     results = {PAIRS[0]: (0.9, BEST), drawn: (0.9, LAST + 0.3)}
     verdict = notebook_verdict("tuning", results=results)
-    assert (verdict.points, verdict.headline) == (0, "results is not what training gives")
+    assert (verdict.points, verdict.headline) == (0, "results does not match training")
     assert f"has the validation accuracy {LAST + 0.3:.3f}" in verdict.text
     assert re.search(r"Trained again with another seed, it reaches 0\.[23]", verdict.text)
 
@@ -160,7 +160,7 @@ def test_a_search_over_as_many_other_pairs_is_judged_by_its_best_pair() -> None:
     assert not verdict.passed
     results = {PAIRS[1]: (0.9, BEST), (1e-6, 1.0): (0.9, 0.1)}
     verdict = notebook_verdict("tuning", **OTHER_RATES, results=results)
-    assert verdict.headline == "results is not what training gives"
+    assert verdict.headline == "results does not match training"
 
 
 def test_a_search_over_fewer_other_pairs_lacks_pairs() -> None:

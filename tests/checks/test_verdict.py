@@ -1,5 +1,7 @@
 """Verdicts name the right mistake, or no mistake, but never a wrong one."""
 
+import re
+
 import pytest
 
 from assignment.checks.answer_key import AnswerKey
@@ -136,14 +138,14 @@ NEW_LOSS = ("np.log(sum_exp) - scores[y[i]]", "np.log(sum_exp) - scores[0]")
         ([NEW_LOSS, OTHER_REG], "not right yet; {half_missing_in_loss}"),
         (
             [("loss / num_train", "loss"), ("0.5 * reg", "0.4 * reg")],
-            "{sum_not_mean}; the regularisation as well",
+            "{sum_not_mean}; the regularization as well",
         ),
         ([("loss / num_train", "loss"), ("0.5 * reg", "0 * reg")], "{sum_not_mean}; the regular"),
         # reg is used, and yet what it adds is that of a loss without it:
         ([("0.5 * reg * np.sum", "0.6 * np.sum")], "not right yet"),
     ],
 )
-def test_mistakes_in_data_and_regularisation_are_explained_apart(
+def test_mistakes_in_data_and_regularization_are_explained_apart(
     edits: list[tuple[str, str]], headline: str
 ) -> None:
     verdict = judge("softmax_naive", *edits).verdict("naive_loss")
@@ -151,6 +153,7 @@ def test_mistakes_in_data_and_regularisation_are_explained_apart(
     assert verdict.headline.startswith(headline.format_map(names))
     assert verdict.headline.count(";") == headline.count(";")
     if ";" in headline:
+        assert len(re.findall(r"\.(?: |$)", verdict.text)) == 2  # a sentence for each part
         assert "What reg adds to loss" in verdict.text
 
 

@@ -237,9 +237,9 @@ def test_a_disguise_keeps_what_an_image_shows() -> None:
         disguise = Disguise(seed)
         disguised, renumbered = disguise.apply(images, labels)
         assert [disguise.class_names[c] for c in renumbered] == [CLASS_NAMES[c] for c in labels]
-        for colour in range(3):
-            plane, original = disguised[..., colour], images[..., disguise.channels[colour]]
-            assert disguise.channels[colour] != colour
+        for color in range(3):
+            plane, original = disguised[..., color], images[..., disguise.channels[color]]
+            assert disguise.channels[color] != color
             assert not np.array_equal(plane, original)
             ways = [np.rot90(original, k, axes=(1, 2)) for k in range(1, 4)]
             ways += [way[:, :, ::-1] for way in ways]
@@ -261,7 +261,7 @@ def rows(default_set: Split) -> Rows:
     return to_rows(images, images[:9_000].reshape(9_000, -1).mean(axis=0), np.float32), labels
 
 
-# Learning rate, regularisation, expected test accuracy, its standard deviation.
+# Learning rate, regularization, expected test accuracy, its standard deviation.
 SETTINGS = [
     (1e-6, 2e3, 0.407, 0.0122),  # tuned; on the real data set: 0.38
     (1e-7, 2.5e4, 0.360, 0.0090),  # slow; real: 0.355

@@ -22,8 +22,8 @@ def blobs() -> Samples:
     """300 samples of three well separated classes, float32, with a bias column."""
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=300)
-    centres = np.array([[4.0, 0.0], [-4.0, 3.0], [0.0, -5.0]])
-    X = centres[y] + rng.standard_normal((300, 2))
+    centers = np.array([[4.0, 0.0], [-4.0, 3.0], [0.0, -5.0]])
+    X = centers[y] + rng.standard_normal((300, 2))
     return np.hstack([X, np.ones((300, 1))]).astype(np.float32), y
 
 

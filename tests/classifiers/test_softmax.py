@@ -76,7 +76,7 @@ def test_vectorized_and_naive_agree(problem: Problem, reg: float) -> None:
 
 @both
 @given(problem=problems, reg=regs)
-def test_regularisation_adds_half_the_square_and_its_gradient_reg_times_W(
+def test_regularization_adds_half_the_square_and_its_gradient_reg_times_W(
     loss_function: Loss, problem: Problem, reg: float
 ) -> None:
     W, X, y = problem

@@ -29,7 +29,7 @@ def test_the_page_summarises_the_class(page: Page) -> None:
     assert re.search(r"late\s+1", text)
     assert "eve.zip is a damaged zip file" in text
     mistakes = page.locator("#mistakes tbody tr")
-    expect(mistakes.filter(has_text="N times the mean")).to_contain_text("1")
+    expect(mistakes.filter(has_text="loss N times too large")).to_contain_text("1")
     stuck = page.locator("article.card").filter(has_text="Training (1)")
     expect(stuck).to_contain_text("gus: raised ValueError (not passed before: Naive loss)")
     expect(page.locator("article.card.open")).to_contain_text(STUB_STUDENT)
@@ -50,7 +50,7 @@ def test_students_are_filtered_by_name_status_check_and_mistake(page: Page) -> N
     page.get_by_label("Has not passed").select_option(label="Naive loss")
     assert set(students_on(page)) == {"cleo", "gus", STUB_STUDENT, "=fay+1"}
     page.get_by_role("button", name="Show all").click()
-    page.get_by_role("link", name="N times the mean").click()
+    page.get_by_role("link", name="loss N times too large").click()
     assert set(students_on(page)) == {"cleo"}
 
 

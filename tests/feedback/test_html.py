@@ -1,4 +1,4 @@
-"""Pages hold their own defence: even markup that was not escaped runs and fetches nothing."""
+"""Pages hold their own defense: even markup that was not escaped runs and fetches nothing."""
 
 from pathlib import Path
 

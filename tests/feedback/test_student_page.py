@@ -23,7 +23,7 @@ EXPLANATIONS = {
     "cleo": """
         88 of 120 points so far
         4 of your answers are not graded yet, for up to 20 points more
-        ✗ Naive, large scores: N times the mean
+        ✗ Naive, large scores: loss N times too large
         0 of 6 points
         Your result and the expected one
         loss where N = 6, D = 3, C = 4, reg = 0 one number, float64 one number, float64
@@ -75,6 +75,12 @@ def test_a_page_explains_the_points(feedback_class: FeedbackClass, student: str)
     assert "of 1 points" not in shown
 
 
+def test_the_table_of_differences_is_folded(feedback_class: FeedbackClass) -> None:
+    page = feedback_class.page("cleo")
+    assert "<table" in page
+    assert "<table" not in re.sub("<details>.*?</details>", "", page, flags=re.DOTALL)
+
+
 def digits_of(array: NDArray[Any]) -> Iterator[str]:
     """Yield the numbers of an array as one might see them, to four digits."""
     for number in np.ravel(array).astype(float):
@@ -118,10 +124,10 @@ def test_every_page_runs_no_students_code_fits_a_phone_and_is_dark_in_the_dark(
         assert "owned" not in page.title()
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, path.name
-        colours = page.evaluate(
+        colors = page.evaluate(
             "(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))"
         )
-        ground, ink = (np.mean([float(c) for c in re.findall(r"[\d.]+", x)[:3]]) for x in colours)
+        ground, ink = (np.mean([float(c) for c in re.findall(r"[\d.]+", x)[:3]]) for x in colors)
         assert ground < 60 < 200 < ink
         tags = tags_of(path.read_text(encoding="utf-8"))
         names = [name for name, _ in tags]
