@@ -17,7 +17,7 @@ from assignment.checks.check import Arrays, with_noun
 
 
 class Difference(NamedTuple):
-    """One of the kinds, where it shows most, and where else; both in sentences."""
+    """A kind of difference, a sentence on where it shows most, and details of other inputs."""
 
     kind: str
     text: str
