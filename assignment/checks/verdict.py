@@ -407,8 +407,8 @@ def _passed(check: Check) -> Verdict:
     return Verdict(check.name, check.title, Status.PASSED, check.points, check.points)
 
 
-def _failed(check: Check, status: Status, headline: str, **details: str) -> Verdict:
-    return Verdict(check.name, check.title, status, 0, check.points, headline, **details)
+def _failed(check: Check, status: Status, headline: str, **texts: str) -> Verdict:
+    return Verdict(check.name, check.title, status, 0, check.points, headline, **texts)
 
 
 def _waiting(check: Check, other: Check) -> Verdict:

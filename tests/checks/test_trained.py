@@ -89,7 +89,11 @@ def notebook_verdict(
         ("tuning", {"best_softmax": model_of(-WEIGHTS)}, "best_val of another classifier"),
         ("tuning", {"best_softmax": LAST_MODEL}, "classifier of the last pair"),
         ("tuning", {"results": EXCHANGED}, "training and validation accuracy exchanged"),
-        ("tuning", {"results": EXCHANGED, "best_val": 0.9}, "training and validation accuracy exchanged"),
+        (
+            "tuning",
+            {"results": EXCHANGED, "best_val": 0.9},
+            "training and validation accuracy exchanged",
+        ),
         ("tuning", {"results": {PAIRS[0]: (0.9, BEST)}}, "pairs missing from the search"),
         ("tuning", {"results": {PAIRS[0]: BEST}}, "cannot be checked"),
         ("tuning", {"results": {0.1: "good"}}, "cannot be checked"),
