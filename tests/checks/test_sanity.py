@@ -99,7 +99,7 @@ INITIAL_LOSSES = [
     ("softmax", "np.log(sum_exp)", "np.log2(sum_exp)", "3.322, not", "natural log"),
     ("softmax", "sum_exp += np", "sum_exp += (c > 0) * np", "2.197, not", "lacks a class"),
     ("softmax", LOG, "loss = np.nan", "nan, not", "near -log(1/10)"),
-    ("softmax", REG, "", "wrong regularization", "yours by 0: 0 times"),
+    ("softmax", REG, "", "wrong regularization", "yours by 0, 0 times"),
     ("softmax", REG, REG.replace("0.5 * ", ""), "wrong regularization", "2 times as much"),
     ("softmax", REG, REG.replace("reg * ", ""), "wrong regularization", "0 times as much"),
     ("svm", "c == y[i]:", "False:", "10, not 9", "counts itself"),
