@@ -30,6 +30,7 @@ NEAR = 2  # cells from a question
 
 _START = re.compile(r"(?m)^[ \t]*### (?:BEGIN SOLUTION|START OF YOUR CODE:) (\w+)[ \t]*\r?$")
 _END = re.compile(r"(?m)^[ \t]*### END (?:SOLUTION|OF YOUR CODE)[ \t]*\r?$")
+_PICTURE = re.compile(r"(?<=;base64,)[\w+/=%]{100,}")  # as Colab puts pasted ones into the text
 STUB = re.compile(
     r"""### START OF YOUR CODE: (\w+)\s+raise NotImplementedError\("\1"\)\s+### END OF YOUR CODE"""
 )
@@ -40,8 +41,9 @@ class StudentCells:
     """The student's part of a notebook.
 
     `unfilled` are the regions without a cell, or with nothing but the stub in it. `unassigned` are,
-    for each unfilled question, the texts of cells that are neither the course's nor a region's, the
-    nearest first: the answer may be in one of them. `notes` are sentences on the cells that count.
+    for each question, the texts of cells that are neither the course's nor a region's, the nearest
+    first: the answer may be in one of them, or go on there. For an answered question these are the
+    cells between the course's cells around it. `notes` are sentences on the cells that count.
     """
 
     texts: dict[str, str]  # by region
@@ -56,6 +58,7 @@ class _Cell(NamedTuple):
     text: str
     is_code: bool
     is_marked: bool  # its metadata name its region
+    gap: int  # the number of the course's cells above it
     run: int  # its execution count: the highest one is that of the cell that was run last
 
     @property
@@ -80,15 +83,16 @@ def read_cells(
             chosen = _choose_code(name, chosen)
             result.notes.extend(_code_notes(titles[name], name, there, chosen))
         if there:
-            result.texts[name] = "\n".join(cell.text for cell in chosen or there[:1])
+            text = "\n".join(cell.text for cell in chosen or there[:1])
+            result.texts[name] = text if name in exercise.code_regions else _PICTURE.sub("…", text)
         else:
             result.missing.append(name)
         if not chosen:
             result.unfilled.append(name)
             if name in exercise.code_regions:
                 result.notes.extend(_stub_notes(titles[name], there, cells.unassigned))
-            elif nearest := cells.nearest_unassigned(name):
-                result.unassigned[name] = nearest
+        if name not in exercise.code_regions and (nearest := cells.nearest_unassigned(name)):
+            result.unassigned[name] = nearest
     return result
 
 
@@ -103,12 +107,13 @@ class _CellReader:
         self.regions: dict[str, list[_Cell]] = {name: [] for _, name in self.course if name}
         self.unassigned: list[_Cell] = []
         self.places: dict[str, int] = {}  # of the course's cells, by the digests of their texts
-        before = None
-        for number, cell in enumerate(nb["cells"], start=1):
-            text, name = source_of(cell), region_of(cell)
+        before, gap = None, 0
+        texts = self._join_split(nb)
+        for number, (cell, text) in enumerate(zip(nb["cells"], texts, strict=True), start=1):
+            name = region_of(cell)
             is_code, run = cell["cell_type"] == "code", cell.get("execution_count")
             is_marked = name is not None and (name in self.regions or not course)
-            own = _Cell(number, text, is_code, is_marked, run if isinstance(run, int) else 0)
+            own = _Cell(number, text, is_code, is_marked, gap, run if isinstance(run, int) else 0)
             if is_code and not is_marked:
                 names = {*_START.findall(text)} & self.regions.keys() & exercise.code_regions
                 name = names.pop() if len(names) == 1 else None
@@ -120,9 +125,29 @@ class _CellReader:
             else:
                 is_apart = bool(course)
                 self.places.setdefault(own.digest, number)
+                gap += own.digest in self.known
             if is_apart and self.is_filled(own):
                 self.unassigned.append(own)
             before = name
+
+    def _join_split(self, nb: Notebook) -> list[str]:
+        """Return the texts of all cells, with code that was split between markers in one of them.
+
+        Some editors give the new cells no metadata.
+        """
+        texts, pieces = dict(enumerate(map(source_of, nb["cells"]))), list[int]()
+        for place, cell in enumerate(nb["cells"]):
+            if text_digest(texts[place]) in self.known:
+                pieces = []
+            elif cell["cell_type"] == "code" and (pieces or _START.search(texts[place])):
+                if _START.search(texts[place]):
+                    pieces = []
+                pieces.append(place)
+                if _END.search(texts[place]):
+                    texts[pieces[0]] = "\n".join(texts[piece] for piece in pieces)
+                    texts |= dict.fromkeys(pieces[1:], "")
+                    pieces = []
+        return [*texts.values()]
 
     def is_filled(self, cell: _Cell) -> bool:
         """Return whether a cell is neither a stub nor another one of the course's."""
@@ -132,7 +157,8 @@ class _CellReader:
     def nearest_unassigned(self, region: str) -> list[str]:
         """Return the texts of the unassigned cells, those nearest to a region first.
 
-        Code that is not near is left out: students try things out in cells of their own.
+        Code that is not near is left out: students try things out in cells of their own. Of an
+        answered question all code is, and what is beyond the next cells of the course.
         """
         place = 0
         for digest, name in self.course:
@@ -141,12 +167,15 @@ class _CellReader:
             place = self.places.get(digest, place)
         if self.regions[region]:
             place = self.regions[region][0].number
-        nearest = sorted(self.unassigned, key=lambda cell: abs(cell.number - place))
+        gap = next((cell.gap for cell in self.regions[region] if self.is_filled(cell)), None)
+        there = [cell for cell in self.unassigned if gap in (None, cell.gap)]
+        nearest = sorted(there, key=lambda cell: abs(cell.number - place))
         texts = [
             text
             for cell in nearest[:MAX_CELLS_READ]
-            for text in [cell.text[:MAX_UNASSIGNED_TEXT]]
-            if abs(cell.number - place) <= NEAR or not (cell.is_code and _is_python(text))
+            for text in [_PICTURE.sub("…", cell.text)[:MAX_UNASSIGNED_TEXT]]
+            if not (cell.is_code and _is_python(text))
+            or (gap is None and abs(cell.number - place) <= NEAR)
         ]
         return texts[:MAX_UNASSIGNED_CELLS]
 

@@ -22,7 +22,8 @@ from gradkit.lms.platform import ParsedName, Platform, Submitters
 from gradkit.lms.times import find_time
 
 _NAME = re.compile(
-    r"(?P<attempt>(?P<owner>.+?)_attempt_(?P<time>20\d\d(?:-\d\d){5}))(?:_(?P<rest>.+)|\.txt)"
+    r"(?P<attempt>(?P<owner>.+?)_attempt_(?P<time>20\d\d(?:-\d\d){5}))"
+    r"(?:_(?P<rest>.+)|(?: ?\(\d+\))?\.txt)"
 )
 _RECEIPT = re.compile(r"\s*Name:(?P<name>.*)\((?P<user>[^()]+)\)\s*\n")
 _RECEIPT_START = 1000  # bytes

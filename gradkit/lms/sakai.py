@@ -22,7 +22,7 @@ from gradkit.lms.times import find_time
 
 # A number of one or two digits in parentheses is a copy's.
 _NAME = re.compile(
-    r"(?P<who>[^()]*,[^()]*\((?!\d\d?\))(?P<user>[^()]+)\))"
+    r"(?P<who>[^()]*,.*?\((?!\d\d?\))(?P<user>[^()]+)\))"
     r"(?:_(?:Submission attachment\(s\)_(?P<rest>.+)|.*))?"
 )
 _TIMESTAMP_BYTES = 100

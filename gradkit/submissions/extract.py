@@ -81,7 +81,7 @@ class SubmissionContent:
     version: str | None  # of the starter it was made from, if known
     notes: list[str]  # sentences for the grader
     digest: str  # SHA-256 of files, cells and texts
-    # Of each question without an answer, the texts of other cells that may hold it.
+    # Of questions, the texts of other cells that may hold the answer, or the rest of it.
     unassigned: Mapping[str, list[str]] = field(default_factory=dict)
 
 
@@ -290,11 +290,13 @@ class _ContentReader:
             self.notes.append(f"The notebook has no cell of: {names}.")
         if cells.unassigned:
             count = max(map(len, cells.unassigned.values()))
-            names = ", ".join(titles[name] for name in cells.unassigned)
+            unfilled = [titles[name] for name in cells.unassigned if name in cells.unfilled]
+            filled = [titles[name] for name in cells.unassigned if name not in cells.unfilled]
+            parts = {"Not answered in their cells": unfilled, "Cells are beside answers to": filled}
+            listed = [f"{part}: {', '.join(names)}." for part, names in parts.items() if names]
             self.notes.append(
-                f"Not answered in their cells: {names}. A person has to read "
-                f"the manual grading page, which shows other cells ({count}) that are neither the "
-                "course's nor a region's."
+                f"{' '.join(listed)} A person has to read the manual grading page, which shows "
+                f"other cells ({count}) that are neither the course's nor a region's."
             )
         long = [r for r, text in cells.texts.items() if len(text.encode()) > MAX_CELL_BYTES]
         if long:

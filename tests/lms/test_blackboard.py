@@ -13,12 +13,13 @@ def test_names_tell_user_and_time_and_the_last_attempt_counts(tmp_path: Path) ->
     names = [
         START.format("rroe3", 1, "_R_Roe_attempt_2.zip"),
         START.format("rroe3", 1, ".txt"),
+        START.format("rroe3", 1, " (1).txt"),  # unpacked twice
         *(START.format("jdoe12", day, rest) for day, rest in ((2, "_jane.zip"), (1, "_a.zip"))),
     ]
     found = found_in(tmp_path, *names)
-    assert set(found) == {("rroe3", names[0]), ("jdoe12", names[2]), ("jdoe12", names[3])}
+    assert set(found) == {("rroe3", names[0]), ("jdoe12", names[3]), ("jdoe12", names[4])}
     jane = counting(found)["jdoe12"]
-    assert (jane.name, jane.time_source) == (names[2], "platform")
+    assert (jane.name, jane.time_source) == (names[3], "platform")
     assert jane.received == datetime(2026, 3, 2, 23, 59, 10)
 
 

@@ -11,8 +11,8 @@ from tests.submissions.packing import FILE, content_of
 OURS = ("comments.txt", "Doe, Jane(jdoe)_submissionText.html", "Feedback Attachment(s)/softmax.py")
 
 
-def test_only_attachments_are_submissions(tmp_path: Path) -> None:
-    jane = "Doe, Jane(jdoe)"
+@pytest.mark.parametrize("jane", ["Doe, Jane(jdoe)", "Doe, Jane (Jo)(jdoe)"])
+def test_only_attachments_are_submissions(jane: str, tmp_path: Path) -> None:
     found = found_in(
         tmp_path,
         "grades.csv",
@@ -33,7 +33,8 @@ def test_only_attachments_are_submissions(tmp_path: Path) -> None:
 
 
 def test_files_without_folders(tmp_path: Path) -> None:
-    names = [f"Doe, Jane(jdoe)_Submission attachment(s)_{file}" for file in ("a.zip", "softmax.py")]
+    files = ("a (1).zip", "softmax.py")
+    names = [f"Doe, Jane(jdoe)_Submission attachment(s)_{file}" for file in files]
     text = "Doe, Jane(jdoe)__submissionText.html"
     [jane] = found_in(tmp_path, *names, text).values()
     assert (jane.student, {path.name for path in jane.paths}) == ("jdoe", {*names, text})

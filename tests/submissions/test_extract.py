@@ -1,6 +1,7 @@
 """Files, cells and written answers come out of a submission, or a sentence that says why not."""
 
 import json
+import re
 import tarfile
 from collections.abc import Callable
 from functools import partial
@@ -406,6 +407,50 @@ def test_an_answer_in_a_cell_of_nobodys_is_kept_for_a_person(
     assert content.digest != before.digest
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        below("answer_initial_loss", prose_cell(LOST)),
+        below("answer_initial_loss", prose_cell(""), code_cell(f"# {LOST}")),
+        lambda cells: cells.insert(
+            cell_of(cells, "answer_initial_loss"), prose_cell(LOST, kind="raw")
+        ),
+        lambda cells: cells[cell_of(cells, "answer_initial_loss") - 1].update(source=LOST),
+    ],
+)
+def test_what_stands_beside_an_answer_is_kept_for_a_person(
+    change: Callable[[Cells], object], project: Files, tmp_path: Path
+) -> None:
+    content = with_cells(project, change, tmp_path)
+    assert content.written_answers["answer_initial_loss"] == ANSWER
+    assert len(content.unassigned["answer_initial_loss"]) == 1
+    assert LOST in content.unassigned["answer_initial_loss"][0]
+    assert "Cells are beside answers to: “Inline question 1”. A person" in " ".join(content.notes)
+
+
+def test_code_and_cells_elsewhere_do_not_belong_to_an_answer(
+    project: Files, tmp_path: Path
+) -> None:
+    def change(cells: Cells) -> None:
+        below("answer_initial_loss", code_cell("x = 1"))(cells)
+        cells[0:0] = [prose_cell("My notebook")]
+
+    assert "answer_initial_loss" not in with_cells(project, change, tmp_path).unassigned
+
+
+def test_a_picture_in_the_text_of_an_answer_does_not_make_it_too_long(
+    project: Files, tmp_path: Path
+) -> None:
+    text = f"{LOST} ![image.png](data:image/png;base64,%s) So it is."
+    content = with_cells(
+        project,
+        in_place_of("answer_step", prose_cell(text % ("A" * 999_999), "answer_step")),
+        tmp_path,
+    )
+    assert content.written_answers["answer_step"] == text % "…"
+    assert content.notes == []
+
+
 def test_cells_of_nobodys_are_limited_and_the_nearest_come_first(
     project: Files, tmp_path: Path
 ) -> None:
@@ -483,6 +528,10 @@ def test_of_copied_code_cells_one_counts_and_of_split_ones_all(
     assert bool(note) == bool(content.notes)
 
 
+# As Visual Studio Code splits a cell.
+HALVES = [code_cell(text) for text in re.split("\n(?=results.1)", RIGHT)]
+
+
 @pytest.mark.parametrize(
     ("cells", "expected", "note"),
     [
@@ -490,6 +539,10 @@ def test_of_copied_code_cells_one_counts_and_of_split_ones_all(
         ([code_cell(STUB, "tuning"), code_cell(RIGHT)], RIGHT, "Cell {1} counts"),
         ([code_cell(RIGHT, "tuning"), code_cell(OLD)], RIGHT, "different cells of “7. Tuning”"),
         ([prose_cell(RIGHT, "tuning")], RIGHT, ""),
+        (HALVES, RIGHT, "Cell {0} counts as your code"),
+        ([code_cell(HALVES[0]["source"], "tuning"), HALVES[1]], RIGHT, ""),
+        ([HALVES[0], prose_cell("now"), *HALVES[1:]], RIGHT, "Cell {0} counts"),
+        ([code_cell(RIGHT, "tuning"), HALVES[1]], RIGHT, ""),
         ([prose_cell(RIGHT)], None, "The notebook has no cell of: “7. Tuning”."),
         ([code_cell("results = {}")], None, "The notebook has no cell of: “7. Tuning”."),
         (
