@@ -18,7 +18,9 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
+import subprocess
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +34,6 @@ IGNORABLE = re.compile(
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]+"
 )
-OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # Bytes that are not UTF-8, as Python escapes them -> characters of Windows's Western code page.
 _STRAY_BYTES = {
@@ -86,50 +87,13 @@ def temporary_folder(prefix: str = "gradkit-", parent: str | None = None) -> Ite
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and everything in it, as far as this user may; follow no links.
-
-    It may be nested deeper than Python's stack allows, and than the longest path.
-    """
-    with contextlib.suppress(OSError), _open_folder(path) as top:
-        stuck: set[str] = set()
-        while folders := _remove_files(top) - stuck:
-            for name in folders:
-                try:
-                    with _open_folder(name, top) as folder:
-                        for inner in _remove_files(folder):
-                            moved = secrets.token_hex(8)
-                            with _open_folder(inner, folder):  # which allows to move it
-                                os.rename(inner, moved, src_dir_fd=folder, dst_dir_fd=top)
-                    os.rmdir(name, dir_fd=top)
-                except OSError:
-                    stuck.add(name)
-        path.rmdir()
-
-
-@contextlib.contextmanager
-def _open_folder(path: Path | str, parent: int | None = None) -> Iterator[int]:
-    """Open a folder, and allow its owner everything in it."""
-    try:
-        folder = os.open(path, OPEN_FOLDER, dir_fd=parent)
-    except PermissionError:
-        os.chmod(path, 0o700, dir_fd=parent)
-        folder = os.open(path, OPEN_FOLDER, dir_fd=parent)
-    try:
-        os.fchmod(folder, 0o700)
-        yield folder
-    finally:
-        os.close(folder)
-
-
-def _remove_files(folder: int) -> set[str]:
-    """Remove the files in a folder; return the names of what cannot be removed, such as folders."""
-    left = set()
-    for name in os.listdir(folder):
-        try:
-            os.unlink(name, dir_fd=folder)
-        except OSError:
-            left.add(name)
-    return left
+    """Remove a folder and everything in it, as far as this user may; follow no links."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(path, ignore_errors=True)
+    if path.is_dir() and not path.is_symlink():
+        # Folders that are closed, or nested deeper than Python's stack allows.
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", path], stderr=subprocess.DEVNULL, check=False)
 
 
 def content_digest(contents: Mapping[str, bytes]) -> str:

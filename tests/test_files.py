@@ -113,23 +113,6 @@ def test_an_error_of_a_full_disk_names_the_temporary_folder(
     assert raised.value.filename == str(tmp_path)
 
 
-def test_what_cannot_be_removed_stays_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rmdir = os.rmdir
-
-    def rmdir_unless_held(path: str, **options: int) -> None:
-        if path == "held":
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-        rmdir(path, **options)
-
-    monkeypatch.setattr(os, "rmdir", rmdir_unless_held)
-    for name in ("a", "held/inner", "z"):
-        (tmp_path / "tree" / name).mkdir(parents=True)
-    remove_tree(tmp_path / "tree")
-    assert [*(tmp_path / "tree").iterdir()] == [tmp_path / "tree/held"]
-
-
 def test_content_digest_tells_names_from_contents() -> None:
     assert content_digest({"a": b"1", "b": b"2"}) == content_digest({"b": b"2", "a": b"1"})
     assert content_digest({"a": b"1"}) != content_digest({"a1": b""})
