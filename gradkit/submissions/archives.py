@@ -38,6 +38,7 @@ MAX_UNPACKED = 1_000_000_000
 MAX_HEADER = 100_000  # bytes of the headers of a member of a tar file, which hold a path
 
 MAX_PATH = 4096  # characters, as on Linux
+MAX_NAME = 255  # characters of a file's or a folder's name, as everywhere
 
 CHUNK = 1 << 18  # bytes
 
@@ -75,10 +76,9 @@ class Source:
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self.name = name  # in messages
-        self.truncated = ""  # why `members` ended early, such as "has more than 10 entries"
 
     def members(self) -> Iterator[Member]:
-        """Yield the files; raise SubmissionRejected if the source is damaged."""
+        """Yield the files; raise SubmissionRejected if the source is damaged or too large."""
         raise NotImplementedError
 
     def read(self, wanted: Mapping[Member, int]) -> dict[Member, bytes | str]:
@@ -92,6 +92,10 @@ class Source:
             except OSError as error:
                 contents[member] = f"cannot be read ({error.strerror or error})"
         return contents
+
+    def _too_large(self, problem: str) -> SubmissionRejected:
+        advice = "Ask for it without data sets and environments."
+        return SubmissionRejected(f"{self.name} {problem}. {advice}")
 
 
 def open_source(path: Path, name: str) -> Source:
@@ -141,7 +145,8 @@ def _clean_path(raw: str) -> tuple[str, str]:
     """
     slashed = re.sub("^[A-Za-z]:(?=/)", "", raw[:MAX_PATH].replace("\\", "/"))
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
-    bad = ".." in parts or len(raw) > MAX_PATH or re.search("[\x00-\x1f\x7f-\x9f]", slashed)
+    too_long = len(raw) > MAX_PATH or any(len(part) > MAX_NAME for part in parts)
+    bad = too_long or ".." in parts or re.search("[\x00-\x1f\x7f-\x9f]", slashed)
     return "/".join(parts), HOSTILE if bad else ""
 
 
@@ -156,8 +161,7 @@ class FolderSource(Source):
         for place, folders, names in os.walk(self.path):
             left -= len(folders) + len(names)
             if left < 0:
-                self.truncated = f"has more than {MAX_ENTRIES:,} entries"
-                return
+                raise self._too_large(f"has more than {MAX_ENTRIES:,} entries")
             folders[:] = sorted(name for name in folders if not is_ignored(name))
             for path in sorted(Path(place, name) for name in names if not is_ignored(name)):
                 name, problem = _clean_path(str(path.relative_to(self.path)))
@@ -320,8 +324,7 @@ class TarSource(Source):
         with self._stream() as stream:
             for number, info in enumerate(_tar_members(stream)):
                 if number >= MAX_ENTRIES:
-                    self.truncated = f"has more than {MAX_ENTRIES:,} entries"
-                    return
+                    raise self._too_large(f"has more than {MAX_ENTRIES:,} entries")
                 if not info.isdir():
                     name, problem = _clean_path(info.name)
                     if not info.isreg() or info.issparse():
@@ -344,15 +347,17 @@ class TarSource(Source):
 
     @contextlib.contextmanager
     def _stream(self) -> Iterator[_TarStream]:
-        """Open the tar file; damage raises SubmissionRejected, too many bytes set `truncated`."""
+        """Open the tar file; raise SubmissionRejected if it is damaged or too large."""
         try:
             with (
                 open_file(self.path) as file,
                 gzip.GzipFile(fileobj=file) if file.peek().startswith(_GZIP) else file as unpacked,
             ):
                 yield _TarStream(unpacked)
+        except SubmissionRejected:
+            raise
         except _TooManyBytes:
-            self.truncated = f"unpacks to more than {MAX_UNPACKED / 1e9:.1f} GB"
+            raise self._too_large(f"unpacks to more than {MAX_UNPACKED / 1e9:.1f} GB") from None
         except Exception as error:  # tarfile raises anything on damaged and hostile files
             raise SubmissionRejected(
                 f"{self.name} is damaged, or not a tar file ({shown(str(error))}). "

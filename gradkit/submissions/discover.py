@@ -65,7 +65,8 @@ def find_submissions(
     known = read_roster(roster) if roster else None
     owned: dict[str, list[tuple[_Entry, list[str]]]]
     owned = {student: [] for student in known.students} if known else {}
-    entries = [*_join_copies([*_list_folder(folder, exercise, roster)])]
+    entries = _without_downloads([*_list_folder(folder, exercise, roster)], exercise)
+    entries = [*_join_copies(entries)]
     _require_no_classes([entry for entry in entries if entry.is_useful(exercise)], exercise)
     for entry in entries:
         for student, notes in _owners(entry, known):
@@ -172,6 +173,18 @@ def _list_folder(
             yield _Entry(path, prefix + name, parsed, submitters.get(name))
 
 
+def _without_downloads(entries: list[_Entry], exercise: Exercise) -> list[_Entry]:
+    """Leave out an archive whose entries lie beside it: a platform's download, unpacked there."""
+    beside = {entry.name.rpartition("/")[2] for entry in entries if entry.parsed.platform}
+    downloads = {
+        entry
+        for entry in entries
+        if beside and is_archive(entry.name) and not entry.parsed.platform
+        if (names := _class_inside(entry, exercise)[0]) and names <= beside
+    }
+    return [entry for entry in entries if entry not in downloads]
+
+
 def _join_copies(entries: Sequence[_Entry]) -> Iterator[_Entry]:
     """Give a copy such as `kim (1).zip` the student of `kim.zip`, and a single one its id.
 
@@ -216,9 +229,11 @@ def _class_inside(entry: _Entry, exercise: Exercise) -> tuple[set[str], str]:
     paths: dict[tuple[str, ...], tuple[str, NameFit] | None] = {}
     with contextlib.suppress(SubmissionRejected):
         for member in open_source(entry.path, entry.name).members():
+            if member.problem or is_ignored(member.name):
+                continue
             name = member.name.rpartition("/")[2]
             match = match_name(parse_name(name, exercise).original_filename)
-            if not is_ignored(member.name) and (match or is_archive(name)):
+            if match or is_archive(name):
                 paths[(*member.name.split("/"),)] = match
     around = os.path.commonprefix([path[:-1] for path in paths])  # noqa: RUF071  # of tuples
     named: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""The exercise that submissions are of, where nobody names it: by starter manifests and files."""
+"""The exercise that submissions are of, where nobody names it: the only one with their files."""
 
 import contextlib
 from collections import Counter
@@ -6,10 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from assignment.checks.check import Exercise
-from assignment.workspace.starter import STARTER_MANIFEST, StarterError, read_manifest
-from assignment.workspace.submit import MAX_SOURCE_BYTES
-from gradkit.files import decode_anything
-from gradkit.submissions.archives import Member, Source, SubmissionRejected, is_ignored, open_source
+from gradkit.submissions.archives import Member, SubmissionRejected, is_ignored, open_source
 from gradkit.submissions.discover import find_submissions, is_single_file
 from gradkit.submissions.names import is_archive, parse_name
 from gradkit.submissions.wanted_files import NameFit, WantedFiles
@@ -34,20 +31,15 @@ def common_exercise(paths: Iterable[Path], exercises: Sequence[Exercise]) -> str
 
 
 def _exercises_at(path: Path, exercises: Sequence[Exercise]) -> set[str]:
-    """Return the exercises that a folder, an archive or a file is of.
-
-    A starter manifest of one exercise decides; else files that no other exercise has.
-    """
+    """Return the exercises of which a folder, an archive or a file has files of its own."""
     members: Iterable[Member]
     if is_single_file(path):
-        source = Source(path, path.name)
-        members = [Member(parse_name(path.name, exercises[0]).original_filename, 0, path=path)]
+        members = [Member(parse_name(path.name, exercises[0]).original_filename, 0)]
     else:
-        source = open_source(path, path.name)
-        members = source.members()
+        members = open_source(path, path.name).members()
     owners = Counter(target for each in exercises for target in (*each.files, each.notebook))
     wanted = {each.name: WantedFiles(each) for each in exercises}
-    found, manifests = set[str](), dict[Member, int]()
+    found = set[str]()
     for member in members:
         if is_ignored(member.name) or member.problem:
             continue
@@ -56,13 +48,6 @@ def _exercises_at(path: Path, exercises: Sequence[Exercise]) -> set[str]:
                 found |= _exercises_at(member.path, exercises)
         for name, files in wanted.items():
             candidate = files.candidate(member)
-            if candidate and candidate.target == STARTER_MANIFEST:
-                manifests[member] = MAX_SOURCE_BYTES
-            elif candidate and candidate.fit < NameFit.OTHER and owners[candidate.target] == 1:
+            if candidate and candidate.fit < NameFit.OTHER and owners[candidate.target] == 1:
                 found.add(name)
-    made_from = set[str]()
-    for content in source.read(manifests).values() if manifests else ():
-        if isinstance(content, bytes):
-            with contextlib.suppress(StarterError):
-                made_from.update(read_manifest(decode_anything(content)[0]).exercises)
-    return made_from if len(made_from) == 1 and made_from <= wanted.keys() else found
+    return found

@@ -21,20 +21,9 @@ from typing import Any
 
 from assignment import PROJECT
 from assignment.checks.check import Exercise
+from assignment.workspace import regions
 from assignment.workspace.cells import MAX_CELL_BYTES, StudentCells, read_cells
-from assignment.workspace.regions import (
-    Notebook,
-    RegionError,
-    RegionTitles,
-    cell_titles,
-    find,
-    outline,
-    read_notebook,
-    read_source,
-    restore_stubs,
-    salvage_notebook,
-    stub_cells,
-)
+from assignment.workspace.regions import Notebook, RegionError
 from assignment.workspace.starter import (
     STARTER_MANIFEST,
     TOP_LEVEL,
@@ -99,11 +88,6 @@ def read_submission(submission: Submission, exercise: Exercise) -> SubmissionCon
     for path in submission.paths:
         if path not in singles:
             reader.open(path, shown(path.name))
-    if reader.truncated and (missing := reader.missing()):
-        raise SubmissionRejected(
-            f"{reader.truncated}, and {_names(missing)} was not found before that. Ask for it "
-            "without data sets and environments."
-        )
     reader.open_inner_archive()
     return reader.content()
 
@@ -142,7 +126,6 @@ class _ContentReader:
     problems: list[str] = field(default_factory=list)  # the notes on what cannot be graded
     other_files: list[str] = field(default_factory=list)
     inner_archives: list[tuple[float, Path, str]] = field(default_factory=list)  # in folders
-    truncated: str = ""  # a source that is too large, and why
 
     def missing(self) -> list[str]:
         names = [path for path in self.exercise.files if path not in self.files]
@@ -201,9 +184,6 @@ class _ContentReader:
             self.other_files += [
                 each.member.name for each in ranked[path][1:] if each.fit > NameFit.SIMILAR
             ]
-        if source.truncated:
-            self.truncated = f"{source.name} {source.truncated}"
-            self.notes.append(f"{self.truncated}: the rest was not searched.")
 
     def _candidates(self, source: Source) -> list[Candidate]:
         """Return the members that may be wanted files, and keep the names of the others."""
@@ -213,7 +193,7 @@ class _ContentReader:
             name = member.name
             if not name or is_ignored(name):
                 continue
-            candidate = wanted.candidate(member)
+            candidate = None if member.problem == HOSTILE else wanted.candidate(member)
             if member.problem and (candidate or member.problem == HOSTILE):
                 refused.append(f"{shown(name)} {member.problem}")
             elif candidate is None:
@@ -356,15 +336,19 @@ class _ContentReader:
 
 
 @cache
-def _titles(path: str) -> RegionTitles:
+def _titles(path: str) -> regions.RegionTitles:
     """Return the titles of the regions of a notebook in today's starter."""
-    return cell_titles(read_notebook(read_source(PROJECT / path), path))
+    return regions.cell_titles(_solved_notebook(path))
 
 
 @cache
 def _outline(path: str) -> tuple[str, ...]:
     """Return the outline of a notebook in today's starter."""
-    return outline(stub_cells(read_notebook(read_source(PROJECT / path), path), path))
+    return regions.outline(regions.stub_cells(_solved_notebook(path), path))
+
+
+def _solved_notebook(path: str) -> Notebook:
+    return regions.read_notebook(regions.read_source(PROJECT / path), path)
 
 
 def _names(paths: Iterable[str]) -> str:
@@ -405,7 +389,7 @@ _DEFINITION = re.compile(r"(?m)^(?:class|def) +(\w+)")
 
 @cache
 def _defined_names(path: str) -> set[str]:
-    return {*_DEFINITION.findall(read_source(PROJECT / path))}
+    return {*_DEFINITION.findall(regions.read_source(PROJECT / path))}
 
 
 def _is_stub(source: str) -> bool:
@@ -413,7 +397,7 @@ def _is_stub(source: str) -> bool:
     if not source.strip():
         return True
     try:
-        return bool(find(source, "")) and restore_stubs(source, "") == source
+        return bool(regions.find(source, "")) and regions.restore_stubs(source, "") == source
     except RegionError:
         return False
 
@@ -430,9 +414,9 @@ def _parse_notebook(
     text, encoding = decode_anything(content)
     if sys.getsizeof(text) > MAX_TEXT_MEMORY or _has_many_tokens(text):
         raise RegionError(f"{name} takes too much memory to be read. Clear its outputs.")
-    nb, damaged = salvage_notebook(text, name)
+    nb, damaged = regions.salvage_notebook(text, name)
     course = _outline(exercise.notebook)
-    if not {*course} & {*outline(nb)} and not read_cells(nb, exercise, course).texts:
+    if not {*course} & {*regions.outline(nb)} and not read_cells(nb, exercise, course).texts:
         raise RegionError(f"{name} has no cell of the exercise.")
     return nb, damaged, encoding
 
@@ -445,20 +429,17 @@ def _rank(
     All come from one folder, if it has them: that with the most edited files, the most wanted
     files, the outermost, the newest.
     """
-    targets: dict[tuple[str, ...], set[str]] = {}
-    edited: dict[tuple[str, ...], set[str]] = {}
-    newest: dict[tuple[str, ...], float] = {}
+    roots: dict[tuple[str, ...], list[Candidate]] = {}
     for each in candidates:
-        targets.setdefault(each.root, set()).add(each.target)
-        if worth.get(each) == Worth.EDITED:
-            edited.setdefault(each.root, set()).add(each.target)
-        newest[each.root] = max(newest.get(each.root, 0.0), each.member.time)
+        roots.setdefault(each.root, []).append(each)
 
     def rank_root(root: tuple[str, ...]) -> tuple[Any, ...]:
-        counts = -len(edited.get(root, ())), -len(targets[root])
-        return *counts, len(root), -newest[root], root
+        targets = {each.target for each in roots[root]}
+        edited = {each.target for each in roots[root] if worth.get(each) == Worth.EDITED}
+        newest = max(each.member.time for each in roots[root])
+        return -len(edited), -len(targets), len(root), -newest, root
 
-    places = {root: place for place, root in enumerate(sorted(targets, key=rank_root))}
+    places = {root: place for place, root in enumerate(sorted(roots, key=rank_root))}
 
     def rank(each: Candidate) -> tuple[Any, ...]:
         poor_fit = each.fit if each.fit >= NameFit.PREFIXED else 0

@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import re
 import struct
 import tarfile
 import zipfile
@@ -122,6 +121,7 @@ def require_only_other_file(path: Path, problem: str) -> None:
         "a\x00/softmax.py",
         "a\n\x1b[2J/softmax.py",
         f"{'long/' * 1000}softmax.py",
+        f"{'long' * 100}/softmax.py",
     ],
 )
 def test_members_with_hostile_paths_are_not_taken(name: str, tmp_path: Path) -> None:
@@ -256,17 +256,14 @@ def test_a_zip_with_a_million_entries_is_not_read(tmp_path: Path) -> None:
         assert "it has far more than 200,000 entries" in rejection(tmp_path / "jane.zip")
 
 
-def test_too_many_entries_are_rejected_unless_all_was_found(
+def test_too_many_entries_are_rejected(
     wanted: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "MAX_ENTRIES", 30)
-    many = {f"data/{number}": b"" for number in range(40)}
-    files = {**many, **wanted}
+    files = {**wanted, **{f"data/{number}": b"" for number in range(40)}}
     for path in (tar_of(files, tmp_path / "a.tgz"), write_files(files, tmp_path / "a")):
-        assert re.search("has more than 30 entries, and .* not found before", rejection(path))
-    content = content_of(tar_of({**wanted, **many}, tmp_path / "b.tgz"))
-    assert len(content.files) == 2
-    assert "b.tgz has more than 30 entries: the rest was not searched." in content.notes
+        message = f"{path.name} has more than 30 entries. Ask for it without data sets and"
+        assert rejection(path).startswith(message)
 
 
 def test_a_tar_file_is_unpacked_within_bounds(

@@ -344,6 +344,17 @@ def test_a_class_one_folder_deeper_is_refused_with_the_folder_to_name(
             find(tmp_path / "b")
 
 
+def test_a_download_beside_what_was_unpacked_from_it_is_not_a_student(
+    wanted: Files, tmp_path: Path
+) -> None:
+    files = {"doejane_1_2_softmax.py": wanted[FILE], "roejoe_LATE_3_4_hw.zip": b""}
+    write_files(files, tmp_path)
+    zip_of(inside(files, "submissions/"), tmp_path / "submissions.zip")
+    assert [each.student for each in find(tmp_path)] == ["doejane_1", "roejoe_3"]
+    (tmp_path / "doejane_1_2_softmax.py").unlink()  # then the archive holds more, and is kept
+    assert "submissions" in [each.student for each in find(tmp_path)]
+
+
 def test_a_class_beside_other_files_or_in_sections_is_refused(tmp_path: Path) -> None:
     sections = {"A/jane.zip": b"", "A/joe.zip": b"", "B/jim.zip": b"", "B/jo.zip": b""}
     beside = {"A/jane.zip": b"", "A/joe.zip": b"", "roster.csv": b"", "solution.pdf": b""}
