@@ -442,10 +442,7 @@ def demo(jobs: int) -> None:
     help="Regrade one student, or everyone.",
 )
 def grade(
-    gradebook: "GradebookFolder",
-    scheduler: str | None,
-    regrade: str | None,
-    **options: Any,
+    gradebook: "GradebookFolder", scheduler: str | None, regrade: str | None, **options: Any
 ) -> None:
     """Grade a folder of submissions.
 

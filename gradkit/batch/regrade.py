@@ -13,24 +13,13 @@ from gradkit.autograder.version import kit_digest
 from gradkit.batch.grade_class import open_spec
 from gradkit.errors import GradkitError
 from gradkit.files import temporary_folder
-from gradkit.gradebook.database import (
-    DamagedResult,
-    GradebookDatabase,
-    GradebookFolder,
-    GradingResult,
-)
+from gradkit.gradebook.database import GradebookDatabase, GradebookFolder, GradingResult
 from gradkit.submissions.discover import single_submission
 from gradkit.submissions.extract import read_submission
 
 
 def delete_results(folder: GradebookFolder, student: str) -> None:
-    """Delete the results of a student, or of everyone if `student` is empty, to be graded again.
-
-    Raises
-    ------
-    GradkitError
-        The gradebook has no such student.
-    """
+    """Delete the results of a student, or of everyone if `student` is empty, to be graded again."""
     with GradebookDatabase(folder.out, folder.exercise) as database:
         known = {record.student for record in database.submissions()}
         if student and student not in known:
@@ -44,11 +33,6 @@ def debug_submission(
     """Prepare a submission for `pytest --nbval`; return its notebook.
 
     The seed is that of the epoch in which this content was graded last, else the current one.
-
-    Raises
-    ------
-    GradkitError
-        The submission cannot be read, or `workdir` exists.
     """
     from gradkit.autograder.debug import prepare_debug_workdir
 
@@ -67,19 +51,12 @@ def rejudge(folder: GradebookFolder) -> Iterator[str]:
 
     Yield a line for each check whose points changed. A result with a check that passed and would
     fail now stays as it is: new problems or a new solution say nothing of what was returned before.
-    Raise DamagedResult in the end if a result
-    could not be read.
+    Raise DamagedResult at the first result that cannot be read.
     """
-    kit, damaged = kit_digest(), list[str]()
+    kit = kit_digest()
     with _open_specs(folder) as (database, spec_of):
-        for key in database.result_keys():
-            try:
-                if result := database.result(key):
-                    yield from _rejudge(database, result, spec_of(result.epoch), kit)
-            except DamagedResult as error:
-                damaged.append(str(error))
-    if damaged:
-        raise DamagedResult("\n".join(damaged))
+        for result in database.results():
+            yield from _rejudge(database, result, spec_of(result.epoch), kit)
 
 
 def _rejudge(
@@ -115,7 +92,4 @@ def _open_specs(
     """Open a database, with a function that builds the grading spec of an epoch once."""
     database = GradebookDatabase(folder.out, folder.exercise)
     with database, temporary_folder() as data:
-        yield (
-            database,
-            cache(lambda epoch: open_spec(folder, database, data / str(epoch), epoch)),
-        )
+        yield database, cache(lambda epoch: open_spec(folder, database, data / str(epoch), epoch))

@@ -21,13 +21,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import (
-    CancelledError,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, resource_tracker
@@ -85,10 +79,7 @@ class WorkerPool(ABC):
     def capacity(self, alone: bool) -> int:
         """Return how many submissions can be graded now; with `alone`, one on each machine.
 
-        Raises
-        ------
-        GradkitError
-            No worker is left, and none will come.
+        Raise GradkitError if no worker is left, and none will come.
         """
 
     @abstractmethod
@@ -172,10 +163,7 @@ class GraderProcess:
     def grade(self, files: Mapping[str, bytes], cells: Mapping[str, str]) -> "GradedSubmission":
         """Grade a submission, with its outcomes packed as the database keeps them.
 
-        Raises
-        ------
-        GradingFailed
-            The process ended three times, or got stuck: that takes minutes each time.
+        Raise GradingFailed if the process ended three times, or got stuck: each takes minutes.
         """
         for _ in range(MAX_TRIES):
             try:

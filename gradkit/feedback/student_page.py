@@ -17,7 +17,6 @@ import warnings
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import cache
 from itertools import repeat
 from multiprocessing import get_context
@@ -35,7 +34,7 @@ from assignment.checks.verdict import Status
 from gradkit.errors import GradkitError
 from gradkit.feedback.html import as_svg, images_as_svg, render
 from gradkit.files import remove_tree, write_atomic
-from gradkit.gradebook.database import DamagedResult, GradebookFolder
+from gradkit.gradebook.database import GradebookFolder
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
 from gradkit.lms import feedback_name
 from gradkit.lms.words import folded, is_identifier
@@ -74,12 +73,8 @@ def page_names(class_grades: ClassGrades) -> dict[str, str]:
 def write_student_pages(grades: GradebookFolder, class_grades: ClassGrades, jobs: int) -> Path:
     """Write a page for each student into OUT/feedback, replacing older pages; return that folder.
 
-    A large class is divided among up to `jobs` processes.
-
-    Raises
-    ------
-    FeedbackError
-        OUT/feedback holds something else; or, when all pages are written, a result is damaged.
+    A large class is divided among up to `jobs` processes. Raise FeedbackError if OUT/feedback holds
+    something else, DamagedResult if a result is damaged; the older pages stay then.
     """
     folder, fresh = grades.out / FOLDER, grades.out / f".{FOLDER}.{secrets.token_hex(4)}.tmp"
     strays = [path for path in folder.glob("*") if path.suffix != ".html"]
@@ -94,43 +89,32 @@ def write_student_pages(grades: GradebookFolder, class_grades: ClassGrades, jobs
         names = list(page_names(class_grades).items())
         jobs = min(jobs, len(names) // MIN_PAGES)
         if jobs < 2:
-            damaged = _write_pages(grades, dict(names), fresh)
+            _write_pages(grades, dict(names), fresh)
         else:
             shares = [dict(names[job::jobs]) for job in range(jobs)]
             # Ctrl-C is for the process that cleans up.
             ignore = signal.signal, (signal.SIGINT, signal.SIG_IGN)
             with ProcessPoolExecutor(jobs, get_context("spawn"), *ignore) as pool:
-                lists = pool.map(_write_pages, repeat(grades), shares, repeat(fresh))
-                damaged = [sentence for sentences in lists for sentence in sentences]
+                list(pool.map(_write_pages, repeat(grades), shares, repeat(fresh)))
         if folder.exists():
             folder.rename(fresh / "old")
             remove_tree(fresh / "old")
         fresh.rename(folder)
     finally:
         remove_tree(fresh)
-    if damaged:
-        problem = "The pages are written, but some without plots and differences."
-        raise FeedbackError("\n".join([problem, *damaged]))
     return folder
 
 
-def _write_pages(grades: GradebookFolder, names: Mapping[str, str], folder: Path) -> list[str]:
-    """Write the pages of some students; return a sentence on each damaged result."""
-    damaged = []
+def _write_pages(grades: GradebookFolder, names: Mapping[str, str], folder: Path) -> None:
+    """Write the pages of some students."""
     with open_grades(grades) as (database, class_grades):
         answer_key = cache(database.answer_key)
         for grade in class_grades.student_grades:
             if grade.student in names:
                 result = grade.result
                 key = answer_key(result.key.spec, result.epoch) if result else None
-                try:
-                    page = student_page(class_grades, grade, key)
-                except DamagedResult as error:
-                    damaged.append(str(error))
-                    verdicts_only = replace(grade, result=result and replace(result, outcomes={}))
-                    page = student_page(class_grades, verdicts_only, key)
+                page = student_page(class_grades, grade, key)
                 write_atomic(folder / names[grade.student], page)
-    return damaged
 
 
 def zip_pages(class_grades: ClassGrades, out: Path) -> Path:

@@ -22,7 +22,6 @@ import platform
 import secrets
 import shlex
 import sqlite3
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -256,23 +255,11 @@ def _naming(path: Path) -> Iterator[None]:
             case "BUSY":
                 advice = "Another program is using it. Wait until that has ended."
             case _:
-                _require_writable(path)
-                advice = "It has to lie on a disk of this computer that can be written to."
+                advice = (
+                    "It has to lie on a disk of this computer that can be written to and has room, "
+                    "and so have the files beside it."
+                )
         raise DatabaseError(f"{path} cannot be used: {error}. {advice}") from error
-
-
-def _require_writable(path: Path) -> None:
-    """Raise OSError if a file, or others beside it, cannot be written: SQLite gives no reason."""
-    for part in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        if part.exists():
-            os.close(os.open(part, os.O_RDWR))
-    try:
-        with tempfile.TemporaryFile(dir=path.parent) as file:
-            file.write(bytes(2**16))
-            file.flush()
-    except OSError as error:
-        error.filename = str(path.parent)
-        raise
 
 
 class GradebookDatabase:
@@ -522,14 +509,14 @@ class GradebookDatabase:
         row = self._db.execute(query, (content_digest,)).fetchone()
         return int(row[0]) if row else self.epoch()
 
-    def result_keys(self) -> list[ResultKey]:
-        """Return the keys of all results, including those of other grading specs and kits."""
-        query = "SELECT student, content_digest, spec, kit FROM results ORDER BY id"
-        return [ResultKey(*row) for row in self._db.execute(query)]
-
     def results(self) -> Iterator[GradingResult]:
-        """Yield all results, including those of other grading specs and kits."""
-        yield from filter(None, map(self.result, self.result_keys()))
+        """Yield all results, including those of other grading specs and kits.
+
+        Those that are deleted meanwhile are left out.
+        """
+        query = "SELECT student, content_digest, spec, kit FROM results ORDER BY id"
+        keys = [ResultKey(*row) for row in self._db.execute(query)]
+        yield from filter(None, map(self.result, keys))
 
     def delete_results(self, student: str | None = None) -> None:
         """Delete the results of a student, or of everyone."""

@@ -133,13 +133,7 @@ def open_grades(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, Cl
 
 
 def read_grades(database: GradebookDatabase, name: str, project: Path) -> ClassGrades:
-    """Compute the grades of all students in the database of an exercise.
-
-    Raises
-    ------
-    CourseError
-        The exercise's configuration is invalid.
-    """
+    """Compute the grades of all students in the database of an exercise."""
     reader = _GradesReader(database, name, project)
     grades = tuple(reader.student_grades())
     return ClassGrades(reader.exercise, reader.questions, reader.late, grades)

@@ -51,14 +51,9 @@ def display_names(class_grades: ClassGrades, secret: int, hide_names: bool) -> d
 
 
 def import_manual(folder: GradebookFolder, path: Path) -> str:
-    """Import manual grades from a CSV into the database, all of them or nothing.
+    """Import manual grades from a CSV into the database, and return a summary.
 
-    Return a summary.
-
-    Raises
-    ------
-    ManualError
-        The CSV is invalid; the message lists its rows that are.
+    Raise ManualError, which lists the invalid rows, if there are any; nothing is imported then.
     """
     with open_grades(folder) as (database, class_grades):
         names = display_names(class_grades, database.secret(None), hide_names=True)

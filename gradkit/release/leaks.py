@@ -114,10 +114,7 @@ class Guard(NamedTuple):
 
 
 def find_leaks(
-    files: Mapping[str, bytes],
-    guards: Sequence[Guard],
-    project: Path,
-    accept: Collection[str] = (),
+    files: Mapping[str, bytes], guards: Sequence[Guard], project: Path, accept: Collection[str] = ()
 ) -> list[str]:
     """Return the leaks in a starter's files, a sentence each.
 

@@ -3,12 +3,7 @@
 import subprocess
 import sys
 
-from gradkit.autograder.sandbox.config import (
-    Isolation,
-    SandboxConfig,
-    SandboxError,
-    limit_command,
-)
+from gradkit.autograder.sandbox.config import Isolation, SandboxConfig, SandboxError, limit_command
 from gradkit.processes import processes_of
 
 MAX_KILLS = 100
