@@ -5,8 +5,8 @@ student's files. What the student's code takes beyond that cell is its own.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -77,19 +77,12 @@ class Yardstick:
         answer = f"answer({exercise!r}, {check.name!r}, {own_seed}, {{}}, yardstick=True)"
         sources.append(f"from assignment.checks.graded import answer\n{answer}")
         try:
-            with self.new_sandbox() as config, _stopped(Kernel(config)) as kernel:
+            with self.new_sandbox() as config, ExitStack() as stack:
+                kernel = Kernel(config)
+                stack.callback(kernel.stop)
                 for source in sources:
                     run = kernel.run(source, limits.cell_seconds)
             seconds = read_outcome(run.outcome).arrays[YARDSTICK_SECONDS]
         except (KernelError, SandboxError, OutcomeError, KeyError, OSError):
             return None
         return YardstickRun(run.cpu_seconds, float(seconds))
-
-
-@contextmanager
-def _stopped(kernel: Kernel) -> Iterator[Kernel]:
-    """Stop a kernel afterwards."""
-    try:
-        yield kernel
-    finally:
-        kernel.stop()

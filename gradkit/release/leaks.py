@@ -46,7 +46,7 @@ _DOES_SOMETHING = re.compile(r"[(\[+*/@%<>|&-]| = |:\s*$")
 
 _WORD = re.compile(r"\w+|[^\w\s#]")
 _MARKER = re.compile(r"^[ \t]*#+[ \t]*(BEGIN|END)[ \t]+SOLUTION\b", re.IGNORECASE)
-_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LABEL = re.compile(r"^\W*\*\*[\w ]+:\*\*")  # before an answer, in the starter as well
 _ANSWER_LABEL = re.compile(r"^[\W_]*your answer[*_\s]*:", re.IGNORECASE | re.MULTILINE)
 _HOMES = (
@@ -284,14 +284,12 @@ def _pieces(path: str, text: str) -> Iterator[tuple[int, str]]:
     if PurePosixPath(path).suffix not in (".json", ".ipynb"):
         yield from enumerate(text.splitlines(), start=1)
         return
-    number, position = 1, 0
-    for match in _JSON_STRING.finditer(text):
-        number += text.count("\n", position, match.start())
-        position = match.start()
-        try:
-            yield number, json.loads(match[0], strict=False)
-        except ValueError:
-            yield number, match[0]
+    for number, line in enumerate(text.split("\n"), start=1):
+        for match in _JSON_STRING.finditer(line):
+            try:
+                yield number, json.loads(match[0], strict=False)
+            except ValueError:
+                yield number, match[0]
 
 
 def _find_secrets(pieces: Iterable[tuple[int, str]], secrets: Iterable[str]) -> dict[str, str]:
