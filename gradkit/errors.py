@@ -1,8 +1,4 @@
-"""Errors that a command answers with one sentence and exit status 1.
-
-GradkitError   the base of all that gradkit itself raises for its user
-describe       the sentence for what the machine refuses: files, disk space, memory, processes
-"""
+"""Errors that a command answers with one sentence and exit status 1."""
 
 import errno
 import os

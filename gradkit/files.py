@@ -1,14 +1,4 @@
-"""Files: helpers that every room uses, and that import nothing of gradkit.
-
-write_atomic       the only way to write a file that somebody may be reading
-temporary_folder   a folder that is removed afterwards
-remove_tree        removes a folder that a stranger may have filled
-content_digest     the hash of named contents, such as the files of a tree
-open_file          a regular file at a path that a stranger may have made
-plain              a text with one kind of blanks
-shown              a stranger's text on one printable line
-decode_anything    the text of a stranger's file, whatever its encoding
-"""
+"""Helpers for files and names, also a stranger's, which import nothing of gradkit."""
 
 import contextlib
 import errno

@@ -73,10 +73,7 @@ class SubmissionRunner:
         return judge(self.spec, self._files, self.outcomes)
 
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
-        """Run a cell; return the verdict of a check's cell, None for any other.
-
-        Raises KernelError if kernels did not start, or were lost.
-        """
+        """Run a cell; return the verdict of a check's cell, None for any other."""
         metadata = cell.get("metadata", {}).get("gradkit", {})
         limits, source = self.spec.config.limits, "".join(cell["source"])
         code = Code(_cell_name(self.spec.exercise, cell), source)
@@ -130,10 +127,7 @@ class SubmissionRunner:
     def _run_timed(
         self, kernel: Kernel, code: Code, seconds: float, deaths: Counter[str]
     ) -> CellRun:
-        """Run a cell in a kernel, and end that unless the cell is done; count it in `deaths`.
-
-        Raises KernelError if so many kernels have been lost in the cell that it is given up.
-        """
+        """Run a cell in a kernel, and end that unless the cell is done; count it in `deaths`."""
         left = max(self._seconds_left, 0.1)
         run = kernel.run(code.source, min(seconds, left), code.attached)
         self._seconds_left -= run.own_seconds

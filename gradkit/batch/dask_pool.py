@@ -93,10 +93,7 @@ def check_worker(job_spec: JobSpec) -> None:
 
 
 class WorkerProcesses:
-    """The grader processes of a worker. They end, and their files go, when it is dropped.
-
-    Raises GradkitError in a worker that cannot grade for this job.
-    """
+    """The grader processes of a worker. They end, and their files go, when it is dropped."""
 
     def __init__(self, job_spec: JobSpec) -> None:
         check_worker(job_spec)

@@ -1,10 +1,8 @@
 """Grade a class: every submission in a folder, with each result in the database once it is there.
 
-    grade_class     each submission in turn: found, read, graded by a worker pool, saved; before
-                    the first that has no result, the grading spec is built and verified
-    open_spec       the grading spec of an epoch of a gradebook
-    verify_solution grades the solution, which must earn all points
+    found -> read -> graded by a worker pool -> saved
 
+Before the first submission without a result, the grading spec is built, and the solution graded.
 Only this process writes to the database.
 """
 

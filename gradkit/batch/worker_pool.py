@@ -1,10 +1,5 @@
 """Worker pools: where the submissions of a class are graded, several at a time.
 
-    WorkerPool       grades tasks in parallel, and yields each result as it is ready
-    ProcessPool      the worker pool of this machine
-    DaskPool         the worker pool of a Dask cluster (gradkit.batch.dask_pool)
-    GraderProcess    one process that grades, here or on a machine of the cluster
-
 A worker gets a submission's files and cells, and returns verdicts. Workers are trusted; the
 submission runs in the sandbox that its worker starts. Each worker is a process of its own, so that
 a submission that ends its worker is known, and costs no other submission a try.
@@ -77,10 +72,7 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def capacity(self, alone: bool) -> int:
-        """Return how many submissions can be graded now; with `alone`, one on each machine.
-
-        Raise GradkitError if no worker is left, and none will come.
-        """
+        """Return how many submissions can be graded now; with `alone`, one on each machine."""
 
     @abstractmethod
     def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":

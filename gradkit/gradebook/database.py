@@ -204,10 +204,7 @@ class ManualGrade:
 
 
 def exercise_of(folder: Path) -> str | None:
-    """Return the exercise of the gradebook in a folder, or None if there is no file of its name.
-
-    Raises DatabaseError for a file that is not a gradebook, or cannot be used.
-    """
+    """Return the exercise of the gradebook in a folder, or None if there is no file of its name."""
     path = folder / DATABASE_NAME
     if not path.exists():
         return None
@@ -379,10 +376,7 @@ class GradebookDatabase:
         return int(value)
 
     def secret(self, seed: int | None) -> int:
-        """Return the secret seed, which the first call sets to `seed` or draws.
-
-        Raise DatabaseError if `seed` is another one.
-        """
+        """Return the secret seed, which the first call sets to `seed` or draws."""
         drawn = secrets.randbits(128) if seed is None else seed
         stored = self._number("secret", drawn)
         if seed not in (None, stored):

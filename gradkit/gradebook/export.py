@@ -40,10 +40,7 @@ class ExportError(GradkitError):
 
 
 def write_gradebook(folder: GradebookFolder) -> Path:
-    """Write gradebook.csv beside the database, in place of an older one; return its path.
-
-    Raises ExportError if it cannot be written.
-    """
+    """Write gradebook.csv beside the database, in place of an older one; return its path."""
     path = folder.out / "gradebook.csv"
     try:
         return write_atomic(path, export(folder, "csv").text)

@@ -1,12 +1,9 @@
 """Read a folder or an archive that anyone may have made, without unpacking it.
 
-    open_source      a path -> a Source: a folder, a zip or a tar file, whatever its name
-    Source.members   its files, one by one, bounded in number
-    Source.read      the bytes of a few members, bounded in size
-
-Nothing is written to disk. No link is followed, no pipe or device opened, no archive inside an
-archive read. A problem of one member is reported with that member (`Member.problem`, or the text in
-place of its bytes); a problem of the whole raises `SubmissionRejected`.
+What is read is bounded in number and size. Nothing is written to disk. No link is followed, no pipe
+or device opened, no archive inside an archive read. A problem of one member is reported with that
+member (`Member.problem`, or the text in place of its bytes); a problem of the whole raises
+`SubmissionRejected`.
 """
 
 import contextlib

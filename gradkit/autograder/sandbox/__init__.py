@@ -61,10 +61,7 @@ def open_sandbox(
     limits: Limits | None = None,
     isolation: Isolation = Isolation.SANDBOX,
 ) -> Iterator[SandboxConfig]:
-    """Make a sandbox's socket folder and user; afterwards remove it and kill the user's processes.
-
-    Raises SandboxError if a separate user is wanted, and the grader is not root.
-    """
+    """Make a sandbox's socket folder and user; then remove it and kill the user's processes."""
     is_root = os.geteuid() == 0
     if isolation is Isolation.SEPARATE_USER and not is_root:
         raise SandboxError("Only root can let another user run a submission, and you are not root.")

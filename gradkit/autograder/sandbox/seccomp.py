@@ -46,10 +46,7 @@ MAP_SHARED, MAP_ANONYMOUS, MAP_HUGETLB, CLONE_NEWUSER = 0x1, 0x20, 0x40000, 0x10
 
 @contextlib.contextmanager
 def seccomp_filter() -> Iterator[int]:
-    """Yield a file descriptor to read the filter from; it allows Unix sockets only.
-
-    Raises SandboxError if libseccomp or its Python binding is missing or too old.
-    """
+    """Yield a file descriptor to read the filter from; it allows Unix sockets only."""
     try:
         program = _build_filter()
     except (ImportError, RuntimeError, OSError) as error:
