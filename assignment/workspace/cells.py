@@ -14,6 +14,7 @@ from typing import NamedTuple
 from assignment.checks.check import Exercise
 from assignment.workspace.fresh_copy import names_in, parse_cell
 from assignment.workspace.regions import (
+    ANSWER_STUB,
     Notebook,
     cell_titles,
     is_answered,
@@ -27,6 +28,7 @@ MAX_CELLS_READ = 100  # in search of the answer to a question
 MAX_UNASSIGNED_CELLS = 20  # for a question
 MAX_UNASSIGNED_TEXT = 10_000  # characters of one cell
 NEAR = 2  # cells from a question
+ANSWER_LABEL = ANSWER_STUB.partition(" *")[0]
 
 _START = re.compile(r"(?m)^[ \t]*### (?:BEGIN SOLUTION|START OF YOUR CODE:) (\w+)[ \t]*\r?$")
 _END = re.compile(r"(?m)^[ \t]*### END (?:SOLUTION|OF YOUR CODE)[ \t]*\r?$")
@@ -119,8 +121,11 @@ class _CellReader:
                 name = names.pop() if len(names) == 1 else None
             if name is not None and (is_marked or is_code):
                 pieces = self.regions.setdefault(name, [])
-                # A copy apart from the region's other cells may be the answer to another question.
-                is_apart = bool(pieces) and name != before and name not in exercise.code_regions
+                # A copy apart from the region's other cells may be the answer to another question,
+                # and a cell with two answers holds one.
+                is_apart = name not in exercise.code_regions and (
+                    (bool(pieces) and name != before) or text.count(ANSWER_LABEL) > 1
+                )
                 pieces.append(own)
             else:
                 is_apart = bool(course)

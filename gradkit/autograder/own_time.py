@@ -19,15 +19,9 @@ RUNNABLE, SUSPENDED = b"R", (b"T", b"t", b"D")  # states in /proc: stopped, or w
 class OwnTime:
     """The own time of a changing set of processes, read now and then from outside.
 
-    Attributes
-    ----------
-    seconds : float
-        Processor time, and the time in which all threads slept.
-    cpu_seconds : float
-        Processor time alone, in steps of 0.01 s for each process; at most that while one starts
-        or has gone.
-    suspended : float
-        Seconds in which none could run, since some were stopped or waited for a disk.
+    `seconds` is processor time, and the time in which all threads slept. `cpu_seconds` is processor
+    time alone, in steps of 0.01 s for each process; at most that while one starts or has gone.
+    `suspended` is the time in which none could run, since some were stopped or waited for a disk.
 
     Each but the processor time grows by at most 2 * `interval` from one look to the next: the
     observer may itself have been starved or paused in between.

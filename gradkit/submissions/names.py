@@ -54,20 +54,13 @@ def _student(stem: str, exercise: Exercise) -> str:
     """Return a name without a time and the exercise's own words; "" if nothing is left."""
     time = find_time(stem)
     texts = [stem[: time[1]], stem[time[2] :]] if time else [stem]
-    words = sorted(_exercise_words(exercise), key=len, reverse=True)
-    own_words = (
-        rf"(?i)(?:(?<={SEPARATOR})|^)(?:{'|'.join(map(re.escape, words))}){COPY_NUMBER}"
-        rf"(?={SEPARATOR}|$)"
-    )
+    stems = (Path(path).stem for path in (*exercise.files, exercise.notebook))
+    words = {exercise.name, *stems, "submission", "starter", *_COPY_OF}
+    any_word = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    own_words = rf"(?i)(?:(?<={SEPARATOR})|^)(?:{any_word}){COPY_NUMBER}(?={SEPARATOR}|$)"
     pieces = [piece for text in texts for piece in re.split(own_words, text)]
     trimmed = [re.sub(rf"^{SEPARATOR}+|{SEPARATOR}+$", "", piece) for piece in pieces]
     return "_".join(filter(None, trimmed))
-
-
-def _exercise_words(exercise: Exercise) -> set[str]:
-    paths = (*exercise.files, exercise.notebook)
-    stems = (Path(path).stem for path in paths)
-    return {exercise.name, *stems, "submission", "starter", *_COPY_OF}
 
 
 def name_stem(name: str) -> str:

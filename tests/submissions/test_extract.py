@@ -360,6 +360,12 @@ def merge_into_question(cells: Cells) -> None:
     del cells[number]
 
 
+def write_below_another_answer(cells: Cells) -> None:
+    other = cells[cell_of(cells, "answer_initial_loss")]
+    other["source"] = f"{source_of(other)}\n\n**Your answer:** {LOST}"
+    in_place_of("answer_step", prose_cell(ANSWER_STUB, "answer_step"))(cells)
+
+
 @pytest.mark.parametrize(
     "cells",
     [
@@ -386,6 +392,7 @@ def test_an_answer_is_prose_whatever_the_type_of_its_cells(
         in_place_of("answer_step", prose_cell(LOST)),
         in_place_of("answer_step", prose_cell(LOST, "my_answer")),
         merge_into_question,
+        write_below_another_answer,
         below("answer_step", prose_cell(LOST)),
         below("answer_step", prose_cell(LOST, kind="raw")),
         below("answer_step", code_cell(LOST)),
