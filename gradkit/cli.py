@@ -20,7 +20,6 @@ import click
 from click.core import ParameterSource
 
 from assignment import PROJECT, __version__
-from assignment.workspace.regions import RegionError
 from gradkit.errors import GradkitError, describe
 
 if TYPE_CHECKING:
@@ -81,9 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (click.Abort, KeyboardInterrupt):
             click.echo("Stopped.", err=True)
             status = 128 + (caught or [signal.SIGINT])[0]
-        except (GradkitError, RegionError) as error:
-            click.echo(f"error: {error}", err=True)
-            status = 1
         except Exception as error:
             sentence = describe(error)
             if sentence is None:

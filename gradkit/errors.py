@@ -5,6 +5,8 @@ import os
 import sqlite3
 from concurrent.futures import BrokenExecutor
 
+from assignment.workspace.regions import RegionError
+
 
 class GradkitError(Exception):
     """A command cannot do its work; the text says to its user what was found and what to do."""
@@ -20,8 +22,13 @@ ADVICE[errno.EDQUOT] = ADVICE[errno.ENOSPC]
 
 
 def describe(error: Exception) -> str | None:
-    """Return a sentence for an error of the machine or its files; None for one of the program."""
+    """Return a sentence for an error of the user, the machine or its files.
+
+    Return None for one of the program.
+    """
     match error:
+        case GradkitError() | RegionError():
+            return str(error)
         case OSError(errno=int(number)):
             place = error.filename if error.filename2 is None else error.filename2
             prefix = "" if place is None else f"{os.fsdecode(place)}: "

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0  # seconds to reach the scheduler
 WORKER_TIMEOUT = 300.0  # seconds without a worker that is ready
-JobSpec = dict[str, Any]
+JobSpec = dict[str, Any]  # all that a worker needs, as plain data that any version can read
 GO_ON = "The results so far are in the gradebook; the same command grades the rest."
 
 
@@ -65,17 +65,6 @@ def _source_digest() -> str:
 
 
 _SOURCE_AT_START = _source_digest()  # a process does not notice that its files have changed
-
-
-def make_job_spec(spec: GradingSpec, isolation: Isolation) -> JobSpec:
-    """Return all that a worker needs to grade, as plain data that any version can read."""
-    return {
-        "exercise": spec.exercise.name,
-        "secret": spec.secret,
-        "answer_key": spec.answer_key.to_json(),
-        "isolation": isolation.value,
-        "versions": {**software_versions(), "kit": kit_digest(), "exercise": spec.digest},
-    }
 
 
 def check_worker(job_spec: JobSpec) -> None:
@@ -143,7 +132,13 @@ class DaskPool(WorkerPool):
         self, address: str, spec: GradingSpec, isolation: Isolation, say: Callable[[str], None]
     ) -> None:
         self._address, self._say, self._client = address, say, _connect(address)
-        self._job_spec = make_job_spec(spec, isolation)
+        self._job_spec = {
+            "exercise": spec.exercise.name,
+            "secret": spec.secret,
+            "answer_key": spec.answer_key.to_json(),
+            "isolation": isolation.value,
+            "versions": {**software_versions(), "kit": kit_digest(), "exercise": spec.digest},
+        }
         self._workers: dict[str, _Worker] = {}  # by address
         self._ready: list[_Worker] = []
         self._last_ready, self._had_one = time.monotonic(), False

@@ -10,6 +10,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -179,11 +180,8 @@ class _ClassGrader:
             with contextlib.closing(pool):
                 if not self.database.is_verified(self.digest, self.epoch, self.kit):
                     self.say("Grading the solution, which must earn all points ...")
-                    verify_solution(
-                        spec,
-                        self.request.project,
-                        lambda content: _grade_solution(pool, spec, content),
-                    )
+                    grade = partial(_grade_solution, pool, spec)
+                    verify_solution(spec, self.request.project, grade)
                     self.database.mark_verified(self.digest, self.epoch, self.kit)
                 yield spec, pool
 

@@ -130,8 +130,7 @@ class WorkerPool(ABC):
                         problem = f"The worker that graded it was lost {tries} times."
                         results = [TaskResult(task, problem=problem)]
                 except Exception as error:
-                    kind = "" if isinstance(error, GradkitError) else f"{type(error).__name__}: "
-                    problem = describe(error) or f"{kind}{error}"
+                    problem = describe(error) or f"{type(error).__name__}: {error}"
                     results = [TaskResult(task, problem=problem[:500])]
 
 

@@ -27,7 +27,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -548,18 +547,18 @@ class GradebookDatabase:
     def _parts(
         self, number: int, kind: str, student: str, unpack: Callable[[bytes], T]
     ) -> PackedValues[T]:
+        def read(name: str) -> bytes:
+            query = "SELECT packed FROM result_parts WHERE result = ? AND kind = ? AND name = ?"
+            [(packed,)] = self._db.execute(query, (number, kind, name))
+            return bytes(packed)
+
         def unpack_or_name(packed: bytes) -> T:
             with self._naming_student(student):
                 return unpack(packed)
 
         query = "SELECT name FROM result_parts WHERE result = ? AND kind = ? ORDER BY rowid"
         names = [name for (name,) in self._db.execute(query, (number, kind))]
-        return PackedValues(names, partial(self._read_part, number, kind), unpack_or_name)
-
-    def _read_part(self, number: int, kind: str, name: str) -> bytes:
-        query = "SELECT packed FROM result_parts WHERE result = ? AND kind = ? AND name = ?"
-        [(packed,)] = self._db.execute(query, (number, kind, name))
-        return bytes(packed)
+        return PackedValues(names, read, unpack_or_name)
 
 
 def _marks(values: Iterable[Any]) -> str:

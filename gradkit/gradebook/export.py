@@ -2,18 +2,8 @@
 
     open_grades -> export -> a text, and notes on students who are left out
 
-csv     A row for each submission, superseded ones included. A missing score is an empty cell.
-
-json    A list with an object for each submission, superseded ones included:
-            student, submission, status, received (ISO 8601 or ""),
-            time_source ("roster" or "platform", which tell when it was submitted; "late mark" or
-            "no late mark", the platform's, without a time; "name" or "files", whose time takes no
-            points; or ""), maximum, notes,
-            score, earned, deduction (null where nothing was graded), late (seconds),
-            final (whether all items are graded),
-            items: name, title, kind ("check" or "question"), points (or null), out_of, status
-            (of a check: "passed", "wrong", ..., else null), mistake, headline (of a check, or ""),
-            by_hand (whether a person gave the points), comment.
+CSV has a row and JSON an object for each submission, superseded ones included; docs/grading.md
+lists the fields. A missing score is an empty cell, or null.
 
 Every other format is a platform of `gradkit.lms`. It contains final scores only: a student without
 one is left out, and never gets a 0. One that shows students their checks closes the epoch, as
