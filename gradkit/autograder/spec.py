@@ -71,11 +71,9 @@ class GradingSpec:
         """
         graded = []
         data = DATA if isolation is Isolation.SANDBOX else str(self.data_folder)
-        data_cells = iter(
-            [
-                "from assignment.checks.graded import load_variables\n"
-                f"globals().update(load_variables({f'{data}/{VARIABLES}'!r}))"
-            ]
+        load_data = (
+            "from assignment.checks.graded import load_variables\n"
+            f"globals().update(load_variables({f'{data}/{VARIABLES}'!r}))"
         )
         for cell in self._notebook["cells"]:
             metadata = cell["metadata"].get("gradkit", {})
@@ -89,7 +87,7 @@ class GradingSpec:
                     f"globals() | {self.config.parameters!r})"
                 )
             elif metadata.get("role") == "data":
-                source = next(data_cells, "pass")
+                source, load_data = load_data, "pass"  # the first cell loads all
             elif metadata.get("role") == "parameters":
                 source = f"{source}\n{self._parameters(source, isolation)}"
             about = {**cell["metadata"], "gradkit": metadata}

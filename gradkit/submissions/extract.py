@@ -167,23 +167,19 @@ class _ContentReader:
         worth = {each: _worth(each, contents[each.member], self.exercise) for each in tried}
         ranked = _rank(candidates, worth)
         for path in sorted(needed & ranked.keys()):
-            best = [each for each in ranked[path] if each in worth]
-            if path in self.untouched and worth[best[0]] != Worth.EDITED:
+            best, *others = ranked[path]
+            if path in self.untouched and worth[best] != Worth.EDITED:
                 continue
             self.untouched.discard(path)
             self.found[path] += sum(each.fit < NameFit.PREFIXED for each in ranked[path])
             if path == STARTER_MANIFEST:
-                self._take_manifest(contents[best[0].member])
+                self._take_manifest(contents[best.member])
                 continue
-            if worth[best[0]] != Worth.EDITED:
+            if worth[best] != Worth.EDITED:
                 self.untouched.add(path)
-            if path == notebook:
-                self._take_notebook(best, contents)
-            else:
-                self._take_file(best[0], contents[best[0].member])
-            self.other_files += [
-                each.member.name for each in ranked[path][1:] if each.fit > NameFit.SIMILAR
-            ]
+            take = self._take_notebook if path == notebook else self._take_file
+            take(best, contents[best.member])
+            self.other_files += [each.member.name for each in others if each.fit > NameFit.SIMILAR]
 
     def _candidates(self, source: Source) -> list[Candidate]:
         """Return the members that may be wanted files, and keep the names of the others."""
@@ -231,31 +227,21 @@ class _ContentReader:
             self.notes.append(f"{name} was taken for {wanted_name}.")
         self.files[candidate.target] = content
 
-    def _take_notebook(
-        self, candidates: list[Candidate], contents: Mapping[Member, bytes | str]
-    ) -> None:
-        """Take the first notebook that has cells of the exercise."""
-        problems = []
-        for candidate in candidates:
-            name = shown(candidate.member.name)
-            try:
-                self.notebook, damaged, encoding = _parse_notebook(
-                    contents[candidate.member], name, self.exercise
-                )
-            except RegionError as error:
-                problems.append(shown(str(error), 300))
-                continue
-            if encoding:
-                self._note_encoding(name, encoding)
-            if damaged:
-                listed = shown_names(damaged, "; ", 200)
-                self.notes.append(
-                    f"Cells of {name} are damaged; what can be read counts: {listed}."
-                )
-            if candidate.fit or self.found[candidate.target] > 1:
-                self.notes.append(f"{name} was taken for the notebook.")
+    def _take_notebook(self, candidate: Candidate, content: bytes | str) -> None:
+        name = shown(candidate.member.name)
+        try:
+            self.notebook, damaged, encoding = _parse_notebook(content, name, self.exercise)
+        except RegionError as error:
+            problem = shown(str(error), 300)
+            self._note_problem(f"The notebook's cells count as not attempted: {problem}")
             return
-        self._note_problem(f"The notebook's cells count as not attempted: {problems[0]}")
+        if encoding:
+            self._note_encoding(name, encoding)
+        if damaged:
+            listed = shown_names(damaged, "; ", 200)
+            self.notes.append(f"Cells of {name} are damaged; what can be read counts: {listed}.")
+        if candidate.fit or self.found[candidate.target] > 1:
+            self.notes.append(f"{name} was taken for the notebook.")
 
     def _read_cells(self) -> StudentCells:
         """Find the regions in the notebook; note what is missing, and what a person has to read."""
