@@ -72,7 +72,7 @@ class Gradescope(Platform):
     ) -> Export:
         """Return the `run_autograder` with the results in it; `roster` gives e-mail addresses."""
         addresses = {
-            student.id: {_address(cell) for cell in student.row.cells if _is_email(cell)}
+            student.id: {*filter(None, map(_address, student.row.cells))}
             for student in (roster.students if roster else ())
         }
         notes = []
@@ -81,8 +81,8 @@ class Gradescope(Platform):
             keys = addresses.get(score.student, set())
             if match := _SUBMISSION.fullmatch(score.submission):
                 keys = {match[1]}
-            elif _is_email(score.student):
-                keys = keys | {_address(score.student)}
+            elif address := _address(score.student):
+                keys = keys | {address}
             for key in keys:
                 owners.setdefault(key, []).append(score)
             if not keys:
@@ -125,13 +125,9 @@ def _unquoted(text: str) -> str:
         return text[1:-1]
 
 
-def _is_email(text: str) -> bool:
-    return _EMAIL.fullmatch(text.strip()) is not None
-
-
-def _address(email: str) -> str:
-    """Return an e-mail address as the exported autograder looks it up."""
-    return email.strip().casefold()
+def _address(text: str) -> str:
+    """Return an e-mail address as the exported autograder looks it up; "" for another text."""
+    return text.strip().casefold() if _EMAIL.fullmatch(text.strip()) else ""
 
 
 def _results(score: FinalScore) -> dict[str, Any]:
