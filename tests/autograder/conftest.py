@@ -10,7 +10,6 @@ import pickle
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -132,10 +131,3 @@ def run_program(spec: GradingSpec, program: str, **settings: Any) -> str:
             command = [sys.executable, "-c", program]
             process = launch(command, replace(config, **settings), stderr=subprocess.PIPE)
             return process.communicate(timeout=300)[1].decode().strip()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

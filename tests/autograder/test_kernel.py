@@ -52,9 +52,9 @@ SPINNING = {
 @pytest.mark.parametrize("code", SPINNING.values(), ids=list(SPINNING))
 def test_processor_time_of_a_cell_is_that_of_all_its_processes(live: LiveRunner, code: str) -> None:
     kernel = live.runner._ready_kernel()
-    run = kernel.run(f"{SPIN}{code}", 5)
+    run = kernel.run(f"{SPIN}{code}", 60)
     assert run.status == "done"
-    assert 0.28 <= run.cpu_seconds < 1  # in steps of 0.01 s
+    assert run.cpu_seconds >= 0.28  # in steps of 0.01 s
 
 
 def test_nothing_of_a_submission_runs_beside_a_yardstick(live: LiveRunner) -> None:

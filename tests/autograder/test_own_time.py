@@ -49,26 +49,26 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def watch(process: "subprocess.Popen[bytes]", seconds: float, until: float = 600) -> OwnTime:
-    """Watch a process for some seconds of the clock, or until so much own time has passed."""
+def watch(process: "subprocess.Popen[bytes]", seconds: float, until: str = "") -> OwnTime:
+    """Watch a process for some seconds, or until half a second of this kind of time has passed."""
     own_time = OwnTime(lambda: [process.pid, *descendants(process.pid)])
     end = time.monotonic() + seconds
-    while time.monotonic() < end and own_time.seconds < until:
+    while time.monotonic() < end and not (until and getattr(own_time, until) >= 0.5):
         own_time.update()
         time.sleep(0.02)
     return own_time
 
 
-@pytest.mark.parametrize("program", [SPIN, SLEEP, FLEETING], ids=["spin", "sleep", "fleeting"])
+@pytest.mark.parametrize("program", [SPIN, SLEEP], ids=["spin", "sleep"])
 def test_own_time_passes_while_a_process_computes_or_sleeps(start: Start, program: str) -> None:
-    assert watch(start(program), 60, until=0.5).seconds >= 0.5
+    assert watch(start(program), 300, until="seconds").seconds >= 0.5
 
 
 def test_processor_time_of_children_that_end_soon_counts(start: Start, tmp_path: Path) -> None:
     """A loop in them would else take no time."""
-    own_time = watch(start(FLEETING), 3)
+    own_time = watch(start(FLEETING), 300, until="cpu_seconds")
     children = (tmp_path / "ended").stat().st_size
-    assert own_time.cpu_seconds > 0.02 * children / 4
+    assert own_time.seconds >= own_time.cpu_seconds > 0.02 * children / 4
 
 
 def test_no_own_time_passes_while_a_process_waits_for_a_processor(start: Start) -> None:
@@ -117,6 +117,6 @@ def test_time_of_a_stopped_process_is_counted_apart(start: Start) -> None:
     stopped = start(SPIN)
     stopped.send_signal(signal.SIGSTOP)
     time.sleep(0.1)
-    own_time = watch(stopped, 1)
+    own_time = watch(stopped, 300, until="suspended")
     assert own_time.seconds < 0.2
-    assert own_time.suspended > 0.5
+    assert own_time.suspended >= 0.5

@@ -163,7 +163,8 @@ def test_a_server_that_never_ends_well_is_given_up(
     mirror: Mirror,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(download, "STALL_TIMEOUT", STALL)
+    if "sent nothing" in sentence:  # the other servers answer, on a busy machine late
+        monkeypatch.setattr(download, "STALL_TIMEOUT", STALL)
     monkeypatch.setattr(download, "MAX_BYTES", LIMIT)
     mirror(answer)
     assert sentence in failure(datasets)

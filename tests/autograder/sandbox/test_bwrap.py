@@ -21,8 +21,9 @@ from gradkit.autograder.sandbox import (
 from gradkit.autograder.sandbox.bwrap import bwrap_command
 from gradkit.autograder.sandbox.config import limit_command
 from gradkit.autograder.spec import GradingSpec
-from tests.autograder.conftest import SECRET, attacks, run_program, wait_until
+from tests.autograder.conftest import SECRET, attacks, run_program
 from tests.banks import BANK
+from tests.classes import wait_for
 
 
 @attacks("probes")
@@ -138,14 +139,14 @@ def test_end_sandboxes_ends_one_that_started_while_its_grader_was_killed(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # a killed grader leaves a folder there
     with subprocess.Popen([sys.executable, "-c", GRADER, tree], cwd=PROJECT) as grader:
-        wait_until(lambda: began.exists() and began.read_text().endswith("\n"))
+        wait_for(lambda: began.exists() and began.read_text().endswith("\n"))
         grader.kill()
     left = int(began.read_text())
-    wait_until(lambda: b"bwrap\0--" in cmdline(left) and not cmdline(left).startswith(b"/bin/sh"))
+    wait_for(lambda: b"bwrap\0--" in cmdline(left) and not cmdline(left).startswith(b"/bin/sh"))
     end_sandboxes(tmp_path / "another run")
     assert cmdline(left)
     end_sandboxes(tmp_path / "run")
-    wait_until(lambda: not cmdline(left))
+    wait_for(lambda: not cmdline(left))
 
 
 def cmdline(pid: int) -> bytes:

@@ -11,7 +11,7 @@ from gradkit.autograder.sandbox import Isolation, SandboxError, open_sandbox, se
 from gradkit.autograder.sandbox.config import environment
 from gradkit.autograder.sandbox.separate_user import separate_user_command
 from gradkit.processes import processes_of
-from tests.autograder.conftest import wait_until
+from tests.classes import wait_for
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can let another user run code")
 
@@ -50,7 +50,7 @@ def test_home_and_processes_of_separate_user_end_with_its_sandbox(tmp_path: Path
             for program in (fleeing, "import time; time.sleep(99)")
         )
         assert flees.wait(timeout=30) == 0  # the first of those that flee has gone
-        wait_until(lambda: sleeps.pid in processes_of(uid))
+        wait_for(lambda: sleeps.pid in processes_of(uid))
     assert not home.exists()
     assert not list(processes_of(uid))
     assert sleeps.wait(timeout=10) == -9

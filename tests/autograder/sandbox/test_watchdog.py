@@ -12,7 +12,8 @@ from gradkit.autograder.sandbox import WORK, Isolation, kill_sandbox, launch, op
 from gradkit.autograder.sandbox import watchdog as watchdog_module
 from gradkit.autograder.sandbox.watchdog import Watchdog
 from gradkit.processes import processes_of
-from tests.autograder.conftest import ATTACKS, LIMITS, wait_until
+from tests.autograder.conftest import ATTACKS, LIMITS
+from tests.classes import wait_for
 
 MEMORY = r"It used more than 300 MB of memory\.|MemoryError|Cannot allocate memory"
 NO_SPACE = "No space left on device|File too large|Bus error"
@@ -50,7 +51,7 @@ def test_code_ends_when_it_takes_endless(
         assert process.returncode != 0
         assert re.search(reason, watchdog.reason + stderr.decode())
         if uid := config.uid:
-            wait_until(lambda: not any(processes_of(uid)))  # they take a moment to end
+            wait_for(lambda: not any(processes_of(uid)))  # they take a moment to end
 
 
 def test_watchdog_guards_a_trusted_submission_as_well(tmp_path: Path) -> None:
