@@ -2,6 +2,7 @@
 
     shared                                   folders built once per run, for all workers
     starter                                  a starter as handed out, unpacked
+    small_tree                               a tree with one exercise, whose answer key is quick
     small_batches, stand_in_folder, stand_in, real_cifar10    data in CIFAR-10's format
     sandbox                                  submissions can be locked up
     graded_class                             a small class and its gradebook, graded once per run
@@ -29,6 +30,7 @@ from assignment.cifar10.synthetic import write_batches
 from gradkit.autograder.sandbox import SandboxError, self_test
 from gradkit.release.build import release
 from tests.classes import GradedClass, grade, write_class
+from tests.trees import write_small_tree
 
 # The same examples in every run, and no deadline: a slow machine is not a wrong answer.
 settings.register_profile("gradkit", deadline=None, derandomize=True)
@@ -43,6 +45,12 @@ os.environ.pop("PYTHONUNBUFFERED", None)  # commands buffer their output as they
 
 
 Build = Callable[[Path], object]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Use one worker more than there are processors: many tests wait for a limit to pass."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -97,6 +105,12 @@ def starter(shared: Callable[[str, Build], Path]) -> Callable[[str], Path]:
         return shared("starters", unpack) / name
 
     return unpacked
+
+
+@pytest.fixture(scope="session")
+def small_tree(shared: Callable[[str, Build], Path]) -> Path:
+    """The instructor's tree with the softmax exercise alone; only to be read."""
+    return shared("small-tree", write_small_tree) / "tree"
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from assignment import PROJECT
+from assignment.checks.check import load_exercise
+from gradkit.course.answer_key import write_answer_key
+from gradkit.course.exercises import STARTERS, exercise_names
 
 SOURCES = ("assignment", "gradkit", "grading", "notebooks", "docs", "datasets")
 FILES = (
@@ -22,6 +25,25 @@ def copy_tree(folder: Path, names: Iterable[str] = SOURCES) -> Path:
     for name in FILES:
         shutil.copy(PROJECT / name, folder)
     return folder
+
+
+def write_small_tree(folder: Path) -> None:
+    """Copy the tree, unknown to git, with the softmax exercise alone and a few of its mistakes."""
+    from tests.banks import keep_tables  # which takes a while to import
+
+    kept = ("einsum", "log2", "other_ways_to_predict", "other_ways_to_tune", "sum_not_mean")
+    tree, softmax = copy_tree(folder / "tree"), load_exercise("softmax")
+    for name in set(exercise_names(tree)) - {"softmax"}:
+        other = load_exercise(name)
+        shutil.rmtree(tree / "grading" / name)
+        checks = [f"assignment/checks/{name}.{ending}" for ending in ("py", "json")]
+        for path in {*other.files, *other.modules, other.notebook, *checks} - {*softmax.files}:
+            (tree / path).unlink()
+    for kind in ("mistakes", "variants"):
+        for place in (tree / "grading").glob(f"*/{kind}.toml"):
+            keep_tables(place, kept)
+    (tree / STARTERS).write_text('softmax-starter = ["softmax"]\n', encoding="utf-8")
+    write_answer_key(softmax, tree)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

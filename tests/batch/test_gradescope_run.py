@@ -31,7 +31,7 @@ from gradkit.release.build import release
 from gradkit.release.errors import ReleaseError
 from tests.banks import BANK
 from tests.classes import solved_cells, solved_files, with_mistake
-from tests.trees import FILES, copy_tree
+from tests.trees import FILES
 
 ARCHIVE = "softmax-gradescope.zip"
 AS_IN_A_CONTAINER = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all")
@@ -76,15 +76,13 @@ class Image(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def archive(shared: Callable[..., Path]) -> Path:
-    """The archive of a release, beside the tree that it was made from."""
+def archive(small_tree: Path, shared: Callable[..., Path]) -> Path:
+    """The archive of a release of the small tree."""
 
     def build(folder: Path) -> None:
-        tree = copy_tree(folder / "tree")
-        report = release(tree, tree / "dist", gradescope=True)
-        assert "upload them to Gradescope only" in report
+        assert "upload them to Gradescope only" in release(small_tree, folder, gradescope=True)
 
-    return shared("gradescope-archive", build) / "tree" / "dist" / ARCHIVE
+    return shared("gradescope-archive", build) / ARCHIVE
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -287,10 +285,9 @@ def test_a_grader_that_is_killed_leaves_results_that_say_so(archive: Path, tmp_p
 
 
 def test_the_archive_is_the_same_in_every_build_and_holds_only_the_files_for_grading(
-    archive: Path, tmp_path: Path
+    archive: Path, small_tree: Path, tmp_path: Path
 ) -> None:
-    tree = tmp_path / "again"
-    shutil.copytree(archive.parents[1], tree, ignore=shutil.ignore_patterns("dist"))
+    tree = shutil.copytree(small_tree, tmp_path / "again")
     (tree / "gradkit" / ".notes").write_text("mine")
     (tree / "grading" / "softmax" / "__pycache__").mkdir()
     (tree / "grading" / "softmax" / "__pycache__" / "x.pyc").write_text("mine")
@@ -324,8 +321,10 @@ def test_a_submission_has_at_most_the_memory_that_the_container_leaves(
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-def test_a_file_that_git_does_not_track_stops_the_archive_alone(tmp_path: Path) -> None:
-    tree = copy_tree(tmp_path / "tree")
+def test_a_file_that_git_does_not_track_stops_the_archive_alone(
+    small_tree: Path, tmp_path: Path
+) -> None:
+    tree = shutil.copytree(small_tree, tmp_path / "tree")
     for command in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *command], cwd=tree, check=True)
     (tree / "grading" / "softmax" / "grades.csv").write_text("ada,100\n")
