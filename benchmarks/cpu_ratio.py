@@ -100,15 +100,16 @@ def measure(
     """Measure so many right forms, and every loop in C, under a load: inside and from outside."""
     right = [form for form in forms() if form.is_right]
     wrong = [form for form in forms() if not form.is_right]
+    in_process = [*itertools.islice(itertools.cycle(right), runs), *wrong]
+    in_sandbox = [*itertools.islice(itertools.cycle(right), graded), *wrong[: 2 * graded]]
     with tempfile.TemporaryDirectory() as folder:
         specs = {
-            name: build_spec(name, PROJECT, 1, Path(folder) / name) for name in EXERCISES if graded
+            name: build_spec(name, PROJECT, 1, Path(folder) / name)
+            for name in {form.exercise for form in in_sandbox}
         }
         with load():
-            turns = [*itertools.islice(itertools.cycle(right), runs), *wrong]
-            inside = [measure_inside(form, seed) for seed, form in enumerate(turns)]
-            turns = [*itertools.islice(itertools.cycle(right), graded), *wrong[: 2 * graded]]
-            outside = [measure_graded(specs, form, seed) for seed, form in enumerate(turns)]
+            inside = [measure_inside(form, seed) for seed, form in enumerate(in_process)]
+            outside = [measure_graded(specs, form, seed) for seed, form in enumerate(in_sandbox)]
     return inside, outside
 
 

@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is ended and removed
     exercises = [load_exercise(name) for name in exercise_names(PROJECT)]
     if chosen.quick:
-        chosen.submissions, chosen.busy, exercises = 1, [1], exercises[:1]
+        chosen.submissions, chosen.busy, exercises = 1, [0], exercises[:1]
     moments = random.Random(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
