@@ -15,29 +15,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbconvert.preprocessors import ClearOutputPreprocessor
 from playwright.sync_api import Page, expect
 
 from assignment.checks.softmax import EXERCISE
-from gradkit.authoring.notebook_outputs import set_parameters
-from tests.notebooks.solved import CALLED, CODE_CELLS, copy_solved, passed_line, verdict_line
+from tests.notebooks.solved import (
+    CALLED,
+    CODE_CELLS,
+    copy_solved,
+    passed_line,
+    shorten,
+    verdict_line,
+)
 
 PLOTS = 8
 START_TIMEOUT = 60.0  # seconds for the server to start, or for Lab and its kernel
 RUN_TIMEOUT = 600.0  # seconds for the whole notebook, which takes ten seconds of one core
-
-# The checks of the results still pass: fewer images, fewer and larger steps, and fewer pairs.
-SHORT_TRAINING = {
-    "NUM_TRAINING": 5000,
-    "NUM_DEV": 100,
-    "LEARNING_RATE": 1e-6,
-    "NUM_ITERS": 300,
-    "TUNING_LEARNING_RATES": [1e-6],
-    "TUNING_REGS": [1e2, 1e3],
-    "TUNING_ITERS": 500,
-}
 
 # The server ends with its standard input, and so with the tests, even if they are killed.
 CONFIG = """
@@ -58,14 +51,6 @@ ERRORS = (
     '.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"],'
     '.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]'
 )
-
-
-def shorten(path: Path) -> None:
-    """Give a notebook a short training, and remove its outputs."""
-    nb = nbformat.read(path, as_version=4)
-    nb, _ = ClearOutputPreprocessor().preprocess(nb, {})
-    set_parameters(nb, **SHORT_TRAINING)
-    nbformat.write(nb, path)
 
 
 def environment_in(home: Path) -> dict[str, str]:
