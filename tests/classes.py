@@ -1,6 +1,8 @@
 """Classes of submissions for tests, and the commands that grade them."""
 
+import contextlib
 import csv
+import io
 import os
 import shutil
 import sqlite3
@@ -9,7 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
-from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from assignment import PROJECT
 from assignment.checks.linear import LINEAR_CLASSIFIER
 from assignment.checks.softmax import EXERCISE, SOFTMAX
 from assignment.workspace import regions
+from gradkit.cli import main
 from gradkit.course.starter import starter_files
 
 SEED = 271828182845904523536
@@ -38,6 +41,11 @@ def solved_cells() -> dict[str, str]:
     return regions.extract_cells(nb, "it")
 
 
+@cache
+def starter_notebook() -> str:
+    return starter_files(PROJECT, ["softmax"])[EXERCISE.notebook].decode()
+
+
 def with_mistake(id: str, region: str) -> dict[str, bytes]:
     """Return the solution's files with a known mistake in one region."""
     from tests.banks import BANK  # which takes a while to read
@@ -50,8 +58,7 @@ def write_submission(
     path: Path, files: dict[str, bytes], cells: dict[str, str] | None = None
 ) -> None:
     """Write a zip file as `python -m assignment submit` does."""
-    starter = starter_files(PROJECT, ["softmax"])[EXERCISE.notebook].decode()
-    nb = regions.graft_cells(regions.read_notebook(starter, "it"), cells or {}, "it")
+    nb = regions.graft_cells(regions.read_notebook(starter_notebook(), "it"), cells or {}, "it")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(EXERCISE.notebook, regions.write_notebook(nb))
         for name, content in files.items():
@@ -79,15 +86,20 @@ def write_class(folder: Path) -> None:
 def gradkit(
     *arguments: object, tree: Path = PROJECT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of gradkit in an instructor's tree."""
+    """Run a command of gradkit, in this process unless it needs another tree or environment."""
+    command = [*map(str, arguments)]
+    if tree == PROJECT and not environment:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(command)
+        return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
     return subprocess.run(
-        [sys.executable, "-m", "gradkit", *map(str, arguments)],
+        [sys.executable, "-m", "gradkit", *command],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8", **environment},
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
     )
 
 
@@ -144,7 +156,7 @@ def some_of(graded: GradedClass, folder: Path, *students: str) -> GradedClass:
         shutil.copy2(graded.submissions / f"{student}.zip", few.submissions)
     few.out.mkdir()
     path = Path(shutil.copy(graded.out / "gradebook.sqlite", few.out))
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA foreign_keys = ON")
         for table in ("submissions", "results"):
             db.execute(f"DELETE FROM {table}")

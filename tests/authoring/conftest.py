@@ -1,13 +1,13 @@
 """A copy of the instructor's tree in which commands can run."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import classes
 from tests.trees import copy_tree
 
 RunGradkit = Callable[..., subprocess.CompletedProcess[str]]
@@ -24,12 +24,4 @@ def course(tmp_path: Path, stand_in: Callable[[Path], None]) -> Path:
 @pytest.fixture
 def gradkit(course: Path) -> RunGradkit:
     """Runs a command of gradkit in the tree `course`."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gradkit", *arguments]
-        env = os.environ | {"PYTHONPATH": ""}
-        return subprocess.run(
-            command, cwd=course, env=env, capture_output=True, text=True, check=False
-        )
-
-    return run
+    return partial(classes.gradkit, tree=course)

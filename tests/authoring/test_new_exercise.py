@@ -1,7 +1,6 @@
 """docs/new-exercise.md: following the page gives an exercise that is released and graded."""
 
 import csv
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from nbformat.v4 import new_code_cell
 from assignment import PROJECT
 from assignment.workspace.starter import pack_zip
 from gradkit.authoring.mistakes_lock import Lock
+from tests.classes import gradkit
 from tests.trees import copy_tree
 
 PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8")
@@ -76,20 +76,9 @@ def add_cells(path: Path, text: str) -> None:
 
 
 def run(tree: Path, *arguments: object) -> str:
-    ran = python(tree, "-m", "gradkit", *arguments)
+    ran = gradkit(*arguments, tree=tree)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
-
-
-def python(tree: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_page_changes_no_existing_file(tree: Path) -> None:
@@ -119,7 +108,8 @@ def test_starter_of_the_page_holds_its_exercise_alone(tree: Path, tmp_path: Path
     readme = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert readme.startswith("# Two measures of predictions\n\nYou write two measures")
     assert f"| `{METRICS}` | Two measures of predictions: **yours** |" in readme
-    ran = python(tmp_path, "-m", "assignment", "check")
+    command = [sys.executable, "-m", "assignment", "check"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert "Accuracy: not attempted yet (0 of 4 points)" in ran.stdout
     with zipfile.ZipFile(tree / "dist" / "softmax-starter.zip") as archive:

@@ -1,4 +1,4 @@
-"""Submissions are graded again, judged again without running, or laid out to be debugged."""
+"""Submissions are graded again, keep their points when problems change, or are debugged."""
 
 import re
 import subprocess
@@ -45,24 +45,6 @@ def test_a_submission_is_debugged_with_nbval_by_hand(
     assert f"{len(lost)} failed" in ran.stdout.splitlines()[-1]
     assert "error" not in ran.stdout.splitlines()[-1]
     assert "is there already" in gradkit(*arguments).stderr
-
-
-def test_a_class_is_judged_again_without_running_anything(
-    graded_class: GradedClass, tmp_path: Path
-) -> None:
-    out = some_of(graded_class, tmp_path).out
-    (out / "gradebook.sqlite").write_bytes((graded_class.out / "gradebook.sqlite").read_bytes())
-    assert read_gradebook(graded_class.out)["cleo"]["naive_gradient"] == "12"
-    tree = copy_tree(tmp_path / "tree")
-    checks = tree / "assignment" / "checks" / "softmax.py"
-    text = checks.read_text(encoding="utf-8")
-    checks.write_text(text.replace("points=12", "points=11"), encoding="utf-8")
-    ran = gradkit("rejudge", "--out", out, tree=tree, PATH="")  # where no sandbox is found
-    assert ran.returncode == 0, ran.stderr
-    assert re.search(r"cleo +naive_gradient: points: 12 before, 11 now", ran.stdout)
-    assert read_gradebook(out)["cleo"]["naive_gradient"] == "11"
-    again = grade(graded_class.submissions, out, tree=tree)
-    assert "0 graded; 5 had been graded before" in again.stdout
 
 
 def test_a_right_answer_keeps_its_points_when_the_problems_change(
