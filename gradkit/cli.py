@@ -396,7 +396,7 @@ def run_notebooks(exercises: list[str]) -> None:
 @cli.command()
 @jobs_option
 def demo(jobs: int) -> None:
-    """Show everything on a class of 30 made-up submissions.
+    """Show everything on a made-up class, with 15 submissions to each exercise.
 
     Builds the starters, makes the submissions, grades them and writes all pages into demo/.
     """

@@ -127,12 +127,10 @@ def start_grading(
 
 
 def wait_for(
-    condition: Callable[[], object],
-    process: "subprocess.Popen[Any] | None" = None,
-    seconds: float = 300.0,
+    condition: Callable[[], object], process: "subprocess.Popen[Any] | None" = None
 ) -> None:
     """Wait for a condition, unless the process ends before."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 1800
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from assignment import PROJECT
 from assignment.cifar10.install import SYNTHETIC_FOLDER, install_synthetic
@@ -172,6 +172,7 @@ def real_cifar10() -> Path:
 
 # --- the browser ---------------------------------------------------------------------------------
 
+PAGE_TIMEOUT = 120  # seconds
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = (
     "--disable-gpu",
@@ -224,6 +225,8 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_one(**options: Any) -> Page:
         context = chromium.new_context(**options)
+        context.set_default_timeout(1000 * PAGE_TIMEOUT)
+        expect.set_options(timeout=1000 * PAGE_TIMEOUT)
         contexts.append(context)
         _note_faults(context, faults)
         return context.new_page()

@@ -12,6 +12,8 @@ from gradkit.authoring.demo import MIN_SUBMISSIONS, spread, write_submissions
 from gradkit.autograder.sandbox import Isolation, SandboxError
 from gradkit.batch.grade_class import Request
 from gradkit.errors import GradkitError
+from gradkit.gradebook.database import GradebookFolder
+from gradkit.gradebook.export import export
 from tests.authoring.conftest import RunGradkit
 
 # The scores, statuses and names of mistakes of the demo's class, which no refactoring changes.
@@ -33,23 +35,27 @@ def grades_of(exported: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def test_demo_grades_a_class_of_each_exercise(course: Path, gradkit: RunGradkit) -> None:
-    ran = gradkit("demo")
-    assert ran.returncode == 0, ran.stderr
+def test_demo_grades_a_class_of_each_exercise(
+    course: Path, gradkit: RunGradkit, monkeypatch: pytest.MonkeyPatch, sandbox: None
+) -> None:
+    monkeypatch.setattr(demo, "CLASS_SIZE", 3 * MIN_SUBMISSIONS)
+    lines: list[str] = []
+    demo.demo(course, 2, lines.append)
+    printed = "\n".join(lines)
     for title, name in (
         ("The k-nearest-neighbor classifier", "knn"),
         ("The linear SVM", "svm"),
         ("The softmax classifier", "softmax"),
     ):
-        assert f"{title}: 14 graded; 1 refused." in ran.stdout
-        assert f"grades/{name}/class.html" in ran.stdout
+        assert f"{title}: {MIN_SUBMISSIONS - 1} graded; 1 refused." in printed
+        assert f"grades/{name}/class.html" in printed
         out = course / "demo" / "grades" / name
         assert (out / "class.html").is_file()
         assert (out / "feedback" / "s01.html").is_file()
-        exported = gradkit("export", "--out", str(out), "--format", "json")
-        assert grades_of(json.loads(exported.stdout)) == RECORDED[name]
-    assert "s01    100  ✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓" in ran.stdout
-    assert "Naive loss: not attempted yet" in ran.stdout
+        exported = export(GradebookFolder(course, name, out), "json")
+        assert grades_of(json.loads(exported.text)) == RECORDED[name]
+    assert "s01    100  ✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓✓" in printed
+    assert "Naive loss: not attempted yet" in printed
     assert (course / "demo" / "assignment1-starter.zip").is_file()
     # A second demo replaces the first, but nothing else.
     (course / "demo" / "mine.txt").write_text("keep me", encoding="utf-8")

@@ -216,6 +216,6 @@ def test_a_grader_killed_at_any_write_goes_on_where_it_was(tmp_path: Path) -> No
     driver = Path(__file__).parent / "killed_at_each_write.py"
     command = [sys.executable, str(driver), str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) > 25  # writes at which it was killed

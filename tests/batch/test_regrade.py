@@ -33,7 +33,7 @@ def test_a_submission_is_debugged_with_nbval_by_hand(
     [line] = [line for line in laid.stdout.splitlines() if "--nbval" in line]
     ran = subprocess.run(
         [*line.split(), "-q", "-p", "no:cacheprovider"],
-        cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300,
+        cwd=PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     with closing(GradebookDatabase(graded_class.out, "softmax")) as database:
         [result] = [each for each in database.results() if each.key.student == "cleo"]

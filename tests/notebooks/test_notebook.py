@@ -178,7 +178,7 @@ def test_what_runs_all_cells_stops_at_a_check_that_does_not_pass(
     for stops_at, sources in ((1, cells), (1, [SETUP, *cells[2:]])):
         nb.cells = [nbformat.v4.new_code_cell(source) for source in sources]
         resources = {"metadata": {"path": str(folder / "notebooks")}}
-        client = NotebookClient(nb, timeout=120, kernel_name="python3", resources=resources)
+        client = NotebookClient(nb, timeout=600, kernel_name="python3", resources=resources)
         with pytest.raises(CellExecutionError, match="· Naive loss: not attempted yet"):
             client.execute()
         assert not nb.cells[stops_at + 1].outputs
@@ -314,7 +314,7 @@ def kernel_run(shared: Callable[[str, Build], Path], starter: Starter) -> Kernel
         cells = kernel_cells(folder)
         nb = nbformat.v4.new_notebook()
         nb.cells = [nbformat.v4.new_code_cell(source) for source in cells.values()]
-        NotebookClient(nb, timeout=120, kernel_name="python3", allow_errors=True).execute()
+        NotebookClient(nb, timeout=600, kernel_name="python3", allow_errors=True).execute()
         outputs = dict(zip(cells, (cell.outputs for cell in nb.cells), strict=True))
         (folder / "outputs.json").write_text(json.dumps(outputs), encoding="utf-8")
 
