@@ -21,9 +21,10 @@ pytest: setup
 
 setup: $(VENV)/installed
 
-# One BLAS thread for each worker: more threads than cores wait for each other.
+# One BLAS thread for each worker: more threads than cores wait for each other. nbval, which no test
+# needs here, takes each worker a second to import.
 TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile \
-    --no-loadscope-reorder $(TESTED)
+    --no-loadscope-reorder -p no:nbval $(TESTED)
 
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from assignment.checks.check import load_exercise
 from gradkit.authoring.new_exercise import exercise_texts, new_exercise
 from gradkit.course.exercises import exercise_names
 from gradkit.course.instructor_tree import CourseError
-from tests.authoring.conftest import RunGradkit
+from tests.classes import gradkit
 
 MODULE = '''"""Two layers."""
 
@@ -95,8 +96,9 @@ def test_each_function_with_regions_gets_a_check_of_inputs_with_the_documented_s
 
 
 def test_new_exercise_is_verified_and_released_before_anyone_edits_it(
-    course: Path, gradkit: RunGradkit
+    small_tree: Path, tmp_path: Path
 ) -> None:
+    course = Path(shutil.copytree(small_tree, tmp_path / "course"))
     (course / PATH).parent.mkdir()
     (course / PATH).write_text(MODULE, encoding="utf-8")
     for command in (
@@ -105,7 +107,7 @@ def test_new_exercise_is_verified_and_released_before_anyone_edits_it(
         ("verify", "--exercise", "layers"),
         ("release", "--accept", "layers"),
     ):
-        ran = gradkit(*command)
+        ran = gradkit(*command, tree=course)
         assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (course / "dist" / "layers-starter.zip").exists()
 
