@@ -1,6 +1,6 @@
 """Dask's workers grade a class as processes of this machine do, whatever ends meanwhile.
 
-Scheduler and workers are real, on loopback; one cluster serves all tests that kill nothing.
+Scheduler and workers are real, on loopback.
 `GRADKIT_CHAOS=200` grades a class of 200 while something is killed every few seconds, in half an
 hour; without it, a class of 6 with two kills.
 """
@@ -111,16 +111,8 @@ class Cluster:
                 process.wait()
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, sandbox: None) -> Iterator[Cluster]:
-    """A cluster with one worker of two threads, in which nothing is killed."""
-    with contextlib.closing(Cluster(tmp_path_factory.mktemp("cluster"))) as started:
-        started.add_worker(threads=2)
-        yield started
-
-
 @pytest.fixture
-def own_cluster(tmp_path: Path, sandbox: None) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, sandbox: None) -> Iterator[Cluster]:
     """A cluster without workers, for one test."""
     (tmp_path / "cluster").mkdir()
     with contextlib.closing(Cluster(tmp_path / "cluster")) as started:
@@ -155,30 +147,30 @@ def contents(out: Path) -> dict[str, Any]:
 
 
 def test_whatever_is_killed_the_results_are_those_of_this_machine(
-    graded_class: GradedClass, own_cluster: Cluster, tmp_path: Path
+    graded_class: GradedClass, cluster: Cluster, tmp_path: Path
 ) -> None:
     few, names = some_of(graded_class, tmp_path), ("ada", "bob", "cleo")
     for number in range(SIZE):
         name = names[number % 3]
         shutil.copy2(graded_class.submissions / f"{name}.zip", few.submissions / f"{number}.zip")
     for _ in range(2):
-        own_cluster.add_worker()
+        cluster.add_worker()
     kills: list[int] = []
     stop = threading.Event()
-    killer = threading.Thread(target=kill_now_and_then, args=(own_cluster, kills, stop))
+    killer = threading.Thread(target=kill_now_and_then, args=(cluster, kills, stop))
     killer.start()
     try:
-        process = start_grading(*few, "--scheduler", own_cluster.address)
+        process = start_grading(*few, "--scheduler", cluster.address)
         wait_for(lambda: len(kills) >= 2 and count(few.out) >= SIZE // 3, process)
-        own_cluster.scheduler.kill()
+        cluster.scheduler.kill()
         _, errors = process.communicate()
         assert process.returncode == 1
-        assert f"The scheduler at {own_cluster.address} has ended, or cannot be reach" in errors
+        assert f"The scheduler at {cluster.address} has ended, or cannot be reach" in errors
         graded = count(few.out)
         assert SIZE // 3 <= graded < SIZE
-        own_cluster.start_scheduler()
-        own_cluster.add_worker(threads=2)
-        process = start_grading(*few, "--scheduler", own_cluster.address)
+        cluster.start_scheduler()
+        cluster.add_worker(threads=2)
+        process = start_grading(*few, "--scheduler", cluster.address)
         printed, errors = process.communicate()
     finally:
         stop.set()
@@ -251,24 +243,24 @@ def test_a_worker_whose_checkout_has_changed_is_to_be_started_again(
 
 
 def test_workers_without_checkout_or_sandbox_are_refused_and_the_others_grade(
-    graded_class: GradedClass, own_cluster: Cluster, tmp_path: Path
+    graded_class: GradedClass, cluster: Cluster, tmp_path: Path
 ) -> None:
     few = some_of(graded_class, tmp_path, "bob")
     (tmp_path / "other" / "gradkit").mkdir(parents=True)  # hides the installed one
     (tmp_path / "other" / "gradkit" / "__init__.py").write_text("raise ImportError('not here')")
-    own_cluster.add_worker(tmp_path / "other")
-    own_cluster.add_worker(PATH=str(Path(sys.executable).parent))
-    alone = grade_on(own_cluster.address, few)
+    cluster.add_worker(tmp_path / "other")
+    cluster.add_worker(PATH=str(Path(sys.executable).parent))
+    alone = grade_on(cluster.address, few)
     assert alone.returncode == 1
     assert "error: No worker can be used (2 refused): " in alone.stderr
     assert count(few.out) == 0
-    own_cluster.add_worker()
-    ran = grade_on(own_cluster.address, few)
+    cluster.add_worker()
+    ran = grade_on(cluster.address, few)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"The worker tcp://\S+ is refused: it is not started in a chec", ran.stdout)
     assert re.search(r"The worker tcp://\S+ is refused: bubblewrap \(the command bw", ran.stdout)
     assert "1 graded." in ran.stdout
-    logs = [log.read_text() for log in own_cluster.folder.glob("*.log")]
+    logs = [log.read_text() for log in cluster.folder.glob("*.log")]
     assert "Compute Failed" in "".join(logs)
     assert str(SEED) not in "".join(logs)
 
@@ -314,6 +306,7 @@ def test_a_submission_on_a_worker_finds_neither_seed_nor_solution(
 ) -> None:
     few = some_of(graded_class, tmp_path)
     write_submission(few.submissions / "eve.zip", {SOFTMAX: SEARCH.encode()})
+    cluster.add_worker()
     ran = grade_on(cluster.address, few)
     assert "1 graded." in ran.stdout, ran.stderr
     [(_, result)] = contents(few.out).values()
