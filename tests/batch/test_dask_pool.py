@@ -124,7 +124,7 @@ def grade_on(
 ) -> subprocess.CompletedProcess[str]:
     """Grade in a process of its own, which Dask's client may leave threads in."""
     command = grade_command(*few, "--scheduler", address)
-    return gradkit(*command, **{"OPENBLAS_NUM_THREADS": "1", **environment})
+    return gradkit(*command, tree=PROJECT, OPENBLAS_NUM_THREADS="1", **environment)
 
 
 def contents(out: Path) -> dict[str, Any]:
