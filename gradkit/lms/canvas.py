@@ -170,7 +170,9 @@ class Canvas(Platform):
 
 def _is_points_row(table: Table, row: Row) -> bool:
     names = table.cells(row, ("Student", "LastName"))
-    return "points possible" in map(folded, (*row.cells[:1], *names))
+    # In another language it still is indented, and without ids.
+    is_indented = row.cells[0].startswith("    ") and not any(table.cells(row, _IDS))
+    return is_indented or "points possible" in map(folded, (*row.cells[:1], *names))
 
 
 def _sortable_name(table: Table, row: Row) -> str:

@@ -88,7 +88,7 @@ def read_submission(submission: Submission, exercise: Exercise) -> SubmissionCon
     for path in submission.paths:
         if path not in singles:
             reader.open(path, shown(path.name))
-    reader.open_inner_archive()
+    reader.open_inner_archives()
     return reader.content()
 
 
@@ -138,20 +138,20 @@ class _ContentReader:
         except SubmissionRejected as error:
             self._note_problem(str(error))
 
-    def open_inner_archive(self) -> None:
-        """Take missing files from the newest archive in a folder.
+    def open_inner_archives(self) -> None:
+        """Take missing files from the newest archives in a folder.
 
         Platforms put each upload into a folder.
         """
-        if not self.inner_archives or not (self.missing() or self.untouched):
-            return
-        before = {**self.files, self.exercise.notebook: self.notebook}
-        _, path, name = max(self.inner_archives)
-        self.open(path, shown(name))
-        after = {**self.files, self.exercise.notebook: self.notebook}
-        if taken := sorted(path for path in after if after[path] != before.get(path)):
-            self.notes.append(f"Taken from {shown(name)}: {_names(taken)}.")
-            self.other_files = [each for each in self.other_files if not name.endswith(f"/{each}")]
+        for _, path, name in sorted(self.inner_archives, reverse=True)[:MAX_OPENED]:
+            if not (self.missing() or self.untouched):
+                break
+            before = {**self.files, self.exercise.notebook: self.notebook}
+            self.open(path, shown(name))
+            after = {**self.files, self.exercise.notebook: self.notebook}
+            if taken := sorted(path for path in after if after[path] != before.get(path)):
+                self.notes.append(f"Taken from {shown(name)}: {_names(taken)}.")
+                self.other_files = [x for x in self.other_files if not name.endswith(f"/{x}")]
 
     def take(self, source: Source) -> None:
         """Take missing files from a source; raise SubmissionRejected if it is damaged."""
@@ -363,7 +363,7 @@ def _worth(candidate: Candidate, content: bytes | str, exercise: Exercise) -> Wo
         return Worth.FOREIGN
     if isinstance(content, str):
         return Worth.FOREIGN
-    source = decode_anything(content)[0]
+    source = regions.normalise(decode_anything(content)[0])
     is_foreign = not {*_DEFINITION.findall(source)} & _defined_names(candidate.target)
     if is_foreign and candidate.fit > NameFit.PREFIXED:
         return Worth.FOREIGN

@@ -101,6 +101,7 @@ def gradebook(header: str, *rows: str) -> str:
         gradebook("Student,ID,Section", "Points Possible,,,30", '"Doe, Jane",1,A,', "Roe,2,A,"),
         gradebook("Student,ID,Section", '"Doe, Jane",1,A,', "Roe,2,A,"),
         gradebook("Student,ID", "    Points Possible,,30", '"Doe, Jane",1,', "Roe,2,"),
+        gradebook("Student,ID,Section", "    Mögliche Punkte,,,30", '"Doe, Jane",1,A,'),
         gradebook(
             "Student,Section,ID", ",,,Manual Posting", "Points Possible,,,30", "Doe Jane,A,1,"
         ),

@@ -195,12 +195,16 @@ def test_other_files_of_the_course_are_never_taken(
     assert "holds none of softmax.py" in rejection(zip_of(files, tmp_path / "jane.zip"))
 
 
-def test_of_renamed_files_one_that_defines_the_same_is_taken(wanted: Files, tmp_path: Path) -> None:
-    files = {"softmax_a.py": b"print(1)", "softmax_b.py": wanted[FILE], "softmax_c.py": b"# plots"}
+@pytest.mark.parametrize("newline", [b"\n", b"\r"])
+def test_of_renamed_files_one_that_defines_the_same_is_taken(
+    newline: bytes, wanted: Files, tmp_path: Path
+) -> None:
+    mine = wanted[FILE].replace(b"\n", newline)
+    files = {"softmax_a.py": b"print(1)", "softmax_b.py": mine, "softmax_c.py": b"# plots"}
     for name in (*files, *files):  # in any order
         files[name] = files.pop(name)
         path = zip_of(files, tmp_path / "jane.zip")
-        assert content_of(path).files == {FILE: wanted[FILE]}
+        assert content_of(path).files == {FILE: mine}
     assert "Ignored: softmax_a.py, softmax_c.py." in notes_of(path)
 
 
@@ -311,6 +315,14 @@ def test_an_archive_beside_the_files_adds_missing_ones(
     note = "Taken from jane/softmax-starter.zip: linear_classifier.py, softmax.ipynb."
     assert note in content.notes
     (folder / "softmax-starter.zip").unlink()
+    parts = [
+        zip_of({path: wanted[path]}, folder / f"{number}.zip")
+        for number, path in enumerate((OTHER_FILE, NOTEBOOK))
+    ]
+    assert content_of(folder).files[OTHER_FILE] == wanted[OTHER_FILE]
+    assert content_of(folder).cells == {"tuning": TUNING}
+    for part in parts:
+        part.unlink()
     monkeypatch.setattr(archives, "MAX_UNPACKED", 10_000)
     tar_of({"data": bytes(100_000)}, folder / "data.tar.gz")
     (folder / "damaged.zip").write_bytes(b"PK\3\4")
