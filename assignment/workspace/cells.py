@@ -172,15 +172,15 @@ class _CellReader:
             place = self.places.get(digest, place)
         if self.regions[region]:
             place = self.regions[region][0].number
-        gap = next((cell.gap for cell in self.regions[region] if self.is_filled(cell)), None)
-        there = [cell for cell in self.unassigned if gap in (None, cell.gap)]
+        own = next((cell for cell in self.regions[region] if self.is_filled(cell)), None)
+        there = [c for c in self.unassigned if not own or (c.gap == own.gap and c != own)]
         nearest = sorted(there, key=lambda cell: abs(cell.number - place))
         texts = [
             text
             for cell in nearest[:MAX_CELLS_READ]
             for text in [_PICTURE.sub("…", cell.text)[:MAX_UNASSIGNED_TEXT]]
             if not (cell.is_code and _is_python(text))
-            or (gap is None and abs(cell.number - place) <= NEAR)
+            or (not own and abs(cell.number - place) <= NEAR)
         ]
         return texts[:MAX_UNASSIGNED_CELLS]
 
