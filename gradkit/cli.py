@@ -21,6 +21,7 @@ from click.core import ParameterSource
 
 from assignment import PROJECT, __version__
 from gradkit.errors import GradkitError, describe
+from gradkit.files import shown
 
 if TYPE_CHECKING:
     from gradkit.autograder.sandbox import Isolation
@@ -247,7 +248,8 @@ def _choose(name: str | None) -> str:
         return str(name)
     if not name and len(names) == 1:
         return names[0]
-    raise GradkitError(f"Name one of the exercises with --exercise: {', '.join(names)}.")
+    found = f"There is no exercise {shown(name)}. " if name else ""
+    raise GradkitError(f"{found}Name one of the exercises with --exercise: {', '.join(names)}.")
 
 
 class _Seed(click.ParamType[int]):
@@ -427,7 +429,8 @@ def demo(jobs: int) -> None:
     "--seed",
     type=_Seed(),
     metavar="NUMBER",
-    help="Secret seed of the class (default: drawn in the first run and kept).",
+    help="Secret seed of the class, a whole number from 2^64 to 2^128 (default: drawn in the first "
+    "run and kept).",
 )
 @isolation_option
 @click.option(

@@ -67,7 +67,8 @@ def test_an_unknown_exercise_is_an_error_that_names_all(capsys: pytest.CaptureFi
     assert main(["verify", "--exercise", "knm"]) == 1
     assert (
         capsys.readouterr().err
-        == "error: Name one of the exercises with --exercise: knn, softmax, svm.\n"
+        == "error: There is no exercise knm. Name one of the exercises with --exercise: knn, "
+        "softmax, svm.\n"
     )
 
 

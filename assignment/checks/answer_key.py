@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assignment.checks.check import Arrays
+from assignment.checks.check import Arrays, Mistake
 from assignment.checks.differences import ArrayStack, added_by_reg, decode, encode
 
 # Largest relative error at which arrays still match a fingerprint. Equivalent code differs in
@@ -22,14 +22,6 @@ from assignment.checks.differences import ArrayStack, added_by_reg, decode, enco
 ROUNDING = 1e-7
 
 _MISSING = np.array("")  # equals no array of numbers
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A known mistake: its name, and a sentence that points at the cause."""
-
-    name: str
-    hint: str
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from assignment.checks.check import Arrays, Check, Finding, RuleContext, with_noun
+from assignment.checks.check import Arrays, Check, Finding, Mistake, RuleContext, with_noun
 from assignment.checks.student import InvalidResult, Student
 
 
@@ -204,9 +204,32 @@ def keeps_inputs(call: Call, problem: Callable[[int], Problem], **check: Any) ->
 
     A changed input is the mistake ``inputs_changed``, another dtype of a result that is an array of
     floats ``dtype_not_kept``: `check` requires the checks of the results themselves.
+
+    Examples
+    --------
+    >>> keeps_inputs(
+    ...     Call("ridge", "fit", ("w",)),
+    ...     lambda seed: Problem("N = 9", {"X": X, "y": y, "reg": 2.0}),
+    ...     name="inputs", title="Inputs and dtypes kept", points=1, regions=("weights",),
+    ...     requires=("weights",),
+    ... )
     """
     run, rule = partial(_run_twice, call, problem), partial(_find_change, problem)
-    return Check(run=run, rule=rule, **check)
+    return Check(run=run, rule=rule, mistakes=CHANGES, **check)
+
+
+CHANGES = {
+    "inputs_changed": Mistake(
+        "an input was changed",
+        "The code changes an array that it was given, and its caller goes on with the changed one. "
+        "Operations such as -= and *= work in place: use them on arrays of your own only.",
+    ),
+    "dtype_not_kept": Mistake(
+        "the precision of the input not kept",
+        "Float32 input should give float32 results, and float64 input float64 ones. np.zeros makes "
+        "float64 unless it gets a dtype, such as dtype=X.dtype.",
+    ),
+}
 
 
 def _run_twice(call: Call, draw: Callable[[int], Problem], student: Student, seed: int) -> Arrays:

@@ -35,6 +35,14 @@ MAX_PRINTED = 2000  # characters of output, or of an exception's message
 MAX_LINE = 300  # characters of a line of code in a traceback
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A known mistake: its name, and a sentence that points at the cause."""
+
+    name: str
+    hint: str
+
+
 class Finding(NamedTuple):
     """A rule's result: the id of a known mistake, and where or how it shows.
 
@@ -158,6 +166,8 @@ class Check:
         of the one mistake that causes such a difference.
     raises : mapping
         From a pattern of a traceback to the id of the mistake that causes it.
+    mistakes : mapping
+        Mistakes that the rule finds, by id: where the bank gives one no name and hint, these apply.
     in_notebook : bool
         The check reads the notebook's variables, and so runs only there.
     slow : bool
@@ -183,6 +193,7 @@ class Check:
     rule: Callable[[Arrays, RuleContext], Finding | None] | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
     raises: Mapping[str, str] = field(default_factory=dict)
+    mistakes: Mapping[str, Mistake] = field(default_factory=dict)
     in_notebook: bool = False
     slow: bool = False
     yardstick: Callable[[Student, int], Arrays] | None = None
@@ -191,6 +202,10 @@ class Check:
     def seed_from(self, seed: int) -> int:
         """Derive this check's own seed, which reveals nothing about other checks' problems."""
         return derive_seed(seed, self.name) >> 1
+
+
+class ExerciseError(ValueError):
+    """An exercise whose parts do not fit to each other; the message names the file and the part."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +224,8 @@ class Exercise:
 
     Raises
     ------
-    ValueError
-        A student's file lies directly in ``assignment/``.
+    ExerciseError
+        A student's file lies directly in ``assignment/``, or a check names an unknown one.
     """
 
     name: str
@@ -228,9 +243,21 @@ class Exercise:
     def __post_init__(self) -> None:
         for path in self.files:
             if path.count("/") < 2:  # all modules in its folder are loaded as the student's
-                raise ValueError(
+                raise ExerciseError(
                     f"{path} is a student's file: move it to a folder below assignment/."
                 )
+        before: list[str] = []
+        for check in (*self.checks, *self.practice):
+            where = f"{self.path}: the check {check.name!r}"
+            if check.name in before:
+                raise ExerciseError(f"{where} is there twice. Give each a name of its own.")
+            for attribute in ("requires", "baseline"):
+                if unknown := {*getattr(check, attribute)}.difference(before):
+                    raise ExerciseError(
+                        f"{where} has {attribute}={min(unknown)!r}, which names no check above it. "
+                        f"Those above it are: {', '.join(before) or 'none'}."
+                    )
+            before.append(check.name)
 
     def check(self, name: str) -> Check:
         """Return the check of that name; raise KeyError with all names if it is unknown."""
@@ -238,6 +265,11 @@ class Exercise:
             if check.name == name:
                 return check
         raise KeyError(f"{self.name} has no check {name!r}, only: {', '.join(self.names)}")
+
+    @property
+    def path(self) -> str:
+        """The file of its checks."""
+        return f"assignment/checks/{self.name}.py"
 
     @property
     def names(self) -> list[str]:
@@ -259,8 +291,11 @@ def exercises() -> list[str]:
 
 
 def load_exercise(name: str) -> Exercise:
-    """Import the exercise that `assignment.checks.NAME` defines."""
-    return import_module(f"assignment.checks.{name}").EXERCISE
+    """Import the exercise that `assignment.checks.NAME` defines; raise ExerciseError if wrong."""
+    exercise: Exercise = import_module(f"assignment.checks.{name}").EXERCISE
+    if exercise.name != name:
+        raise ExerciseError(f"assignment/checks/{name}.py: EXERCISE has name={exercise.name!r}.")
+    return exercise
 
 
 def run_check_for(check: Check, student: Student, seed: int) -> Outcome:

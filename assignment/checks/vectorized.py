@@ -29,6 +29,7 @@ from assignment.checks.check import (
     Arrays,
     Check,
     Finding,
+    Mistake,
     RuleContext,
     with_noun,
 )
@@ -82,6 +83,23 @@ def no_loops(call: Call, sizes: Sizes, *, naive: tuple[str, ...] = (), **check: 
         ``slow_vectorized``.
     check
         The other attributes of the Check: name, title, points, regions, requires, ...
+
+    Examples
+    --------
+    >>> def draw(seed, samples, features):
+    ...     return Problem("any size", {"X": Draws(seed, "X").normal(samples, features)})
+    >>> sizes = Sizes(
+    ...     draw,
+    ...     few={"samples": 100, "features": 8},
+    ...     pairs="samples",
+    ...     many=lambda seed: [draw(seed + number, 10_000, 4) for number in range(20)],
+    ...     operations=lambda problem: np.exp(problem.arguments["X"]).sum(axis=0),
+    ...     yardstick="exp() and sum() of an array of the same size",
+    ... )
+    >>> no_loops(
+    ...     Call("scaling", "column_means", ("means",)), sizes,
+    ...     name="no_loops", title="No loops", points=2, regions=("means",), requires=("means",),
+    ... )
     """
 
     def run(student: Student, seed: int) -> Arrays:
@@ -115,8 +133,34 @@ def no_loops(call: Call, sizes: Sizes, *, naive: tuple[str, ...] = (), **check: 
     tolerance = 1e-3  # sums of 10,000 numbers, perhaps in float32
     return Check(
         run=run, compared=call.results, tolerance=tolerance, rule=rule, slow=True,
-        yardstick=run_yardstick, **check,
+        yardstick=run_yardstick, mistakes=LOOPS, **check,
     )  # fmt: skip
+
+
+LOOPS = {
+    "calls_naive": Mistake(
+        "the version with loops is called",
+        "The code calls a function that has more loops, directly or through another one. Compute "
+        "the result in the function itself.",
+    ),
+    "loop_in_vectorized": Mistake(
+        "a loop too many",
+        "The function, or one that it calls, runs a line for each sample, class or feature. "
+        "Replace that loop by an operation on whole arrays.",
+    ),
+    "table_of_all_pairs": Mistake(
+        "a table of all pairs of samples",
+        "Somewhere every sample meets every other, in an array of N × N numbers: (N, 1) with (N,) "
+        "makes one, and so do X @ X.T and scores[:, y]. The result is right, but time and memory "
+        "grow with the square of N.",
+    ),
+    "slow_vectorized": Mistake(
+        "far slower than array operations",
+        "No line was seen to run more often for more samples, yet the function takes far longer "
+        "than array operations. Look for lists, map(), sum() and other functions that take one "
+        "element after the other: operations on whole arrays replace them.",
+    ),
+}
 
 
 def _measure(run: Run, sizes: Sizes, seed: int) -> Arrays:

@@ -23,11 +23,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assignment.checks import errors
-from assignment.checks.answer_key import AnswerKey, Mistake
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.check import (
     Arrays,
     Check,
     Exercise,
+    Mistake,
     Outcome,
     Raised,
     RuleContext,
@@ -242,10 +243,10 @@ def judge(
         return _invalid(check, "The results do not have the form that this check returns.")
     noted = None
     if finding is not None:
-        # A ready-made check names its mistakes, which not every bank describes.
-        id = finding.mistake if finding.mistake in answer_key.mistakes else ""
+        described = {**check.mistakes, **answer_key.mistakes}
+        id = finding.mistake if finding.mistake in described else ""
         headline = finding.headline or finding.mistake.replace("_", " ")
-        known = answer_key.mistakes[id] if id else Mistake(headline, "")
+        known = described[id] if id else Mistake(headline, "")
         noted = _wrong(check, outcome, known.name, finding.detail, known.hint, id)
         if not finding.passes:
             return noted
@@ -425,10 +426,9 @@ def _invalid(check: Check, text: str) -> Verdict:
 
 
 def _raised(check: Check, outcome: Outcome, raised: Raised, answer_key: AnswerKey) -> Verdict:
-    headline, hint, mistake = f"raised {raised.kind}", "", ""
-    ids = [id for pattern, id in check.raises.items() if re.search(pattern, raised.traceback)]
-    if ids:
-        mistake = ids[0]
+    headline, hint = f"raised {raised.kind}", ""
+    causes = (id for pattern, id in check.raises.items() if re.search(pattern, raised.traceback))
+    if mistake := next((id for id in causes if id in answer_key.mistakes), ""):
         headline, hint = answer_key.mistakes[mistake].name, answer_key.mistakes[mistake].hint
     elif known := errors.recognise(raised):
         headline, hint, mistake = known.name, known.hint, known.name

@@ -1,6 +1,7 @@
 """Rows of `gradkit verify` on what `grade` and `release` would refuse, or take points for.
 
 notebook_problems    checks and questions without cells, cells without checks, unknown parameters
+unknown_mistakes     mistakes that tracebacks show, and mistakes.toml does not have
 starter_leaks        the leaks of a starter with this exercise
 graded_problems      points that the solution loses where it is graded as submissions are
 """
@@ -72,6 +73,17 @@ def _check_cell_problems(exercise: Exercise, notebook: Notebook) -> Iterator[str
             "list. Correct the name, remove the cell, or give a check without points the metadata "
             '`"gradkit": {"role": "display"}`.'
         )
+
+
+def unknown_mistakes(bank: Bank) -> Iterator[tuple[str, str]]:
+    """Yield the checks' file and a sentence for each mistake in `raises` without a form."""
+    for check in bank.exercise.checks:
+        for id in sorted({*check.raises.values()} - {*bank.mistakes}):
+            yield (
+                bank.exercise.path,
+                f"the check {check.name!r} names the mistake {id!r} in raises=, but mistakes.toml "
+                f"has only: {', '.join(bank.mistakes) or 'none'}.",
+            )
 
 
 def starter_leaks(name: str, project: Path) -> list[str]:

@@ -225,7 +225,8 @@ def verify(
 def _first_rows(bank: Bank, project: Path) -> Iterator[Row]:
     """Yield the rows on settings, starter, solution and answer key."""
     name = bank.exercise.name
-    problems = [Problem(*found) for found in readiness.notebook_problems(name, project)]
+    found = [*readiness.notebook_problems(name, project), *readiness.unknown_mistakes(bank)]
+    problems = [Problem(*problem) for problem in found]
     yield Row("notebook and settings", "fit to the checks", problems)
     problems = [Problem("the starter", leak) for leak in readiness.starter_leaks(name, project)]
     yield Row("the leak scan", "no line of a solution in the starter", problems)

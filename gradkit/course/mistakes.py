@@ -5,6 +5,7 @@
     grading/SHARED/...                the same for each exercise whose exercise.toml names SHARED
 
 An id with a name and a hint, but without code, describes the mistake of that id in the other file.
+The mistakes that ready-made checks find have a name and a hint already.
 
 Each form of a mistake or variant becomes a mutant: the solved tree with another body in one region.
 The arrays of a check on a mutant are the mistake's fingerprint (`gradkit.course.answer_key`).
@@ -16,14 +17,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from assignment.checks.answer_key import Mistake
-from assignment.checks.check import Exercise
+from assignment.checks.check import Exercise, Mistake
 from assignment.checks.errors import KNOWN
 from assignment.checks.student import Student
 from assignment.workspace import regions
@@ -144,12 +145,20 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     """
     texts = {path: regions.read_source(project / path) for path in solved_paths(exercise)}
     solution = solved_tree(exercise, texts)
+    ready_made = {id: known for check in exercise.checks for id, known in check.mistakes.items()}
     mistakes: dict[str, Mistake] = {}
+    named: dict[str, str] = {}
     mutants: list[Mutant] = []
     for id, tables in _read_tables(exercise.name, project, MISTAKES, _Mistake).items():
         if forms := list(_mutants(id, tables, solution, project)):
-            mistakes[id] = _describe(id, tables)
+            mistakes[id] = _describe(id, tables, ready_made.get(id, Mistake("", "")))
             mutants += forms
+            where = f"{forms[0].file}: {id}"
+            if (other := named.setdefault(mistakes[id].name, where)) != where:
+                raise CourseError(
+                    f"{where} has the same name as {other}: {mistakes[id].name!r}. Rename one, or "
+                    "make them forms of one mistake."
+                )
         elif (path := tables[0][0]).parent.name == exercise.name:
             raise CourseError(f"{path}: {id} has no form. Write `replace` or `body`.")
     variants: list[Mutant] = []
@@ -158,6 +167,8 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     may_be_invalid = {id for id, mistake in mistakes.items() if mistake.name in SYNTAX_MISTAKES}
     for mutant in (*(m for m in mutants if m.id not in may_be_invalid), *variants):
         _require_python(mutant)
+    _require_different(solution, (*variants, *mutants))
+    _require_regions(exercise, solution)
     return Bank(exercise, solution, mistakes, tuple(mutants), tuple(variants))
 
 
@@ -237,20 +248,24 @@ def _read_tables(
     return dict(sorted(tables.items()))
 
 
-def _describe(id: str, tables: Tables[_Mistake]) -> Mistake:
-    """Return a mistake's name and hint; the name of a known exception has a hint already."""
+def _describe(id: str, tables: Tables[_Mistake], ready_made: Mistake) -> Mistake:
+    """Return a mistake's name and hint, its own or those of a ready-made check.
+
+    The name of a known exception has a hint already.
+    """
     described = [(path, table) for path, table in tables if table.name or table.hint]
     _require_one(id, "describe", described)
     path, table = described[0] if described else tables[0]
-    if not table.name:
+    name = table.name or ready_made.name
+    if not name:
         raise CourseError(f"{path}: {id} has no 'name'. Write name = \"what students read\".")
-    hint = table.hint or KNOWN_HINTS.get(table.name, "")
+    hint = table.hint or KNOWN_HINTS.get(name) or ready_made.hint
     if not hint:
         raise CourseError(
             f"{path}: {id} has no 'hint'. Write one; only a mistake with one of these names has a "
             f"hint already: {', '.join(sorted(KNOWN_HINTS))}."
         )
-    return Mistake(table.name, hint)
+    return Mistake(name, hint)
 
 
 def _require_one(id: str, verb: str, tables: Tables[Any]) -> None:
@@ -312,7 +327,14 @@ def _body_of(where: str, form: _Form, region: str, solution: SourceTree) -> str:
             )
     edited = form.body or apply_edits(body, form.replace)
     if edited is None:
-        raise CourseError(f"{where} replaces a part of {region} twice. Let each pair have its own.")
+        twice = next(
+            f"{a!r} and {b!r}"
+            for (a, _), (b, _) in combinations(form.replace, 2)
+            if apply_edits(body, ((a, ""), (b, ""))) is None
+        )
+        raise CourseError(
+            f"{where} replaces a part of {region} twice, in {twice}. Make one pair of these two."
+        )
     return edited
 
 
@@ -340,6 +362,25 @@ def _require_python(mutant: Mutant) -> None:
             f"{mutant} is invalid Python{quoted}: {error.msg}. Correct it; if the syntax error is "
             f"the mistake, give it one of the names {SYNTAX_MISTAKES}."
         ) from None
+
+
+def _require_different(solution: SourceTree, forms: Iterable[Mutant]) -> None:
+    """Raise CourseError for two forms with the same code, or one with the solution's."""
+    owners = {(name, body.text.strip()): "the solution" for name, body in solution.bodies().items()}
+    for form in forms:
+        code = form.region, form.tree.body(form.region).text.strip()
+        if (owner := owners.setdefault(code, str(form))) != str(form):
+            raise CourseError(f"{form} has the same code as {owner}. Remove one of them.")
+
+
+def _require_regions(exercise: Exercise, solution: SourceTree) -> None:
+    """Raise CourseError for a check of a region that no file of the exercise has."""
+    for check in exercise.checks:
+        if unknown := {*check.regions}.difference(solution.places):
+            raise CourseError(
+                f"{exercise.path}: the check {check.name!r} has regions={min(unknown)!r}, which no "
+                f"file of the exercise has. The regions are: {', '.join(solution.places)}."
+            )
 
 
 def without_magics(source: str) -> str:

@@ -124,12 +124,15 @@ def test_an_exception_gets_the_shapes_of_all_inputs() -> None:
     assert found.quoted.endswith("It was called with X of shape (4, 3), X_train (6, 3).")
 
 
-def test_a_ready_made_check_names_a_mistake_only_if_the_bank_describes_it() -> None:
+def test_a_ready_made_check_names_its_mistakes_unless_the_bank_does() -> None:
     edit = ("squares = ", "X *= 1.5; squares = ")
     check = NEAREST_CHECKS["keeps"]
-    assert verdict(check, NEAREST, edit).headline == "inputs changed"
+    found = verdict(check, NEAREST, edit)
+    assert (found.mistake, found.headline) == ("inputs_changed", "an input was changed")
+    assert "use them on arrays of your own only" in found.hint
     found = verdict(check, NEAREST, edit, mistakes=["inputs_changed"])
     assert found.headline == "it is inputs_changed"
+    assert verdict(NEAREST_CHECKS["loops"], NEAREST, (RETURN, LOOP)).headline == "a loop too many"
     found = verdict(NEAREST_CHECKS["loops"], NEAREST, (RETURN, SLOWLY), mistakes=["calls_naive"])
     assert found.mistake == "calls_naive"
 

@@ -1,11 +1,15 @@
 """Running a check: whatever the student's code does becomes part of the outcome."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from assignment.checks.check import (
     MAX_PRINTED,
     Check,
+    ExerciseError,
     exercises,
     load_exercise,
     run_check_for,
@@ -138,6 +142,22 @@ def test_every_exercise_has_100_points_and_checks_in_the_order_of_their_requirem
             assert check.compared or check.rule
     with pytest.raises(KeyError, match=r"has no check 'naiv_loss', only: naive_loss, naive_grad"):
         EXERCISE.check("naiv_loss")
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"requires": ("naive_los",)}, "check 'b' has requires='naive_los', which names no check"),
+        ({"baseline": ("b",)}, "check 'b' has baseline='b', .* Those above it are: a."),
+        ({"name": "a"}, "check 'a' is there twice"),
+    ],
+)
+def test_an_exercise_whose_checks_do_not_fit_is_refused(
+    changed: dict[str, Any], problem: str
+) -> None:
+    first, second = (Check(name, name, 1, (), lambda student, seed: {}) for name in "ab")
+    with pytest.raises(ExerciseError, match=f"^assignment/checks/any.py: the {problem}"):
+        replace(EXERCISE, name="any", checks=(first, replace(second, **changed)), practice=())
 
 
 def test_problems_cover_cases_that_the_notebook_does_not() -> None:

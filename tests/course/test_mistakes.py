@@ -1,6 +1,7 @@
 """The mistake bank: a file that is wrong is refused with a sentence that names it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,19 @@ def replaced(pairs: str, region: str = "") -> str:
             replaced('[["num_train = X.shape[0]", "num_train = 5"]]'),
             "x replaces lines that stand together in softmax_naive, softmax_vectorized. Add `",
         ),
-        (replaced('[["argmax(", "max("], ["(X", "(W"]]'), "x replaces a part of predict twice"),
+        (
+            replaced('[["argmax(", "max("], ["(X", "(W"]]'),
+            "x replaces a part of predict twice, in 'argmax(' and '(X'. Make one pair of these",
+        ),
+        (
+            f'[y]\nname = "m"\nhint = "h."\n{BODY}[x]\n{HEAD}{BODY}',
+            "y in predict has the same code as grading/softmax/mistakes.toml: x in predict. Remove",
+        ),
+        (
+            f"[y]\n{HEAD}{BODY}[x]\n{HEAD}{BODY}".replace("0", "1", 1),
+            "y has the same name as grading/softmax/mistakes.toml: x: 'n'. Rename one, or make",
+        ),
+        (replaced('[["argmax(", "argmax("]]'), "x in predict has the same code as the solution."),
         (
             f"[x]\n{HEAD}" + BODY.replace("0", "0\\n### END SOLUTION\\n"),
             f"{LINEAR_CLASSIFIER}, in the",
@@ -158,6 +171,20 @@ def test_mistake_that_is_wrong_is_refused(project: Path, text: str, problem: str
     path = write(project, "softmax/mistakes.toml", text)
     assert str(path.relative_to(project)) in refusal(project)
     assert problem in refusal(project)
+
+
+def test_mistake_of_a_ready_made_check_needs_no_name_and_hint(project: Path) -> None:
+    write(project, "softmax/mistakes.toml", f"[loop_in_vectorized]\n{BODY}")
+    assert read_bank(EXERCISE, project).mistakes["loop_in_vectorized"].name == "a loop too many"
+    write(project, "softmax/mistakes.toml", f"[loop_in_vectorized]\n{HEAD}{BODY}")
+    assert read_bank(EXERCISE, project).mistakes["loop_in_vectorized"].name == "n"
+
+
+def test_region_that_no_file_has_is_refused(project: Path) -> None:
+    wrong = replace(EXERCISE.checks[0], regions=("softmax_naiv",))
+    exercise = replace(EXERCISE, checks=(wrong, *EXERCISE.checks[1:]))
+    with pytest.raises(CourseError, match="'naive_loss' has regions='softmax_naiv', which no file"):
+        read_bank(exercise, project)
 
 
 def test_each_place_of_lines_that_stand_there_twice_is_shown(project: Path) -> None:
