@@ -190,7 +190,7 @@ def _data(options: argparse.Namespace) -> int:
 def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Pack your saved files and your notebook into a zip file to hand in. Shows what is in it, "
-        "what is still open, and what would not work where it is graded."
+        "what is not written yet, and what would not work where it is graded."
     )
     _add_exercise(parser)
     parser.add_argument(

@@ -392,7 +392,7 @@ def run_notebooks(exercises: list[str]) -> None:
     from gradkit.authoring.notebook_outputs import store_outputs
 
     for name in exercises:
-        store_outputs(PROJECT / load_exercise(name).notebook)
+        store_outputs(load_exercise(name))
 
 
 @cli.command()

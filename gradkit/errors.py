@@ -39,6 +39,8 @@ def describe(error: Exception) -> str | None:
             return f"A process was ended from outside.{ADVICE[errno.ENOMEM]}"
         case RuntimeError() if "start new thread" in str(error):
             return f"No more threads can be started.{ADVICE[errno.EAGAIN]}"
+        case ValueError() if type(error).__name__ == "ExerciseError":  # importing it loads numpy
+            return str(error)
         case OSError() | sqlite3.Error() | UnicodeError():
             return str(error)
     return None

@@ -1,4 +1,4 @@
-"""Processes of this machine: when they started, their children, their user, their memory.
+"""Processes of this machine: when they started, their children, their user, their memory; a pool.
 
 psutil reads all of it except the memory and the children: its `Process.children` reads
 the table of all processes, which takes 2.2 ms of CPU where 0.06 ms suffice, and the sandbox's
@@ -6,9 +6,14 @@ watchdog asks every 50 ms; its memory leaves out what is swapped out.
 """
 
 import contextlib
+import multiprocessing
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
 
 import psutil
 
@@ -74,3 +79,39 @@ def memory_in_use(pid: int) -> int:
 def _read_memory(path: str) -> int:
     with open(path, "rb") as file:  # noqa: PTH123
         return 1024 * sum(map(int, MEMORY.findall(file.read())))
+
+
+@contextlib.contextmanager
+def process_pool(jobs: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of `jobs` processes (default: one for each CPU), each with one BLAS thread.
+
+    They end at once if the body raises, or this process is killed.
+    """
+    # spawn: a fork of a process with threads, such as those of BLAS, may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, end_with_parent)
+    try:
+        yield pool
+    except BaseException:
+        for process in (pool._processes or {}).values():
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def end_with_parent() -> None:
+    """Let this process of a pool end when its parent does, and leave Ctrl-C to that.
+
+    BLAS is limited here, before numpy is loaded: more threads than processors wait for each other.
+    """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def wait_for_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait_for_parent, daemon=True).start()

@@ -1,7 +1,9 @@
 """The start of a process, which names it; its children; its memory."""
 
+import contextlib
 import mmap
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +102,44 @@ while True:
         os.kill(child, 9)
         parent.kill()
     assert all(looks)
+
+
+POOL = """
+import signal
+import sys
+import time
+from gradkit.processes import process_pool
+
+def work():
+    time.sleep(300)
+    print("survived", flush=True)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with process_pool(2) as pool:
+        pool.submit(abs, 1).result()
+        for _ in range(5):
+            pool.submit(work)
+        print("started", flush=True)
+        signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_of_a_pool_end_when_their_parent_does(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "pool.py").write_text(POOL, encoding="utf-8")
+    command = [sys.executable, tmp_path / "pool.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"started\n"
+        children = [*descendants(parent.pid)]
+        parent.send_signal(number)
+        try:
+            assert parent.stdout.readline() == b""  # once no process holds it open
+        finally:
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+    assert len(children) >= 2

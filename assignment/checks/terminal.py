@@ -186,6 +186,11 @@ def _next_step(exercise: Exercise, verdicts: list[Verdict]) -> str:
         if not verdict.passed:
             return f"Next:\n{as_text(verdict)}"
     remaining = [check for check in exercise.checks if check.in_notebook]
+    if not remaining:
+        return (
+            f"All of these pass. Next: the questions in {exercise.notebook}, if it asks some, then "
+            f"`python -m assignment submit {exercise.name}`."
+        )
     titles = ", ".join(check.title.lower() for check in remaining)
     return (
         f"All of these pass. Next: {exercise.notebook}, which checks the rest ({titles}: "

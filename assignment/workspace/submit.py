@@ -2,7 +2,7 @@
 
 _read_files         read the exercise's files and its notebook
 _require_regions    refuse what the grader would not take: missing regions, too large cells
-_find_problems      find what is still open, and what would not work where it is graded
+_find_problems      find what is not written yet, and what would not work where it is graded
 pack_zip            pack them: the same files give the same bytes
 """
 
@@ -144,7 +144,7 @@ def _find_problems(
     nb: Notebook,
     cells: StudentCells,
 ) -> Iterator[str]:
-    """Yield sentences on what is still open, and what would not work where it is graded."""
+    """Yield sentences on what is not written, and on what would not work where it is graded."""
     code = {name: text for name, text in cells.texts.items() if name in exercise.code_regions}
     sources = [(path, parse_python, texts[path]) for path in exercise.files]
     own = titles[exercise.notebook]

@@ -1,7 +1,6 @@
 """`gradkit run-notebooks`: run solved notebooks from top to bottom and store their outputs."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -10,7 +9,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from assignment import PROJECT
+from assignment.checks.check import Exercise
 from assignment.cifar10.install import DATASETS, install_synthetic
+from gradkit.course.exercises import uses_images
 from gradkit.errors import GradkitError
 from gradkit.files import write_atomic
 
@@ -24,14 +25,16 @@ class NotebookFailed(GradkitError):
     """A cell raised, such as a check that does not pass, or the kernel died."""
 
 
-def store_outputs(path: Path) -> None:
-    """Run a notebook on the synthetic images, and store its outputs in it.
+def store_outputs(exercise: Exercise) -> None:
+    """Run a notebook, on the synthetic images if it uses some, and store its outputs in it.
 
     Raise NotebookFailed if a cell raised; the notebook is unchanged.
     """
+    path = PROJECT / exercise.notebook
     nb = nbformat.read(path, as_version=4)
     sources = [cell.source for cell in nb.cells]
-    set_parameters(nb, DATA=str(install_synthetic(DATASETS)))
+    if uses_images(exercise, PROJECT):
+        set_parameters(nb, DATA=str(install_synthetic(DATASETS)))
     run(nb, path.name)
     for cell, source in zip(nb.cells, sources, strict=True):
         cell.source = source

@@ -1,17 +1,18 @@
 """Rows of `gradkit verify` on what `grade` and `release` would refuse, or take points for.
 
-notebook_problems    checks and questions without cells, cells without checks, unknown parameters
+notebook_problems    checks and questions without cells, other points, unknown parameters
 unknown_mistakes     mistakes that tracebacks show, and mistakes.toml does not have
 starter_leaks        the leaks of a starter with this exercise
 graded_problems      points that the solution loses where it is graded as submissions are
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from assignment.checks.check import Exercise, load_exercise
+from assignment.checks.check import Exercise, load_exercise, with_noun
 from assignment.workspace.fresh_copy import names_in
 from assignment.workspace.regions import (
     Notebook,
@@ -34,6 +35,8 @@ from gradkit.errors import GradkitError
 from gradkit.files import temporary_folder
 from gradkit.release.leaks import find_leaks, read_guard, record_path
 
+_POINTS = re.compile(r"\((\d{1,6}) points?\)")  # in a question's text
+
 SECRET = 1 << 127  # the same in every run, so that the proof depends on the tree only
 
 
@@ -45,7 +48,14 @@ def notebook_problems(name: str, project: Path) -> Iterator[tuple[str, str]]:
     for problem in _check_cell_problems(exercise, notebook):
         yield path, problem
     try:
-        read_questions(notebook, config.questions)
+        for question in read_questions(notebook, config.questions):
+            stated = [int(n) for n in _POINTS.findall(f"{question.title} {question.text}")]
+            if stated and question.points not in (*stated, sum(stated)):
+                yield (
+                    settings,
+                    f"[questions] gives {question.name} {with_noun(question.points, 'point')}, and "
+                    f"its question in {path} says {stated[0]}. Correct one of them.",
+                )
     except CourseError as error:
         yield settings, str(error)
     cells = [cell for cell in notebook["cells"] if purpose_of(cell).get("role") == "parameters"]

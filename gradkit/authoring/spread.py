@@ -24,12 +24,13 @@ from assignment.checks.draws import derive_seed
 from assignment.checks.student import Student
 from assignment.checks.unseen import UNSEEN_INPUTS
 from assignment.workspace import regions
-from gradkit.authoring.verify import one_thread_pool, run_notebook
+from gradkit.authoring.proofs import run_notebook
 from gradkit.course.exercise_config import CONFIG, read_config
 from gradkit.course.exercise_data import draw_data, notebook_variables
 from gradkit.course.instructor_tree import CourseError
 from gradkit.course.mistakes import read_bank
 from gradkit.files import temporary_folder, write_atomic
+from gradkit.processes import process_pool
 
 DEVIATIONS = 5.2
 MIN_SEEDS = 20
@@ -55,7 +56,7 @@ def write_spread(name: str, project: Path, seeds: int, as_graded: bool = True) -
     Raise CourseError if the solution does not pass a check that measures something.
     """
     exercise, config = load_exercise(name), read_config(project, name)
-    with one_thread_pool() as pool:
+    with process_pool() as pool:
         run = partial(measure, name, project, as_graded=as_graded)
         runs = [measurement for found in pool.map(run, range(seeds)) for measurement in found]
     measured = defaultdict[str, list[Measurement]](list)

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from assignment.checks.check import Exercise, load_exercise
 from assignment.workspace import regions
-from gradkit.course.instructor_tree import CourseError, find_file, read_toml
+from gradkit.course.instructor_tree import CourseError, find_file, read_text, read_toml
 
 STARTERS = "grading/starters.toml"
 
@@ -37,6 +37,11 @@ def exercise_names(project: Path) -> list[str]:
 def solved_paths(exercise: Exercise) -> tuple[str, ...]:
     """Return the paths of the files that hold an exercise's regions."""
     return (*exercise.files, exercise.notebook)
+
+
+def uses_images(exercise: Exercise, project: Path) -> bool:
+    """Return whether an exercise works with CIFAR-10: its files import assignment.data_utils."""
+    return any("assignment.data_utils" in read_text(project, x) for x in solved_paths(exercise))
 
 
 def read_solution(exercise: Exercise, project: Path) -> tuple[dict[str, bytes], dict[str, str]]:

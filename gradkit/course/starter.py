@@ -26,33 +26,39 @@ from assignment.workspace.starter import (
     write_manifest,
 )
 from gradkit.course.exercise_config import read_config
-from gradkit.course.exercises import exercise_names, read_starters, starter_paths
+from gradkit.course.exercises import exercise_names, read_starters, starter_paths, uses_images
 from gradkit.course.instructor_tree import CourseError, list_files, read_text
 from gradkit.files import content_digest
 
 STUDENTS_README = "docs/README-students.md"
 UNCHANGED_FILES = ("get_datasets.sh", "requirements.txt", "datasets/README.md")
+OF_IMAGES = {"get_datasets.sh", "datasets/README.md"}
+_IMAGES = re.compile(r"^\$\{images\}.*\n", re.MULTILINE)  # a line of the README for them alone
 
 
 def starter_files(project: Path, names: Sequence[str], starter: str = "") -> dict[str, bytes]:
     """Return the files of a starter with the exercises `names`, by path.
 
-    `starter` is its name (default: made of theirs). Other exercises' own files are left out.
+    `starter` is its name (default: made of theirs). Other exercises' own files are left out, and
+    so is what fetches images, unless an exercise uses them.
 
     Raise CourseError if a file is missing, a link, not UTF-8, or its regions are wrong.
     """
     own = {path for name in names for path in starter_paths(name)}
     others = {path for name in exercise_names(project) for path in starter_paths(name)} - own
     package = {path for path in list_files(project, "assignment") if path.endswith(".py")}
+    images = any(uses_images(load_exercise(name), project) for name in names)
+    unchanged = {*UNCHANGED_FILES} - (set() if images else OF_IMAGES)
     texts = {
         path: _without_solutions(path, read_text(project, path))
-        for path in sorted({*(package - others), *own, *UNCHANGED_FILES})
+        for path in sorted({*(package - others), *own, *unchanged})
     }
     _require_portable_names(texts)
     starter = starter or "-".join([*names, "starter"])
     titles = {path: _title(texts[path]) for name in names for path in load_exercise(name).files}
+    template = read_text(project, STUDENTS_README)
     texts["README.md"] = _students_readme(
-        read_text(project, STUDENTS_README),
+        template if images else _IMAGES.sub("", template),
         names,
         starter,
         titles,
@@ -129,6 +135,7 @@ def _students_readme(
         "rows": "\n".join(rows),
         "starter": starter,
         "badges": badges,
+        "images": "",
     }
     try:
         return Template(template).substitute(values)

@@ -12,14 +12,11 @@ import contextlib
 import hashlib
 import io
 import secrets
-import signal
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +35,7 @@ from gradkit.gradebook.database import GradebookFolder
 from gradkit.gradebook.grades import ClassGrades, ItemScore, StudentGrade, open_grades
 from gradkit.lms import feedback_name
 from gradkit.lms.words import folded, is_identifier
+from gradkit.processes import process_pool
 
 FOLDER = "feedback"
 ZIP = "feedback.zip"
@@ -92,9 +90,7 @@ def write_student_pages(grades: GradebookFolder, class_grades: ClassGrades, jobs
             _write_pages(grades, dict(names), fresh)
         else:
             shares = [dict(names[job::jobs]) for job in range(jobs)]
-            # Ctrl-C is for the process that cleans up.
-            ignore = signal.signal, (signal.SIGINT, signal.SIG_IGN)
-            with ProcessPoolExecutor(jobs, get_context("spawn"), *ignore) as pool:
+            with process_pool(jobs) as pool:
                 list(pool.map(_write_pages, repeat(grades), shares, repeat(fresh)))
         if folder.exists():
             folder.rename(fresh / "old")

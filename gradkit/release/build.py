@@ -75,7 +75,8 @@ def release(
             starter = _require_accepted(archives[f"{name}.zip"])
             lines.append(f"{name}, version {starter.version}: {len(files)} files, no leaks")
             if github:
-                texts = classroom_files([load_exercise(exercise) for exercise in exercises])
+                images = "get_datasets.sh" in files
+                texts = classroom_files([*map(load_exercise, exercises)], images)
                 extra = {path: text.encode() for path, text in texts.items()}
                 folders[name + TEMPLATE_SUFFIX] = {**files, **extra}
         _require_no_leaks(leaks)

@@ -44,11 +44,14 @@ class Step(NamedTuple):
     points: int
 
 
-def classroom_files(exercises: Sequence[Exercise]) -> dict[str, str]:
-    """Return the workflow and .gitignore for these exercises, by path."""
+def classroom_files(exercises: Sequence[Exercise], images: bool = True) -> dict[str, str]:
+    """Return the workflow and .gitignore for these exercises, by path.
+
+    With `images` the workflow draws some before the checks.
+    """
     steps = [step for exercise in exercises for step in _steps(exercise)]
     texts = {
-        WORKFLOW: TEMPLATES.get_template("classroom.yml").render(steps=steps),
+        WORKFLOW: TEMPLATES.get_template("classroom.yml").render(steps=steps, images=images),
         IGNORED: TEMPLATES.get_template("gitignore").render(),
     }
     return {**texts, WORKFLOW: texts[WORKFLOW] + f"{SEAL}{_digest(texts)}\n"}
@@ -73,6 +76,8 @@ def _steps(exercise: Exercise) -> Iterator[Step]:
             runner, title = f"{name}_{check.name}", _quote(check.title)
             yield Step(runner, title, command, CHECK_MINUTES, check.points)
     checks = [check for check in exercise.checks if check.in_notebook]
+    if not checks:
+        return
     title = _quote(f"{exercise.notebook}: " + ", ".join(check.title.lower() for check in checks))
     command = f"python -m pytest -x --nbval-lax {exercise.notebook}"
     points = sum(check.points for check in checks)

@@ -9,7 +9,7 @@ import pytest
 from assignment.checks.check import Arrays, Check, Exercise
 from assignment.checks.draws import Draws
 from assignment.checks.student import Student
-from gradkit.authoring import verify
+from gradkit.authoring import proofs
 from gradkit.authoring.mistakes_lock import NO_NAME, OWN, TWINS, FormVerdict, Lock, find_differences
 from gradkit.course.mistakes import read_bank
 
@@ -107,16 +107,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(verify, "_bank", lambda name, project: read_bank(EXERCISE, project))
+    monkeypatch.setattr(proofs, "bank_of", lambda name, project: read_bank(EXERCISE, project))
     return tmp_path
 
 
 def prove(project: Path) -> list[FormVerdict]:
-    verify._public_runs.cache_clear()
-    numbers = range(len(verify._bank("net", project).mutants))
+    proofs.public_runs.cache_clear()
+    numbers = range(len(proofs.bank_of("net", project).mutants))
     return [
         call
-        for call in verify._prove_forms("net", project, numbers)
+        for call in proofs.prove_forms("net", project, numbers)
         if isinstance(call, FormVerdict)
     ]
 

@@ -23,7 +23,7 @@ from tests.trees import contents
 PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8")
 STEP = re.compile(
     r"^    gradkit (?P<command>[^#\n]*)|"
-    r"^(?P<cells>Four cells of )?`(?P<path>[\w./-]+)`:\n\n```\w+\n(?P<text>.*?)^```$",
+    r"^(?P<cells>.*\b(?:Two|Four) cells of )?`(?P<path>[\w./-]+)`:\n\n```\w+\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 METRICS, NOTEBOOK = "assignment/evaluation/metrics.py", "notebooks/metrics.ipynb"
@@ -94,6 +94,7 @@ def test_lock_of_the_page_names_each_form(tree: Path) -> None:
     assert dict(lock.named) == {
         **dict.fromkeys(forms, ("accuracy",)),
         "rows_and_columns in confusion": ("confusion",),
+        "loop_in_vectorized in accuracy": ("no_loops",),
     }
     assert lock.review == {}
 
@@ -102,15 +103,16 @@ def test_starter_of_the_page_holds_its_exercise_alone(tree: Path, tmp_path: Path
     shutil.unpack_archive(tree / "dist" / "metrics-starter.zip", tmp_path)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
     assert {METRICS, NOTEBOOK, "assignment/checks/metrics.json"} <= names
-    assert not [name for name in names if "softmax" in name]
+    assert not [name for name in names if "softmax" in name or "get_" in name]
     assert "np.add.at" not in (tmp_path / METRICS).read_text(encoding="utf-8")
     readme = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert not re.search("CIFAR|images|stand-in|python -m assignment data", readme)
     assert readme.startswith("# Two measures of predictions\n\nYou write two measures")
     assert f"| `{METRICS}` | Two measures of predictions: **yours** |" in readme
     command = [sys.executable, "-m", "assignment", "check"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
-    assert "Accuracy: not attempted yet (0 of 4 points)" in ran.stdout
+    assert "Accuracy: not attempted yet (0 of 3 points)" in ran.stdout
     with zipfile.ZipFile(tree / "dist" / "softmax-starter.zip") as archive:
         assert not [name for name in archive.namelist() if "metrics" in name]
 
@@ -129,7 +131,7 @@ def test_class_is_graded_in_the_exercise_of_the_page(
     with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
         book = {row["student"]: row for row in csv.DictReader(file)}
     assert (book["ada"]["score"], book["ada"]["maximum"]) == ("10", "12")
-    assert (book["bob"]["accuracy"], book["bob"]["confusion"]) == ("4", "0")
+    assert (book["bob"]["accuracy"], book["bob"]["confusion"]) == ("3", "0")
     page = (out / "feedback" / "bob.html").read_text(encoding="utf-8")
     assert "rows and columns exchanged" in page
 

@@ -86,6 +86,17 @@ def test_exercises_of_this_tree_are_ready(tree: Path) -> None:
         ),
         (
             CONFIG,
+            "answer_step = 5",
+            "answer_step = 1",
+            [
+                (
+                    CONFIG,
+                    f"[questions] gives answer_step 1 point, and its question in {NOTEBOOK} say",
+                )
+            ],
+        ),
+        (
+            CONFIG,
             "NUM_ITERS = 200",
             "NUM_STEPS = 200",
             [(CONFIG, f"[parameters] has NUM_STEPS, but no cell of {NOTEBOOK} with the role")],

@@ -11,7 +11,7 @@ import pytest
 from assignment import PROJECT
 from assignment.checks.answer_key import load_answer_key
 from assignment.checks.softmax import EXERCISE
-from gradkit.authoring import verify
+from gradkit.authoring import proofs, verify
 from gradkit.authoring.mistakes_lock import (
     OWN,
     FormVerdict,
@@ -45,16 +45,16 @@ def use_bank(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Bank], None]
     """Makes the proof be about another bank."""
 
     def use(bank: Bank) -> None:
-        monkeypatch.setattr(verify, "_bank", lambda name, project: bank)
-        verify._public_runs.cache_clear()
+        monkeypatch.setattr(proofs, "bank_of", lambda name, project: bank)
+        proofs.public_runs.cache_clear()
 
     yield use
-    verify._public_runs.cache_clear()
+    proofs.public_runs.cache_clear()
 
 
 def calls_of(*mutants: Mutant) -> list[FormVerdict]:
-    first = len(verify._bank("softmax", PROJECT).variants)
-    found = verify._prove_forms("softmax", PROJECT, range(first, first + len(mutants)))
+    first = len(proofs.bank_of("softmax", PROJECT).variants)
+    found = proofs.prove_forms("softmax", PROJECT, range(first, first + len(mutants)))
     return [call for call in found if isinstance(call, FormVerdict)]
 
 
@@ -110,8 +110,8 @@ def test_two_mistakes_with_the_same_arrays_are_reported_with_what_to_do(
 def test_variant_that_is_wrong_is_reported(use_bank: Callable[[Bank], None]) -> None:
     wrong = replace(mutant("gradient_sign"), file=f"grading/softmax/{VARIANTS}")
     use_bank(replace(BANK, variants=(wrong,), mutants=()))
-    assert any("naive_gradient" in str(p) for p in verify._prove_forms("softmax", PROJECT, [0]))
-    assert any(seed == 3 for seed, _ in verify._prove_seeds(LOCK, "softmax", PROJECT, [3]))
+    assert any("naive_gradient" in str(p) for p in proofs.prove_forms("softmax", PROJECT, [0]))
+    assert any(seed == 3 for seed, _ in proofs.prove_seeds(LOCK, "softmax", PROJECT, [3]))
 
 
 def test_form_that_no_longer_exists_is_reported() -> None:
@@ -170,8 +170,8 @@ def test_starter_with_a_solution_left_in_it_is_reported(monkeypatch: pytest.Monk
 
 def test_third_name_for_two_mistakes_is_reported() -> None:
     two = ("gradient_of_right_class_only", "right_class_left_out_of_sum")
-    pairs = [p for p in verify._pairs(BANK) if {BANK.mutants[n].id for n in p} == {*two}]
-    named = dict(verify._name_pairs("softmax", PROJECT, pairs))
+    pairs = [p for p in proofs.pairs_of(BANK) if {BANK.mutants[n].id for n in p} == {*two}]
+    named = dict(proofs.name_pairs("softmax", PROJECT, pairs))
     assert named == {" + ".join(two): "gradient_without_probability"}
     assert not {*find_pair_differences(named, Lock(review=named))}
     for now, before in ((named, Lock()), ({}, Lock(review=named))):
@@ -180,7 +180,7 @@ def test_third_name_for_two_mistakes_is_reported() -> None:
 
 
 def test_forms_of_the_notebooks_own_region_are_run_in_it() -> None:
-    solution, *numbers = verify._notebook_runs(BANK)
+    solution, *numbers = proofs.notebook_runs(BANK)
     assert solution is None
     forms = [*BANK.variants, *BANK.mutants]
     assert numbers == [number for number, form in enumerate(forms) if form.region == "tuning"]

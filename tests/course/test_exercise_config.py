@@ -1,13 +1,16 @@
 """exercise.toml: what does not fit is refused with its file and key."""
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from assignment import PROJECT
 from gradkit.course.exercise_config import ExerciseConfig, Limits, read_config
 from gradkit.course.exercises import exercise_names
 from gradkit.course.instructor_tree import CourseError
+from gradkit.course.late_policy import LatePolicy
 
 
 def write_config(project: Path, text: str) -> Path:
@@ -20,6 +23,21 @@ def write_config(project: Path, text: str) -> Path:
 @pytest.mark.parametrize("name", exercise_names(PROJECT))
 def test_every_exercise_has_a_config_that_fits(name: str) -> None:
     assert read_config(PROJECT, name).questions
+
+
+def test_page_lists_every_key_with_its_default() -> None:
+    page = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| (.*?) \| ", page.partition("## Settings")[2], re.MULTILINE
+    )
+    defaults = {
+        f"{table}{field.name}": getattr(kind(), field.name)
+        for table, kind in (("", ExerciseConfig), ("limits.", Limits), ("late.", LatePolicy))
+        for field in msgspec.structs.fields(kind)
+        if field.name not in ("limits", "late")
+    }
+    written = {key: f"`{msgspec.json.encode(value).decode()}`" for key, value in defaults.items()}
+    assert dict(rows) == {**written, "late.due": "no due date"}
 
 
 def test_key_without_a_line_has_its_default(tmp_path: Path) -> None:
