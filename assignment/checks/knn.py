@@ -1,9 +1,7 @@
 """The checks of the k-nearest-neighbor exercise."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -66,13 +64,9 @@ def operations(problem: Problem) -> None:
 
 
 SIZES = Sizes(
-    samples,
-    {"train": 100, "features": 8, "tests": 100},
-    "train",
-    many,
-    operations,
+    samples, {"train": 100, "features": 8, "tests": 100}, "train", many, operations,
     "three times squares, sums, X @ X_train.T and its root on arrays of the same sizes",
-)
+)  # fmt: skip
 
 # ---- cross-validation, in the notebook -----------------------------------------------------------
 
@@ -126,10 +120,8 @@ def cross_validation_rule(arrays: Arrays, context: RuleContext) -> Finding | Non
     return None
 
 
-def images(parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Draw images for grading; the notebook has neither a validation nor a development set."""
-    return cifar10_data({**parameters, "NUM_VALIDATION": 1, "NUM_DEV": 1}, seed)
-
+# The notebook has neither a validation nor a development set.
+WITHOUT_SETS = {"NUM_VALIDATION": 1, "NUM_DEV": 1}
 
 # ---- the exercise --------------------------------------------------------------------------------
 
@@ -155,7 +147,7 @@ EXERCISE = Exercise(
     notebook="notebooks/knn.ipynb",
     files=(f"assignment/classifiers/{MODULE}.py",),
     seed=230,
-    data=images,
+    data=lambda parameters, seed: cifar10_data({**parameters, **WITHOUT_SETS}, seed),
     checks=(
         _distances(TWO, "two_loops", "two loops"),
         agrees(

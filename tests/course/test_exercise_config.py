@@ -31,8 +31,8 @@ def test_page_lists_every_key_with_its_default() -> None:
         r"^\| `([\w.]+)` \| (.*?) \| ", page.partition("## Settings")[2], re.MULTILINE
     )
     defaults = {
-        f"{table}{field.name}": getattr(kind(), field.name)
-        for table, kind in (("", ExerciseConfig), ("limits.", Limits), ("late.", LatePolicy))
+        f"{prefix}{field.name}": getattr(kind(), field.name)
+        for prefix, kind in (("", ExerciseConfig), ("limits.", Limits), ("late.", LatePolicy))
         for field in msgspec.structs.fields(kind)
         if field.name not in ("limits", "late")
     }
