@@ -2,13 +2,19 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from assignment.checks.softmax import EXERCISE
 from gradkit.authoring import verify
-from gradkit.authoring.readiness import graded_problems, notebook_problems, starter_leaks
+from gradkit.authoring.readiness import (
+    graded_problems,
+    notebook_problems,
+    starter_leaks,
+    unknown_mistakes,
+)
 from tests.banks import BANK
 from tests.trees import copy_tree
 
@@ -117,6 +123,15 @@ def test_part_that_does_not_fit_to_another_is_reported(
     assert [where for where, _ in found] == [where for where, _ in problems]
     for (_, problem), (_, start) in zip(found, sorted(problems), strict=True):
         assert problem.startswith(start)
+
+
+def test_mistake_of_a_traceback_that_the_bank_does_not_have_is_reported() -> None:
+    assert list(unknown_mistakes(BANK)) == []
+    id = "transposed_layout"
+    path, problem = next(unknown_mistakes(replace(BANK, mistakes={"x": BANK.mistakes[id]})))
+    assert path == "assignment/checks/softmax.py"
+    assert problem.startswith("the check 'naive_loss' names the mistake '")
+    assert problem.endswith("in raises=, but mistakes.toml has only: x.")
 
 
 def test_unknown_metadata_are_reported(tree: Path, plant: Plant) -> None:

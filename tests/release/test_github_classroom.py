@@ -113,6 +113,14 @@ def test_workflow_has_a_step_with_points_for_each_check_and_reports_all(
     }
 
 
+def test_exercise_without_images_and_notebook_checks_has_no_steps_for_them() -> None:
+    exercise = Exercise("any", "Any", "", "any.ipynb", (), EXERCISE.checks[:1], 1)
+    workflow = yaml.safe_load(classroom_files([exercise], images=False)[WORKFLOW])
+    [job] = workflow["jobs"].values()
+    assert list(graders(job)) == ["any_naive_loss"]
+    assert not [step for step in job["steps"] if "assignment data" in step.get("run", "")]
+
+
 def test_steps_of_two_exercises_have_different_names(job: dict[str, Any]) -> None:
     other = Exercise("svm", "SVM", "", "notebooks/svm.ipynb", (), EXERCISE.checks, 1)
     workflow = yaml.safe_load(classroom_files([EXERCISE, other])[WORKFLOW])
