@@ -89,7 +89,7 @@ def process_pool(jobs: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """
     # spawn: a fork of a process with threads, such as those of BLAS, may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, end_with_parent)
+    pool = ProcessPoolExecutor(jobs, context, _end_with_parent)
     try:
         yield pool
     except BaseException:
@@ -100,7 +100,7 @@ def process_pool(jobs: int | None = None) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """Let this process of a pool end when its parent does, and leave Ctrl-C to that.
 
     BLAS is limited here, before numpy is loaded: more threads than processors wait for each other.

@@ -208,10 +208,10 @@ def keeps_inputs(call: Call, problem: Callable[[int], Problem], **check: Any) ->
     Examples
     --------
     >>> keeps_inputs(
-    ...     Call("ridge", "fit", ("w",)),
-    ...     lambda seed: Problem("N = 9", {"X": X, "y": y, "reg": 2.0}),
-    ...     name="inputs", title="Inputs and dtypes kept", points=1, regions=("weights",),
-    ...     requires=("weights",),
+    ...     Call("softmax", "softmax_loss_naive", ("loss", "dW")),
+    ...     lambda seed: Problem("N = 2", {"W": W, "X": X, "y": y, "reg": 0.0}),
+    ...     name="inputs", title="Inputs and dtypes kept", points=3, regions=("softmax_naive",),
+    ...     requires=("naive_gradient",),
     ... )
     """
     run, rule = partial(_run_twice, call, problem), partial(_find_change, problem)

@@ -294,7 +294,9 @@ def load_exercise(name: str) -> Exercise:
     """Import the exercise that `assignment.checks.NAME` defines; raise ExerciseError if wrong."""
     exercise: Exercise = import_module(f"assignment.checks.{name}").EXERCISE
     if exercise.name != name:
-        raise ExerciseError(f"assignment/checks/{name}.py: EXERCISE has name={exercise.name!r}.")
+        raise ExerciseError(
+            f"assignment/checks/{name}.py: EXERCISE has name={exercise.name!r}. Write name={name!r}."
+        )
     return exercise
 
 

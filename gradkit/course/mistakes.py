@@ -145,6 +145,7 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     """
     texts = {path: regions.read_source(project / path) for path in solved_paths(exercise)}
     solution = solved_tree(exercise, texts)
+    _require_regions(exercise, solution)
     ready_made = {id: known for check in exercise.checks for id, known in check.mistakes.items()}
     mistakes: dict[str, Mistake] = {}
     named: dict[str, str] = {}
@@ -168,7 +169,6 @@ def read_bank(exercise: Exercise, project: Path) -> Bank:
     for mutant in (*(m for m in mutants if m.id not in may_be_invalid), *variants):
         _require_python(mutant)
     _require_different(solution, (*variants, *mutants))
-    _require_regions(exercise, solution)
     return Bank(exercise, solution, mistakes, tuple(mutants), tuple(variants))
 
 
