@@ -130,7 +130,7 @@ def test_processes_of_a_pool_end_when_their_parent_does(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     (tmp_path / "pool.py").write_text(POOL, encoding="utf-8")
-    command = [sys.executable, tmp_path / "pool.py"]
+    command = [sys.executable, str(tmp_path / "pool.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == b"started\n"

@@ -295,7 +295,7 @@ def load_exercise(name: str) -> Exercise:
     exercise: Exercise = import_module(f"assignment.checks.{name}").EXERCISE
     if exercise.name != name:
         raise ExerciseError(
-            f"assignment/checks/{name}.py: EXERCISE has name={exercise.name!r}. Write name={name!r}."
+            f"assignment/checks/{name}.py: EXERCISE has name={exercise.name!r}. Write {name!r}."
         )
     return exercise
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assignment.checks.answer_key import AnswerKey, Mistake
+from assignment.checks.answer_key import AnswerKey
 from assignment.checks.calls import Call, Problem, agrees, keeps_inputs
-from assignment.checks.check import Check, Exercise, run_check_for
+from assignment.checks.check import Check, Exercise, Mistake, run_check_for
 from assignment.checks.draws import Draws
 from assignment.checks.numeric import gradient_agrees
 from assignment.checks.student import Student
