@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from assignment.checks.check import Exercise, load_exercise, with_noun
@@ -19,6 +20,7 @@ from assignment.workspace.regions import (
     check_of,
     purpose_of,
     read_notebook,
+    region_of,
     source_of,
 )
 from gradkit.autograder.grade_submission import grade_submission
@@ -48,16 +50,19 @@ def notebook_problems(name: str, project: Path) -> Iterator[tuple[str, str]]:
     for problem in _check_cell_problems(exercise, notebook):
         yield path, problem
     try:
-        for question in read_questions(notebook, config.questions):
-            stated = [int(n) for n in _POINTS.findall(f"{question.title} {question.text}")]
-            if stated and question.points not in (*stated, sum(stated)):
-                yield (
-                    settings,
-                    f"[questions] gives {question.name} {with_noun(question.points, 'point')}, and "
-                    f"its question in {path} says {stated[0]}. Correct one of them.",
-                )
+        read_questions(notebook, config.questions)
     except CourseError as error:
         yield settings, str(error)
+    for above, cell in pairwise(notebook["cells"]):
+        answer = region_of(cell) if cell["cell_type"] == "markdown" else None
+        stated = [int(n) for n in _POINTS.findall(source_of(above))]
+        points = config.questions.get(answer or "", 0)
+        if answer and stated and points not in (*stated, sum(stated)):
+            yield (
+                settings,
+                f"[questions] gives {answer} {with_noun(points, 'point')}, and its question in "
+                f"{path} says {stated[0]}. Correct one of them.",
+            )
     cells = [cell for cell in notebook["cells"] if purpose_of(cell).get("role") == "parameters"]
     assigned = {name for cell in cells for name in names_in(source_of(cell))[1]}
     for table, parameters in (("parameters", config.parameters), ("quick", config.quick)):
