@@ -169,14 +169,14 @@ def test_starter_with_a_solution_left_in_it_is_reported(monkeypatch: pytest.Monk
 
 
 def test_third_name_for_two_mistakes_is_reported() -> None:
-    two = ("gradient_of_right_class_only", "right_class_left_out_of_sum")
+    two = ("mean_over_classes", "sum_not_mean")
     pairs = [p for p in proofs.pairs_of(BANK) if {BANK.mutants[n].id for n in p} == {*two}]
     named = dict(proofs.name_pairs("softmax", PROJECT, pairs))
-    assert named == {" + ".join(two): "gradient_without_probability"}
+    assert named == {" + ".join(two): "divided_by_classes"}
     assert not {*find_pair_differences(named, Lock(review=named))}
     for now, before in ((named, Lock()), ({}, Lock(review=named))):
         [problem] = map(str, find_pair_differences(now, before))
-        assert "gradient_without_probability" in problem
+        assert "divided_by_classes" in problem
 
 
 def test_forms_of_the_notebooks_own_region_are_run_in_it() -> None:
