@@ -53,16 +53,17 @@ def notebook_problems(name: str, project: Path) -> Iterator[tuple[str, str]]:
         read_questions(notebook, config.questions)
     except CourseError as error:
         yield settings, str(error)
-    for above, cell in pairwise(notebook["cells"]):
-        answer = region_of(cell) if cell["cell_type"] == "markdown" else None
-        stated = [int(n) for n in _POINTS.findall(source_of(above))]
-        points = config.questions.get(answer or "", 0)
-        if answer and stated and points not in (*stated, sum(stated)):
-            yield (
-                settings,
-                f"[questions] gives {answer} {with_noun(points, 'point')}, and its question in "
-                f"{path} says {stated[0]}. Correct one of them.",
-            )
+    else:
+        for above, cell in pairwise(notebook["cells"]):
+            answer = region_of(cell) if cell["cell_type"] == "markdown" else None
+            stated = [int(n) for n in _POINTS.findall(source_of(above))]
+            points = config.questions.get(answer or "", 0)
+            if answer and stated and points not in (*stated, sum(stated)):
+                yield (
+                    settings,
+                    f"[questions] gives {answer} {with_noun(points, 'point')}, and its question in "
+                    f"{path} says {stated[0]}. Correct one of them.",
+                )
     cells = [cell for cell in notebook["cells"] if purpose_of(cell).get("role") == "parameters"]
     assigned = {name for cell in cells for name in names_in(source_of(cell))[1]}
     for table, parameters in (("parameters", config.parameters), ("quick", config.quick)):

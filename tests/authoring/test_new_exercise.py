@@ -23,7 +23,7 @@ from tests.trees import contents
 PAGE = (PROJECT / "docs" / "new-exercise.md").read_text(encoding="utf-8")
 STEP = re.compile(
     r"^    gradkit (?P<command>[^#\n]*)|"
-    r"^(?P<cells>.*\b(?:Two|Four) cells of )?`(?P<path>[\w./-]+)`:\n\n```\w+\n(?P<text>.*?)^```$",
+    r"^(?P<cells>[^\n]*(?:Two|Four) cells of )?`(?P<path>[\w./-]+)`:\n\n```\w+\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 METRICS, NOTEBOOK = "assignment/evaluation/metrics.py", "notebooks/metrics.ipynb"
