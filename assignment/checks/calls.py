@@ -220,14 +220,14 @@ def keeps_inputs(call: Call, problem: Callable[[int], Problem], **check: Any) ->
 
 CHANGES = {
     "inputs_changed": Mistake(
-        "an input was changed",
-        "The code changes an array that it was given, and its caller goes on with the changed one. "
-        "Operations such as -= and *= work in place: use them on arrays of your own only.",
+        "input changed in place",
+        "The code changes an array of its caller. Operations such as -= and *= work in place: use "
+        "them only on arrays that you made.",
     ),
     "dtype_not_kept": Mistake(
-        "the precision of the input not kept",
-        "Float32 input should give float32 results, and float64 input float64 ones. np.zeros makes "
-        "float64 unless it gets a dtype, such as dtype=X.dtype.",
+        "dtype of the input not kept",
+        "Results should have the dtype of the input, be it float32 or float64. Look for np.zeros, "
+        "astype and dtype=: which dtype does each of them make?",
     ),
 }
 

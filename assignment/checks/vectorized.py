@@ -139,26 +139,25 @@ def no_loops(call: Call, sizes: Sizes, *, naive: tuple[str, ...] = (), **check: 
 
 LOOPS = {
     "calls_naive": Mistake(
-        "the version with loops is called",
-        "The code calls a function that has more loops, directly or through another one. Compute "
-        "the result in the function itself.",
+        "version with more loops called",
+        "The code calls a function that has more loops, directly or through another function. "
+        "Compute the result in the function itself.",
     ),
     "loop_in_vectorized": Mistake(
-        "a loop too many",
+        "one loop too many",
         "The function, or one that it calls, runs a line for each sample, class or feature. "
-        "Replace that loop by an operation on whole arrays.",
+        "Replace that loop with an operation on whole arrays.",
     ),
     "table_of_all_pairs": Mistake(
-        "a table of all pairs of samples",
-        "Somewhere every sample meets every other, in an array of N × N numbers: (N, 1) with (N,) "
-        "makes one, and so do X @ X.T and scores[:, y]. The result is right, but time and memory "
-        "grow with the square of N.",
+        "array of all pairs of samples",
+        "The result is right, but an array of N × N numbers makes time and memory grow with the "
+        "square of N. (N, 1) with (N,) makes one, and so does scores[:, y].",
     ),
     "slow_vectorized": Mistake(
         "far slower than array operations",
-        "No line was seen to run more often for more samples, yet the function takes far longer "
-        "than array operations. Look for lists, map(), sum() and other functions that take one "
-        "element after the other: operations on whole arrays replace them.",
+        "No line runs more often for more samples, yet the function takes far longer than array "
+        "operations. Look for lists, map(), sum() and other calls that take one element after "
+        "another.",
     ),
 }
 

@@ -128,11 +128,11 @@ def test_a_ready_made_check_names_its_mistakes_unless_the_bank_does() -> None:
     edit = ("squares = ", "X *= 1.5; squares = ")
     check = NEAREST_CHECKS["keeps"]
     found = verdict(check, NEAREST, edit)
-    assert (found.mistake, found.headline) == ("inputs_changed", "an input was changed")
-    assert "use them on arrays of your own only" in found.hint
+    assert (found.mistake, found.headline) == ("inputs_changed", "input changed in place")
+    assert "use them only on arrays that you made" in found.hint
     found = verdict(check, NEAREST, edit, mistakes=["inputs_changed"])
     assert found.headline == "it is inputs_changed"
-    assert verdict(NEAREST_CHECKS["loops"], NEAREST, (RETURN, LOOP)).headline == "a loop too many"
+    assert verdict(NEAREST_CHECKS["loops"], NEAREST, (RETURN, LOOP)).headline == "one loop too many"
     found = verdict(NEAREST_CHECKS["loops"], NEAREST, (RETURN, SLOWLY), mistakes=["calls_naive"])
     assert found.mistake == "calls_naive"
 

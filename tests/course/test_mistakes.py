@@ -175,7 +175,7 @@ def test_mistake_that_is_wrong_is_refused(project: Path, text: str, problem: str
 
 def test_mistake_of_a_ready_made_check_needs_no_name_and_hint(project: Path) -> None:
     write(project, "softmax/mistakes.toml", f"[loop_in_vectorized]\n{BODY}")
-    assert read_bank(EXERCISE, project).mistakes["loop_in_vectorized"].name == "a loop too many"
+    assert read_bank(EXERCISE, project).mistakes["loop_in_vectorized"].name == "one loop too many"
     write(project, "softmax/mistakes.toml", f"[loop_in_vectorized]\n{HEAD}{BODY}")
     assert read_bank(EXERCISE, project).mistakes["loop_in_vectorized"].name == "n"
 
