@@ -23,7 +23,7 @@ from gradkit.lms import DOWNLOADS, parse_platform_name
 from gradkit.lms.platform import ParsedName, Submitters
 from gradkit.lms.tables import student_id
 from gradkit.submissions.archives import SubmissionRejected, is_ignored, open_source
-from gradkit.submissions.names import is_archive, name_stem, parse_name
+from gradkit.submissions.names import COPY_NUMBER, is_archive, name_stem, parse_name
 from gradkit.submissions.roster import Roster, read_roster
 from gradkit.submissions.wanted_files import NameFit, WantedFiles
 
@@ -113,6 +113,14 @@ class _Entry:
         if not is_single_file(self.path):
             return True
         return WantedFiles(exercise).match_name(self.parsed.original_filename) is not None
+
+    def is_part_beside(self, other: "_Entry") -> bool:
+        """Return whether the same account gave two entries names that are not copies' names."""
+        one, two = self.parsed, other.parsed
+        stems = {
+            re.sub(rf"{COPY_NUMBER}$", "", name_stem(each.original_filename)) for each in (one, two)
+        }
+        return (one.platform, one.student) == (two.platform, two.student) and len(stems) > 1
 
     def platform_time(self) -> datetime | None:
         """Return the time of submission in a platform's name."""
@@ -345,8 +353,9 @@ def _attempts(entries: list[_Entry], useful: Collection[_Entry]) -> list[list[_E
     """Group a student's entries, sorted by time, into attempts.
 
     Entries of one time that the platform tells are one attempt. If it keeps the last attempt only,
-    single files belong to its folder or archive. So does everywhere what is not useful, such as a
-    PDF: it replaces no other submission.
+    single files belong to its folder or archive, and so do archives of other names, such as code
+    beside a notebook. So does everywhere what is not useful, such as a PDF: it replaces no other
+    submission.
     """
     groups: dict[object, list[_Entry]] = {}
     for entry in useful:
@@ -355,8 +364,11 @@ def _attempts(entries: list[_Entry], useful: Collection[_Entry]) -> list[list[_E
     singles = groups.pop(None, [])
     attempts = [*groups.values()]
     platforms = [entry.parsed.platform for entry in entries]
-    if singles and attempts and all(each and each.keeps_last_attempt_only for each in platforms):
-        attempts[-1] += singles
+    if attempts and all(each and each.keeps_last_attempt_only for each in platforms):
+        *earlier, last = attempts
+        attempts = [each for each in earlier if not each[0].is_part_beside(last[0])] + [last]
+        last += [entry for each in reversed(earlier) if each not in attempts for entry in each]
+        last += singles
     elif singles:
         attempts.append(singles)
     if not attempts:

@@ -86,6 +86,21 @@ def test_canvas_gives_one_attempt_in_several_files(wanted: Files, tmp_path: Path
         assert (read(each).files, read(each).cells) == ({FILE: comment}, {"tuning": TUNING})
 
 
+@pytest.mark.parametrize("start", ["doejane_1_{}_", "Jane Doe_1_assignsubmission_file_"])
+def test_archives_of_other_names_are_parts_of_the_last_attempt(
+    start: str, wanted: Files, tmp_path: Path
+) -> None:
+    parts = {"a.zip": FILE, "b.zip": OTHER_FILE, "c (1).zip": NOTEBOOK}
+    for number, (name, path) in enumerate(parts.items()):
+        place = zip_of({path: wanted[path]}, tmp_path / (start.format(number) + name))
+        os.utime(place, (number, number))
+    zip_at(tmp_path / f"{start.format(0)}c.zip", b"# superseded", 0)
+    old, jane = find(tmp_path)
+    assert (old.superseded, len(jane.paths)) == (True, 3)
+    assert read(jane).files == {path: wanted[path] for path in (FILE, OTHER_FILE)}
+    assert read(jane).cells == {"tuning": TUNING}
+
+
 def test_canvas_marks_lateness(tmp_path: Path) -> None:
     for name in ("doejane_LATE_5_6_x.zip", "LATE_anon_x_7_x.zip", "late_8_9_x.zip"):
         zip_at(tmp_path / name)  # whose time is that of the download
