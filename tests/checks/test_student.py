@@ -52,7 +52,7 @@ PROJECTS = [r"C:\Users\Ana\softmax-starter", r"\\server\home\softmax-starter"]
 
 
 @pytest.mark.parametrize("project", PROJECTS)
-def test_a_helper_module_is_recognised_on_windows_in_whatever_case_its_path_is(
+def test_a_helper_module_is_recognized_on_windows_in_whatever_case_its_path_is(
     project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (student_module, counting):

@@ -167,7 +167,7 @@ def test_a_loop_over_classes_or_features_alone_fails(code: str, sentence: str) -
         "import functools\nloss = functools.partial(apply, softmax_loss_naive)(W, X, y, 0.0)[0]",
     ],
 )
-def test_the_naive_function_is_recognised_under_any_name(code: str) -> None:
+def test_the_naive_function_is_recognized_under_any_name(code: str) -> None:
     above = (
         "\n\nsame_loss = softmax_loss_naive\n\n\ndef apply(f, *values):\n    return f(*values)\n"
     )

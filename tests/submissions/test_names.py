@@ -55,7 +55,7 @@ def test_parse_name_finds_the_student(name: str, student: str) -> None:
 
 @pytest.mark.parametrize("names", SCRIPTS.values(), ids=SCRIPTS)
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_names_of_canvas_are_recognised_in_any_script(
+def test_names_of_canvas_are_recognized_in_any_script(
     names: tuple[str, str, str], form: Literal["NFC", "NFD"]
 ) -> None:
     name = unicodedata.normalize(form, canvas_name(f"{names[1]}, {names[2]}"))
