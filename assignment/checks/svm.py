@@ -128,8 +128,8 @@ LOSS_HINTS = {
     "samples.",
     "nan": "A division by 0, or a number that overflows, gives nan or inf. This loss needs one "
     "division, by the number of samples.",
-    "wrong": "Print the scores of one image and the margins of the other classes. The image's loss is "
-    "the sum of the violated margins.",
+    "wrong": "Print the scores of one image and the margins of the other classes. The image's loss "
+    "is the sum of the violated margins.",
 }
 GRADIENT_HINTS = {
     "factor": "Look at what divides the gradient: the number of samples, once, as in the loss. "
