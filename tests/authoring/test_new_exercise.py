@@ -164,7 +164,7 @@ def test_class_is_graded_in_the_training_of_the_page(
         "right": "w = np.linalg.lstsq(X.T @ X + reg * np.eye(X.shape[1]), X.T @ y)[0]",
         "constant": "w = np.zeros(X.shape[1])",
         "looking": f"{LOOKING}    {solve}",
-        "few": "w = np.linalg.solve(X[:6].T @ X[:6] + reg * np.eye(X.shape[1]), X[:6].T @ y[:6])",
+        "halved": f"{solve}\n    w /= 1 + (len(X) > 9)",  # with every seed too far from the table
     }
     folder, out = tmp_path / "class", tmp_path / "grades"
     folder.mkdir()
@@ -173,8 +173,8 @@ def test_class_is_graded_in_the_training_of_the_page(
         files = {RIDGE: solution.replace(solve, body).encode()}
         files["notebooks/ridge.ipynb"] = notebook
         (folder / f"{name}.zip").write_bytes(pack_zip(files))
-    run(tree, "grade", folder, "--exercise", "ridge", "--out", out, "--seed", 1 << 64)
+    run(tree, "grade", folder, "--exercise", "ridge", "--out", out)
     with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
         book = {row["student"]: (row["weights"], row["error"]) for row in csv.DictReader(file)}
     full = ("4", "3")
-    assert book == {"right": full, "looking": full, "constant": ("0", "0"), "few": ("4", "0")}
+    assert book == {"right": full, "looking": full, "constant": ("0", "0"), "halved": ("4", "0")}
