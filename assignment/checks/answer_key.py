@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assignment.checks.check import Arrays, Mistake
-from assignment.checks.differences import ArrayStack, added_by_reg, decode, encode
+from assignment.checks.differences import ArrayStack, added_by_reg, decode, encode, size_factors
 
 # Largest relative error at which arrays still match a fingerprint. Equivalent code differs in
 # float64's last digits, 1e-16 of the largest intermediate number; fingerprints have nine digits.
@@ -44,10 +44,24 @@ class FingerprintStack:
         self.fingerprints = fingerprints
         complete = [reference | print_.arrays for print_ in fingerprints]
         complete = [arrays | added_by_reg(arrays) for arrays in complete]
+        self._reference = reference | added_by_reg(reference)
         self._stacks = {
             name: ArrayStack([arrays.get(name, _MISSING) for arrays in complete])
-            for name in reference | added_by_reg(reference)
+            for name in self._reference
         }
+        self._products: dict[tuple[str, ...], list[tuple[dict[str, float], Arrays]]] = {}
+
+    def products(self, names: Sequence[str]) -> list[tuple[dict[str, float], Arrays]]:
+        """Return the `size_factors` that a fingerprint has in these arrays, and their products."""
+        key = tuple(names)
+        if key not in self._products:
+            products = [
+                (factors, {name: self._reference[name] * factors[name] for name in names})
+                for factors in size_factors(names)
+            ]
+            known = [product for product in products if self.match(product[1], names).any()]
+            self._products[key] = known
+        return self._products[key]
 
     def match(self, arrays: Arrays, names: Collection[str]) -> NDArray[np.bool_]:
         """Mark the fingerprints that equal all arrays of these names, except for rounding.

@@ -1,13 +1,14 @@
 """Describe in plain words how a check's arrays differ from the reference.
 
-The kinds, from the most particular to the least: "shape", "transposed", "dtype", "nan",
+The kinds, from the most particular to the least: "order", "transposed", "shape", "dtype", "nan",
 "unregularised" (right only without regularization), "factor", "offset", "wrong".
 `relative_error` compares two arrays, `ArrayStack` one with many by the same rule.
 """
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ class Difference(NamedTuple):
 
 
 HEADLINES = {
+    "order": "results in the wrong order",
     "shape": "wrong shape",
     "transposed": "transposed",
     "dtype": "wrong dtype",
@@ -177,6 +179,9 @@ def find_difference(
     ]
     if not wrong:
         return None
+    for name in wrong:
+        if text := _order(name, actual, reference):
+            return Difference("order", text)
     for kind, describe in _DESCRIBE.items():
         for name in wrong:
             text = describe(name, actual[name], reference[name], tolerance)
@@ -190,6 +195,17 @@ def find_difference(
 def _number_kind(array: NDArray[Any]) -> str:
     """Return "int" for labels, "float" for losses; another check compares the number of bits."""
     return {"i": "int", "u": "int", "f": "float"}.get(array.dtype.kind) or array.dtype.name
+
+
+def _order(name: str, actual: Arrays, reference: Arrays) -> str:
+    """Describe two results of a problem that have each other's shape."""
+    others = [other for other in reference if _problem(other) == _problem(name) and other in actual]
+    for other in others:
+        shapes = reference[other].shape, reference[name].shape
+        if shapes[0] != shapes[1] and (actual[name].shape, actual[other].shape) == shapes:
+            what = f"{quantity(name)} has the shape of {quantity(other)}"
+            return f"{what}, and the other way round: does `return` give them in this order?"
+    return ""
 
 
 def _transposed(name: str, actual: Any, expected: Any, tolerance: float) -> str:
@@ -329,6 +345,15 @@ def _ratio(actual: NDArray[Any], expected: NDArray[Any], tolerance: float) -> fl
     a, e = np.ravel(actual).astype(np.float64), np.ravel(expected).astype(np.float64)
     ratio = float(a @ e / (e @ e)) if e.any() else math.nan
     return ratio if relative_error(a, ratio * e) <= tolerance else math.nan
+
+
+def size_factors(names: Collection[str]) -> Iterator[dict[str, float]]:
+    """Yield factors of these arrays by name: products of 2, N, D and C, or of their inverses."""
+    sizes = {name: [2, *(size for _, size in _sizes(name))] for name in names}
+    for powers in product((0, 1, -1), repeat=min(map(len, sizes.values()))):
+        factors = {name: math.prod(map(pow, sizes[name], powers)) for name in names}
+        yield factors
+        yield {name: -factor for name, factor in factors.items()}
 
 
 def _sizes(name: str) -> list[tuple[str, int]]:

@@ -55,8 +55,10 @@ KNOWN = (
     KnownError(
         "a name that numpy removed",
         "AttributeError",
-        r"module 'numpy' has no attribute '(float|int|bool|object|str|long|unicode)'",
-        "numpy no longer has this name: write float, int or bool, or np.float64 for a fixed size.",
+        r"was removed in the NumPy 2\.0 release|module 'numpy' has no attribute "
+        r"'(float|int|bool|object|str|long|unicode|product|alltrue|sometrue|asscalar)'",
+        "numpy no longer has this name: write float, int or bool, or np.float64 for a fixed size; "
+        "np.prod, np.all, np.any and np.inf for np.product, np.alltrue, np.sometrue and np.Inf.",
     ),
     KnownError(
         "a print statement",
@@ -134,6 +136,101 @@ KNOWN = (
         "TypeError",
         "'float' object cannot be interpreted as an integer",
         "In Python 3, / gives a float even for whole numbers; // gives an integer.",
+    ),
+    KnownError(
+        "an array where one value is needed",
+        "ValueError",
+        r"The truth value of an array with more than one element is ambiguous",
+        "`if` and max() need one value. y[i] is the class of one sample, y those of all; "
+        "np.maximum(0, a) compares each element with 0.",
+    ),
+    KnownError(
+        "an array in place of the axis",
+        "TypeError",
+        r"\b(max|min|sum|mean)\((?s:.*)only integer scalar arrays can be converted",
+        "The second argument of np.max() and np.sum() is the axis. np.maximum(0, a) compares each "
+        "element with 0, and W * W is the product of each element with itself.",
+    ),
+    KnownError(
+        "^ in place of **",
+        "TypeError",
+        r"'bitwise_xor'|unsupported operand type\(s\) for \^",
+        "In Python, ** is the power: W**2. ^ combines the bits of whole numbers.",
+    ),
+    KnownError(
+        "a float in an array of integers",
+        "UFuncTypeError|TypeError",
+        r"Cannot cast ufunc '\w+' output from dtype\('float\d+'\) to dtype\('u?int\d+'\)",
+        "The array holds integers, and +=, -= and /= cannot put floats into it. Make it one of "
+        "floats: np.zeros(shape), np.zeros_like(W), .astype(float).",
+    ),
+    KnownError(
+        "an index that is not an integer",
+        "IndexError",
+        r"arrays used as indices must be of integer|only integers, slices",
+        "An index must be an integer. / gives floats, and so does np.zeros(): take //, or convert "
+        "with .astype(int).",
+    ),
+    KnownError(
+        "an index out of bounds",
+        "IndexError",
+        r"index -?\d+ is out of bounds for axis \d+ with size \d+",
+        "The index counts something else than the rows or columns that the array has there. Look "
+        "up to which number its loop runs: that of the samples, the features or the classes.",
+    ),
+    KnownError(
+        "more indices than axes",
+        "IndexError",
+        "too many indices for array",
+        "The array has fewer axes than this line gives indices. Print its shape: np.sum() and "
+        "np.max() over an axis remove that axis.",
+    ),
+    KnownError(
+        "shapes that do not fit",
+        "ValueError",
+        r"could not be broadcast|not aligned|mismatch in its core dimension",
+        "The message has the two shapes. In the product A @ B, A must have as many columns as B "
+        "has rows. In other operations the lengths must be equal, or one of them 1.",
+    ),
+    KnownError(
+        "a list in place of an array",
+        "TypeError",
+        r"can't multiply sequence by non-int|list indices must be integers|"
+        r"unsupported operand type\(s\) for .*'list'",
+        "Lists cannot be added, multiplied or indexed like arrays. np.array(a) makes an array.",
+    ),
+    KnownError(
+        "parentheses in place of brackets",
+        "TypeError",
+        r"'numpy\.ndarray' object is not callable",
+        "(...) calls a function. [...] picks elements of an array: scores[i].",
+    ),
+    KnownError(
+        "None in place of a value",
+        "TypeError|AttributeError",
+        r"'NoneType'",
+        "A variable is None: it was left so in the code above, or a function without `return` "
+        "gave it.",
+    ),
+    KnownError(
+        "an undefined name",
+        "NameError",
+        r"name '\w+' is not defined",
+        "No line that ran gives this name a value. Is it misspelt, or is that line missing? A "
+        "function knows its arguments and what it computes; `self` belongs to methods.",
+    ),
+    KnownError(
+        "other arguments than it is called with",
+        "TypeError",
+        r"missing \d+ required positional argument|takes \d+ positional arguments? but \d+",
+        "The function and the line that calls it have different numbers of arguments. Leave the "
+        "starter's `def` lines as they were.",
+    ),
+    KnownError(
+        "an argument of another name",
+        "TypeError",
+        "got an unexpected keyword argument",
+        "The function has no argument of this name. help(np.sum) lists those of np.sum.",
     ),
 )
 

@@ -114,8 +114,9 @@ SIZES = Sizes(
 # Ids of mistakes by the last line of a traceback and the line of code that it quotes. The first
 # problem of each check has N = 6, D = 3, C = 4, and an exception ends the check there.
 _NOT_ALIGNED = r"(?s:.*)(not aligned|mismatch in its core dimension)"
-NOT_BROADCAST = r"(?s:.*)could not be broadcast together with shapes"
-_OF_A_ROW = rf"{NOT_BROADCAST} \(4,\) \(3,\)|(?s:.*)from shape \(3,\) into shape \(4,\)"
+_NOT_BROADCAST = r"(?s:.*)could not be broadcast together with shapes"
+_OUTSIDE = r"(?s:.*)out of bounds for axis 0 with size"
+_OF_A_ROW = rf"{_NOT_BROADCAST} \(4,\) \(3,\)|(?s:.*)from shape \(3,\) into shape \(4,\)"
 SHAPES = {
     # No problem has ten samples, features or classes.
     r"\bwith size 10\b|shapes? .*[(,]10[,)]": "ten_classes",
@@ -123,14 +124,23 @@ SHAPES = {
     rf"\bdW\[\w+(\[\w+\])?(, :)?\] ?[-+]?=({_OF_A_ROW}|(?s:.*)for axis 0 with size 3\b)": (
         "row_and_column_mixed"
     ),
+    rf"\bX\[:, ?\w+\]({_NOT_BROADCAST}|(?s:.*)out of bounds for axis 1)": "row_and_column_mixed",
+    rf"\b\w+\[y\]{_OUTSIDE}": "rows_of_the_labels",
+    rf"\[:, ?y\]{_NOT_BROADCAST} \(6,4\) \(6,(1,)?6\)": "every_right_class_for_every_row",
+    rf"{_NOT_BROADCAST} \(6,4\) (\(6,(1,)?6\)|\(1,6\))": "table_of_samples",
     rf"(\bW(\.T)?( @ |\.dot\()|\b(dot|matmul)\(W(\.T)?, ?)W\b{_NOT_ALIGNED}": "matrix_product_of_W",
     rf"\bW(\.T)?( @ |\.dot\()X\b{_NOT_ALIGNED}": "transposed_layout",
     rf"\b(dot|matmul)\(W(\.T)?, ?X\b{_NOT_ALIGNED}": "transposed_layout",
     rf"\bX(\.T( @ |\.dot\()W\b|( @ |\.dot\()W\.T){_NOT_ALIGNED}": "transposed_layout",
     rf"\b(dot|matmul)\(X(\.T, ?W\b|, ?W\.T){_NOT_ALIGNED}": "transposed_layout",
-    rf"-=? ?y\b{NOT_BROADCAST} \(6,4\) \(6,\)": "labels_subtracted",
-    rf"{NOT_BROADCAST} \(6,4\) \(6,\)": "row_without_keepdims",
-    rf"\bdW\b{NOT_BROADCAST} \(4,3\) \(3,4\)": "gradient_transposed",
+    rf"-=? ?y\b{_NOT_BROADCAST} \(6,4\) \(6,\)": "labels_subtracted",
+    rf"{_NOT_BROADCAST} \(6,4\) \(6,\)": "row_without_keepdims",
+    r"indexing arrays could not be broadcast together with shapes \([34],\) \(6,\)": (
+        "counted_by_the_wrong_axis"
+    ),
+    rf"\bdW\b(?!.*\bW\.T){_NOT_BROADCAST} (\(4,3\) \(3,4\)|\(3,4\) \(4,3\))": (
+        "gradient_transposed"
+    ),
 }
 
 

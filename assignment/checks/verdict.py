@@ -9,11 +9,12 @@ that no fingerprint explains is described.
 
 A mistake is named only when its fingerprint matches all compared arrays, except for rounding: a
 wrong name is worse than no name. Where several match, one that an earlier check of the same code
-named goes first.
+named goes first. The results without regularization and what `reg` adds are looked up apart if need
+be, each also as a product of two mistakes.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, partial
@@ -276,22 +277,26 @@ def _compare(
         what = " and ".join(check.compared)
         return _not_attempted(check, f"The function still returns 0 for {what}: write that part.")
     whole = _Part(reference, check.compared)
-    explained = [
-        _Explained(difference, *whole.explain(check, outcome.arrays, answer_key, baseline))
-    ]
-    if not explained[0].fully:
+    mistake, fully = whole.explain(check, outcome.arrays, answer_key, baseline)
+    explained = [_Explained(difference, (mistake,) if mistake else (), fully)]
+    if not fully:
         apart = _explain_parts(check, outcome.arrays, answer_key, baseline, show_expected)
-        if apart and (all(part.fully for part in apart) or not explained[0].mistake):
-            explained = apart
-    if any(part.mistake for part in explained):
+        if any(part.mistakes for part in apart):
+            if all(part.fully for part in apart) or not mistake:
+                explained = apart
+        elif apart and difference.kind == "unregularised":
+            added = apart[0].difference
+            text = f"{added.text} It is right where reg is 0."
+            difference = Difference(difference.kind, text, added.details)
+    ids = [id for part in explained for id in part.mistakes]
+    if ids:
         known = answer_key.mistakes
-        ids = [part.mistake for part in explained if part.mistake]
         return _wrong(
             check,
             outcome,
-            both_headlines(*(part.headline(known) for part in explained)),
+            join_headlines([name for part in explained for name in part.headlines(known)]),
             " ".join(part.difference.text for part in explained),
-            " ".join(known[mistake].hint for mistake in ids),
+            " ".join(known[id].hint for id in ids),
             ids[0],
             explained[0].difference.kind,
         )
@@ -352,19 +357,37 @@ class _Part(NamedTuple):
             ids -= ruled_out
         return (ids.pop(), bool(fully)) if len(ids) == 1 else ("", False)
 
+    def explain_product(
+        self, check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: "Baseline"
+    ) -> tuple[str, ...]:
+        """Return the ids of the only two mistakes whose product explains the compared arrays.
+
+        The second one multiplies all by sizes, such as by N where a mean became a sum.
+        """
+        found = {}
+        if not any(arrays[name].any() for name in self.compared):
+            return ()  # any multiple of 0 is 0
+        for factors, product in answer_key.stack(check.name).products(self.compared):
+            divided = {name: arrays[name] / factor for name, factor in factors.items()}
+            if first := self.explain(check, divided, answer_key, baseline)[0]:
+                second = self.explain(check, product, answer_key, baseline)[0]
+                if second not in ("", first):
+                    found[frozenset((first, second))] = first, second
+        return found.popitem()[1] if len(found) == 1 else ()
+
 
 class _Explained(NamedTuple):
-    """A difference, and the mistake that explains it, if one does.
+    """A difference, and the mistakes that explain it, if any do.
 
-    `fully` means that it explains the diagnostic arrays, too.
+    `fully` means that they explain the diagnostic arrays, too.
     """
 
     difference: Difference
-    mistake: str
-    fully: bool
+    mistakes: tuple[str, ...]
+    fully: bool = False
 
-    def headline(self, known: Mapping[str, Mistake]) -> str:
-        return known[self.mistake].name if self.mistake else HEADLINES[self.difference.kind]
+    def headlines(self, known: Mapping[str, Mistake]) -> list[str]:
+        return [known[id].name for id in self.mistakes] or [HEADLINES[self.difference.kind]]
 
 
 def _explain_parts(
@@ -376,7 +399,7 @@ def _explain_parts(
 ) -> list[_Explained]:
     """Explain the results without regularization, and what `reg` adds to them, each by itself.
 
-    Return only the parts that differ from the reference, or nothing if no mistake explains one.
+    Return only the parts that differ from the reference.
     """
     reference = answer_key.reference[check.name]
     arrays = arrays | added_by_reg(arrays)
@@ -392,16 +415,22 @@ def _explain_parts(
         )
         if difference:
             mistake, fully = part.explain(check, arrays, answer_key, baseline)
-            if found and not any(arrays[name].any() for name in part.compared):
-                mistake = ""  # the mistake in the data's part may be why `reg` adds nothing
-            found.append(_Explained(difference, mistake, fully))
-    return found if any(part.mistake for part in found) else []
+            mistakes: tuple[str, ...] = (mistake,) if mistake else ()
+            adds_nothing = not any(arrays[name].any() for name in part.compared)
+            if found and not found[0].mistakes and adds_nothing:
+                mistakes = ()  # it may be there without `reg`: then it is in the data's part
+            elif not mistake and difference.kind in ("factor", "offset", "wrong"):
+                mistakes = part.explain_product(check, arrays, answer_key, baseline)
+            found.append(_Explained(difference, mistakes, fully))
+    return found
 
 
-def both_headlines(first: str, second: str = "") -> str:
+def join_headlines(headlines: Iterable[str]) -> str:
     """Join the headlines of the result without regularization and of what `reg` adds."""
-    second = "the regularization as well" if second in HEADLINES.values() else second
-    return f"{first}; {second}" if second and second != first else first
+    first, *others = dict.fromkeys(headlines)
+    unnamed = HEADLINES.values()
+    others = ["the regularization as well" if name in unnamed else name for name in others]
+    return "; ".join([first, *others])
 
 
 def _passed(check: Check) -> Verdict:

@@ -34,7 +34,7 @@ class Run(Protocol):
 
 
 def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerKey:
-    """Compute reference and fingerprints for a seed, of all checks that compare arrays.
+    """Compute reference and different fingerprints for a seed, of all checks that compare arrays.
 
     A check that requires others has the fingerprints of those mutants that pass them: on all others
     it does not count. If it is slow as well, it has none. `run` returns the outcome of a check on a
@@ -71,7 +71,8 @@ def compute_answer_key(bank: Bank, seed: int, run: Run | None = None) -> AnswerK
         }
         for name, arrays in differing.items():
             fingerprint = Fingerprint(mutant.id, arrays, len(differing))
-            answer_key.fingerprints[name].append(fingerprint)
+            if not any(_is_same(fingerprint, other) for other in answer_key.fingerprints[name]):
+                answer_key.fingerprints[name].append(fingerprint)
     return answer_key
 
 
@@ -86,6 +87,16 @@ def _runner(seed: int) -> Run:
         return run_check_for(check, last[1], seed)
 
     return run
+
+
+def _is_same(one: Fingerprint, other: Fingerprint) -> bool:
+    """Return whether two forms of a mistake leave the same fingerprint."""
+    if (one.mistake, one.shows_in) != (other.mistake, other.shows_in):
+        return False
+    return one.arrays.keys() == other.arrays.keys() and all(
+        relative_error(array, other.arrays[name]) <= ROUNDING / 10
+        for name, array in one.arrays.items()
+    )
 
 
 def _differing_arrays(check: Check, arrays: Arrays, answer_key: AnswerKey) -> Arrays:

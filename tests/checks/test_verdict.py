@@ -140,7 +140,10 @@ NEW_LOSS = ("np.log(sum_exp) - scores[y[i]]", "np.log(sum_exp) - scores[0]")
             [("loss / num_train", "loss"), ("0.5 * reg", "0.4 * reg")],
             "{sum_not_mean}; the regularization as well",
         ),
-        ([("loss / num_train", "loss"), ("0.5 * reg", "0 * reg")], "{sum_not_mean}; the regular"),
+        (
+            [("loss / num_train", "loss"), ("0.5 * reg", "0 * reg")],
+            "{sum_not_mean}; {no_reg_in_loss}",
+        ),
         # reg is used, and yet what it adds is that of a loss without it:
         ([("0.5 * reg * np.sum", "0.6 * np.sum")], "not right yet"),
     ],
@@ -155,6 +158,50 @@ def test_mistakes_in_data_and_regularization_are_explained_apart(
     if ";" in headline:
         assert len(re.findall(r"\.(?: |$)", verdict.text)) == 2  # a sentence for each part
         assert "What reg adds to loss" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("edits", "headline"),
+    [
+        (
+            [("- scores[y[i]]", "+ scores[y[i]]"), ("loss / num_train", "loss")],
+            "{correct_score_added}; {sum_not_mean}",
+        ),
+        (
+            [("0.5 * reg * np.sum(W * W)", "reg * np.sum(W[1:] ** 2)")],
+            "{part_of_W_left_out}; {half_missing_in_loss}",
+        ),
+        ([("- scores[y[i]]", "+ scores[y[i]]"), ("loss / num_train", "loss / 7")], "not right yet"),
+        ([("0.5 * reg * np.sum(W * W)", "2 * reg * np.sum(W * W)")], HEADLINES["unregularised"]),
+    ],
+)
+def test_a_mistake_times_a_known_factor_has_both_names_and_times_another_one_none(
+    edits: list[tuple[str, str]], headline: str
+) -> None:
+    names = {id: mistake.name for id, mistake in ANSWER_KEY.mistakes.items()}
+    verdict = judge("softmax_naive", *edits).verdict("naive_loss")
+    assert verdict.headline == headline.format_map(names)
+
+
+def test_a_wrong_regularization_is_described_by_itself() -> None:
+    verdict = judge("softmax_naive", ("0.5 * reg", "0.1 * reg")).verdict("naive_loss")
+    assert "What reg adds to loss is 1/5 times as large as expected, everywhere" in verdict.text
+    assert "right where reg is 0" in verdict.text
+
+
+def test_results_in_the_wrong_order_are_not_called_by_their_shapes() -> None:
+    edit = ("dW = dW / num_train + reg * W", "dW, loss = loss, dW / num_train + reg * W")
+    for name in ("naive_loss", "naive_gradient"):
+        verdict = judge("softmax_naive", edit).verdict(name)
+        assert verdict.headline == HEADLINES["order"]
+        assert not verdict.mistake
+        assert "the other way round" in verdict.text
+
+
+@pytest.mark.parametrize("shape", ["(1,)", "(num_train,)", "(1, 1)"])
+def test_a_loss_of_any_shape_is_called_an_array(shape: str) -> None:
+    edit = ("dW = dW / num_train + reg * W", f"loss = np.full({shape}, loss)")
+    assert judge("softmax_naive", edit).verdict("naive_loss").mistake == "loss_as_array"
 
 
 SHIFT = "scores -= scores.max(axis=1, keepdims=True)"
@@ -215,9 +262,11 @@ def test_a_hint_for_large_scores_is_given_only_where_they_cause_the_nan() -> Non
 @pytest.mark.parametrize(
     ("edit", "mistake"),
     [
-        ((REG, "loss += 0.5 * reg * np.sum(W.T * W)"), ""),
+        ((REG, "loss += 0.5 * reg * np.sum(W.T * W)"), "shapes that do not fit"),
         ((REG, "loss += 0.5 * reg * np.sum(W.T.dot(W.T))"), "matrix_product_of_W"),
-        (("dW = X.T @ dscores", "dW = W.dot(dscores)"), ""),
+        (("dW = X.T @ dscores", "dW = W.dot(dscores)"), "shapes that do not fit"),
+        (("dscores[samples, y] -= 1", "dscores -= np.eye(num_train)[y]"), "table_of_samples"),
+        (("dscores[samples, y] -= 1", "dscores -= X[:, y]"), "row_and_column_mixed"),
         (("dscores = probs\n", "dscores = probs - y\n"), "labels_subtracted"),
         (("scores = X @ W", "scores = W.T @ X"), "transposed_layout"),
         (("scores = X @ W", "scores = np.matmul(X.T, W)"), "transposed_layout"),
