@@ -280,8 +280,13 @@ def _compare(
     mistake, fully = whole.explain(check, outcome.arrays, answer_key, baseline)
     explained = [_Explained(difference, (mistake,) if mistake else (), fully)]
     if not fully:
+        # A sign or divisor that is wrong in all of it is no mistake of what `reg` adds.
+        factors = difference.kind in ("factor", "offset", "wrong") and not mistake
+        both = whole.explain_product(check, outcome.arrays, answer_key, baseline) if factors else ()
         apart = _explain_parts(check, outcome.arrays, answer_key, baseline, show_expected)
-        if any(part.mistakes for part in apart):
+        if both:
+            explained = [_Explained(difference, both)]
+        elif any(part.mistakes for part in apart):
             if all(part.fully for part in apart) or not mistake:
                 explained = apart
         elif apart and difference.kind == "unregularised":

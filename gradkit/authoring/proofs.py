@@ -209,15 +209,15 @@ def _one_form_each(bank: Bank, turn: int) -> list[Mutant]:
 
 
 def pairs_of(bank: Bank) -> Iterator[tuple[int, int]]:
-    """Yield a pair of forms for two mistakes in one region whose forms change different text of it.
+    """Yield a pair of forms for two mistakes, in one region, that change different text of it.
 
-    All forms take turns.
+    All forms take turns, and so do the regions that both may be in.
     """
-    alike = defaultdict[tuple[str, str, str], list[tuple[int, int]]](list)
+    alike = defaultdict[tuple[str, str], list[tuple[int, int]]](list)
     for (a, first), (b, second) in combinations(enumerate(bank.mutants), 2):
         both = first.edits and second.edits and first.region == second.region
         if both and first.id != second.id and _combined_body(bank, first, second) is not None:
-            alike[first.region, first.id, second.id].append((a, b))
+            alike[first.id, second.id].append((a, b))
     for turn, pairs in enumerate(alike.values()):
         yield pairs[turn % len(pairs)]
 
