@@ -145,7 +145,8 @@ class Judge:
     def _with_cause(self, check: Check, verdict: Verdict) -> Verdict:
         """Return the verdict on what the notebook made, or on why it could not.
 
-        Code that is not written, or raises, has a check of its own, which says so.
+        Code that is not written, or raises, has a check of its own, which says so. So has wrong
+        code, where the notebook raises.
         """
         has_cause = check.in_notebook and check.requires  # a practice check explains itself
         if not has_cause or verdict.status in (Status.PASSED, Status.WAITING):
@@ -155,7 +156,9 @@ class Judge:
                 cause = self.verdict(other.name)
                 if cause.status is Status.NOT_ATTEMPTED:
                     return _not_attempted(check, cause.text)
-                if cause.status is Status.RAISED:
+                if cause.status is Status.RAISED or (
+                    verdict.status is Status.RAISED and not cause.passed
+                ):
                     return _waiting(check, other)
         return verdict
 

@@ -180,10 +180,10 @@ def test_training_again_changes_nothing_in_the_notebook() -> None:
     arrays = X.copy(), Y.copy(), SEARCH["best_softmax"].W.copy()
     notebook_verdict("tuning", files)
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
+    files = BANK.solution.with_region("train_batch", f"X -= 1\n{body}").files
+    assert notebook_verdict("tuning", files).status is Status.WAITING  # X is read-only
     for before, after in zip(arrays, (X, Y, SEARCH["best_softmax"].W), strict=True):
         np.testing.assert_array_equal(before, after)
-    files = BANK.solution.with_region("train_batch", f"X -= 1\n{body}").files
-    assert "read-only" in notebook_verdict("tuning", files).quoted
     np.testing.assert_array_equal(arrays[0], X)
 
 
@@ -231,3 +231,11 @@ def test_results_of_the_notebook_wait_for_code_that_is_missing_or_raises(
     verdict = notebook_verdict(name, files, loss_history=[1502.3], results={}, y_test_pred=None)
     assert verdict.status is status
     assert text in verdict.text
+
+
+def test_results_that_raise_wait_for_wrong_code() -> None:
+    files = BANK.solution.with_region("train_batch", "X_batch, y_batch = X[:1], y[:1]\n").files
+    raised = notebook_verdict("training", files, model=object())
+    assert raised.status is Status.WAITING
+    assert "“A batch is drawn”" in raised.text
+    assert notebook_verdict("training", files, loss_history=[1502.3]).status is Status.WRONG
