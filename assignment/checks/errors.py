@@ -216,7 +216,7 @@ KNOWN = (
         "an undefined name",
         "NameError",
         r"name '\w+' is not defined",
-        "No line that ran gives this name a value. Is it misspelt, or is that line missing? A "
+        "No line that ran gives this name a value. Is it misspelled, or is that line missing? A "
         "function knows its arguments and what it computes; `self` belongs to methods.",
     ),
     KnownError(
