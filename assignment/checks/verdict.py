@@ -299,12 +299,16 @@ def _compare(
     ids = [id for part in explained for id in part.mistakes]
     if ids:
         known = answer_key.mistakes
+        hints = [known[id].hint for id in ids]
+        if not explained[0].mistakes and not check.baseline:
+            hint = check.hints.get(explained[0].difference.kind, "")
+            hints = [hint, *hints] if hint and hint not in known else hints
         return _wrong(
             check,
             outcome,
             join_headlines([name for part in explained for name in part.headlines(known)]),
             " ".join(part.difference.text for part in explained),
-            " ".join(known[id].hint for id in ids),
+            " ".join(hints),
             ids[0],
             explained[0].difference.kind,
         )

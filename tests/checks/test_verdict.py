@@ -158,6 +158,8 @@ def test_mistakes_in_data_and_regularization_are_explained_apart(
     if ";" in headline:
         assert len(re.findall(r"\.(?: |$)", verdict.text)) == 2  # a sentence for each part
         assert "What reg adds to loss" in verdict.text
+    general = EXERCISE.check("naive_loss").hints["wrong"]
+    assert (general in verdict.hint) == headline.startswith("not right yet")
 
 
 @pytest.mark.parametrize(
