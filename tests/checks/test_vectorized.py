@@ -221,7 +221,7 @@ class Shown:
 
 
 def print_with_settings(array: object) -> None:
-    np.set_printoptions(threshold=np.inf)
+    np.set_printoptions(threshold=sys.maxsize)
     print(array)
 
 
@@ -244,7 +244,7 @@ def test_arrays_are_not_turned_into_text_whole_in_the_calls_that_are_timed(
         return {}
 
     Shown.count = 0
-    with np.printoptions(threshold=np.inf):
+    with np.printoptions(threshold=sys.maxsize):
         _results(run, SIZES, ANSWER_KEY.seed)
     assert Shown.count < 20 * len(SIZES.many(ANSWER_KEY.seed))
 
