@@ -128,7 +128,7 @@ class Judge:
 
     @cached_property
     def _unwritten(self) -> dict[str, str]:
-        """What to write, by the names of the regions that do nothing."""
+        """Sentences on what to write, by the names of the regions that do nothing."""
         return {
             region: f"Write {title} in {path}."
             for path, text in self.sources.items()
@@ -280,17 +280,13 @@ def _compare(
         what = " and ".join(check.compared)
         return _not_attempted(check, f"The function still returns 0 for {what}: write that part.")
     whole = _Part(reference, check.compared)
-    mistake, fully = whole.explain(check, outcome.arrays, answer_key, baseline)
-    explained = [_Explained(difference, (mistake,) if mistake else (), fully)]
-    if not fully:
-        # A sign or divisor that is wrong in all of it is no mistake of what `reg` adds.
-        factors = difference.kind in ("factor", "offset", "wrong") and not mistake
-        both = whole.explain_product(check, outcome.arrays, answer_key, baseline) if factors else ()
+    explained = [whole.explain(difference, check, outcome.arrays, answer_key, baseline)]
+    mistakes = explained[0].mistakes
+    # A sign or divisor that is wrong in all of it is no mistake of what `reg` adds.
+    if not explained[0].fully and len(mistakes) < 2:
         apart = _explain_parts(check, outcome.arrays, answer_key, baseline, show_expected)
-        if both:
-            explained = [_Explained(difference, both)]
-        elif any(part.mistakes for part in apart):
-            if all(part.fully for part in apart) or not mistake:
+        if any(part.mistakes for part in apart):
+            if all(part.fully for part in apart) or not mistakes:
                 explained = apart
         elif apart and difference.kind == "unregularised":
             added = apart[0].difference
@@ -338,6 +334,21 @@ class _Part(NamedTuple):
         return [name for name in self.reference if is_part(name, self.quantities)]
 
     def explain(
+        self,
+        difference: Difference,
+        check: Check,
+        arrays: Arrays,
+        answer_key: AnswerKey,
+        baseline: "Baseline",
+    ) -> "_Explained":
+        """Explain the compared arrays by one mistake, or by the product of two."""
+        mistake, fully = self._one_mistake(check, arrays, answer_key, baseline)
+        mistakes: tuple[str, ...] = (mistake,) if mistake else ()
+        if not mistake and difference.kind in ("factor", "offset", "wrong"):
+            mistakes = self._product(check, arrays, answer_key, baseline)
+        return _Explained(difference, mistakes, fully)
+
+    def _one_mistake(
         self, check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: "Baseline"
     ) -> tuple[str, bool]:
         """Return the id of the one mistake that explains the compared arrays, or "".
@@ -369,7 +380,7 @@ class _Part(NamedTuple):
             ids -= ruled_out
         return (ids.pop(), bool(fully)) if len(ids) == 1 else ("", False)
 
-    def explain_product(
+    def _product(
         self, check: Check, arrays: Arrays, answer_key: AnswerKey, baseline: "Baseline"
     ) -> tuple[str, ...]:
         """Return the ids of the only two mistakes whose product explains the compared arrays.
@@ -381,8 +392,8 @@ class _Part(NamedTuple):
             return ()  # any multiple of 0 is 0
         for factors, product in answer_key.stack(check.name).products(self.compared):
             divided = {name: arrays[name] / factor for name, factor in factors.items()}
-            if first := self.explain(check, divided, answer_key, baseline)[0]:
-                second = self.explain(check, product, answer_key, baseline)[0]
+            if first := self._one_mistake(check, divided, answer_key, baseline)[0]:
+                second = self._one_mistake(check, product, answer_key, baseline)[0]
                 if second not in ("", first):
                     found[frozenset((first, second))] = first, second
         return found.popitem()[1] if len(found) == 1 else ()
@@ -396,7 +407,7 @@ class _Explained(NamedTuple):
 
     difference: Difference
     mistakes: tuple[str, ...]
-    fully: bool = False
+    fully: bool
 
     def headlines(self, known: Mapping[str, Mistake]) -> list[str]:
         return [known[id].name for id in self.mistakes] or [HEADLINES[self.difference.kind]]
@@ -426,14 +437,12 @@ def _explain_parts(
             arrays, part.reference, part.quantities, check.tolerance, show_expected
         )
         if difference:
-            mistake, fully = part.explain(check, arrays, answer_key, baseline)
-            mistakes: tuple[str, ...] = (mistake,) if mistake else ()
+            explained = part.explain(difference, check, arrays, answer_key, baseline)
             adds_nothing = not any(arrays[name].any() for name in part.compared)
             if found and not found[0].mistakes and adds_nothing:
-                mistakes = ()  # it may be there without `reg`: then it is in the data's part
-            elif not mistake and difference.kind in ("factor", "offset", "wrong"):
-                mistakes = part.explain_product(check, arrays, answer_key, baseline)
-            found.append(_Explained(difference, mistakes, fully))
+                # The mistake may be there without `reg`: then it is in the data's part.
+                explained = explained._replace(mistakes=())
+            found.append(explained)
     return found
 
 

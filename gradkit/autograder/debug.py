@@ -51,7 +51,10 @@ def prepare_debug_workdir(
 
 
 def open_debug_runner(notebook: Path) -> SubmissionRunner:
-    """Return the runner of a notebook in a debug workdir."""
+    """Return the runner of a notebook in a debug workdir.
+
+    Raise GradkitError if its sandbox does not start, or the exercise has changed since.
+    """
     workdir = notebook.parent
     settings = json.loads((workdir / SETTINGS).read_text(encoding="utf-8"))
     isolation, secret = Isolation(settings["isolation"]), int(settings["secret"], 16)

@@ -73,7 +73,10 @@ class SubmissionRunner:
         return judge(self.spec, self._files, self.outcomes)
 
     def run(self, cell: Mapping[str, Any]) -> Verdict | None:
-        """Run a cell; return the verdict of a check's cell, None for any other."""
+        """Run a cell; return the verdict of a check's cell, None for any other.
+
+        Raise KernelError if kernels did not start, or were lost.
+        """
         metadata = cell.get("metadata", {}).get("gradkit", {})
         limits, source = self.spec.config.limits, "".join(cell["source"])
         code = Code(_cell_name(self.spec.exercise, cell), source)

@@ -82,7 +82,10 @@ def check_worker(job_spec: JobSpec) -> None:
 
 
 class WorkerProcesses:
-    """The grader processes of a worker. They end, and their files go, when it is dropped."""
+    """The grader processes of a worker. They end, and their files go, when it is dropped.
+
+    Raise GradkitError in a worker that cannot grade for this job.
+    """
 
     def __init__(self, job_spec: JobSpec) -> None:
         check_worker(job_spec)

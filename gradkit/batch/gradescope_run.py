@@ -85,7 +85,10 @@ def prove_image(exercise: str) -> None:
 
 
 def find_isolation() -> Isolation:
-    """Return and print the isolation that this container allows: sandbox, else a separate user."""
+    """Return and print the isolation that this container allows: sandbox, else a separate user.
+
+    Raise SandboxError if a separate user cannot run a submission, or could read the solutions.
+    """
     try:
         self_test(Isolation.SANDBOX)
     except SandboxError as error:

@@ -19,7 +19,10 @@ from gradkit.submissions.extract import read_submission
 
 
 def delete_results(folder: GradebookFolder, student: str) -> None:
-    """Delete the results of a student, or of everyone if `student` is empty, to be graded again."""
+    """Delete the results of a student, or of everyone if `student` is empty, to be graded again.
+
+    Raise GradkitError if the gradebook has no such student.
+    """
     with GradebookDatabase(folder.out, folder.exercise) as database:
         known = {record.student for record in database.submissions()}
         if student and student not in known:
@@ -33,6 +36,7 @@ def debug_submission(
     """Prepare a submission for `pytest --nbval`; return its notebook.
 
     The seed is that of the epoch in which this content was graded last, else the current one.
+    Raise GradkitError if the submission cannot be read, or `workdir` exists.
     """
     from gradkit.autograder.debug import prepare_debug_workdir
 

@@ -72,7 +72,10 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def capacity(self, alone: bool) -> int:
-        """Return how many submissions can be graded now; with `alone`, one on each machine."""
+        """Return how many submissions can be graded now; with `alone`, one on each machine.
+
+        Raise GradkitError if no worker is left, and none will come.
+        """
 
     @abstractmethod
     def submit(self, task: Task, alone: bool) -> "Future[GradedSubmission]":

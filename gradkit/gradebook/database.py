@@ -203,7 +203,10 @@ class ManualGrade:
 
 
 def exercise_of(folder: Path) -> str | None:
-    """Return the exercise of the gradebook in a folder, or None if there is no file of its name."""
+    """Return the exercise of the gradebook in a folder, or None if there is no file of its name.
+
+    Raise DatabaseError for a file that is not a gradebook, or cannot be used.
+    """
     path = folder / DATABASE_NAME
     if not path.exists():
         return None
@@ -375,7 +378,10 @@ class GradebookDatabase:
         return int(value)
 
     def secret(self, seed: int | None) -> int:
-        """Return the secret seed, which the first call sets to `seed` or draws."""
+        """Return the secret seed, which the first call sets to `seed` or draws.
+
+        Raise DatabaseError if `seed` is another one.
+        """
         drawn = secrets.randbits(128) if seed is None else seed
         stored = self._number("secret", drawn)
         if seed not in (None, stored):

@@ -30,7 +30,10 @@ class ExportError(GradkitError):
 
 
 def write_gradebook(folder: GradebookFolder) -> Path:
-    """Write gradebook.csv beside the database, in place of an older one; return its path."""
+    """Write gradebook.csv beside the database, in place of an older one; return its path.
+
+    Raise ExportError if it cannot be written.
+    """
     path = folder.out / "gradebook.csv"
     try:
         return write_atomic(path, export(folder, "csv").text)

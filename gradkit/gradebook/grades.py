@@ -133,7 +133,10 @@ def open_grades(folder: GradebookFolder) -> Iterator[tuple[GradebookDatabase, Cl
 
 
 def read_grades(database: GradebookDatabase, name: str, project: Path) -> ClassGrades:
-    """Compute the grades of all students in the database of an exercise."""
+    """Compute the grades of all students in the database of an exercise.
+
+    Raise CourseError if the exercise's configuration is invalid.
+    """
     reader = _GradesReader(database, name, project)
     grades = tuple(reader.student_grades())
     return ClassGrades(reader.exercise, reader.questions, reader.late, grades)

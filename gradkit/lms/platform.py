@@ -100,7 +100,10 @@ class Platform:
     def export_scores(
         self, title: str, maximum: int, scores: Sequence[FinalScore], roster: StudentList | None
     ) -> Export:
-        """Return the text that the platform imports, for an assignment of so many points."""
+        """Return the text that the platform imports, for an assignment of so many points.
+
+        Raise RosterError for an unfit roster.
+        """
         raise NotImplementedError
 
     def read_students(self, table: Table) -> Iterable[Student] | None:

@@ -130,7 +130,10 @@ def roster_students(table: Table) -> list[Student]:
 
 
 def make_student_list(table: Table, students: Iterable[Student]) -> StudentList:
-    """Return the list, with an id for each student that is printable, short and unique."""
+    """Return the list, with an id for each student that is printable, short and unique.
+
+    Raise RosterError for a student without an id, or with the same as another.
+    """
     students = [*students]
     counts = Counter(plain(student.id).strip() for student in students)
     checked: dict[str, Student] = {}

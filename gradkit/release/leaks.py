@@ -170,7 +170,10 @@ def _describe_new(exercise: str, lines: Sequence[str]) -> str:
 
 
 def read_guard(project: Path, name: str) -> Guard:
-    """Read the secrets of an exercise, and the text that is accepted in its starters."""
+    """Read the secrets of an exercise, and the text that is accepted in its starters.
+
+    Raise CourseError if a file of the exercise cannot be read.
+    """
     paths, config = solved_paths(load_exercise(name)), read_config(project, name)
     advice = f"Remove it. If students may read it, add it to `given` in grading/{name}/{CONFIG}"
     secrets: dict[str, str] = {}

@@ -13,7 +13,10 @@ from gradkit.submissions.wanted_files import NameFit, WantedFiles
 
 
 def exercise_of_class(folder: Path, exercises: Sequence[Exercise]) -> str | None:
-    """Return the exercise of the submissions in a class's folder, or None if they leave it open."""
+    """Return the exercise of the submissions in a class's folder, or None if they leave it open.
+
+    Raise SubmissionsError if the folder cannot be used.
+    """
     submissions = find_submissions(folder, exercises[0])
     return common_exercise((path for each in submissions for path in each.paths), exercises)
 

@@ -61,7 +61,10 @@ def open_sandbox(
     limits: Limits | None = None,
     isolation: Isolation = Isolation.SANDBOX,
 ) -> Iterator[SandboxConfig]:
-    """Make a sandbox's socket folder and user; then remove it and kill the user's processes."""
+    """Make a sandbox's socket folder and user; then remove it and kill the user's processes.
+
+    Raise SandboxError if a separate user is wanted, and the grader is not root.
+    """
     is_root = os.geteuid() == 0
     if isolation is Isolation.SEPARATE_USER and not is_root:
         raise SandboxError("Only root can let another user run a submission, and you are not root.")

@@ -21,7 +21,10 @@ SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/et
 
 
 def bwrap_command(command: list[str], config: SandboxConfig, seccomp: int) -> list[str]:
-    """Return `command` with bubblewrap in front; `seccomp` is the filter's file descriptor."""
+    """Return `command` with bubblewrap in front; `seccomp` is the filter's file descriptor.
+
+    Raise SandboxError if bubblewrap is not installed, or the solutions could be read.
+    """
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is None:
         raise SandboxError(f"bubblewrap (the command bwrap) is not installed. {INSTALL}")

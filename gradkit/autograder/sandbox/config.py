@@ -81,7 +81,10 @@ def environment(home: str) -> dict[str, str]:
 
 
 def limit_command(command: list[str], config: SandboxConfig) -> list[str]:
-    """Return `command`, run with the sandbox's limits and, where it has one, as its user."""
+    """Return `command`, run with the sandbox's limits and, where it has one, as its user.
+
+    Raise SandboxError if the grader's own limits are lower, and a right answer might not run.
+    """
     limits = config.limits
     # One process alone may not outgrow the memory of all, nor fill a disk with one file.
     # And all of them together should not keep the grader from running.

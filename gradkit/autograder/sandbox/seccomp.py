@@ -46,7 +46,10 @@ MAP_SHARED, MAP_ANONYMOUS, MAP_HUGETLB, CLONE_NEWUSER = 0x1, 0x20, 0x40000, 0x10
 
 @contextlib.contextmanager
 def seccomp_filter() -> Iterator[int]:
-    """Yield a file descriptor to read the filter from; it allows Unix sockets only."""
+    """Yield a file descriptor to read the filter from; it allows Unix sockets only.
+
+    Raise SandboxError if libseccomp or its Python binding is missing or too old.
+    """
     try:
         program = _build_filter()
     except (ImportError, RuntimeError, OSError) as error:

@@ -32,7 +32,10 @@ def separate_user_command(command: list[str], config: SandboxConfig, seccomp: in
 
 
 def kill_leftovers(config: SandboxConfig) -> None:
-    """Kill a separate user's processes, which no namespace takes along."""
+    """Kill a separate user's processes, which no namespace takes along.
+
+    Raise SandboxError if some remain.
+    """
     uid = config.uid
     if config.isolation is not Isolation.SEPARATE_USER or uid is None:
         return
