@@ -73,6 +73,7 @@ def test_a_page_explains_the_points(feedback_class: FeedbackClass, student: str)
     assert [text for text in texts if text not in shown] == []
     assert not re.search(NEVER.get(student, "^$"), shown)
     assert "of 1 points" not in shown
+    assert not re.search(r'\w<span class="quiet">', feedback_class.page(student))  # words apart
 
 
 def test_the_table_of_differences_is_folded(feedback_class: FeedbackClass) -> None:
